@@ -1,0 +1,69 @@
+# Every target makes the virtual environment it needs; `make help` lists them.
+CONFIG ?= configs/ripik.toml
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RIPIK = $(BIN)/python -m ripik
+OPTIONS = --config $(CONFIG) $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo data folds augment train predict ensemble config test lint lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  CONFIG=configs/ripik.toml VARIANTS=\"original finetuned\" FOLDS=\"0 3\" JOBS=2 SET=\"training.epochs=1\""
+
+setup: $(READY)  ## install the locked packages into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=python3.12"; exit 2; }
+	@echo "installing the locked packages into $(VENV) (once, some minutes)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+demo: $(READY)  ## draw a small competition and run the whole line on it
+	@$(RIPIK) demo $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+
+data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
+	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')
+
+folds: $(READY)  ## group near copies, write stratified grouped folds
+	@$(RIPIK) folds $(OPTIONS)
+
+augment: $(READY)  ## write the augmented copies as JPEG (training does not need them)
+	@$(RIPIK) augment $(OPTIONS)
+
+train: $(READY)  ## train and predict every missing (variant, fold)
+	@$(RIPIK) train $(OPTIONS) $(CHOSEN) $(if $(FOLDS),--folds $(FOLDS))
+
+predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
+	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)')
+
+ensemble: $(READY)  ## blend the variants, write and check the submission CSV
+	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN)
+
+config: $(READY)  ## print the effective configuration
+	@$(RIPIK) config $(OPTIONS)
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(READY)  ## ruff check, ruff format --check, mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: $(READY)  ## resolve the newest allowed versions into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what the steps wrote to output/
+	find output -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,137 @@
+"""Atomic files, content hashes and the `meta.json` that stands beside every artefact."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik.errors import SurroundingsError
+
+FLOAT_FORMAT = "%.9g"  # nine digits bring every float32 back exactly
+RECORDED_PACKAGES = (
+    "ripik",
+    "tensorflow",
+    "keras",
+    "jax",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it otherwise.
+
+    Raises SurroundingsError when the folder is marked read-only (no write bit at all).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path.parent)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder without any write bit: root could write there all the same, but was asked not to."""
+    if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
+        raise SurroundingsError(
+            f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), "
+            "or choose another place with --set paths.output=FOLDER."
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as UTF-8 CSV atomically; floats keep float32 exactly."""
+    write_text(path, frame.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_array(path: Path, shape: Sequence[int], dtype: str, fill: Callable[[np.ndarray], None]) -> None:
+    """Create a `.npy` file atomically: `fill` gets it as a writable memory map of `shape` and `dtype`."""
+    with replacing(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=tuple(shape))
+        fill(array)
+        array.flush()
+        del array
+
+
+def digest(content: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `content`."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_digest(paths: Sequence[Path]) -> str:
+    """SHA-256 (hex) over names, sizes and modification times: cheap enough to ask before every step."""
+    stats = ((path.name, path.stat()) for path in paths)
+    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+
+def write_meta(path: Path, *, inputs: Mapping[str, Any], outputs: Sequence[Path], seconds: float, **more: Any) -> None:
+    """Record what made an artefact: `inputs` (settings, hashes), checksums of `outputs`, versions, seconds."""
+    content = {
+        "inputs": dict(inputs),
+        "outputs": {output.name: file_digest(output) for output in outputs},
+        "seconds": round(seconds, 3),
+        "versions": versions(),
+        **more,
+    }
+    write_json(path, content)
+
+
+def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
+    """Whether the artefact described by the meta file `path` was made from exactly `inputs` and still exists."""
+    if not path.exists():
+        return False
+    meta = read_json(path)
+    same = meta["inputs"] == json.loads(json.dumps(dict(inputs)))
+    return same and all((path.parent / name).exists() for name in meta["outputs"])
+
+
+def meta_beside(path: Path) -> Path:
+    """The meta file of a single-file artefact: `folds.csv` → `folds.meta.json`."""
+    return path.with_name(f"{path.stem}.meta.json")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a result."""
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,77 @@
+"""The step `augment`: write the augmented copies as JPEG with a CSV, for people who want them on disk."""
+
+import functools
+import time
+from pathlib import Path
+
+import cv2
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import fingerprint, read_competition
+from ripik.console import progress, say
+from ripik.images import augmented_copy, decode, in_parallel
+from ripik.layout import layout_of
+from ripik.settings import AugmentationSettings, Settings
+
+JPEG_QUALITY = 95
+
+
+def augment(settings: Settings) -> Path:
+    """Write `<id>_<copy>.jpg` for every training image and copy, and augmented.csv; return the CSV's path.
+
+    augmented.csv: image_id (of the source), copy, filename, label. Files that an interrupted run left are kept when
+    they were made from the same images and settings.
+    """
+    competition = read_competition(settings)
+    folder, how = layout_of(settings).copies, settings.augmentation
+    inputs = {"images": fingerprint(competition, "train"), "augmentation": how.model_dump(mode="json")}
+    csv, meta = folder / "augmented.csv", folder / "meta.json"
+    if artifacts.is_fresh(meta, inputs):
+        say(f"augment: {csv} is up to date")
+        return csv
+    start = time.monotonic()
+    _forget_others(folder, inputs)
+    train = competition.train
+    write = functools.partial(_write_copies, folder=folder / "images", how=how)
+    with progress("augmented copies", len(train) * how.copies) as show:
+        done = 0
+        for chunk in in_parallel(write, list(zip(train["image_id"], train["path"], strict=True))):
+            done += len(chunk) * how.copies
+            show(done)
+    artifacts.write_csv(csv, _index(train, how.copies))
+    artifacts.write_meta(meta, inputs=inputs, outputs=[csv], seconds=time.monotonic() - start)
+    say(f"augment: wrote {len(train) * how.copies} images and {csv}")
+    return csv
+
+
+def _forget_others(folder: Path, inputs: dict) -> None:
+    """Delete copies made from other inputs, and note the inputs of those to come."""
+    note = folder / "inputs.json"
+    if note.exists() and artifacts.read_json(note) == inputs:
+        return
+    for path in (folder / "images").glob("*.jpg"):
+        path.unlink()
+    artifacts.write_json(note, inputs)
+
+
+def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationSettings) -> None:
+    targets = {copy: folder / _name(image_id, copy) for copy in range(1, how.copies + 1)}
+    if all(target.exists() for target in targets.values()):
+        return
+    image = decode(path)
+    for copy, target in targets.items():
+        pixels = cv2.cvtColor(augmented_copy(image, image_id, copy, how), cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        with artifacts.replacing(target) as temporary:
+            temporary.write_bytes(encoded.tobytes())
+
+
+def _name(image_id: str, copy: int) -> str:
+    return f"{image_id}_{copy}.jpg"
+
+
+def _index(train: pd.DataFrame, copies: int) -> pd.DataFrame:
+    frame = train[["image_id", "label"]].merge(pd.DataFrame({"copy": range(1, copies + 1)}), how="cross")
+    names = [_name(image_id, copy) for image_id, copy in zip(frame["image_id"], frame["copy"], strict=True)]
+    return frame.assign(filename=names)[["image_id", "copy", "filename", "label"]]

@@ -1,0 +1,102 @@
+"""Backbones of keras.applications, and the cut that splits one into a frozen prefix and a trainable suffix."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from ripik.errors import InputError, nearest
+from ripik.settings import ALL, HEAD
+
+
+def known_backbones() -> list[str]:
+    """Return the names of the networks that keras.applications builds."""
+    return sorted(name for name, item in vars(keras.applications).items() if inspect.isfunction(item))
+
+
+def check_backbone(name: str) -> None:
+    """Raise InputError, naming the nearest known one, for a network that keras.applications does not have."""
+    if name not in known_backbones():
+        raise InputError(f"network.backbone: keras.applications has no {name!r}{nearest(name, known_backbones())}.")
+
+
+def build_backbone(name: str, size: int, weights: str | None = None) -> keras.Model:
+    """Build a backbone from raw RGB of 0–255, (n, size, size, 3), to averaged features, (n, d) float32.
+
+    The preprocessing of the network's own module, where it has one, is part of the model.
+    Raises InputError for an unknown name or a size the network cannot take.
+    """
+    check_backbone(name)
+    builder = getattr(keras.applications, name)
+    module: Any = inspect.getmodule(builder)
+    inputs = keras.Input((size, size, 3), name="pixels")
+    try:
+        tensor = module.preprocess_input(inputs)
+        model = builder(include_top=False, weights=weights, input_tensor=tensor, pooling="avg")
+    except ValueError as error:
+        if weights is not None:
+            raise
+        raise InputError(f"{name} cannot be built for images of {size} × {size} pixels: {error}") from None
+    return keras.Model(inputs, model.output, name=model.name)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A backbone in two: `prefix` (None: empty) feeds `body` (None: empty). Both share the backbone's layers."""
+
+    prefix: keras.Model | None
+    body: keras.Model | None
+
+
+def cut(backbone: keras.Model, train_from: str) -> Cut:
+    """Split a backbone in front of the layer, or of the first layer of the block, named by `train_from`.
+
+    `head`: the prefix is the whole backbone; `all`: the prefix is empty.
+    Raises InputError for an unknown name, and where a connection skips over the cut.
+    """
+    if train_from == HEAD:
+        return Cut(backbone, None)
+    if train_from == ALL:
+        return Cut(None, backbone)
+    border = _first_layer(backbone, train_from).input
+    try:
+        return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
+    except (ValueError, AttributeError):
+        raise InputError(
+            f"train_from = {train_from!r}: a connection of {backbone.name} skips over this layer, so the "
+            "network cannot be cut there. Name the first layer of a block, for instance its expand or add layer."
+        ) from None
+
+
+def _first_layer(backbone: keras.Model, name: str) -> keras.Layer:
+    names = [layer.name for layer in backbone.layers[1:]]
+    matching = [layer for layer in backbone.layers[1:] if layer.name == name or layer.name.startswith(f"{name}_")]
+    if not matching:
+        raise InputError(f"train_from: {backbone.name} has no layer or block {name!r}{nearest(name, names)}.")
+    return matching[0]
+
+
+def normalizations(backbone: keras.Model) -> list[Any]:
+    """Return the layers that normalise the input by stored statistics (EfficientNet has one)."""
+    return [layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization)]
+
+
+def calibrate_batch_norm(backbone: keras.Model, images: np.ndarray) -> None:
+    """Set the moving statistics of every BatchNorm to those of one batch, (n, S, S, 3) of 0–255.
+
+    A network with random weights and the initial statistics (0, 1) shrinks its features to about 1e-6.
+    """
+    norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    drops = [layer for layer in backbone.layers if isinstance(layer, keras.layers.Dropout)]
+    momenta, rates = [norm.momentum for norm in norms], [drop.rate for drop in drops]
+    for norm in norms:
+        norm.momentum = 0.0
+    for drop in drops:
+        drop.rate = 0.0
+    backbone(images.astype("float32"), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for drop, rate in zip(drops, rates, strict=True):
+        drop.rate = rate

@@ -1,0 +1,121 @@
+"""The command `ripik`: parses, calls the step, and turns failures into one message and an exit code."""
+
+import argparse
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from ripik import __version__, config
+from ripik.errors import RipikError
+from ripik.settings import Settings
+
+SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO}
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one step and return its exit code: 0 done, 2 bad input, 3 the surroundings, 130/143 stopped by a signal."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        settings = config.load_settings(options.config, options.set)
+        options.step(settings, options)
+    except RipikError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("stopped. What is finished is kept: run the same command again to go on.", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in SURROUNDINGS:
+            raise
+        return _fail(f"{error.filename or 'a file'}: {error.strerror}. Free or open that place and run again.", 3)
+    return 0
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(_fail("terminated. What is finished is kept: run the same command again to go on.", TERMINATED))
+
+
+def _fail(message: str, code: int) -> int:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ripik: {message}", markup=False)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all steps."""
+    top = argparse.ArgumentParser(prog="ripik", description="Leak-free competition solution for image classification.")
+    top.add_argument("--version", action="version", version=__version__)
+    steps = top.add_subparsers(metavar="STEP", required=True)
+    _add(steps, "config", _config, "print the effective configuration as TOML")
+    _add(steps, "folds", _folds, "group near copies and write stratified, grouped folds")
+    _add(steps, "augment", _augment, "write the augmented copies as JPEG (training does not need them)")
+    train = _add(steps, "train", _train, "train and predict every missing (variant, fold)")
+    train.add_argument("--folds", type=int, nargs="+", default=[], metavar="K", help="only these folds")
+    predict = _add(steps, "predict", _predict, "predict what is missing, or a folder of photos")
+    predict.add_argument("--images", type=Path, metavar="FOLDER", help="predict every photo of this folder instead")
+    predict.add_argument("--out", type=Path, metavar="CSV", help="where the folder's predictions go")
+    ensemble = _add(steps, "ensemble", _ensemble, "blend the variants and write the submission CSV")
+    for step in (train, predict, ensemble):
+        step.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="only these variants")
+    _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
+    return top
+
+
+def _add(steps, name, step, summary, default="configs/ripik.toml"):  # type: ignore[no-untyped-def]
+    added = steps.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    added.set_defaults(step=step)
+    added.add_argument("--config", type=Path, default=Path(default), metavar="TOML", help=f"default: {default}")
+    added.add_argument(
+        "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting; may be repeated"
+    )
+    return added
+
+
+def _config(settings: Settings, options: argparse.Namespace) -> None:
+    sys.stdout.write(config.to_toml(settings))
+
+
+def _folds(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.folds import make_folds
+
+    make_folds(settings)
+
+
+def _augment(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.augment import augment
+
+    augment(settings)
+
+
+def _train(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.pipeline import train
+
+    train(settings, options.variants, options.folds)
+
+
+def _predict(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.pipeline import predict
+
+    if options.images:
+        from ripik.folder import predict_folder
+
+        predict_folder(settings, options.images, options.out)
+    else:
+        predict(settings, options.variants)
+
+
+def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.ensemble import ensemble
+
+    ensemble(settings, options.variants)
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.demo import demo
+
+    demo(settings)

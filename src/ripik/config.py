@@ -1,0 +1,173 @@
+"""One TOML a competition, read and checked into frozen `Settings`."""
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import tomli_w
+from pydantic import ValidationError
+
+from ripik.errors import InputError, nearest
+from ripik.settings import NetworkSettings, Section, Settings, TrainingSettings, Variant
+
+DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
+DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
+    "original": {"data": "original", "train_from": "head"},
+    "augmented": {"data": "augmented", "train_from": "head"},
+    "finetuned": {"data": "original", "train_from": "all", "start": "original"},
+    "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
+}
+RESERVED_NAMES = ("ensemble", "pixels", "features", "backbones", "report", "augmented_images", "kernel")
+FOR_ALL_VARIANTS = ("network", "training")
+SHARED_TABLES: dict[str, type[Section]] = {
+    "network": NetworkSettings,
+    "training": TrainingSettings,
+    "finetuning": TrainingSettings,
+}
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a configuration file and apply `key.path=value` overrides.
+
+    A variant's settings are those of [network] and [training], then [finetuning] unless it trains the head alone,
+    then its own table. An override of a [network] or [training] key goes to every variant, over its own table.
+
+    Raises InputError for a file that is missing or no TOML, an unknown key (naming the nearest known one), a value
+    of the wrong type or range, and contradictions.
+    """
+    raw = _read_toml(path)
+    for override in overrides:
+        _apply(raw, override)
+    return _resolve(path, raw)
+
+
+def to_toml(settings: Settings) -> str:
+    """Return the effective configuration as TOML, every default written out."""
+    shown = settings.model_dump(mode="json", exclude={"run"})
+    for variant in shown["variants"].values():
+        del variant["name"]
+    return tomli_w.dumps(shown)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
+        raise InputError(f"{path}: the file's name names the run, so use letters, digits, '.', '_' and '-' only.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no configuration {path}. Give one with CONFIG= or --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or len(parts) < 2 or not all(parts):
+        raise InputError(f"--set {override}: write it as table.key=value, for instance training.epochs=1.")
+    if parts[0] == "variants":
+        raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
+    table = raw
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {override}: {part} is a value, not a table.")
+    table[parts[-1]] = _parse(text.strip())
+    if parts[0] in FOR_ALL_VARIANTS:
+        for other in [raw.setdefault("finetuning", {}), *raw.get("variants", {}).values()]:
+            other.pop(parts[-1], None)
+        if parts[0] == "training":
+            raw["finetuning"][parts[-1]] = _parse(text.strip())
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
+    raw = dict(raw)
+    shared = {name: raw.pop(name, {}) for name in SHARED_TABLES}
+    tables = raw.pop("variants", DEFAULT_VARIANTS)
+    _refuse(path, _wrong_tables(raw, {**shared, "variants": tables}))
+    _refuse(path, [p for name, kind in SHARED_TABLES.items() for p in _problems(kind, shared[name], name)])
+    variants = {name: _variant_table(name, table, shared) for name, table in tables.items()}
+    _refuse(path, [p for name, table in variants.items() for p in _problems(Variant, table, f"variants.{name}")])
+    return _validated(path, {**raw, "run": path.stem, "variants": variants})
+
+
+def _refuse(path: Path, problems: list[str]) -> None:
+    if problems:
+        raise InputError(f"{path}: " + "; ".join(problems))
+
+
+def _wrong_tables(raw: dict[str, Any], taken: dict[str, Any]) -> list[str]:
+    known = [name for name in Settings.model_fields if name not in ("run", "variants")]
+    unknown = [name for name in raw if name not in known]
+    problems = [f"unknown table [{name}]{nearest(name, known + list(taken))}" for name in unknown]
+    tables = {name: table for name, table in {**raw, **taken}.items() if name not in unknown}
+    if isinstance(taken["variants"], dict):
+        tables |= {f"variants.{name}": table for name, table in taken["variants"].items()}
+        problems += [_bad_name(name) for name in taken["variants"] if _bad_name(name)]
+    problems += [f"{name} must be a table, not {t!r}" for name, t in tables.items() if not isinstance(t, dict)]
+    if not taken["variants"]:
+        problems.append("[variants] declares no variant")
+    return problems
+
+
+def _bad_name(variant: str) -> str:
+    if variant in RESERVED_NAMES:
+        return f"variants.{variant}: the run keeps a folder of that name; choose another"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", variant):
+        return f"variants.{variant}: a variant's name is made of letters, digits, '_' and '-'"
+    return ""
+
+
+def _variant_table(name: str, table: dict[str, Any], shared: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    finetuning = {**DEFAULT_FINETUNING, **shared["finetuning"]} if table.get("train_from", "head") != "head" else {}
+    return {**shared["network"], **shared["training"], **finetuning, **table, "name": name}
+
+
+def _problems(section: type[Section], table: dict[str, Any], where: str) -> list[str]:
+    try:
+        section.model_validate_json(json.dumps(table), strict=True)
+    except ValidationError as error:
+        return [_describe(problem, section, where) for problem in error.errors()]
+    except TypeError:
+        return [f"[{where}] holds a date or time, which no setting is"]
+    return []
+
+
+def _validated(path: Path, raw: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        problems = [_describe(problem, Settings, "") for problem in error.errors()]
+        raise InputError(f"{path}: " + "; ".join(problems)) from None
+    except TypeError:
+        raise InputError(f"{path} holds a date or time, which no setting is") from None
+
+
+def _describe(problem: Any, section: type[Section], where: str) -> str:
+    keys = [str(key) for key in problem["loc"] if not str(key).startswith(("literal", "dict["))]
+    dotted = ".".join([where, *keys] if where else keys)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {dotted}{nearest(keys[-1], _known_keys(section, keys[:-1]))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    return f"{dotted} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(section: type[Section], parents: list[str]) -> list[str]:
+    for parent in parents:
+        annotation = section.model_fields[parent].annotation
+        candidates = [annotation, *get_args(annotation)]
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return [key for key in section.model_fields if key != "name"]

@@ -1,0 +1,67 @@
+"""The step `demo`: draw a small competition, run the whole line, and score the submission on the hidden labels."""
+
+import time
+
+import pandas as pd
+
+from ripik.competition import read_competition
+from ripik.console import say, table
+from ripik.drawing import draw_competition, hidden_labels
+from ripik.ensemble import ensemble
+from ripik.errors import InputError
+from ripik.jobs import Run, open_run
+from ripik.layout import layout_of
+from ripik.metrics import confusion_matrix, macro_f1
+from ripik.oof import read_predictions
+from ripik.pipeline import score_row, scores, train
+from ripik.settings import Settings
+
+SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 150, 80, 128
+PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS}
+
+
+def demo(settings: Settings) -> None:
+    """Draw the competition unless it is there, run folds, train and ensemble, and print what came of it."""
+    start = time.monotonic()
+    _draw(settings)
+    train(settings)
+    submission = ensemble(settings)
+    run = open_run(settings)
+    _show(run, hidden_score(run, pd.read_csv(submission, dtype={"image_id": str}), truth()))
+    say(f"submission: {submission}")
+    say(f"the whole line took {time.monotonic() - start:.0f} s")
+
+
+def truth() -> pd.Series:
+    """Return the test labels, which no file holds, indexed by image_id as text."""
+    labels = hidden_labels(**PHOTOS)
+    return labels.set_axis(labels.index.astype(str))
+
+
+def hidden_score(run: Run, submission: pd.DataFrame, labels: pd.Series) -> float:
+    """Return the macro F1 of a submission against the hidden labels."""
+    index = {label: position for position, label in enumerate(run.competition.classes)}
+    predicted = submission.set_index("image_id")["label"].loc[labels.index].map(index)
+    return macro_f1(confusion_matrix(labels.map(index).to_numpy(), predicted.to_numpy(), len(index)))
+
+
+def _draw(settings: Settings) -> None:
+    root = layout_of(settings).input
+    if not root.exists():
+        say(f"drawing {TRAIN_PHOTOS + TEST_PHOTOS} photos, three altered copies of each, into {root}")
+        draw_competition(root, size=SIZE, **PHOTOS)
+    elif set(read_competition(settings).test["image_id"]) != set(truth().index):
+        raise InputError(f"{root} is not the demo's competition. Move it away and run `make demo` again.")
+
+
+def _show(run: Run, hidden: float) -> None:
+    rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
+    cv, _, accuracy = scores(run, read_predictions(run.layout.ensemble / "oof.csv", run, "train"))
+    rows.append(["blend, cross-fitted (the CV)", f"{cv:.4f}", f"{accuracy:.4f}", ""])
+    rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", ""])
+    table("The demo's result", ["", "macro F1", "accuracy", "seconds"], rows)
+
+
+def _short(row: list[str]) -> list[str]:
+    name, pooled, _, accuracy, seconds = row
+    return [f"{name}, OOF", pooled, accuracy, seconds]

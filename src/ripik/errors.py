@@ -1,0 +1,28 @@
+"""The two kinds of failure a user can mend; everything else is a bug and keeps its traceback."""
+
+import difflib
+from collections.abc import Sequence
+
+
+class RipikError(Exception):
+    """A failure told to the user in one message: what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class InputError(RipikError):
+    """Bad usage or bad input: arguments, configuration, CSVs, images, weight files."""
+
+    exit_code = 2
+
+
+class SurroundingsError(RipikError):
+    """The surroundings refuse: network, disk, permission, lock, memory."""
+
+    exit_code = 3
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"

@@ -1,0 +1,48 @@
+"""The step `predict --images`: predict any folder of photos with a finished run."""
+
+from pathlib import Path
+
+from ripik import artifacts
+from ripik.console import say
+from ripik.engine import Task, run
+from ripik.errors import InputError
+from ripik.jobs import is_trained, open_run, predicting_jobs
+from ripik.layout import layout_of
+from ripik.settings import Settings
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def predict_folder(settings: Settings, folder: Path, out: Path | None = None) -> Path:
+    """Write filename, predicted label and `p_<label>` of every photo in `folder`; return the CSV's path.
+
+    The blend of the finished run predicts, through the same decoding, views and merges as the test set.
+    Raises InputError for a folder without photos, an unreadable photo, or a run without finished ensemble.
+    """
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
+    weights = _blend_weights(settings)
+    target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
+    arguments = (settings, weights, paths, target)
+    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], settings.jobs)
+    say(f"predict: wrote {target} ({len(paths)} photos)")
+    return target
+
+
+def _blend_weights(settings: Settings) -> dict[str, float]:
+    """Return the weight of every variant that counts in the finished blend; all of its models must be up to date."""
+    opened = open_run(settings)
+    path = opened.layout.ensemble / "weights.json"
+    if not path.exists():
+        raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
+    weights = {name: weight for name, weight in artifacts.read_json(path)["weights"].items() if weight > 0}
+    for name in weights:
+        if name not in settings.variants:
+            raise InputError(f"{path} blends {name}, which the configuration does not declare. Run `make ensemble`.")
+        stale = [job for job in predicting_jobs(settings, settings.variants[name]) if not is_trained(opened, job)]
+        if stale:
+            raise InputError(
+                f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
+            )
+    return weights

@@ -1,0 +1,149 @@
+"""Which trainings a run consists of, what each depends on, and which of them are finished."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import Competition, fingerprint, read_competition
+from ripik.errors import InputError, nearest
+from ripik.features import weights_inputs
+from ripik.folds import read_folds
+from ripik.layout import Job, Layout, layout_of
+from ripik.settings import Settings, Variant
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's settings and data, as every job reads them."""
+
+    settings: Settings
+    competition: Competition
+    folds: pd.DataFrame
+
+    @property
+    def layout(self) -> Layout:
+        """Where the run's files lie."""
+        return layout_of(self.settings)
+
+    def training_rows(self, job: Job) -> np.ndarray:
+        """Return the rows of train.csv that the job trains on: all but the held fold's."""
+        return np.flatnonzero(self.folds["fold"].to_numpy() != (-1 if job.fold is None else job.fold))
+
+    def held_rows(self, job: Job) -> np.ndarray:
+        """Return the rows of train.csv that the job predicts out of fold; none for a refit."""
+        return np.flatnonzero(self.folds["fold"].to_numpy() == (-1 if job.fold is None else job.fold))
+
+    def targets(self) -> np.ndarray:
+        """Return the class index of every row of train.csv, int64 (n,)."""
+        return self.competition.class_indices().to_numpy()
+
+
+def open_run(settings: Settings) -> Run:
+    """Read the competition and its folds."""
+    competition = read_competition(settings)
+    return Run(settings, competition, read_folds(settings, competition))
+
+
+def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:
+    """Return the named variants (none: all) and those they start from, each after its start.
+
+    Raises InputError for a name the configuration does not declare.
+    """
+    chosen: dict[str, Variant] = {}
+    for name in names or settings.variants:
+        if name not in settings.variants:
+            raise InputError(f"there is no variant {name!r}{nearest(name, list(settings.variants))}.")
+        for variant in reversed(chain(settings, settings.variants[name])):
+            chosen.setdefault(variant.name, variant)
+    return list(chosen.values())
+
+
+def chain(settings: Settings, variant: Variant) -> list[Variant]:
+    """Return the variant, the one it starts from, and so on."""
+    return [variant] if not variant.start else [variant, *chain(settings, settings.variants[variant.start])]
+
+
+def jobs_of(settings: Settings, variant: Variant, folds: Sequence[int] = ()) -> list[Job]:
+    """Return the variant's jobs: every fold (or the given ones) and seed, and the refit where it has one."""
+    numbers: list[int | None] = list(folds or range(settings.folds.n_splits))
+    if variant.refit and not folds:
+        numbers.append(None)
+    return [Job(variant.name, fold, seed) for fold in numbers for seed in range(variant.seeds)]
+
+
+def predicting_jobs(settings: Settings, variant: Variant) -> list[Job]:
+    """Return the jobs whose mean predicts the test set: the refits where the variant has them, or else all folds'."""
+    return [job for job in jobs_of(settings, variant) if (job.fold is None) == variant.refit]
+
+
+def check_folds(settings: Settings, folds: Sequence[int]) -> None:
+    """Raise InputError for a fold number the configuration does not have."""
+    for fold in folds:
+        if not 0 <= fold < settings.folds.n_splits:
+            raise InputError(f"there is no fold {fold}: the folds are 0 … {settings.folds.n_splits - 1}.")
+
+
+def job_seed(variant: Variant, job: Job) -> int:
+    """Return the seed of a job's random numbers, a function of the variant's seed, the fold and the seed number."""
+    key = artifacts.digest([variant.seed, job.fold, job.seed])
+    return int(key[:8], 16) % 2**31
+
+
+def start_job(run: Run, job: Job) -> Job | None:
+    """Return the job whose weights are this one's starting point."""
+    start = run.settings.variants[job.variant].start
+    return Job(start, job.fold, job.seed) if start else None
+
+
+def training_inputs(run: Run, job: Job) -> dict[str, Any]:
+    """Return what determines a job's weights; a job whose recorded inputs differ is stale."""
+    variant = run.settings.variants[job.variant]
+    start = start_job(run, job)
+    return {
+        "variant": variant.model_dump(mode="json", exclude={"name", "seeds", "refit", "weights"}),
+        "weights": weights_inputs(variant),
+        "seed_number": job.seed,
+        "fold": job.fold,
+        "folds": artifacts.file_digest(run.layout.folds),
+        "classes": list(run.competition.classes),
+        "images": fingerprint(run.competition, "train"),
+        "augmentation": run.settings.augmentation.model_dump(mode="json") if variant.data == "augmented" else None,
+        "start": training_inputs(run, start) if start else None,
+    }
+
+
+def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
+    """Return what determines a job's predictions."""
+    prediction = run.settings.prediction.model_dump(mode="json", exclude={"merge", "batch_size"})
+    return {
+        "training": artifacts.digest(training_inputs(run, job)),
+        "prediction": prediction,
+        "test": fingerprint(run.competition, "test"),
+    }
+
+
+def is_trained(run: Run, job: Job) -> bool:
+    """Whether the job's weights are there and were made from the present inputs."""
+    return artifacts.is_fresh(run.layout.job(job) / "meta.json", training_inputs(run, job))
+
+
+def is_predicted(run: Run, job: Job) -> bool:
+    """Whether the job's predictions are there and were made from the present inputs."""
+    meta = predictions_path(run, job).with_suffix(".meta.json")
+    return artifacts.is_fresh(meta, prediction_inputs(run, job))
+
+
+def predictions_path(run: Run, job: Job) -> Path:
+    """Return the file of the job's probabilities, one array a view, OOF and test."""
+    return run.layout.job(job) / "predictions.npz"
+
+
+def weights_path(run: Run, job: Job) -> Path:
+    """Return the weights the job predicts with: the last, or the best of the inner split where it has one."""
+    best = run.settings.variants[job.variant].inner_split > 0
+    return run.layout.job(job) / ("best.weights.h5" if best else "last.weights.h5")

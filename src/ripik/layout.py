@@ -1,0 +1,79 @@
+"""Where every artefact of a run lies: all paths are derived here and nowhere else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ripik.settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """The unit of training: one variant, one fold (None: the refit on all rows), one seed number."""
+
+    variant: str
+    fold: int | None
+    seed: int = 0
+
+    @property
+    def folder(self) -> str:
+        """`fold2`, `fold2-seed1`, `refit`: the job's folder inside its variant's."""
+        stem = "refit" if self.fold is None else f"fold{self.fold}"
+        return f"{stem}-seed{self.seed}" if self.seed else stem
+
+    def __str__(self) -> str:
+        return f"{self.variant}/{self.folder}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders and files of one run."""
+
+    input: Path
+    run: Path
+    submissions: Path
+
+    @property
+    def folds(self) -> Path:
+        """The folds' CSV."""
+        return self.run / "folds.csv"
+
+    @property
+    def ensemble(self) -> Path:
+        """The folder of the blend."""
+        return self.run / "ensemble"
+
+    @property
+    def copies(self) -> Path:
+        """The folder of the augmented copies as JPEG."""
+        return self.run / "augmented_images"
+
+    def pixels(self, size: int) -> Path:
+        """The folder of decoded images of `size` × `size` pixels."""
+        return self.run / "pixels" / str(size)
+
+    def features(self, key: str) -> Path:
+        """The folder of a prefix's stored outputs."""
+        return self.run / "features" / key
+
+    def backbone(self, key: str) -> Path:
+        """A backbone's initial weights, the same file for all jobs."""
+        return self.run / "backbones" / f"{key}.weights.h5"
+
+    def variant(self, name: str) -> Path:
+        """The folder of a variant."""
+        return self.run / name
+
+    def job(self, job: Job) -> Path:
+        """The folder of one training."""
+        return self.variant(job.variant) / job.folder
+
+
+def layout_of(settings: Settings) -> Layout:
+    """Return the paths of the run that `settings` describe."""
+    paths = settings.paths
+    root = settings.competition.root
+    return Layout(
+        input=Path(root) if root else Path(paths.input) / settings.run,
+        run=Path(paths.output) / settings.run,
+        submissions=Path(paths.submissions),
+    )

@@ -1,0 +1,189 @@
+"""Metrics over all classes: what a blend is tuned for and what every score in a report means.
+
+Class indices run from 0 to C-1 in the configuration's class order. Label metrics take the class of highest
+probability (the first of equals) and count classes nobody has or predicts as 0 (scikit-learn's
+``labels=range(C), zero_division=0``). A missing probability is an error: it is never scored.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripik.errors import InputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.integer[Any]]
+
+ROW_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named score of probabilities (n, C) against class indices (n,).
+
+    ``from_confusion`` scores a (C, C) count matrix (rows: truth, columns: predicted) for the metrics that
+    need only the predicted classes; it is None where ``uses_probabilities`` is true.
+    """
+
+    name: str
+    unchecked: Callable[[IntArray, FloatArray], float]
+    greater_is_better: bool
+    uses_probabilities: bool
+    from_confusion: Callable[[IntArray], float] | None = None
+
+    def function(self, y_true_index: IntArray, probabilities: FloatArray) -> float:
+        """Return the score of (n, C) probabilities; raises `InputError` on missing values or wrong shapes."""
+        check_probabilities(probabilities)
+        check_targets(y_true_index, *probabilities.shape)
+        return self.unchecked(y_true_index, probabilities)
+
+    def utility(self, value: float) -> float:
+        """Return the value turned so that larger is always better."""
+        return value if self.greater_is_better else -value
+
+
+def get_metric(name: str) -> Metric:
+    """Return the metric of this name; raises `InputError` that names the nearest known ones."""
+    known = {metric.name: metric for metric in _known_metrics()}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise InputError(f"Unknown metric {name!r}: {hint}Known metrics: {', '.join(known)}.")
+
+
+def confusion_matrix(y_true_index: IntArray, predicted: IntArray, n_classes: int) -> NDArray[np.int64]:
+    """Count (C, C) pairs of true (row) and predicted (column) class indices, both (n,) in 0..C-1."""
+    cells = np.bincount(y_true_index * n_classes + predicted, minlength=n_classes * n_classes)
+    return cells.reshape(n_classes, n_classes)
+
+
+def check_probabilities(probabilities: FloatArray, what: str = "probabilities") -> None:
+    """Raise `InputError` unless the array is (n, C) with n >= 1, C >= 2 and every value finite."""
+    if probabilities.ndim != 2 or probabilities.shape[0] < 1 or probabilities.shape[1] < 2:
+        raise InputError(
+            f"The {what} have shape {probabilities.shape}: give one row a sample and at least two columns, one a class."
+        )
+    bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"The {what} have {len(bad)} of {len(probabilities)} rows with a missing or infinite value "
+            f"(first: row {bad[0]}): predict those rows before scoring."
+        )
+
+
+def check_targets(y_true_index: IntArray, n_rows: int, n_classes: int) -> None:
+    """Raise `InputError` unless the targets are (n_rows,) integers in 0..n_classes-1."""
+    if y_true_index.shape != (n_rows,):
+        raise InputError(f"The targets have shape {y_true_index.shape} for {n_rows} rows of probabilities.")
+    if not np.issubdtype(y_true_index.dtype, np.integer):
+        raise InputError(f"The targets are {y_true_index.dtype}: give class indices (integers from 0).")
+    if y_true_index.min() < 0 or y_true_index.max() >= n_classes:
+        raise InputError(
+            f"The targets run from {y_true_index.min()} to {y_true_index.max()}: "
+            f"with {n_classes} classes they must lie in 0..{n_classes - 1}."
+        )
+
+
+def macro_f1(confusion: IntArray) -> float:
+    """Return the unweighted mean of the classes' F1."""
+    return float(per_class_f1(confusion).mean())
+
+
+def per_class_f1(confusion: IntArray) -> FloatArray:
+    """Return each class's F1, (C,); 0 for a class that is neither present nor predicted."""
+    return _ratio(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def accuracy(confusion: IntArray) -> float:
+    """Return the share of rows predicted right."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def balanced_accuracy(confusion: IntArray) -> float:
+    """Return the mean recall over all C classes; an absent class counts as 0."""
+    return float(_ratio(np.diagonal(confusion), confusion.sum(axis=1)).mean())
+
+
+def cohen_kappa(confusion: IntArray, *, quadratic: bool = False) -> float:
+    """Return the agreement beyond chance (Cohen 1960; 1968 for squared class distances as disagreement).
+
+    0 where chance alone cannot disagree (truth and predictions are all one class), instead of 0/0.
+    """
+    index = np.arange(len(confusion))
+    distance = index[:, None] - index
+    disagreement = distance**2 if quadratic else (distance != 0)
+    by_chance = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
+    expected = float((disagreement * by_chance).sum())
+    return 1.0 - float((disagreement * confusion).sum()) / expected if expected > 0 else 0.0
+
+
+def log_loss(y_true_index: IntArray, probabilities: FloatArray) -> float:
+    """Return the mean of -log(probability of the true class), clipped to float64's epsilon.
+
+    Raises `InputError` where a row does not sum to 1 (within 1e-3), which would make the loss meaningless.
+    """
+    off = np.flatnonzero(np.abs(probabilities.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE)
+    if len(off):
+        raise InputError(
+            f"log_loss needs rows that sum to 1: {len(off)} of {len(probabilities)} do not "
+            f"(first: row {off[0]}); score normalised probabilities."
+        )
+    true_class = probabilities[np.arange(len(probabilities)), y_true_index]
+    epsilon = np.finfo(np.float64).eps
+    return float(-np.log(np.clip(true_class, epsilon, 1.0 - epsilon)).mean())
+
+
+def auc(y_true_index: IntArray, probabilities: FloatArray) -> float:
+    """Return the area under the ROC curve: the last column's for two classes, else one-vs-rest, macro mean.
+
+    Raises `InputError` where a class has no row, since its curve does not exist.
+    """
+    n_classes = probabilities.shape[1]
+    absent = np.flatnonzero(np.bincount(y_true_index, minlength=n_classes) == 0)
+    if len(absent):
+        raise InputError(f"auc does not exist for class index {absent[0]}, which has no row: add rows of it.")
+    classes = [1] if n_classes == 2 else range(n_classes)
+    return float(np.mean([_one_vs_rest_auc(y_true_index == c, probabilities[:, c]) for c in classes]))
+
+
+def _one_vs_rest_auc(positive: NDArray[np.bool_], scores: FloatArray) -> float:
+    """Return the share of (positive, negative) pairs in the right order, ties counted half."""
+    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
+    wins = np.searchsorted(below, above, side="left") + np.searchsorted(below, above, side="right")
+    return float(wins.mean() / 2 / len(below))
+
+
+def _label_score(
+    from_confusion: Callable[[IntArray], float], y_true_index: IntArray, probabilities: FloatArray
+) -> float:
+    predicted = probabilities.argmax(axis=1)
+    return from_confusion(confusion_matrix(y_true_index, predicted, probabilities.shape[1]))
+
+
+def _ratio(part: IntArray, whole: IntArray) -> FloatArray:
+    ratio: FloatArray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return ratio
+
+
+def _label_metric(name: str, from_confusion: Callable[[IntArray], float]) -> Metric:
+    return Metric(name, partial(_label_score, from_confusion), True, False, from_confusion)
+
+
+def _known_metrics() -> tuple[Metric, ...]:
+    return (
+        _label_metric("macro_f1", macro_f1),
+        _label_metric("accuracy", accuracy),
+        Metric("log_loss", log_loss, greater_is_better=False, uses_probabilities=True),
+        _label_metric("balanced_accuracy", balanced_accuracy),
+        _label_metric("cohen_kappa", cohen_kappa),
+        _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True)),
+        Metric("auc", auc, greater_is_better=True, uses_probabilities=True),
+    )

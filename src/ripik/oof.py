@@ -1,0 +1,118 @@
+"""From the jobs' predictions to a variant's `oof.csv` and `test.csv`; rows are joined by id, never by position."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.errors import InputError
+from ripik.folds import check_groups
+from ripik.jobs import Run, is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
+from ripik.layout import Job
+from ripik.settings import Label, Variant
+from ripik.views import merge
+
+SUM_TOLERANCE = 1e-4
+
+
+def probability_columns(classes: Sequence[Label]) -> list[str]:
+    """Return the names of the probability columns, in class order."""
+    return [f"p_{label}" for label in classes]
+
+
+def merge_variant(run: Run, variant: Variant) -> None:
+    """Write the variant's `oof.csv` and `test.csv` from its jobs' predictions.
+
+    Views are merged as the configuration says, seeds and folds by their mean; with a refit, it alone predicts the test.
+    Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
+    prediction.
+    """
+    jobs = jobs_of(run.settings, variant)
+    _check_finished(run, jobs)
+    folder = run.layout.variant(variant.name)
+    oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
+    check_oof(oof, run)
+    artifacts.write_csv(folder / "oof.csv", oof)
+    artifacts.write_csv(folder / "test.csv", test)
+    inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
+    meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
+    artifacts.write_meta(
+        folder / "meta.json", inputs=meta, outputs=[folder / "oof.csv", folder / "test.csv"], seconds=0
+    )
+
+
+def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
+    """Return an `oof.csv` or `test.csv` in the order of the split's rows.
+
+    Raises InputError when columns or ids are not those of the run.
+    """
+    if not path.exists():
+        raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
+    frame = pd.read_csv(path, dtype={"image_id": str})
+    first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
+    wanted = [*first, *probability_columns(run.competition.classes)]
+    if list(frame.columns) != wanted:
+        raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(wanted)}.")
+    ids = run.competition.rows(split)["image_id"]
+    if sorted(frame["image_id"]) != sorted(ids):
+        raise InputError(f"{path} does not list the ids of {split}.csv, each once. Run `make predict` again.")
+    return frame.set_index("image_id").loc[ids].reset_index()
+
+
+def check_oof(oof: pd.DataFrame, run: Run) -> None:
+    """Raise InputError unless every training row has probabilities, in its own fold, and no group crosses folds."""
+    values = oof[probability_columns(run.competition.classes)].to_numpy()
+    bad = ~np.isfinite(values).all(axis=1) | (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)
+    if bad.any():
+        ids = oof.loc[bad, "image_id"].head().tolist()
+        raise InputError(f"{bad.sum()} training images have no out-of-fold probabilities, the first {', '.join(ids)}.")
+    joined = oof.merge(run.folds, on="image_id", suffixes=("", "_of_folds"), validate="one_to_one")
+    moved = joined[joined["fold"] != joined["fold_of_folds"]]
+    if len(moved) or len(joined) != len(run.folds):
+        ids = moved["image_id"].head().tolist()
+        raise InputError(
+            f"the out-of-fold predictions are not those of folds.csv (image {', '.join(ids) or 'missing'})."
+        )
+    check_groups(joined[["image_id", "group", "fold"]])
+
+
+def _check_finished(run: Run, jobs: Sequence[Job]) -> None:
+    for what, done in (("trained", is_trained), ("predicted", is_predicted)):
+        lacking = [job for job in jobs if not done(run, job)]
+        if lacking:
+            raise InputError(
+                f"{', '.join(str(job) for job in lacking[:6])}{', …' if len(lacking) > 6 else ''}: not {what} with the "
+                f"present folds, data and configuration. Run `make {'train' if what == 'trained' else 'predict'}`."
+            )
+
+
+def _load(run: Run, job: Job, split: str) -> pd.DataFrame:
+    with np.load(predictions_path(run, job), allow_pickle=False) as stored:
+        merged = merge(stored[split], run.settings.prediction.merge)
+        ids = stored["held_ids" if split == "oof" else "test_ids"]
+    return pd.DataFrame(merged, index=ids, columns=probability_columns(run.competition.classes))
+
+
+def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:
+    columns = probability_columns(run.competition.classes)
+    ids = run.competition.train["image_id"]
+    total = np.full((variant.seeds, len(ids), len(columns)), np.nan)
+    position = pd.Series(np.arange(len(ids)), index=ids)
+    for job in jobs:
+        if job.fold is not None:
+            found = _load(run, job, "oof")
+            total[job.seed, position.loc[found.index].to_numpy()] = found.to_numpy()
+    probabilities = pd.DataFrame(total.mean(axis=0), columns=columns)
+    known = pd.DataFrame({"image_id": ids, "fold": run.folds["fold"], "label": run.competition.train["label"]})
+    return pd.concat([known, probabilities], axis=1)
+
+
+def _test_frame(run: Run, variant: Variant) -> pd.DataFrame:
+    chosen = predicting_jobs(run.settings, variant)
+    ids = run.competition.test["image_id"]
+    mean = np.mean([_load(run, job, "test").loc[ids].to_numpy() for job in chosen], axis=0)
+    frame = pd.DataFrame(mean, columns=probability_columns(run.competition.classes))
+    frame.insert(0, "image_id", ids)
+    return frame

@@ -1,0 +1,62 @@
+"""Predict with finished models: held-out rows and the test set, through the same views and the same code."""
+
+import time
+
+import keras
+import numpy as np
+
+from ripik import artifacts
+from ripik.engine import Reporter, threads_per_job
+from ripik.features import Item, stored
+from ripik.jobs import Run, is_predicted, is_trained, open_run, prediction_inputs, predictions_path
+from ripik.layout import Job
+from ripik.network import predict_rows, trained_network
+from ripik.settings import Settings
+from ripik.training import train
+
+
+def work(settings: Settings, job: Job, report: Reporter) -> None:
+    """Do one job in this process: train it unless it is finished, then predict unless that is done."""
+    run = open_run(settings)
+    if not is_trained(run, job):
+        train(run, job, report)
+    predict_job(run, job, report)
+
+
+def predict_job(run: Run, job: Job, report: Reporter) -> None:
+    """Write a job's probabilities of its held rows and of the test set, one array a view, unless they are there.
+
+    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids.
+    """
+    if is_predicted(run, job):
+        return
+    start = time.monotonic()
+    suffix = trained_network(run, job)
+    held, everything = run.held_rows(job), np.arange(len(run.competition.test))
+    arrays = {
+        "oof": _all_views(run, job, suffix, "train", held, report),
+        "test": _all_views(run, job, suffix, "test", everything, report),
+        "held_ids": run.competition.train["image_id"].to_numpy(dtype=str)[held],
+        "test_ids": run.competition.test["image_id"].to_numpy(dtype=str),
+    }
+    path = predictions_path(run, job)
+    with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    artifacts.write_meta(
+        path.with_suffix(".meta.json"),
+        inputs=prediction_inputs(run, job),
+        outputs=[path],
+        seconds=time.monotonic() - start,
+        backend=keras.backend.backend(),
+        threads=threads_per_job(run.settings.jobs),
+    )
+
+
+def _all_views(run: Run, job: Job, suffix: keras.Model, split: str, rows: np.ndarray, report: Reporter) -> np.ndarray:
+    variant, how = run.settings.variants[job.variant], run.settings.prediction
+    found = []
+    for number, view in enumerate(how.views):
+        array = np.load(stored(run.settings, variant, Item(split, view=view)), mmap_mode="r")
+        found.append(predict_rows(suffix, array, rows, view, how.batch_size))
+        report(number + 1, len(how.views), f"predicted {split}, {view}")
+    return np.stack(found)

@@ -1,0 +1,59 @@
+"""What is the backend's own: threads, determinism, logs. The only module that names TensorFlow."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+}
+
+
+def prepare_environment(threads: int) -> None:
+    """Set what must stand in the environment before Keras is imported: threads of every library, quiet logs."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[variable] = str(threads)
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+
+
+def import_backend() -> None:
+    """Import Keras and its backend without the lines that their C++ parts print on loading, whatever the log level.
+
+    Errors still arrive as exceptions.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        importlib.import_module("keras")
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def make_deterministic(seed: int) -> None:
+    """Seed Python, NumPy and Keras, and ask the backend for deterministic operations."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def log_callbacks(folder: Path) -> list[Any]:
+    """Return the callbacks that write TensorBoard logs; none where the backend is not TensorFlow."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return []
+    return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]

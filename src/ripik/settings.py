@@ -1,0 +1,175 @@
+"""The settings of a run: what can be set, its type, its range and its default."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ripik.errors import nearest
+
+Label = int | str
+HEAD, ALL = "head", "all"  # the two ends of train_from
+Text = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A frozen table of settings; keys it does not know are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class CompetitionSettings(Section):
+    """Where the organiser's files are and how they are to be read."""
+
+    root: str = ""  # empty: <paths.input>/<run>
+    train_csv: Text = "train/train.csv"
+    train_images: Text = "train/images"
+    test_csv: Text = "test/test.csv"
+    test_images: Text = "test/images"
+    sample_submission: Text = "sample_submission.csv"
+    id_column: Text = "image_id"
+    filename_column: str = "filename"  # empty: the file is named <id><image_extension>
+    image_extension: str = ".jpg"
+    label_column: Text = "label"
+    label_type: Literal["integer", "string"] = "integer"
+    classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
+    metric: Text = "macro_f1"
+    submission: Literal["labels", "probabilities"] = "labels"
+    kaggle_dataset: str = ""  # owner/name, for `ripik data`
+
+
+class PathSettings(Section):
+    """The three folders that steps read from and write to."""
+
+    input: Text = "input"
+    output: Text = "output"
+    submissions: Text = "submissions"
+
+
+class FoldSettings(Section):
+    """How the training images are split."""
+
+    n_splits: Annotated[int, Field(ge=2)] = 5
+    seed: Seed = 0
+
+
+class NetworkSettings(Section):
+    """The network; every variant may set its own."""
+
+    backbone: Text = "EfficientNetB0"  # a function of keras.applications
+    weights: Text = "imagenet"  # imagenet (Keras cache or download), random, or a path
+    image_size: Annotated[int, Field(ge=32, le=2048)] = 224
+    dropout: Fraction = 0.2
+
+
+class TrainingSettings(Section):
+    """How a suffix is trained; every variant may set its own."""
+
+    epochs: Count = 30
+    batch_size: Count = 64
+    learning_rate: Positive = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: Fraction = 0.1  # share of all steps, linear from 0
+    label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
+    inner_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the training folds kept to choose the epoch
+    early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without improvement on the inner split; 0: never
+    copies_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: all copies for a head, one otherwise
+    seed: Seed = 0
+    seeds: Count = 1
+    refit: bool = False  # a last training on all rows predicts the test set
+
+
+class Variant(NetworkSettings, TrainingSettings):
+    """One member of the ensemble, with all of its settings resolved."""
+
+    name: Text
+    data: Literal["original", "augmented"] = "original"
+    train_from: Text = HEAD  # head, all, or a layer or block of the backbone
+    start: str = ""  # a variant whose weights of the same fold are the starting point
+
+    @model_validator(mode="after")
+    def _early_stopping_looks_inside(self) -> "Variant":
+        if self.early_stopping and not self.inner_split:
+            raise ValueError("early_stopping needs inner_split > 0: it must never look at the held fold")
+        return self
+
+
+class AugmentationSettings(Section):
+    """The augmented copies."""
+
+    preset: Text = "source"
+    copies: Count = 15
+    size: Annotated[int, Field(ge=32, le=4096)] = 512  # pixels a side at which the transforms act
+    seed: Seed = 0
+
+
+class PredictionSettings(Section):
+    """Test-time augmentation, the same for OOF and test."""
+
+    views: tuple[Text, ...] = ("identity", "hflip")
+    merge: Literal["arithmetic", "geometric"] = "arithmetic"
+    batch_size: Count = 64
+
+
+class BlendSettings(Section):
+    """The search of the blend's weights."""
+
+    seed: Seed = 0
+    restarts: Annotated[int, Field(ge=0)] = 8
+
+
+class JobSettings(Section):
+    """How many processes work at once, and with how many threads each."""
+
+    jobs: Count = 1
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: the cores divided among the jobs
+
+
+class Settings(Section):
+    """The effective configuration of a run."""
+
+    run: str
+    competition: CompetitionSettings = CompetitionSettings()
+    paths: PathSettings = PathSettings()
+    folds: FoldSettings = FoldSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    prediction: PredictionSettings = PredictionSettings()
+    blend: BlendSettings = BlendSettings()
+    jobs: JobSettings = JobSettings()
+    variants: dict[str, Variant]
+
+    @model_validator(mode="after")
+    def _starts_exist(self) -> "Settings":
+        for variant in self.variants.values():
+            _check_start(variant, self.variants)
+        return self
+
+
+def _check_start(variant: Variant, variants: dict[str, Variant]) -> None:
+    seen, current = [variant.name], variant
+    while current.start:
+        if current.start not in variants:
+            raise ValueError(
+                f"variants.{current.name}.start names the unknown variant {current.start!r}"
+                f"{nearest(current.start, list(variants))}"
+            )
+        start = variants[current.start]
+        if start.name in seen:
+            raise ValueError(f"variants.{variant.name}.start goes in a circle: {' → '.join([*seen, start.name])}")
+        if (start.backbone, start.weights) != (current.backbone, current.weights):
+            raise ValueError(f"variants.{current.name} starts from {start.name}, which has another backbone or weights")
+        if start.train_from != HEAD and current.train_from not in (ALL, start.train_from):
+            raise ValueError(
+                f"variants.{current.name} starts from {start.name}, which trains from {start.train_from!r}; "
+                f'it must do the same or train_from = "all"'
+            )
+        if start.seeds < current.seeds:
+            raise ValueError(f"variants.{current.name} has more seeds than {start.name}, from which it starts")
+        if current.refit and not start.refit:
+            raise ValueError(f"variants.{current.name} has refit = true, so {start.name}, its start, needs it too")
+        seen.append(start.name)
+        current = start

@@ -1,0 +1,257 @@
+"""Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts, runtime
+from ripik.batches import Batches, epoch_examples
+from ripik.engine import Reporter, threads_per_job
+from ripik.errors import InputError
+from ripik.features import Item, stored, training_items
+from ripik.folds import split
+from ripik.jobs import Run, job_seed, training_inputs
+from ripik.layout import Job
+from ripik.metrics import get_metric
+from ripik.network import predict_rows, starting_network
+from ripik.settings import HEAD, Variant
+
+
+def train(run: Run, job: Job, report: Reporter) -> None:
+    """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
+
+    Writes into the job's folder: state.npz (after every epoch), history.csv, best and last weights, TensorBoard logs,
+    and meta.json last of all.
+    """
+    runtime.make_deterministic(job_seed(run.settings.variants[job.variant], job))
+    trainer = Trainer.create(run, job)
+    trainer.restore()
+    while trainer.wants_more():
+        trainer.run_epoch(report)
+    trainer.finish()
+
+
+@dataclass
+class Trainer:
+    """A suffix in training: what it reads, how far it is, and where its state is kept."""
+
+    run: Run
+    job: Job
+    variant: Variant
+    suffix: keras.Model
+    model: keras.Model
+    sources: list[np.ndarray]
+    rows: np.ndarray
+    inner: np.ndarray
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def create(cls, run: Run, job: Job) -> "Trainer":
+        """Build the network and open the stored inputs."""
+        variant = run.settings.variants[job.variant]
+        items = training_items(variant, run.settings.augmentation.copies)
+        sources = [np.load(stored(run.settings, variant, item), mmap_mode="r") for item in items]
+        rows, inner = inner_split(run, job)
+        suffix = starting_network(run, job)
+        model = keras.Model(suffix.inputs[0], suffix.output)
+        trainer = cls(run, job, variant, suffix, model, sources, rows, inner)
+        compile_model(model, variant, trainer.steps)
+        return trainer
+
+    @property
+    def folder(self) -> Path:
+        """The job's folder."""
+        return self.run.layout.job(self.job)
+
+    @property
+    def per_row(self) -> int:
+        """How many copies of each photo an epoch shows."""
+        chosen = self.variant.copies_per_epoch or (len(self.sources) if self.variant.train_from == HEAD else 1)
+        return min(chosen, len(self.sources))
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.variant.epochs * -(-len(self.rows) * self.per_row // self.variant.batch_size)
+
+    @property
+    def monitor(self) -> str:
+        """What tells the best epoch: the loss on the inner split, or else the training loss."""
+        return "inner_loss" if len(self.inner) else "loss"
+
+    def best_epoch(self) -> int:
+        """Return the epoch (0-based) with the lowest monitored loss."""
+        return int(np.argmin([row[self.monitor] for row in self.history]))
+
+    def wants_more(self) -> bool:
+        """Whether epochs are left, and early stopping has not called a halt."""
+        patience = self.variant.early_stopping
+        tired = bool(patience and self.history) and len(self.history) - 1 - self.best_epoch() >= patience
+        return len(self.history) < self.variant.epochs and not tired
+
+    def run_epoch(self, report: Reporter) -> None:
+        """Train one epoch, then save the weights if they are the best so far, and the state."""
+        epoch, start = len(self.history), time.monotonic()
+        seed = job_seed(self.variant, self.job)
+        examples = epoch_examples(self.rows, len(self.sources), self.per_row, seed, epoch)
+        targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
+        data = Batches(self.sources, targets, examples, self.variant.batch_size)
+        progress = _EpochProgress(report, epoch, self.variant.epochs, len(data), self.variant.batch_size)
+        logs = self.model.fit(
+            data,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            verbose=0,
+            shuffle=False,
+            class_weight=class_weights(self.run, self.variant, self.rows),
+            callbacks=[progress, *runtime.log_callbacks(self.folder / "logs")],
+        ).history
+        row = {name: float(values[-1]) for name, values in logs.items()} | self._score_inner()
+        self.history.append({"epoch": epoch + 1, **row, "seconds": time.monotonic() - start})
+        self.save()
+        report(epoch + 1, self.variant.epochs, f"loss {row['loss']:.4f}")
+
+    def _score_inner(self) -> dict[str, float]:
+        if not len(self.inner):
+            return {}
+        item = Item("train")
+        array = np.load(stored(self.run.settings, self.variant, item), mmap_mode="r")
+        found = predict_rows(self.suffix, array, self.inner, item.view, self.run.settings.prediction.batch_size)
+        truth = self.run.targets()[self.inner]
+        metric = get_metric(self.run.settings.competition.metric)
+        loss = get_metric("log_loss").function(truth, found)
+        return {"inner_loss": float(loss), f"inner_{metric.name}": float(metric.function(truth, found))}
+
+    def save(self) -> None:
+        """Save the best weights when this epoch is the best, then the whole state in one file."""
+        if self.best_epoch() == len(self.history) - 1:
+            save_weights(self.suffix, self.folder / "best.weights.h5")
+        state = {"history": np.array(json.dumps(self.history)), "inputs": np.array(self._inputs_digest())}
+        for name, variables in self._variables().items():
+            state |= {f"{name}{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
+        with artifacts.replacing(self.folder / "state.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **state)
+
+    def restore(self) -> None:
+        """Go on from the saved state when it was made from the same inputs."""
+        path = self.folder / "state.npz"
+        if not path.exists():
+            return
+        with np.load(path, allow_pickle=False) as state:
+            if str(state["inputs"]) != self._inputs_digest():
+                return
+            self.history = json.loads(str(state["history"]))
+            self.model.optimizer.build(self.model.trainable_variables)
+            for name, variables in self._variables().items():
+                for i, variable in enumerate(variables):
+                    variable.assign(state[f"{name}{i}"])
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        return {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+
+    def finish(self) -> None:
+        """Write the last weights and the history, and the meta file that marks the job as finished."""
+        last, history = self.folder / "last.weights.h5", self.folder / "history.csv"
+        save_weights(self.suffix, last)
+        artifacts.write_csv(history, pd.DataFrame(self.history))
+        artifacts.write_meta(
+            self.folder / "meta.json",
+            inputs=training_inputs(self.run, self.job),
+            outputs=[last, self.folder / "best.weights.h5", history],
+            seconds=sum(row["seconds"] for row in self.history),
+            backend=keras.backend.backend(),
+            threads=threads_per_job(self.run.settings.jobs),
+            best_epoch=self.best_epoch() + 1,
+            best_by=self.monitor,
+        )
+
+    def _inputs_digest(self) -> str:
+        return artifacts.digest(training_inputs(self.run, self.job))
+
+
+class _EpochProgress(keras.callbacks.Callback):
+    """Report the running loss and rate after every batch."""
+
+    def __init__(self, report: Reporter, epoch: int, epochs: int, batches: int, batch_size: int) -> None:
+        super().__init__()
+        self.report, self.epoch, self.epochs = report, epoch, epochs
+        self.batches, self.batch_size, self.start = batches, batch_size, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Report at most twenty times an epoch."""
+        if (batch + 1) % max(1, self.batches // 20):
+            return
+        rate = (batch + 1) * self.batch_size / (time.monotonic() - self.start)
+        note = (
+            f"batch {batch + 1}/{self.batches}, loss {(logs or {}).get('loss', float('nan')):.4f}, {rate:.0f} images/s"
+        )
+        self.report(self.epoch, self.epochs, note)
+
+
+def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
+    """Compile with Adam on categorical cross-entropy, and the variant's learning-rate schedule over `steps`.
+
+    cosine: linear warm-up from 0 over `warmup` of the steps, then half a cosine to 0 (Loshchilov & Hutter 2017, SGDR).
+    """
+    rate: Any = variant.learning_rate
+    if variant.schedule == "cosine":
+        warmup = round(variant.warmup * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else variant.learning_rate,
+            decay_steps=max(1, steps - warmup),
+            warmup_target=variant.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+
+
+def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> dict[int, float] | None:
+    """Return the weight of each class index in the loss, or None.
+
+    balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
+    Raises InputError for a label that is no class.
+    """
+    classes = run.competition.classes
+    if variant.class_weights == "none":
+        return None
+    if isinstance(variant.class_weights, dict):
+        names = [str(label) for label in classes]
+        unknown = [name for name in variant.class_weights if name not in names]
+        if unknown:
+            raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
+        return {index: variant.class_weights.get(name, 1.0) for index, name in enumerate(names)}
+    counts = np.bincount(run.targets()[rows], minlength=len(classes))
+    return {index: len(rows) / (len(classes) * count) for index, count in enumerate(counts) if count}
+
+
+def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows to train on, rows of the inner split); the latter is empty without `inner_split`.
+
+    The inner split is a grouped, stratified part of the training folds, so that choosing an epoch never looks at the
+    held fold.
+    """
+    rows = run.training_rows(job)
+    share = run.settings.variants[job.variant].inner_split
+    if not share:
+        return rows, rows[:0]
+    groups = run.folds["group"].to_numpy()[rows]
+    seed = job_seed(run.settings.variants[job.variant], job)
+    held = split(run.targets()[rows], groups, max(2, round(1 / share)), seed) == 0
+    return rows[~held], rows[held]
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Save a model's weights atomically as Keras 3's `.weights.h5`."""
+    with artifacts.replacing(path) as temporary:
+        model.save_weights(temporary)

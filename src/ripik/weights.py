@@ -1,0 +1,125 @@
+"""A backbone's initial weights: from a file, from ImageNet (Keras cache or download), or random; saved once a run."""
+
+import time
+import warnings
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from ripik import artifacts
+from ripik.backbone import build_backbone, calibrate_batch_norm, normalizations
+from ripik.console import warn
+from ripik.errors import InputError, SurroundingsError
+from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
+from ripik.settings import Settings, Variant
+
+STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
+RANDOM_SEED = 0
+CALIBRATION_IMAGES, CALIBRATION_SIZE = 64, 128
+
+
+def make_initial_weights(settings: Settings, variant: Variant) -> Path:
+    """Write the variant's initial backbone weights unless the run holds them; return the file.
+
+    Raises InputError for a file that is missing or of another network, SurroundingsError when ImageNet weights are
+    neither in the Keras cache nor to be downloaded.
+    """
+    path, inputs = initial_weights(settings, variant), weights_inputs(variant)
+    meta = artifacts.meta_beside(path)
+    if not artifacts.is_fresh(meta, inputs):
+        start = time.monotonic()
+        backbone = _with_weights(variant.backbone, variant.weights)
+        with artifacts.replacing(path) as temporary:
+            backbone.save_weights(temporary)
+        artifacts.write_meta(meta, inputs=inputs, outputs=[path], seconds=time.monotonic() - start)
+    return path
+
+
+def load_weights(backbone: keras.Model, path: Path) -> None:
+    """Load a weights file (`.weights.h5`, or Keras' older `.h5`) into a backbone built without weights.
+
+    Keras' official EfficientNet files keep the standard deviation where the normalization layer expects the variance
+    (their network makes up for it with a rescaling layer); such a file is told by its values and put right.
+    Raises InputError when the file is not one of this network's.
+    """
+    try:
+        read_weights(backbone, path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise InputError(f"{path} does not hold weights of {backbone.name} without its top: {reason}") from None
+    _make_variance_true(backbone)
+
+
+def read_weights(model: keras.Model, path: Path) -> None:
+    """Load a weights file without Keras' warning about its own second listing of the layers (3.13 and later)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping nested container")
+        model.load_weights(path)
+
+
+def _make_variance_true(backbone: keras.Model) -> None:
+    for layer in normalizations(backbone):
+        stored = np.ravel(keras.ops.convert_to_numpy(layer.variance))
+        if layer.built and stored.shape == (3,) and np.allclose(stored, STANDARD_DEVIATION, atol=1e-3):
+            layer.adapt_variance.assign(np.square(stored))
+            layer.finalize_state()
+
+
+def _with_weights(name: str, weights: str) -> keras.Model:
+    if weights == RANDOM:
+        return _random(name)
+    backbone = build_backbone(name, CALIBRATION_SIZE)
+    if weights == IMAGENET:
+        backbone.set_weights(_imagenet(name).get_weights())
+        for layer in normalizations(backbone):
+            layer.finalize_state()
+        _make_variance_true(backbone)
+    else:
+        load_weights(backbone, _readable(Path(weights)))
+    return backbone
+
+
+def _imagenet(name: str) -> keras.Model:
+    try:
+        return build_backbone(name, CALIBRATION_SIZE, weights="imagenet")
+    except Exception as error:  # Keras raises a bare Exception when its download fails
+        if "URL fetch failure" not in str(error):
+            raise
+        raise SurroundingsError(
+            f"the ImageNet weights of {name} are not in the Keras cache and cannot be downloaded ({error}). "
+            "Three ways: connect to the internet once; put the official file into ~/.keras/models; "
+            "or name a weights file: --set network.weights=PATH."
+        ) from None
+
+
+def _random(name: str) -> keras.Model:
+    warn(f"{name} starts from RANDOM weights, as network.weights asks: expect much lower scores than with ImageNet's")
+    keras.utils.set_random_seed(RANDOM_SEED)
+    backbone = build_backbone(name, CALIBRATION_SIZE)
+    calibrate_batch_norm(backbone, natural_noise(CALIBRATION_IMAGES, CALIBRATION_SIZE, RANDOM_SEED))
+    return backbone
+
+
+def natural_noise(count: int, size: int, seed: int) -> np.ndarray:
+    """Return coloured noise with the 1/f amplitude spectrum of photos: float32, (count, size, size, 3), 0–255.
+
+    It stands in for photos where a held-out photo must not touch the weights. (Field 1987, "Relations between the
+    statistics of natural images and the response properties of cortical cells".)
+    """
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
+    amplitude = 1 / np.maximum(frequency, 1 / size)
+    white = np.fft.rfft2(rng.standard_normal((count, 3, size, size)))
+    noise = np.fft.irfft2(white * amplitude, s=(size, size))
+    noise /= noise.std(axis=(2, 3), keepdims=True)
+    shared = noise.mean(axis=1, keepdims=True)  # the channels of photos are strongly correlated
+    images = 127 + 55 * (1.2 * shared + 0.5 * noise) + rng.normal(0, 25, (count, 3, 1, 1))
+    return np.clip(images, 0, 255).transpose(0, 2, 3, 1).astype("float32")
+
+
+def _readable(path: Path) -> Path:
+    if not h5py.is_hdf5(path):
+        raise InputError(f"network.weights: {path} is not an HDF5 weights file.")
+    return path

@@ -1,0 +1,153 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from ripik.errors import InputError
+from ripik.metrics import confusion_matrix, get_metric, per_class_f1
+
+NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
+
+
+def drawn(seed: int, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
+    probabilities = rng.dirichlet(np.ones(classes), n) + 0.3 * np.eye(classes)[y]
+    return y, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def one_hot(predicted: list[int], classes: int) -> np.ndarray:
+    return np.eye(classes)[predicted]
+
+
+SKLEARN = {
+    "macro_f1": lambda y, p: sk.f1_score(y, p.argmax(1), average="macro", labels=range(p.shape[1]), zero_division=0),
+    "accuracy": lambda y, p: sk.accuracy_score(y, p.argmax(1)),
+    "log_loss": lambda y, p: sk.log_loss(y, p, labels=range(p.shape[1])),
+    "balanced_accuracy": lambda y, p: sk.recall_score(
+        y, p.argmax(1), average="macro", labels=range(p.shape[1]), zero_division=0
+    ),
+    "cohen_kappa": lambda y, p: sk.cohen_kappa_score(y, p.argmax(1), labels=range(p.shape[1])),
+    "quadratic_kappa": lambda y, p: sk.cohen_kappa_score(y, p.argmax(1), labels=range(p.shape[1]), weights="quadratic"),
+    "auc": lambda y, p: (
+        sk.roc_auc_score(y, p[:, 1]) if p.shape[1] == 2 else sk.roc_auc_score(y, p, multi_class="ovr", average="macro")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [2, 4, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_scikit_learn(name: str, classes: int, seed: int) -> None:
+    y, p = drawn(seed, classes=classes)
+    assert get_metric(name).function(y, p) == pytest.approx(SKLEARN[name](y, p), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "cohen_kappa", "log_loss"])
+def test_an_absent_class_counts_as_scikit_learn_counts_it(name: str) -> None:
+    y, p = drawn(5, classes=5)
+    y, p = y[y != 2], p[y != 2]
+    p[:, 2] = 0.0
+    p /= p.sum(axis=1, keepdims=True)
+    assert get_metric(name).function(y, p) == pytest.approx(SKLEARN[name](y, p), abs=1e-12)
+
+
+def test_macro_f1_by_hand() -> None:
+    y = np.array([0, 0, 1, 1])
+    p = one_hot([0, 1, 1, 1], 3)
+    # Class 0: 2/3, class 1: 4/5, class 2: neither present nor predicted.
+    assert get_metric("macro_f1").function(y, p) == pytest.approx((2 / 3 + 4 / 5) / 3)
+    assert per_class_f1(confusion_matrix(y, p.argmax(1), 3)).tolist() == pytest.approx([2 / 3, 4 / 5, 0])
+
+
+def test_confusion_matrix_has_truth_in_rows() -> None:
+    assert confusion_matrix(np.array([0, 0, 1]), np.array([1, 1, 1]), 2).tolist() == [[0, 2], [0, 1]]
+
+
+def test_auc_counts_ties_half() -> None:
+    y, p = np.array([0, 0, 1, 1]), np.array([[0.5, 0.5], [0.8, 0.2], [0.5, 0.5], [0.1, 0.9]])
+    assert get_metric("auc").function(y, p) == pytest.approx(3.5 / 4)
+
+
+def test_kappa_of_one_class_only_is_zero() -> None:
+    y, p = np.zeros(4, dtype=int), one_hot([0, 0, 0, 0], 2)
+    assert get_metric("cohen_kappa").function(y, p) == 0.0
+
+
+def test_log_loss_of_a_certain_mistake_is_finite() -> None:
+    loss = get_metric("log_loss").function(np.array([0]), np.array([[0.0, 1.0]]))
+    assert loss == pytest.approx(-np.log(np.finfo(float).eps))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_utility_ranks_a_perfect_prediction_above_a_bad_one(name: str) -> None:
+    y, _ = drawn(0)
+    perfect = np.full((len(y), 4), 0.01) + 0.96 * np.eye(4)[y]
+    metric = get_metric(name)
+    good, bad = metric.function(y, perfect), metric.function(y, perfect[:, [1, 2, 3, 0]])
+    assert metric.utility(good) > metric.utility(bad)
+    assert metric.greater_is_better == (good > bad)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metric_flags_and_pickling(name: str) -> None:
+    y, p = drawn(1)
+    metric = pickle.loads(pickle.dumps(get_metric(name)))
+    assert metric.name == name
+    assert metric.uses_probabilities == (metric.from_confusion is None) == (name in ("log_loss", "auc"))
+    if metric.from_confusion is not None:
+        from_counts = metric.from_confusion(confusion_matrix(y, p.argmax(1), 4))
+        assert from_counts == metric.function(y, p)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_missing_probabilities_are_never_scored(name: str, value: float) -> None:
+    y, p = drawn(2)
+    p[[7, 9], 1] = value
+    with pytest.raises(InputError, match=r"2 of 200 rows .*first: row 7"):
+        get_metric(name).function(y, p)
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "message"),
+    [
+        (np.array([0, 1]), np.ones((3, 2)) / 2, r"shape \(2,\) for 3 rows"),
+        (np.array([0.0, 1.0]), np.ones((2, 2)) / 2, "float64"),
+        (np.array([0, 2]), np.ones((2, 2)) / 2, r"0 to 2.*0\.\.1"),
+        (np.array([-1, 1]), np.ones((2, 2)) / 2, r"-1 to 1"),
+        (np.array([0, 0]), np.ones((2, 1)), r"shape \(2, 1\)"),
+        (np.array([0, 0]), np.ones(2), r"shape \(2,\)"),
+        (np.array([], dtype=int), np.ones((0, 2)), r"shape \(0, 2\)"),
+    ],
+)
+def test_wrong_shapes_and_targets_are_errors(y: np.ndarray, p: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        get_metric("macro_f1").function(y, p)
+
+
+def test_log_loss_refuses_rows_that_do_not_sum_to_one() -> None:
+    y, p = drawn(3)
+    p[4] *= 2
+    with pytest.raises(InputError, match=r"1 of 200 do not \(first: row 4\)"):
+        get_metric("log_loss").function(y, p)
+
+
+def test_auc_refuses_an_absent_class() -> None:
+    y, p = drawn(3)
+    with pytest.raises(InputError, match="class index 3"):
+        get_metric("auc").function(np.minimum(y, 2), p)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("f1_macro", "macro_f1"), ("Accuracy", "accuracy"), ("logloss", "log_loss")]
+)
+def test_unknown_metric_names_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}': did you mean {near}"):
+        get_metric(name)
+
+
+def test_unknown_metric_without_a_neighbour_lists_all() -> None:
+    with pytest.raises(InputError, match=r"^Unknown metric 'zzz': Known metrics: " + ", ".join(NAMES)):
+        get_metric("zzz")
