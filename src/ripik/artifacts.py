@@ -33,8 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises SurroundingsError when the folder is marked read-only (no write bit at all).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     check_writable(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
@@ -44,7 +44,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder without any write bit: root could write there all the same, but was asked not to."""
+    """Raise SurroundingsError when the folder, or the nearest one above it that exists, is read-only.
+
+    A folder without any write bit is refused even to root, who could write there all the same.
+    """
+    folder = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
         raise SurroundingsError(
             f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), "
@@ -116,7 +120,10 @@ def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
     """Whether the artefact described by the meta file `path` was made from exactly `inputs` and still exists."""
     if not path.exists():
         return False
-    meta = read_json(path)
+    try:
+        meta = read_json(path)
+    except json.JSONDecodeError:
+        return False
     same = meta["inputs"] == json.loads(json.dumps(dict(inputs)))
     return same and all((path.parent / name).exists() for name in meta["outputs"])
 

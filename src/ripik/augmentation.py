@@ -165,14 +165,19 @@ def _source(size: int) -> list[Any]:
 PRESETS: Mapping[str, Callable[[int], list[Any]]] = MappingProxyType({"source": _source})
 
 
+def check_preset(preset: str) -> None:
+    """Raise InputError for a preset that does not exist."""
+    if preset not in PRESETS:
+        raise InputError(f"augmentation.preset: unknown preset {preset!r}; use one of: {', '.join(PRESETS)}.")
+
+
 def build_pipeline(preset: str, size: int) -> alb.Compose:
     """Resize to size×size and the 14 transforms of a preset; for one thread, as every copy re-seeds it.
 
     Sets OpenCV to one thread in this process: the processes above it already use every core.
     Raises InputError for an unknown preset.
     """
-    if preset not in PRESETS:
-        raise InputError(f"unknown augmentation preset {preset!r}; use one of: {', '.join(PRESETS)}")
+    check_preset(preset)
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else the import asks the network for a newer version
     import albumentations as alb
 

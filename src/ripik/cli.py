@@ -42,7 +42,7 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ripik: {message}", markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ripik: {message}", markup=False, emoji=False)
     return code
 
 
@@ -52,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     steps = top.add_subparsers(metavar="STEP", required=True)
     _add(steps, "config", _config, "print the effective configuration as TOML")
+    data = _add(steps, "data", _data, "fill the input folder from Kaggle, a folder or a zip")
+    data.add_argument("--source", type=Path, metavar="PATH", help="a folder or zip instead of the Kaggle dataset")
     _add(steps, "folds", _folds, "group near copies and write stratified, grouped folds")
     _add(steps, "augment", _augment, "write the augmented copies as JPEG (training does not need them)")
     train = _add(steps, "train", _train, "train and predict every missing (variant, fold)")
@@ -78,6 +80,12 @@ def _add(steps, name, step, summary, default="configs/ripik.toml"):  # type: ign
 
 def _config(settings: Settings, options: argparse.Namespace) -> None:
     sys.stdout.write(config.to_toml(settings))
+
+
+def _data(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.data import fetch
+
+    fetch(settings, options.source)
 
 
 def _folds(settings: Settings, options: argparse.Namespace) -> None:

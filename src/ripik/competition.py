@@ -77,8 +77,10 @@ def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, mo
 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
+        )
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(
             f"there is no {path}. The competition's folder must hold it, or name it in [competition]."
         ) from None

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
-from ripik.settings import NetworkSettings, Section, Settings, TrainingSettings, Variant
+from ripik.settings import HEAD, NetworkSettings, Section, Settings, TrainingSettings, Variant
 
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
 DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
@@ -22,7 +22,6 @@ DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
 RESERVED_NAMES = ("ensemble", "pixels", "features", "backbones", "report", "augmented_images", "kernel")
-FOR_ALL_VARIANTS = ("network", "training")
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
@@ -34,12 +33,13 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """Read a configuration file and apply `key.path=value` overrides.
 
     A variant's settings are those of [network] and [training], then [finetuning] unless it trains the head alone,
-    then its own table. An override of a [network] or [training] key goes to every variant, over its own table.
+    then its own table. An override of a key of these three goes to every variant they apply to, over its own table.
 
     Raises InputError for a file that is missing or no TOML, an unknown key (naming the nearest known one), a value
     of the wrong type or range, and contradictions.
     """
     raw = _read_toml(path)
+    _refuse(path, _wrong_tables(raw))
     for override in overrides:
         _apply(raw, override)
     return _resolve(path, raw)
@@ -58,30 +58,37 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: the file's name names the run, so use letters, digits, '.', '_' and '-' only.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"there is no configuration {path}. Give one with CONFIG= or --config.") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"there is no configuration file {path}. Give one with CONFIG= or --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or len(parts) < 2 or not all(parts):
+    *tables, name = parts = key.strip().split(".")
+    if not separator or not tables or not all(parts):
         raise InputError(f"--set {override}: write it as table.key=value, for instance training.epochs=1.")
-    if parts[0] == "variants":
-        raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
+    variants = raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
+    if tables[0] == "variants" and tables[1:2] and tables[1] not in variants:
+        raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
+    value = _parse(text.strip())
+    _table(raw, tables, override)[name] = value
+    if tables == ["training"]:
+        _table(raw, ["finetuning"], override)[name] = value
+    if tables[0] in SHARED_TABLES:
+        for variant in variants.values():
+            if tables[0] != "finetuning" or variant.get("train_from", HEAD) != HEAD:
+                variant.pop(name, None)
+
+
+def _table(raw: dict[str, Any], names: Sequence[str], override: str) -> dict[str, Any]:
     table = raw
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
+    for name in names:
+        table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise InputError(f"--set {override}: {part} is a value, not a table.")
-    table[parts[-1]] = _parse(text.strip())
-    if parts[0] in FOR_ALL_VARIANTS:
-        for other in [raw.setdefault("finetuning", {}), *raw.get("variants", {}).values()]:
-            other.pop(parts[-1], None)
-        if parts[0] == "training":
-            raw["finetuning"][parts[-1]] = _parse(text.strip())
+            raise InputError(f"--set {override}: {name} is a value, not a table.")
+    return table
 
 
 def _parse(text: str) -> Any:
@@ -92,10 +99,10 @@ def _parse(text: str) -> Any:
 
 
 def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
+    _refuse(path, _wrong_tables(raw))
     raw = dict(raw)
     shared = {name: raw.pop(name, {}) for name in SHARED_TABLES}
     tables = raw.pop("variants", DEFAULT_VARIANTS)
-    _refuse(path, _wrong_tables(raw, {**shared, "variants": tables}))
     _refuse(path, [p for name, kind in SHARED_TABLES.items() for p in _problems(kind, shared[name], name)])
     variants = {name: _variant_table(name, table, shared) for name, table in tables.items()}
     _refuse(path, [p for name, table in variants.items() for p in _problems(Variant, table, f"variants.{name}")])
@@ -107,18 +114,19 @@ def _refuse(path: Path, problems: list[str]) -> None:
         raise InputError(f"{path}: " + "; ".join(problems))
 
 
-def _wrong_tables(raw: dict[str, Any], taken: dict[str, Any]) -> list[str]:
-    known = [name for name in Settings.model_fields if name not in ("run", "variants")]
-    unknown = [name for name in raw if name not in known]
-    problems = [f"unknown table [{name}]{nearest(name, known + list(taken))}" for name in unknown]
-    tables = {name: table for name, table in {**raw, **taken}.items() if name not in unknown}
-    if isinstance(taken["variants"], dict):
-        tables |= {f"variants.{name}": table for name, table in taken["variants"].items()}
-        problems += [_bad_name(name) for name in taken["variants"] if _bad_name(name)]
+def _wrong_tables(raw: dict[str, Any]) -> list[str]:
+    known = [*(name for name in Settings.model_fields if name != "run"), *SHARED_TABLES]
+    problems = [f"unknown table [{name}]{nearest(name, known)}" for name in raw if name not in known]
+    tables = {name: table for name, table in raw.items() if name in known}
+    variants = raw.get("variants", DEFAULT_VARIANTS)
+    if isinstance(variants, dict):
+        tables |= {f"variants.{name}": table for name, table in variants.items()}
+        problems += [_bad_name(name) for name in variants if _bad_name(name)]
+        problems += [
+            f"unknown key variants.{n}.name" for n, t in variants.items() if isinstance(t, dict) and "name" in t
+        ]
     problems += [f"{name} must be a table, not {t!r}" for name, t in tables.items() if not isinstance(t, dict)]
-    if not taken["variants"]:
-        problems.append("[variants] declares no variant")
-    return problems
+    return problems if variants else [*problems, "[variants] declares no variant"]
 
 
 def _bad_name(variant: str) -> str:
@@ -130,7 +138,7 @@ def _bad_name(variant: str) -> str:
 
 
 def _variant_table(name: str, table: dict[str, Any], shared: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    finetuning = {**DEFAULT_FINETUNING, **shared["finetuning"]} if table.get("train_from", "head") != "head" else {}
+    finetuning = {**DEFAULT_FINETUNING, **shared["finetuning"]} if table.get("train_from", HEAD) != HEAD else {}
     return {**shared["network"], **shared["training"], **finetuning, **table, "name": name}
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -18,21 +19,23 @@ def console() -> Console:
 
 def say(message: str) -> None:
     """Print one line."""
-    console().print(message, markup=False)
+    console().print(message, markup=False, emoji=False)
 
 
 def warn(message: str) -> None:
     """Print one warning on standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"warning: {message}", markup=False, style="yellow")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"warning: {message}", markup=False, emoji=False, style="yellow"
+    )
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; the first column is left-aligned, the others right."""
-    drawn = Table(title=title, title_justify="left", title_style="bold")
+    drawn = Table(title=Text(title), title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if position else "left", overflow="fold")
+        drawn.add_column(Text(column), justify="right" if position else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)
 
 
@@ -52,11 +55,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def bar(screen: Console) -> Progress:
     """Return the project's progress bar: what, bar, n of m, time left, a note."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=screen,
     )
 

@@ -31,7 +31,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     """
     predict(settings, variants)
     run = open_run(settings)
-    members = list(variants) or [variant.name for variant in choose_variants(settings)]
+    members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     inputs = _inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs):

@@ -93,19 +93,26 @@ def initial_weights(settings: Settings, variant: Variant) -> Path:
 
 
 def prepare(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
-    """Make whatever the variants read and the run does not hold yet: pixels, initial weights, prefix outputs."""
+    """Make whatever the variants read and the run does not hold yet: initial weights, pixels, prefix outputs.
+
+    The networks are built first of all, so that a wrong backbone, cut or weights file is told before the long passes.
+    """
+    one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
+    lacking = [variant for variant in variants if not _is_prepared(settings, competition, variant)]
+    if lacking:
+        run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
     for variant in variants:
         for item in items_of(settings, variant):
             pixels(settings, competition, item.split, item.copy, variant.image_size)
-    lacking = [variant for variant in variants if not _is_prepared(settings, competition, variant)]
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:
-        by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
+        if variant.train_from != ALL:
+            by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
     tasks = [
-        Task(f"frozen passes of {path.name.split('-')[0]}", "ripik.prefix:fill_store", (settings, competition, group))
-        for path, group in by_weights.items()
+        Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
+        for group in by_weights.values()
     ]
-    run(tasks, settings.jobs.model_copy(update={"jobs": 1}))
+    run(tasks, one_at_a_time)
 
 
 def feature_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:

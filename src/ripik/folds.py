@@ -1,6 +1,7 @@
 """Stratified, grouped, seeded folds: near copies of one photo share a group, a group never crosses folds."""
 
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,21 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     path = layout_of(settings).folds
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make folds` first.")
-    frame = pd.read_csv(path, dtype={"image_id": str})
+    frame = pd.read_csv(path, dtype={"image_id": str, "label": str}, keep_default_na=False)
     if list(frame.columns) != COLUMNS:
         raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(COLUMNS)}. Make it anew.")
     if sorted(frame["image_id"]) != sorted(competition.train["image_id"]):
         raise InputError(f"{path} does not list the ids of train.csv. Delete it and run `make folds` again.")
+    frame = frame.set_index("image_id").loc[competition.train["image_id"]].reset_index()
+    if frame["label"].tolist() != competition.train["label"].astype(str).tolist():
+        raise InputError(f"{path} has other labels than train.csv. Delete it and run `make folds` again.")
+    if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
+        raise InputError(
+            f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
+            f"{settings.folds.n_splits - 1}. Run `make folds` again."
+        )
     check_groups(frame)
-    return frame.set_index("image_id").loc[competition.train["image_id"]].reset_index()
+    return frame.assign(label=competition.train["label"].to_numpy())
 
 
 def check_groups(folds: pd.DataFrame) -> None:
@@ -80,8 +89,10 @@ def split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> n
     """
     fold = np.full(len(labels), -1)
     splitter = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=seed)
-    for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-        fold[held] = number
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # told by _check_classes, by name
+        for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
+            fold[held] = number
     return fold
 
 
@@ -98,14 +109,17 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
     count = pd.Series(groups, index=labels.index).groupby(labels).nunique()
     if count.min() < 2:
         raise InputError(
-            f"class {count.idxmin()!r} of train.csv has a single group of near copies "
+            f"class {count.idxmin()} of train.csv has a single group of near copies "
             f"({(labels == count.idxmin()).sum()} images): no fold can train on it and score it. "
             "Add photos of it, or take its rows out."
         )
     for label, number in count[count < n_splits].items():
-        warn(f"class {label!r} has {number} groups for {n_splits} folds: some folds are scored without it")
-    if len(np.unique(groups)) < n_splits:
-        raise InputError(f"{len(np.unique(groups))} groups cannot fill {n_splits} folds; set folds.n_splits lower.")
+        warn(f"class {label} has {number} groups for {n_splits} folds: some folds are scored without it")
+    if count.max() < n_splits:
+        raise InputError(
+            f"no class of train.csv has as many as {n_splits} groups of near copies (at most {count.max()}), one for each "
+            "fold. Set folds.n_splits lower, or add photos."
+        )
 
 
 def _show(folds: pd.DataFrame, competition: Competition) -> None:

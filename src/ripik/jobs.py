@@ -70,7 +70,7 @@ def chain(settings: Settings, variant: Variant) -> list[Variant]:
 
 def jobs_of(settings: Settings, variant: Variant, folds: Sequence[int] = ()) -> list[Job]:
     """Return the variant's jobs: every fold (or the given ones) and seed, and the refit where it has one."""
-    numbers: list[int | None] = list(folds or range(settings.folds.n_splits))
+    numbers: list[int | None] = list(dict.fromkeys(folds) or range(settings.folds.n_splits))
     if variant.refit and not folds:
         numbers.append(None)
     return [Job(variant.name, fold, seed) for fold in numbers for seed in range(variant.seeds)]

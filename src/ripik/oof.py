@@ -50,7 +50,12 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
     """
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
-    frame = pd.read_csv(path, dtype={"image_id": str})
+    frame = pd.read_csv(
+        path,
+        dtype={"image_id": str},
+        keep_default_na=False,
+        na_values={column: ["", "nan"] for column in probability_columns(run.competition.classes)},
+    )
     first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
     wanted = [*first, *probability_columns(run.competition.classes)]
     if list(frame.columns) != wanted:

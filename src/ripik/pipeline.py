@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ripik import artifacts
+from ripik.augmentation import check_preset
 from ripik.console import say, table
 from ripik.engine import Task, run
 from ripik.errors import InputError
@@ -15,6 +16,7 @@ from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
 from ripik.settings import Settings, Variant
+from ripik.submission import check_sample
 from ripik.views import check_views
 
 
@@ -49,11 +51,14 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 def _check(settings: Settings, folds: Sequence[int]) -> None:
     get_metric(settings.competition.metric)
     check_views(settings.prediction.views)
+    check_preset(settings.augmentation.preset)
     check_folds(settings, folds)
 
 
 def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> None:
-    settings = opened.settings
+    settings, how = opened.settings, opened.settings.competition
+    names = {"id_column": how.id_column, "label_column": how.label_column}
+    check_sample(opened.competition.sample, opened.competition.classes, kind=how.submission, **names)
     wanted = {variant.name: jobs_of(settings, variant, folds) for variant in variants}
     lacking = {name: [job for job in jobs if not _is_done(opened, job)] for name, jobs in wanted.items()}
     done = sum(len(jobs) for jobs in wanted.values()) - sum(len(jobs) for jobs in lacking.values())

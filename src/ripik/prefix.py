@@ -12,20 +12,29 @@ from ripik import artifacts
 from ripik.backbone import build_backbone, cut
 from ripik.competition import Competition
 from ripik.engine import Reporter
-from ripik.features import Item, batches, feature_inputs, lacking_items, stored
+from ripik.features import Item, batches, feature_inputs, initial_weights, lacking_items, stored
 from ripik.images import pixel_path
-from ripik.settings import ALL, Settings, Variant
+from ripik.settings import Settings, Variant
 from ripik.weights import load_weights, make_initial_weights
 
 
-def fill_store(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
-    """Make the initial weights that the variants share, and the prefix outputs any of them lacks."""
+def check_networks(settings: Settings, variants: Sequence[Variant], report: Reporter) -> None:
+    """Make the variants' initial weights, and build and cut each network once.
+
+    Raises InputError for an unknown backbone or cut, a size the network cannot take, or weights of another network.
+    """
     for variant in variants:
-        weights = make_initial_weights(settings, variant)
-        lacking = [] if variant.train_from == ALL else lacking_items(settings, competition, variant)
+        make_initial_weights(settings, variant)
+        cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
+
+
+def fill_store(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
+    """Make the prefix outputs that any of the variants lacks."""
+    for variant in variants:
+        lacking = lacking_items(settings, competition, variant)
         if not lacking:
             continue
-        prefix = build_prefix(variant, weights)
+        prefix = build_prefix(variant, initial_weights(settings, variant))
         sizes = [len(competition.rows(item.split)) for item in lacking]
         for number, item in enumerate(lacking):
             progress = functools.partial(_report_from, sum(sizes[:number]), sum(sizes), report)

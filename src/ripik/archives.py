@@ -1,0 +1,142 @@
+"""Unpack archives that nobody vouches for: nothing lands outside the folder, and nothing grows without bound."""
+
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from rich.filesize import decimal
+
+from ripik.console import progress
+from ripik.errors import InputError, SurroundingsError
+
+SUFFIX = ".zip"
+DEPTH = 4  # archives inside archives
+GROWTH, ALWAYS_ALLOWED = 50, 2**30  # photos hardly shrink, CSVs do by 5 to 20 times
+MAX_FILES = 2_000_000
+
+
+class DamagedArchiveError(InputError):
+    """An archive that is cut, altered or no zip at all."""
+
+
+@dataclass
+class Budget:
+    """How much may still be unpacked; shared by an archive and all those inside it."""
+
+    size: int
+    files: int = MAX_FILES
+
+    def spend(self, size: int, files: int, archive: Path) -> None:
+        """Take an archive's unpacked size off; raises InputError when it is more than is left."""
+        self.size -= size
+        self.files -= files
+        if self.size < 0 or self.files < 0:
+            raise InputError(
+                f"{archive.name} unpacks to {decimal(size)} in {files} files, far more than photos in an archive of "
+                "its size can be. If that is right, unpack it yourself and give the folder as the source."
+            )
+
+
+def budget_for(archives: Sequence[Path]) -> Budget:
+    """Return the bound for these archives: 50 times their size, and 1 GiB at least."""
+    return Budget(max(ALWAYS_ALLOWED, GROWTH * sum(archive.stat().st_size for archive in archives)))
+
+
+def unpack(archive: Path, folder: Path, budget: Budget, depth: int = DEPTH) -> None:
+    """Unpack a zip and the zips inside it into `folder`; an inner `x.zip` becomes a folder named `x.zip`.
+
+    Raises DamagedArchiveError for a broken archive, InputError for entries that point outside the folder, links,
+    passwords, too deep a nesting or a size over the budget, and SurroundingsError when the disk is too small.
+    """
+    if depth == 0:
+        raise InputError(f"{archive.name}: archives are nested more than {DEPTH} deep.")
+    with _opened(archive) as opened:
+        _check_start(opened)
+        entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_junk(_inner_path(entry))]
+        _check(entries, archive, folder, budget)
+        with progress(f"unpack {archive.name}", len(entries)) as count:
+            for done, entry in enumerate(entries, start=1):
+                _extract(opened, entry, folder, archive)
+                count(done)
+    for inner in [path for path in files_in(folder) if path.suffix.lower() == SUFFIX]:
+        _unpack_in_place(inner, budget, depth - 1)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files under `folder`, sorted, without what operating systems leave lying about."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not is_junk(path.relative_to(folder)))
+
+
+def is_junk(path: Path | PurePosixPath) -> bool:
+    """Whether an operating system put the file there: `__MACOSX/…`, `._name`, `.DS_Store`, `Thumbs.db`."""
+    return "__MACOSX" in path.parts or path.name.startswith("._") or path.name in (".DS_Store", "Thumbs.db")
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative file name stays inside the folder that it is joined to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and ":" not in path.parts[0]
+
+
+def _unpack_in_place(archive: Path, budget: Budget, depth: int) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=archive.parent))
+    unpack(archive, temporary, budget, depth)
+    archive.unlink()
+    temporary.rename(archive)
+
+
+def _inner_path(entry: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
+
+
+def _check_start(opened: zipfile.ZipFile) -> None:
+    # a cut archive that stores another one is read as that other one, with something in front of it
+    if min((entry.header_offset for entry in opened.infolist()), default=0):
+        raise zipfile.BadZipFile("its end is missing")
+
+
+def _check(entries: Sequence[zipfile.ZipInfo], archive: Path, folder: Path, budget: Budget) -> None:
+    for entry in entries:
+        if not is_inside(str(_inner_path(entry))):
+            raise InputError(
+                f"{archive.name}: the entry {entry.filename!r} points outside the archive; it was not unpacked."
+            )
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise InputError(
+                f"{archive.name}: the entry {entry.filename!r} is a link, not a file; it was not unpacked."
+            )
+        if entry.flag_bits & 1:
+            raise InputError(f"{archive.name} is protected by a password. Unpack it and give the folder as the source.")
+    size = sum(entry.file_size for entry in entries)
+    budget.spend(size, len(entries), archive)
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise SurroundingsError(f"{archive.name} needs {decimal(size)} at {folder}, where {decimal(free)} are free.")
+
+
+def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
+    target = folder / _inner_path(entry)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # zipfile reads no more than the declared size, so the budget holds for what is written
+        with opened.open(entry) as packed, target.open("xb") as file:
+            shutil.copyfileobj(packed, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise InputError(f"{archive.name}: the entry {entry.filename!r} stands there twice.") from None
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            yield opened
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DamagedArchiveError(f"{archive.name} is damaged or no zip archive: {error}") from None
+    except NotImplementedError as error:
+        raise InputError(f"{archive.name}: {error}. Unpack it yourself and give the folder as the source.") from None

@@ -1,0 +1,146 @@
+"""A tiny competition: three classes, a few drawn photos, each photo present as three altered copies."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from ripik import cli
+from ripik.config import load_settings
+from ripik.settings import Settings
+
+CLASSES = (1, 2, 3)
+PHOTOS_PER_CLASS, TEST_PHOTOS, COPIES, SIDE = 3, 2, 3, 48
+SPLITS = 3
+
+CONFIG = """
+[competition]
+root = "{folder}/input"
+
+[paths]
+output = "{folder}/output"
+submissions = "{folder}/submissions"
+
+[folds]
+n_splits = 3
+
+[network]
+weights = "random"
+image_size = 32
+
+[augmentation]
+copies = 2
+size = 48
+"""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The files of the competition, drawn once a session."""
+
+    train: pd.DataFrame  # image_id, filename, label, photo
+    test: pd.DataFrame  # image_id, filename, photo
+    jpegs: dict[str, bytes]  # by file name
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """The tiny competition on disk: its folder, its configuration, and the truth about its photos."""
+
+    folder: Path
+    config: Path
+    truth: pd.DataFrame
+
+    @property
+    def input(self) -> Path:
+        return self.folder / "input"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "output" / "tiny"
+
+    @property
+    def train_csv(self) -> Path:
+        return self.input / "train" / "train.csv"
+
+    @property
+    def sample_csv(self) -> Path:
+        return self.input / "sample_submission.csv"
+
+    def settings(self, *overrides: str) -> Settings:
+        return load_settings(self.config, overrides)
+
+    def cli(self, step: str, *arguments: str) -> int:
+        return cli.main([step, "--config", str(self.config), *arguments])
+
+    def edit(self, csv: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        change(pd.read_csv(csv, dtype=str, keep_default_na=False)).to_csv(csv, index=False)
+
+    def write_folds(self, splits: int = SPLITS) -> pd.DataFrame:
+        """Write the true groups as folds.csv: photo p of a class stands in fold p mod splits."""
+        folds = self.truth[["image_id", "label"]].assign(group=self.truth["photo"], fold=self.truth["photo"] % splits)
+        self.run.mkdir(parents=True, exist_ok=True)
+        folds.to_csv(self.run / "folds.csv", index=False)
+        return folds
+
+
+def draw_photo(seed: int) -> np.ndarray:
+    """Return smooth blobs and sharp shapes that no other seed shows: uint8, (SIDE, SIDE, 3)."""
+    rng = np.random.default_rng(seed)
+    image = cv2.resize(rng.uniform(20, 235, (6, 6, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    for _ in range(4):
+        start, end = rng.integers(0, SIDE, (2, 2)).tolist()
+        cv2.line(image, start, end, rng.uniform(0, 255, 3).tolist(), 2)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def altered(photo: np.ndarray, seed: int) -> np.ndarray:
+    """Return a near copy: another brightness, slight blur and grain."""
+    rng = np.random.default_rng(seed)
+    image = cv2.GaussianBlur(photo, (3, 3), rng.uniform(0.2, 0.6)) * rng.uniform(0.85, 1.15)
+    return np.clip(image + rng.normal(0, 4, photo.shape), 0, 255).astype(np.uint8)
+
+
+def _rows(photos: int, first_photo: int, first_id: int, seed: int) -> pd.DataFrame:
+    frame = pd.DataFrame({"photo": np.repeat(np.arange(first_photo, first_photo + photos), COPIES)})
+    frame = frame.sample(frac=1, random_state=seed).reset_index(drop=True)
+    ids = [str(number) for number in range(first_id, first_id + len(frame))]
+    return frame.assign(image_id=ids, filename=[f"{text}.jpg" for text in ids])
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Drawn:
+    count = len(CLASSES) * PHOTOS_PER_CLASS
+    train = _rows(count, 0, 1, seed=0)
+    test = _rows(TEST_PHOTOS, count, len(train) + 1, seed=1)
+    train = train.assign(label=[CLASSES[photo // PHOTOS_PER_CLASS] for photo in train["photo"]])
+    jpegs = {}
+    for row in pd.concat([train, test]).itertuples():
+        image = altered(draw_photo(row.photo), int(row.image_id))
+        jpegs[row.filename] = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    return Drawn(train, test, jpegs)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
+    """Write the competition into `tmp_path`; folders made read-only by a test are opened again afterwards."""
+    for split, frame, columns in (
+        ("train", drawn.train, ["image_id", "filename", "label"]),
+        ("test", drawn.test, ["image_id", "filename"]),
+    ):
+        images = tmp_path / "input" / split / "images"
+        images.mkdir(parents=True)
+        for name in frame["filename"]:
+            (images / name).write_bytes(drawn.jpegs[name])
+        frame[columns].to_csv(tmp_path / "input" / split / f"{split}.csv", index=False)
+    sample = drawn.test[["image_id"]].iloc[::-1].assign(label=CLASSES[0])
+    sample.to_csv(tmp_path / "input" / "sample_submission.csv", index=False)
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG.format(folder=tmp_path.as_posix()), encoding="utf-8")
+    yield Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]])
+    for folder in [path for path in tmp_path.rglob("*") if path.is_dir()]:
+        folder.chmod(0o755)

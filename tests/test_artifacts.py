@@ -1,0 +1,149 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ripik import artifacts
+from ripik.errors import SurroundingsError
+
+FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
+
+
+@settings(max_examples=80, deadline=None)
+@given(FLOATS)
+def test_float32_survives_the_csv(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
+    path = tmp_path_factory.getbasetemp() / "floats.csv"
+    column = np.array(values, "float32")
+    artifacts.write_csv(path, pd.DataFrame({"value": column}))
+    back = pd.read_csv(path)["value"].to_numpy().astype("float32")
+    assert np.array_equal(back, column)
+
+
+def test_a_csv_is_utf8_comma_and_newline(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.csv"
+    artifacts.write_csv(path, pd.DataFrame({"id": ["é,1"], "p": [1 / 3]}))
+    assert path.read_bytes() == 'id,p\n"é,1",0.333333333\n'.encode()
+
+
+def test_the_same_frame_gives_the_same_bytes(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).random((20, 3)), columns=list("abc"))
+    for name in ("one", "two"):
+        artifacts.write_csv(tmp_path / name, frame)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_replacing_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    artifacts.write_text(path, "old")
+    with pytest.raises(TypeError), artifacts.replacing(path) as temporary:
+        temporary.write_text("half") + "a failure"  # type: ignore[operator]
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_target_is_not_seen_before_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.weights.h5"
+    with artifacts.replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith(".weights.h5")  # Keras looks at the ending
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("below", ["a.csv", "run/a.csv", "run/original/fold0/a.csv"])
+def test_a_read_only_folder_is_refused_and_left_empty(tmp_path: Path, below: str) -> None:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    folder.chmod(0o555)
+    try:
+        with pytest.raises((SurroundingsError, PermissionError), match="output"):
+            artifacts.write_text(folder / below, "x")
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.chmod(0o755)
+
+
+def test_an_array_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+
+    def fill(array: np.ndarray) -> None:
+        array[:] = np.arange(6).reshape(2, 3)
+
+    artifacts.write_array(path, (2, 3), "uint8", fill)
+    assert np.load(path).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+    def fail(array: np.ndarray) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        artifacts.write_array(path, (9, 9), "uint8", fail)
+    assert np.load(path).shape == (2, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_digests_know_content_and_not_key_order() -> None:
+    assert artifacts.digest({"a": 1, "b": [2]}) == artifacts.digest({"b": [2], "a": 1})
+    assert len({artifacts.digest(x) for x in ([1, 2], [2, 1], [12], ["1", "2"], {}, [])}) == 6
+
+
+def test_file_digest_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert artifacts.file_digest(tmp_path / "abc") == known
+
+
+def test_files_digest_changes_with_name_size_time_and_order(tmp_path: Path) -> None:
+    one, two = tmp_path / "1.jpg", tmp_path / "2.jpg"
+    for path in (one, two):
+        path.write_bytes(b"same")
+        os.utime(path, ns=(10**18, 10**18))
+    seen = [artifacts.files_digest([one, two]), artifacts.files_digest([two, one]), artifacts.files_digest([one])]
+    os.utime(one, ns=(10**18, 10**18 + 1))
+    seen.append(artifacts.files_digest([one, two]))
+    one.write_bytes(b"longer")
+    os.utime(one, ns=(10**18, 10**18))
+    seen.append(artifacts.files_digest([one, two]))
+    assert len(set(seen)) == len(seen)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """An artefact with its meta file; returns the meta file."""
+    artifacts.write_text(tmp_path / "folds.csv", "x")
+    meta = artifacts.meta_beside(tmp_path / "folds.csv")
+    artifacts.write_meta(
+        meta, inputs={"seed": 1, "views": ("a", "b")}, outputs=[tmp_path / "folds.csv"], seconds=1.23456, note="n"
+    )
+    return meta
+
+
+def test_a_meta_file_tells_inputs_outputs_versions_and_seconds(made: Path) -> None:
+    meta = json.loads(made.read_text(encoding="utf-8"))
+    assert made.name == "folds.meta.json"
+    assert meta["inputs"] == {"seed": 1, "views": ["a", "b"]}
+    assert meta["outputs"] == {"folds.csv": artifacts.file_digest(made.parent / "folds.csv")}
+    assert meta["seconds"] == 1.235
+    assert meta["note"] == "n"
+    assert meta["versions"]["numpy"] == np.__version__
+
+
+def test_fresh_means_the_same_inputs_and_the_outputs_there(made: Path) -> None:
+    inputs = {"seed": 1, "views": ("a", "b")}
+    assert artifacts.is_fresh(made, inputs)
+    assert not artifacts.is_fresh(made, {**inputs, "seed": 2})
+    assert not artifacts.is_fresh(made, {"seed": 1})
+    assert not artifacts.is_fresh(made.with_name("other.meta.json"), inputs)
+    (made.parent / "folds.csv").unlink()
+    assert not artifacts.is_fresh(made, inputs)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"inputs": {"seed":'])
+def test_a_broken_meta_file_is_not_fresh(made: Path, content: str) -> None:
+    made.write_text(content, encoding="utf-8")
+    assert not artifacts.is_fresh(made, {"seed": 1, "views": ("a", "b")})

@@ -1,0 +1,350 @@
+import importlib
+import os
+import signal
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import Tiny
+from ripik import __version__, cli, folds
+from ripik.config import load_settings
+from ripik.duplicates import Groups
+from ripik.engine import Task
+from ripik.errors import InputError, SurroundingsError
+
+Capture = pytest.CaptureFixture[str]
+STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "demo")
+
+
+@pytest.fixture(autouse=True)
+def known_groups(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the near-copy detection answer the truth at once."""
+
+    def truth(paths: list[Path], **_: object) -> Groups:
+        photo = tiny.truth.set_index("image_id")["photo"].loc[[path.stem for path in paths]].to_numpy()
+        group = np.array([np.flatnonzero(photo == p)[0] for p in photo])
+        return Groups(group, np.full(len(group), -1), np.full(len(group), np.nan))
+
+    monkeypatch.setattr(folds, "near_copy_groups", truth)
+
+
+def one_message(capsys: Capture) -> str:
+    """Return what stands on stderr, which must be one line from us and no traceback."""
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.count("\n") == 1, error
+    assert error.startswith("ripik: ")
+    return error
+
+
+def run_here(tasks: Sequence[Task], settings: object) -> None:
+    """Stand in for the engine: call the tasks in this process."""
+    for task in tasks:
+        module, name = task.function.split(":")
+        getattr(importlib.import_module(module), name)(*task.arguments, lambda done, total, note="": None)
+
+
+def set_cell(row: int, column: str, value: str):  # type: ignore[no-untyped-def]
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[row, column] = value
+        return frame
+
+    return change
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_has_help(step: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([step, "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--config" in shown
+    assert "--set" in shown
+
+
+def test_help_lists_every_step_with_a_line(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    for step in STEPS:
+        assert any(line.split()[:1] == [step] and len(line.split()) > 2 for line in shown.splitlines())
+
+
+def test_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fold"], ["folds", "--confg", "x"], ["train", "--folds", "x"], ["train", "--folds"]]
+)
+def test_bad_usage_is_2(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: ripik" in capsys.readouterr().err
+
+
+def test_config_prints_what_loads_to_the_same_settings(tiny: Tiny, capsys: Capture) -> None:
+    assert tiny.cli("config", "--set", "training.epochs=3", "--set", "folds.n_splits=4") == 0
+    printed = capsys.readouterr().out
+    assert tomllib.loads(printed)["folds"]["n_splits"] == 4
+    (tiny.folder / "again").mkdir()
+    again = tiny.folder / "again" / "tiny.toml"
+    again.write_text(printed, encoding="utf-8")
+    assert load_settings(again) == tiny.settings("training.epochs=3", "folds.n_splits=4")
+
+
+def test_folds_succeeds_and_shows_the_classes(tiny: Tiny, capsys: Capture) -> None:
+    assert tiny.cli("folds") == 0
+    assert (tiny.run / "folds.csv").exists()
+    shown = capsys.readouterr()
+    assert "27 images in 9 groups" in shown.out
+    assert shown.err == ""
+
+
+def test_no_data_says_make_data_and_make_demo(tiny: Tiny, capsys: Capture) -> None:
+    assert tiny.cli("folds", "--set", f"competition.root={tiny.folder}/nothing") == 2
+    message = one_message(capsys)
+    assert "make data" in message
+    assert "make demo" in message
+
+
+def test_a_missing_configuration_is_2(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["folds", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in one_message(capsys)
+
+
+@pytest.mark.parametrize("column", ["image_id", "filename", "label"])
+def test_a_missing_column_is_2(tiny: Tiny, capsys: Capture, column: str) -> None:
+    tiny.edit(tiny.train_csv, lambda frame: frame.drop(columns=column))
+    assert tiny.cli("folds") == 2
+    assert f"no column {column}" in one_message(capsys)
+
+
+def test_a_repeated_id_is_2(tiny: Tiny, capsys: Capture) -> None:
+    tiny.edit(tiny.train_csv, set_cell(1, "image_id", "1"))
+    assert tiny.cli("folds") == 2
+    assert "id 1 stands on lines 2, 3" in one_message(capsys)
+
+
+def test_a_missing_label_is_2(tiny: Tiny, capsys: Capture) -> None:
+    tiny.edit(tiny.train_csv, set_cell(4, "label", ""))
+    assert tiny.cli("folds") == 2
+    message = one_message(capsys)
+    assert "train.csv, line 6" in message
+    assert "label" in message
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_missing_image_is_2(tiny: Tiny, capsys: Capture, split: str) -> None:
+    image = next((tiny.input / split / "images").iterdir())
+    image.unlink()
+    assert tiny.cli("folds") == 2
+    assert image.name in one_message(capsys)
+
+
+@pytest.mark.parametrize(
+    ("step", "content"), [("folds", b""), ("folds", b"no image"), ("augment", b"\xff\xd8\xff\xe0 half")]
+)
+def test_an_unreadable_image_is_2(
+    tiny: Tiny, capsys: Capture, content: bytes, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real detection reads the images
+    (tiny.input / "train" / "images" / "5.jpg").write_bytes(content)
+    assert tiny.cli(step) == 2
+    assert "5.jpg" in one_message(capsys)
+
+
+def test_a_class_with_one_group_is_2(tiny: Tiny, capsys: Capture) -> None:
+    first = tiny.truth["photo"] == 0
+    label = tiny.truth["label"].where(first | (tiny.truth["label"] != 1), 2).astype(str)
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=label))
+    assert tiny.cli("folds") == 2
+    assert "class 1" in one_message(capsys)
+
+
+def test_fewer_groups_than_folds_is_a_warning(tiny: Tiny, capsys: Capture) -> None:
+    assert tiny.cli("folds", "--set", "folds.n_splits=4") == 0
+    shown = capsys.readouterr()
+    assert shown.err.count("warning: ") == 3
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("step", ["train", "predict", "ensemble"])
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("competition.metric=macrof1", "macro_f1"),
+        ('prediction.views=["hfilp"]', "hflip"),
+        ("training.epoch=3", "epochs"),
+        ("competition.metrik=x", "metric"),
+    ],
+)
+def test_an_unknown_name_is_2_and_names_the_nearest(
+    tiny: Tiny, capsys: Capture, step: str, override: str, told: str
+) -> None:
+    assert tiny.cli(step, "--set", override) == 2
+    assert told in one_message(capsys)
+    assert not tiny.run.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [("network.backbone=EfficentNetB0", "EfficientNetB0"), ("augmentation.preset=sorce", "source")],
+)
+def test_an_unknown_backbone_or_preset_is_2_before_any_image_is_decoded(
+    tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch, override: str, told: str
+) -> None:
+    for module in ("features", "pipeline"):
+        monkeypatch.setattr(f"ripik.{module}.run", run_here)
+    assert tiny.cli("train", "--set", override) == 2
+    shown = capsys.readouterr()
+    assert override.partition("=")[2] in shown.err
+    assert told in shown.err
+    assert "decode" not in shown.out
+    assert not (tiny.run / "pixels").exists()
+
+
+@pytest.mark.parametrize("step", ["train", "predict", "ensemble"])
+def test_an_unknown_variant_is_2(tiny: Tiny, capsys: Capture, step: str) -> None:
+    assert tiny.cli(step, "--variants", "orignal") == 2
+    message = one_message(capsys)
+    assert "'orignal'" in message
+    assert "did you mean original?" in message
+
+
+@pytest.mark.parametrize("fold", ["7", "-1"])
+def test_an_unknown_fold_is_2(tiny: Tiny, capsys: Capture, fold: str) -> None:
+    try:
+        code = tiny.cli("train", "--folds", fold)
+    except SystemExit as stopped:  # argparse takes -1 for an option
+        code = int(str(stopped.code))
+    assert code == 2
+    assert "fold" in capsys.readouterr().err
+
+
+def test_a_missing_weights_file_is_2_before_anything_is_made(tiny: Tiny, capsys: Capture) -> None:
+    assert tiny.cli("train", "--set", "network.weights=/nowhere/b0.weights.h5") == 2
+    assert "/nowhere/b0.weights.h5" in one_message(capsys)
+    assert not (tiny.run / "pixels").exists()
+
+
+@pytest.mark.parametrize("step", ["folds", "train", "predict", "ensemble"])
+def test_a_sample_submission_with_other_ids_is_2(tiny: Tiny, capsys: Capture, step: str) -> None:
+    tiny.edit(tiny.sample_csv, set_cell(0, "image_id", "777"))
+    assert tiny.cli(step) == 2
+    message = one_message(capsys)
+    assert "sample_submission.csv" in message
+    assert "777" in message
+
+
+@pytest.mark.parametrize("step", ["predict", "ensemble"])
+def test_predicting_without_training_says_what_to_run(tiny: Tiny, capsys: Capture, step: str) -> None:
+    assert tiny.cli(step) == 2
+    assert "make folds" in one_message(capsys)
+    tiny.write_folds()
+    assert tiny.cli(step) == 2
+    assert "make train" in one_message(capsys)
+
+
+def test_out_without_images_is_2(tiny: Tiny, capsys: Capture) -> None:
+    tiny.write_folds()
+    try:
+        code = tiny.cli("predict", "--out", "x.csv")
+    except SystemExit as stopped:
+        code = int(str(stopped.code))
+    assert code == 2
+    assert "--images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", ["folds", "augment"])
+def test_a_read_only_output_folder_is_3(tiny: Tiny, capsys: Capture, step: str) -> None:
+    output = tiny.folder / "output"
+    output.mkdir()
+    output.chmod(0o555)
+    assert tiny.cli(step) == 3
+    assert str(output) in one_message(capsys)
+    assert list(output.iterdir()) == []
+
+
+def test_a_read_only_run_folder_is_3(tiny: Tiny, capsys: Capture) -> None:
+    tiny.run.mkdir(parents=True)
+    tiny.run.chmod(0o555)
+    assert tiny.cli("folds") == 3
+    assert str(tiny.run) in one_message(capsys)
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_told(tiny: Tiny, capsys: Capture) -> None:
+    (tiny.folder / "output").write_text("in the way")
+    assert tiny.cli("folds") in (2, 3)
+    assert str(tiny.folder / "output") in one_message(capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_csv_is_3(tiny: Tiny, capsys: Capture) -> None:
+    tiny.train_csv.chmod(0)
+    assert tiny.cli("folds") == 3
+    assert "train.csv" in one_message(capsys)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "told"),
+    [
+        (InputError("id 7 is wrong [/b] :car:"), 2, "id 7 is wrong [/b] :car:"),
+        (SurroundingsError("no network"), 3, "no network"),
+        (OSError(28, "No space left on device", "/big/x"), 3, "/big/x: No space left"),
+        (PermissionError(13, "Permission denied", "/x"), 3, "/x: Permission denied"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+    ],
+)
+def test_failures_become_one_message_and_their_code(
+    tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int, told: str
+) -> None:
+    def fail(settings: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(folds, "make_folds", fail)
+    assert tiny.cli("folds") == code
+    assert told in one_message(capsys)
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), KeyError("x"), FileNotFoundError(2, "No such file", "/x")])
+def test_a_bug_keeps_its_traceback(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
+    def fail(settings: object) -> None:
+        raise bug
+
+    monkeypatch.setattr(folds, "make_folds", fail)
+    with pytest.raises(type(bug)):
+        tiny.cli("folds")
+
+
+def test_a_signal_ends_with_143(tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(settings: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(folds, "make_folds", terminate)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            tiny.cli("folds")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 143
+    assert "run the same command again" in one_message(capsys)
+
+
+def test_the_input_folder_is_never_written_to(tiny: Tiny) -> None:
+    def content() -> dict[Path, tuple[int, int]]:
+        return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in tiny.input.rglob("*")}
+
+    before = content()
+    assert tiny.cli("folds") == 0
+    assert content() == before

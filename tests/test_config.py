@@ -1,0 +1,345 @@
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_toml
+from ripik.errors import InputError
+from ripik.settings import Settings
+
+TRAINING = {
+    "epochs": st.integers(1, 500),
+    "batch_size": st.integers(1, 512),
+    "learning_rate": st.floats(1e-8, 10),
+    "schedule": st.sampled_from(["cosine", "constant"]),
+    "label_smoothing": st.floats(0, 0.9),
+    "class_weights": st.one_of(
+        st.just("balanced"), st.dictionaries(st.text(min_size=1, max_size=5), st.floats(0.01, 100), max_size=3)
+    ),
+    "seed": st.integers(0, 2**31 - 1),
+}
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,10}", fullmatch=True).filter(lambda name: name not in RESERVED_NAMES)
+TABLES = st.fixed_dictionaries({}, optional=TRAINING)
+VARIANTS = st.dictionaries(NAMES, TABLES, min_size=1, max_size=3)
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("config")
+
+
+def load(folder: Path, text: str = "", *overrides: str) -> Settings:
+    config = folder / "cars.toml"
+    config.write_text(text, encoding="utf-8")
+    return load_settings(config, overrides)
+
+
+def refusal(folder: Path, text: str = "", *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(folder, text, *overrides)
+    return str(caught.value)
+
+
+def test_an_empty_file_gives_the_four_variants(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    assert found.run == "cars"
+    assert list(found.variants) == ["original", "augmented", "finetuned", "augmented_finetuned"]
+    table = {v.name: (v.data, v.train_from, v.start) for v in found.variants.values()}
+    assert table == {
+        "original": ("original", "head", ""),
+        "augmented": ("augmented", "head", ""),
+        "finetuned": ("original", "all", "original"),
+        "augmented_finetuned": ("augmented", "all", "augmented"),
+    }
+    assert found.augmentation.copies == 15
+    assert found.folds.n_splits == 5
+
+
+def test_finetuning_has_a_lower_rate(tmp_path: Path) -> None:
+    variants = load(tmp_path).variants
+    assert variants["finetuned"].learning_rate < variants["original"].learning_rate
+
+
+def test_a_variants_settings_come_from_its_own_table_then_finetuning_then_training(tmp_path: Path) -> None:
+    text = """
+    [network]
+    image_size = 96
+    [training]
+    epochs = 7
+    seed = 3
+    [finetuning]
+    epochs = 2
+    [variants.original]
+    [variants.finetuned]
+    train_from = "all"
+    start = "original"
+    [variants.partial]
+    train_from = "block6a_expand_conv"
+    epochs = 4
+    image_size = 64
+    """
+    variants = load(tmp_path, text).variants
+    assert {name: v.epochs for name, v in variants.items()} == {"original": 7, "finetuned": 2, "partial": 4}
+    assert {name: v.image_size for name, v in variants.items()} == {"original": 96, "finetuned": 96, "partial": 64}
+    assert {v.seed for v in variants.values()} == {3}
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        found.folds.seed = 3  # type: ignore[misc]
+
+
+@effort(max_examples=60, deadline=None)
+@given(training=TABLES, finetuning=TABLES, variants=VARIANTS)
+def test_the_printed_configuration_loads_to_the_same_settings(
+    scratch: Path, training: dict, finetuning: dict, variants: dict
+) -> None:
+    given_tables = {"training": training, "finetuning": finetuning, "variants": variants}
+    found = load(scratch, tomli_w.dumps(given_tables))
+    assert load(scratch, to_toml(found)) == found
+
+
+def test_the_printed_default_configuration_loads_to_the_same_settings(tmp_path: Path) -> None:
+    found = load(tmp_path, "", "competition.classes=[1, 2]", 'competition.metric="accuracy"')
+    assert load(tmp_path, to_toml(found)) == found
+
+
+@effort(max_examples=60, deadline=None)
+@given(table=TABLES)
+def test_overrides_do_what_the_same_keys_of_the_file_do(scratch: Path, table: dict[str, Any]) -> None:
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    overrides = [f"variants.original.{tomli_w.dumps({key: value}).strip()}" for key, value in plain.items()]
+    file = tomli_w.dumps({"variants": {**DEFAULT_VARIANTS, "original": {**DEFAULT_VARIANTS["original"], **plain}}})
+    assert load(scratch, "", *overrides) == load(scratch, file)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("competition.root=/data/my x", "/data/my x"),
+        ('competition.root="/data/x"', "/data/x"),
+        ("competition.root = a=b ", "a=b"),
+        ("competition.root=", ""),
+        ("competition.root='123'", "123"),
+    ],
+)
+def test_override_of_text(tmp_path: Path, override: str, expected: str) -> None:
+    assert load(tmp_path, "", override).competition.root == expected
+
+
+def test_overrides_of_lists_numbers_and_booleans(tmp_path: Path) -> None:
+    found = load(
+        tmp_path, "", 'prediction.views=["identity", "vflip"]', "training.learning_rate=1", "training.refit=true"
+    )
+    assert found.prediction.views == ("identity", "vflip")
+    assert {variant.learning_rate for variant in found.variants.values()} == {1.0}
+    assert all(variant.refit for variant in found.variants.values())
+
+
+def test_the_last_override_of_a_key_wins(tmp_path: Path) -> None:
+    assert load(tmp_path, "", "folds.seed=1", "folds.seed=2").folds.seed == 2
+
+
+@pytest.mark.parametrize("table", ["training", "network"])
+def test_an_override_of_all_variants_reaches_every_one(tmp_path: Path, table: str) -> None:
+    key, value = {"training": ("epochs", 3), "network": ("image_size", 64)}[table]
+    text = f"[finetuning]\nepochs = 9\n[variants.original]\n{key} = 40\n[variants.deep]\ntrain_from = 'all'\n{key} = 50"
+    found = load(tmp_path, text, f"{table}.{key}={value}")
+    assert {getattr(variant, key) for variant in found.variants.values()} == {value}
+
+
+def test_an_override_of_finetuning_reaches_the_finetuned_variants_alone(tmp_path: Path) -> None:
+    printed = to_toml(load(tmp_path))
+    found = load(tmp_path, printed, "finetuning.epochs=2")
+    epochs = {name: variant.epochs for name, variant in found.variants.items()}
+    assert epochs == {"original": 30, "augmented": 30, "finetuned": 2, "augmented_finetuned": 2}
+
+
+def test_an_override_of_one_variant_leaves_the_others(tmp_path: Path) -> None:
+    found = load(tmp_path, "", "variants.original.epochs=2")
+    assert {name for name, variant in found.variants.items() if variant.epochs == 2} == {"original"}
+    assert list(found.variants) == list(load(tmp_path).variants)
+
+
+def test_overrides_leave_the_defaults_of_the_next_run_alone(tmp_path: Path) -> None:
+    before = load(tmp_path)
+    load(tmp_path, "", "variants.original.epochs=2", "training.batch_size=3", "network.image_size=64")
+    assert load(tmp_path) == before
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "epochs=1", "=1", "training.=1", ".epochs=1", "", "a..b=1"])
+def test_a_misspelt_override_shows_how_to_write_it(tmp_path: Path, override: str) -> None:
+    assert "table.key=value" in refusal(tmp_path, "", override)
+
+
+def test_an_override_of_an_unknown_variant_makes_no_new_one(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "", "variants.orignal.epochs=1")
+    assert "orignal" in message
+    assert "did you mean original" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown", "near"),
+    [
+        ("[competition]\nmetrik = 'x'", "competition.metrik", "metric"),
+        ("[trainin]\nepochs = 3", "trainin", "training"),
+        ("[training]\nepoch = 3", "training.epoch", "epochs"),
+        ("[finetuning]\nlerning_rate = 3.0", "finetuning.lerning_rate", "learning_rate"),
+        ("[network]\nbackbon = 'x'", "network.backbon", "backbone"),
+        ("[variants.original]\ntrain_form = 'head'", "variants.original.train_form", "train_from"),
+        ("[folds]\nn_split = 3", "folds.n_split", "n_splits"),
+        ("[augmentation]\ncopys = 3", "augmentation.copys", "copies"),
+        ("[prediction]\nview = []", "prediction.view", "views"),
+        ("[blend]\nrestart = 3", "blend.restart", "restarts"),
+        ("[jobs]\nthread = 3", "jobs.thread", "threads"),
+        ("[paths]\noutputs = 'x'", "paths.outputs", "output"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, unknown: str, near: str) -> None:
+    message = refusal(tmp_path, text)
+    assert unknown in message
+    assert f"did you mean {near}?" in message
+    assert "cars.toml" in message
+
+
+@pytest.mark.parametrize("text", ["run = 'x'", "epochs = 3", "[variants.original]\nname = 'x'"])
+def test_keys_that_are_not_to_be_set_are_unknown(tmp_path: Path, text: str) -> None:
+    assert "unknown" in refusal(tmp_path, text)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "[competition]\nmetrik = 'x'\n[folds]\nn_splits = 1")
+    assert "metrik" in message
+    assert "folds.n_splits = 1" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[training]\nepochs = '3'", "training.epochs = '3': input should be a valid integer"),
+        ("[training]\nepochs = 1.5", "training.epochs = 1.5"),
+        ("[training]\nepochs = true", "training.epochs = True"),
+        ("[training]\nrefit = 1", "training.refit = 1"),
+        ("[training]\nschedule = 'linear'", "'cosine' or 'constant'"),
+        ("[training]\nclass_weights = {1 = -1.0}", "training.class_weights"),
+        ("[prediction]\nviews = 'identity'", "prediction.views = 'identity'"),
+        ("[prediction]\nmerge = 'mean'", "'arithmetic' or 'geometric'"),
+        ("[competition]\nclasses = [1.5]", "competition.classes"),
+        ("[competition]\nid_column = ''", "competition.id_column"),
+        ("training = 3", "training must be a table"),
+        ("variants = 3", "variants must be a table"),
+        ("[variants]\nx = 3", "variants.x must be a table"),
+    ],
+)
+def test_a_wrong_type_is_told_with_its_key(tmp_path: Path, text: str, told: str) -> None:
+    assert told in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("folds.n_splits", "1"),
+        ("training.epochs", "0"),
+        ("training.learning_rate", "0.0"),
+        ("training.learning_rate", "-1.0"),
+        ("training.learning_rate", "nan"),
+        ("training.learning_rate", "inf"),
+        ("training.label_smoothing", "1.0"),
+        ("training.inner_split", "0.6"),
+        ("network.image_size", "31"),
+        ("network.dropout", "1.0"),
+        ("augmentation.copies", "0"),
+        ("jobs.jobs", "0"),
+        ("folds.seed", "-1"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_key(tmp_path: Path, key: str, value: str) -> None:
+    assert key in refusal(tmp_path, "", f"{key}={value}")
+
+
+@pytest.mark.parametrize("text", ["variants = 3", "finetuning = 3", "training = 3", "[variants]\nx = 3"])
+def test_an_override_on_a_wrong_file_is_an_input_error(tmp_path: Path, text: str) -> None:
+    assert "table" in refusal(tmp_path, text, "training.epochs=1")
+
+
+def test_dates_are_no_settings(tmp_path: Path) -> None:
+    for table in ("competition", "training"):
+        assert "date" in refusal(tmp_path, tomli_w.dumps({table: {"seed": date(2024, 1, 1)}}))
+
+
+def test_a_start_must_exist(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "[variants.original]\n[variants.b]\ntrain_from = 'all'\nstart = 'orignal'")
+    assert "variants.b.start" in message
+    assert "did you mean original?" in message
+
+
+@pytest.mark.parametrize("circle", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_starts_must_not_go_in_a_circle(tmp_path: Path, circle: tuple[str, ...]) -> None:
+    tables = {name: {"start": start} for name, start in zip(circle, circle[1:] + circle[:1], strict=True)}
+    assert "circle" in refusal(tmp_path, tomli_w.dumps({"variants": tables}))
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("backbone = 'EfficientNetV2B0'", "another backbone"),
+        ("weights = 'random'", "another backbone or weights"),
+        ("seeds = 2", "more seeds"),
+        ("refit = true", "refit"),
+        ("early_stopping = 3", "inner_split"),
+    ],
+)
+def test_contradictions_are_told(tmp_path: Path, extra: str, told: str) -> None:
+    text = f"[variants.a]\n[variants.b]\ntrain_from = 'all'\nstart = 'a'\n{extra}"
+    message = refusal(tmp_path, text)
+    assert told in message
+    assert "variants.b" in message
+
+
+def test_a_finetuned_start_cannot_be_frozen_again(tmp_path: Path) -> None:
+    text = "[variants.a]\ntrain_from = 'block6a'\n[variants.b]\ntrain_from = '{}'\nstart = 'a'"
+    assert "variants.b starts from a" in refusal(tmp_path, text.format("head"))
+    assert load(tmp_path, text.format("all")).variants["b"].start == "a"
+    assert load(tmp_path, text.format("block6a")).variants["b"].train_from == "block6a"
+
+
+@pytest.mark.parametrize("name", [*RESERVED_NAMES, "a.b", "a/b", "a b", "..", "", "-a"])
+def test_a_variants_name_must_make_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    assert f"variants.{name}" in refusal(tmp_path, tomli_w.dumps({"variants": {name: {}}}))
+
+
+def test_some_variant_is_needed(tmp_path: Path) -> None:
+    assert "no variant" in refusal(tmp_path, "[variants]")
+
+
+def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.toml.*CONFIG="):
+        load_settings(tmp_path / "nowhere.toml")
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    with pytest.raises(InputError, match="configs"):
+        load_settings(tmp_path / "configs")
+
+
+def test_broken_toml_is_told_with_its_place(tmp_path: Path) -> None:
+    assert "line 2" in refusal(tmp_path, "[training]\nepochs = x\n")
+
+
+def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"x\.toml"):
+        load_settings(tmp_path / "x.toml")
+
+
+def test_a_files_name_must_make_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "my cars.toml").write_text("")
+    with pytest.raises(InputError, match="names the run"):
+        load_settings(tmp_path / "my cars.toml")

@@ -1,0 +1,224 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from conftest import SPLITS, Tiny
+from ripik import folds as module
+from ripik.competition import read_competition
+from ripik.duplicates import Groups
+from ripik.errors import InputError
+from ripik.folds import check_groups, make_folds, read_folds, split
+
+
+@pytest.fixture
+def known_groups(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """Let the near-copy detection answer the truth at once."""
+
+    def truth(paths: list[Path], **_: object) -> Groups:
+        photo = tiny.truth.set_index("image_id")["photo"].loc[[path.stem for path in paths]].to_numpy()
+        group = np.array([np.flatnonzero(photo == p)[0] for p in photo])
+        return Groups(group, np.full(len(group), -1), np.full(len(group), np.nan))
+
+    monkeypatch.setattr(module, "near_copy_groups", truth)
+    return tiny
+
+
+@st.composite
+def photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
+    """Labels and groups of images, each class with two photos or more, and a number of folds that they can fill."""
+    label_of_group = [0, 0, 1, 1, 2, 2, *draw(st.lists(st.integers(0, 2), max_size=20))]
+    copies = draw(st.lists(st.integers(3, 5), min_size=len(label_of_group), max_size=len(label_of_group)))
+    order = draw(st.randoms(use_true_random=False))
+    rows = [(label, group) for group, label in enumerate(label_of_group) for _ in range(copies[group])]
+    order.shuffle(rows)
+    labels, groups = np.array(rows).T
+    return labels, groups, draw(st.integers(2, 5))
+
+
+@effort(max_examples=60, deadline=None)
+@given(photos(), st.integers(0, 1000))
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_folds_partition_the_rows_and_groups_never_cross(drawn: tuple[np.ndarray, np.ndarray, int], seed: int) -> None:
+    labels, groups, n_splits = drawn
+    fold = split(labels, groups, n_splits, seed)
+    assert sorted(set(fold)) == list(range(n_splits))  # every row in a fold, no fold empty
+    for group in np.unique(groups):
+        assert len(set(fold[groups == group])) == 1
+    for label in np.unique(labels):
+        assert len(set(fold[labels == label])) >= 2  # every class is trained on, whichever fold is held
+
+
+def test_folds_are_stratified() -> None:
+    labels = np.repeat([0, 1, 2], [300, 150, 30])
+    groups = np.arange(len(labels)) // 3
+    fold = split(labels, groups, 5, 0)
+    for label, share in ((0, 60), (1, 30), (2, 6)):
+        assert np.bincount(fold[labels == label], minlength=5) == pytest.approx(share, abs=3)
+
+
+def test_a_seed_gives_the_same_folds_and_another_other_ones() -> None:
+    labels, groups = np.arange(60) % 3, np.arange(60)
+    assert np.array_equal(split(labels, groups, 5, 1), split(labels, groups, 5, 1))
+    assert not np.array_equal(split(labels, groups, 5, 1), split(labels, groups, 5, 2))
+
+
+def test_the_real_detection_finds_the_photos_of_the_tiny_competition(tiny: Tiny) -> None:
+    path = make_folds(tiny.settings())
+    found = pd.read_csv(path, dtype={"image_id": str})
+    assert found.columns.tolist() == ["image_id", "label", "group", "fold"]
+    assert found["image_id"].tolist() == tiny.truth["image_id"].tolist()
+    assert found["label"].tolist() == tiny.truth["label"].tolist()
+    assert set(found["fold"]) == set(range(SPLITS))
+    pairs = pd.DataFrame({"group": found["group"], "photo": tiny.truth["photo"]}).drop_duplicates()
+    assert len(pairs) == found["group"].nunique() == tiny.truth["photo"].nunique()
+
+
+def test_folds_are_made_once_and_again_when_their_inputs_change(
+    known_groups: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_folds(known_groups.settings())
+    first = path.read_bytes()
+    path.write_bytes(first.replace(b"\n", b"\n\n", 1))  # a mark that a rewrite would wipe out
+    make_folds(known_groups.settings())
+    assert "up to date" in capsys.readouterr().out
+    assert path.read_bytes() != first
+    make_folds(known_groups.settings("folds.n_splits=2"))
+    assert set(pd.read_csv(path)["fold"]) == {0, 1}
+    make_folds(known_groups.settings())
+    assert path.read_bytes() == first
+
+
+def test_folds_are_made_again_when_a_label_changes(known_groups: Tiny) -> None:
+    path = make_folds(known_groups.settings())
+    swapped = {"1": "2", "2": "1", "3": "3"}
+    known_groups.edit(known_groups.train_csv, lambda frame: frame.assign(label=frame["label"].map(swapped)))
+    make_folds(known_groups.settings())
+    assert pd.read_csv(path)["label"].tolist() == [int(swapped[str(label)]) for label in known_groups.truth["label"]]
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("NA", "null", "01"), ("[/b]", ":car:", "a,b")])
+def test_text_labels_of_any_kind_go_through(known_groups: Tiny, names: tuple[str, str, str]) -> None:
+    rename = dict(zip("123", names, strict=True))
+    known_groups.edit(known_groups.train_csv, lambda frame: frame.assign(label=frame["label"].map(rename)))
+    settings = known_groups.settings("competition.label_type=string")
+    make_folds(settings)
+    found = read_folds(settings, read_competition(settings))
+    assert found["label"].tolist() == [rename[str(label)] for label in known_groups.truth["label"]]
+
+
+def test_ids_of_any_kind_go_through(known_groups: Tiny) -> None:
+    odd = ["NA", "nan", "007", "7", "1e3", "a,b", "None"]
+    names = [*odd, *known_groups.truth["image_id"][len(odd) :]]
+    known_groups.edit(known_groups.train_csv, lambda frame: frame.assign(image_id=names))
+    settings = known_groups.settings()
+    make_folds(settings)
+    assert read_folds(settings, read_competition(settings))["image_id"].tolist() == names
+
+
+def test_folds_are_read_by_id_in_the_order_of_train_csv(tiny: Tiny) -> None:
+    written = tiny.write_folds()
+    written.sample(frac=1, random_state=0).to_csv(tiny.run / "folds.csv", index=False)
+    found = read_folds(tiny.settings(), read_competition(tiny.settings()))
+    pd.testing.assert_frame_equal(found, written, check_dtype=False)
+
+
+def refusal(tiny: Tiny, *overrides: str) -> str:
+    settings = tiny.settings(*overrides)
+    with pytest.raises(InputError) as caught:
+        read_folds(settings, read_competition(settings))
+    return str(caught.value)
+
+
+def test_missing_folds_say_what_to_run(tiny: Tiny) -> None:
+    assert "make folds" in refusal(tiny)
+
+
+def test_a_copy_moved_across_folds_on_purpose_is_refused(tiny: Tiny) -> None:
+    folds = tiny.write_folds()
+    folds.loc[4, "fold"] = (folds.loc[4, "fold"] + 1) % SPLITS
+    folds.to_csv(tiny.run / "folds.csv", index=False)
+    message = refusal(tiny)
+    assert f"group {folds.loc[4, 'group']} " in message
+    assert folds.loc[4, "image_id"] in message
+    assert "make folds" in message
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "twice", "other"])
+def test_folds_of_other_ids_are_refused(tiny: Tiny, change: str) -> None:
+    folds = tiny.write_folds()
+    changed = {
+        "missing": folds.iloc[1:],
+        "extra": pd.concat([folds, folds.iloc[[0]].assign(image_id="new")]),
+        "twice": pd.concat([folds, folds.iloc[[0]]]),
+        "other": folds.assign(image_id=["new", *folds["image_id"][1:]]),
+    }[change]
+    changed.to_csv(tiny.run / "folds.csv", index=False)
+    assert "ids of train.csv" in refusal(tiny)
+
+
+def test_folds_of_other_labels_are_refused(tiny: Tiny) -> None:
+    folds = tiny.write_folds()
+    folds.assign(label=folds["label"].map({1: 2, 2: 1, 3: 3})).to_csv(tiny.run / "folds.csv", index=False)
+    message = refusal(tiny)
+    assert "label" in message
+    assert "make folds" in message
+
+
+@pytest.mark.parametrize("n_splits", [2, 5])
+def test_folds_of_another_number_are_refused(tiny: Tiny, n_splits: int) -> None:
+    tiny.write_folds()
+    message = refusal(tiny, f"folds.n_splits={n_splits}")
+    assert "folds [0, 1, 2]" in message
+    assert "make folds" in message
+
+
+def test_folds_with_other_columns_are_refused(tiny: Tiny) -> None:
+    tiny.write_folds().drop(columns="group").to_csv(tiny.run / "folds.csv", index=False)
+    assert "columns" in refusal(tiny)
+
+
+def test_check_groups_counts_the_others() -> None:
+    folds = pd.DataFrame({"image_id": list("abcdef"), "group": [0, 0, 1, 1, 2, 2], "fold": [0, 1, 1, 0, 2, 2]})
+    with pytest.raises(InputError, match=r"group 0 \(images a, b\).* 1 other"):
+        check_groups(folds)
+    check_groups(folds.iloc[4:])
+
+
+def relabel(tiny: Tiny, photos_of_class_one: int) -> None:
+    """Keep class 1 on its first photos only; the rest of them become class 2."""
+    keep = tiny.truth["photo"] < photos_of_class_one
+    label = tiny.truth["label"].where(keep | (tiny.truth["label"] != 1), 2)
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=label.astype(str)))
+
+
+def test_a_class_with_one_group_is_refused(known_groups: Tiny) -> None:
+    relabel(known_groups, 1)
+    with pytest.raises(InputError, match=r"class 1 .*single group .*\(3 images\)"):
+        make_folds(known_groups.settings())
+    assert not (known_groups.run / "folds.csv").exists()
+
+
+def test_a_class_with_fewer_groups_than_folds_is_a_warning(
+    known_groups: Tiny, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    relabel(known_groups, 2)
+    assert make_folds(known_groups.settings()).exists()
+    assert "class 1 has 2 groups for 3 folds" in capsys.readouterr().err
+    assert not [w for w in recwarn if "least populated" in str(w.message)]  # said once, in our words
+
+
+def test_fewer_groups_than_folds_name_the_setting(known_groups: Tiny) -> None:
+    with pytest.raises(InputError, match=r"folds\.n_splits"):
+        make_folds(known_groups.settings("folds.n_splits=10"))
+
+
+def test_more_folds_than_images_of_any_class_name_the_setting(known_groups: Tiny) -> None:
+    one_copy = known_groups.truth.drop_duplicates("photo").index  # 3 classes × 3 photos for 5 folds
+    known_groups.edit(known_groups.train_csv, lambda frame: frame.loc[one_copy])
+    with pytest.raises(InputError, match=r"folds\.n_splits"):
+        make_folds(known_groups.settings("folds.n_splits=5"))

@@ -1,0 +1,313 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import CLASSES, SPLITS, Tiny
+from ripik import artifacts, ensemble, pipeline
+from ripik.errors import InputError
+from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
+from ripik.layout import Job
+from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
+
+COLUMNS = ["p_1", "p_2", "p_3"]
+Values = Callable[[Job, str, int, int], np.ndarray]
+
+
+def random_values(job: Job, split: str, views: int, rows: int) -> np.ndarray:
+    """Return probabilities, (views, rows, C), that only this job and split have."""
+    seed = sum(map(ord, f"{job}{split}"))
+    return np.random.default_rng(seed).dirichlet(np.ones(len(CLASSES)), (views, rows)).astype("float32")
+
+
+def finish(run: Run, job: Job, values: Values = random_values) -> None:
+    """Write what a trained and predicted job leaves behind; its held rows stand in reverse order."""
+    views = len(run.settings.prediction.views)
+    train, test = run.competition.train["image_id"], run.competition.test["image_id"]
+    held = train.to_numpy(dtype=str)[run.held_rows(job)][::-1]
+    path = predictions_path(run, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"oof": values(job, "oof", views, len(held)), "test": values(job, "test", views, len(test))}
+    np.savez(path, held_ids=held, test_ids=test.to_numpy(dtype=str), **arrays)
+    artifacts.write_meta(path.parent / "meta.json", inputs=training_inputs(run, job), outputs=[], seconds=1)
+    artifacts.write_meta(path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs=[path], seconds=1)
+
+
+def finished(tiny: Tiny, *overrides: str, values: Values = random_values) -> Run:
+    """A run whose variant `original` has all of its jobs done."""
+    tiny.write_folds()
+    run = open_run(tiny.settings(*overrides))
+    for job in jobs_of(run.settings, run.settings.variants["original"]):
+        finish(run, job, values)
+    return run
+
+
+def merged(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    merge_variant(run, run.settings.variants["original"])
+    folder = run.layout.variant("original")
+    return read_predictions(folder / "oof.csv", run, "train"), read_predictions(folder / "test.csv", run, "test")
+
+
+def good_oof(run: Run) -> pd.DataFrame:
+    values = random_values(Job("any", 0), "oof", 1, len(run.folds))[0]
+    return pd.concat([run.folds[["image_id", "fold", "label"]], pd.DataFrame(values, columns=COLUMNS)], axis=1)
+
+
+@pytest.fixture
+def run(tiny: Tiny) -> Run:
+    tiny.write_folds()
+    return open_run(tiny.settings())
+
+
+def test_the_contracts_columns_order_and_values(tiny: Tiny) -> None:
+    run = finished(tiny)
+    merge_variant(run, run.settings.variants["original"])
+    oof = pd.read_csv(tiny.run / "original" / "oof.csv", dtype={"image_id": str})
+    test = pd.read_csv(tiny.run / "original" / "test.csv", dtype={"image_id": str})
+    assert oof.columns.tolist() == ["image_id", "fold", "label", *COLUMNS]
+    assert test.columns.tolist() == ["image_id", *COLUMNS]
+    assert oof["image_id"].tolist() == tiny.truth["image_id"].tolist()
+    assert oof["label"].tolist() == tiny.truth["label"].tolist()
+    assert oof["fold"].tolist() == (tiny.truth["photo"] % SPLITS).tolist()
+    assert oof[COLUMNS].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
+    assert (tiny.run / "original" / "meta.json").exists()
+
+
+def test_every_row_holds_what_the_model_of_its_fold_said(tiny: Tiny) -> None:
+    run = finished(tiny)
+    oof = merged(run)[0].set_index("image_id")
+    for job in jobs_of(run.settings, run.settings.variants["original"]):
+        held = run.competition.train["image_id"].to_numpy()[run.held_rows(job)][::-1]
+        said = random_values(job, "oof", 2, len(held)).mean(axis=0)
+        assert oof.loc[held, COLUMNS].to_numpy() == pytest.approx(said, abs=1e-7)
+        assert set(oof.loc[held, "fold"]) == {job.fold}
+
+
+def test_the_test_set_is_the_mean_over_folds(tiny: Tiny) -> None:
+    run = finished(tiny)
+    test = merged(run)[1]
+    said = [random_values(Job("original", fold), "test", 2, len(test)).mean(axis=0) for fold in range(SPLITS)]
+    assert test[COLUMNS].to_numpy() == pytest.approx(np.mean(said, axis=0), abs=1e-7)
+
+
+def test_a_refit_alone_predicts_the_test_set(tiny: Tiny) -> None:
+    run = finished(tiny, "training.refit=true")
+    oof, test = merged(run)
+    said = random_values(Job("original", None), "test", 2, len(test)).mean(axis=0)
+    assert test[COLUMNS].to_numpy() == pytest.approx(said, abs=1e-7)
+    assert len(oof) == len(tiny.truth)
+
+
+def test_seeds_are_averaged(tiny: Tiny) -> None:
+    oof = merged(finished(tiny, "training.seeds=2"))[0]
+    rows = np.flatnonzero(oof["fold"] == 1)[::-1]
+    said = [random_values(Job("original", 1, seed), "oof", 2, len(rows)).mean(axis=0) for seed in (0, 1)]
+    assert oof.loc[rows, COLUMNS].to_numpy() == pytest.approx(np.mean(said, axis=0), abs=1e-7)
+
+
+def test_one_view_keeps_float32_exactly(tiny: Tiny) -> None:
+    run = finished(tiny, 'prediction.views=["identity"]')
+    oof = merged(run)[0].set_index("image_id")
+    held = run.competition.train["image_id"].to_numpy()[run.held_rows(Job("original", 0))][::-1]
+    said = random_values(Job("original", 0), "oof", 1, len(held))[0]
+    assert np.array_equal(oof.loc[held, COLUMNS].to_numpy().astype("float32"), said)
+
+
+def test_merging_twice_gives_the_same_bytes(tiny: Tiny) -> None:
+    run = finished(tiny)
+    folder = tiny.run / "original"
+    contents = []
+    for _ in range(2):
+        merge_variant(run, run.settings.variants["original"])
+        contents.append([(folder / name).read_bytes() for name in ("oof.csv", "test.csv")])
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny, split: str) -> None:
+    run = finished(tiny)
+    before = merged(run)[0 if split == "train" else 1]
+    path = tiny.run / "original" / ("oof.csv" if split == "train" else "test.csv")
+    shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
+    assert shuffled["image_id"].astype(str).tolist() != before["image_id"].tolist()
+    shuffled.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_predictions(path, run, split), before, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "twice", "other"])
+def test_predictions_of_other_ids_are_refused(tiny: Tiny, change: str) -> None:
+    run = finished(tiny)
+    merge_variant(run, run.settings.variants["original"])
+    path = tiny.run / "original" / "test.csv"
+    frame = pd.read_csv(path, dtype={"image_id": str})
+    changed = {
+        "missing": frame.iloc[1:],
+        "extra": pd.concat([frame, frame.iloc[[0]].assign(image_id="new")]),
+        "twice": pd.concat([frame, frame.iloc[[0]]]),
+        "other": frame.assign(image_id=["new", *frame["image_id"][1:]]),
+    }[change]
+    changed.to_csv(path, index=False)
+    with pytest.raises(InputError, match="ids of test"):
+        read_predictions(path, run, "test")
+
+
+def test_predictions_of_other_classes_are_refused(tiny: Tiny) -> None:
+    run = finished(tiny)
+    merge_variant(run, run.settings.variants["original"])
+    path = tiny.run / "original" / "oof.csv"
+    tiny.edit(path, lambda frame: frame[["image_id", "fold", "label", "p_2", "p_1", "p_3"]])
+    with pytest.raises(InputError, match="columns"):
+        read_predictions(path, run, "train")
+
+
+def test_missing_predictions_say_what_to_run(run: Run) -> None:
+    with pytest.raises(InputError, match="make train"):
+        read_predictions(Path("nowhere.csv"), run, "train")
+
+
+def test_a_good_frame_passes_in_any_row_order(run: Run) -> None:
+    check_oof(good_oof(run), run)
+    check_oof(good_oof(run).sample(frac=1, random_state=0), run)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 5.0])
+def test_a_row_without_probabilities_is_refused(run: Run, value: float) -> None:
+    oof = good_oof(run)
+    oof.loc[3, "p_2"] = value
+    with pytest.raises(InputError, match=f"1 training image.*{oof.loc[3, 'image_id']}"):
+        check_oof(oof, run)
+
+
+def test_negative_probabilities_are_refused(run: Run) -> None:
+    oof = good_oof(run)
+    oof.loc[3, COLUMNS] = [-0.5, 1.0, 0.5]
+    with pytest.raises(InputError, match=oof.loc[3, "image_id"]):
+        check_oof(oof, run)
+
+
+def test_a_missing_row_is_refused(run: Run) -> None:
+    with pytest.raises(InputError):
+        check_oof(good_oof(run).iloc[1:], run)
+
+
+def test_a_copy_moved_across_folds_on_purpose_is_refused(run: Run) -> None:
+    oof = good_oof(run)
+    oof.loc[3, "fold"] = (oof.loc[3, "fold"] + 1) % SPLITS
+    with pytest.raises(InputError, match=oof.loc[3, "image_id"]):
+        check_oof(oof, run)
+
+
+def test_a_copy_moved_in_both_files_is_refused(tiny: Tiny, run: Run) -> None:
+    folds, oof = run.folds.copy(), good_oof(run)
+    for frame in (folds, oof):
+        frame.loc[3, "fold"] = (frame.loc[3, "fold"] + 1) % SPLITS
+    with pytest.raises(InputError, match=rf"group {folds.loc[3, 'group']} .*more than one"):
+        check_oof(oof, Run(run.settings, run.competition, folds))
+
+
+def test_other_labels_than_train_csvs_are_refused(run: Run) -> None:
+    oof = good_oof(run)
+    oof.loc[3, "label"] = 1 if oof.loc[3, "label"] != 1 else 2
+    with pytest.raises(InputError, match="label"):
+        check_oof(oof, run)
+
+
+@pytest.mark.parametrize("lacking", ["meta.json", "predictions.npz", "predictions.meta.json"])
+def test_an_unfinished_fold_is_named_and_nothing_is_written(tiny: Tiny, lacking: str) -> None:
+    run = finished(tiny)
+    (tiny.run / "original" / "fold1" / lacking).unlink()
+    with pytest.raises(InputError, match=r"original/fold1: not (trained|predicted).*make (train|predict)"):
+        merge_variant(run, run.settings.variants["original"])
+    assert not (tiny.run / "original" / "oof.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "override", ["training.epochs=3", 'prediction.views=["vflip"]', "competition.classes=[3, 2, 1]"]
+)
+def test_jobs_made_from_other_inputs_are_not_mixed_in(tiny: Tiny, override: str) -> None:
+    finished(tiny)
+    run = open_run(tiny.settings(override))
+    with pytest.raises(InputError, match="original/fold0"):
+        merge_variant(run, run.settings.variants["original"])
+
+
+def test_jobs_of_other_folds_are_not_mixed_in(tiny: Tiny) -> None:
+    finished(tiny)
+    folds = pd.read_csv(tiny.run / "folds.csv")
+    folds.assign(fold=(folds["fold"] + 1) % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
+    run = open_run(tiny.settings())
+    with pytest.raises(InputError, match="not trained with the present folds"):
+        merge_variant(run, run.settings.variants["original"])
+
+
+def test_a_row_that_no_job_predicted_is_refused_before_any_score(tiny: Tiny) -> None:
+    run = finished(tiny, values=lambda job, split, views, rows: np.full((views, rows, 3), np.nan, "float32"))
+    with pytest.raises(InputError, match=f"{len(tiny.truth)} training images"):
+        merge_variant(run, run.settings.variants["original"])
+
+
+def test_a_row_predicted_by_a_model_that_saw_it_is_refused(tiny: Tiny) -> None:
+    run = finished(tiny)
+    path = predictions_path(run, Job("original", 2))
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    seen = run.competition.train["image_id"].to_numpy(dtype=str)[run.training_rows(Job("original", 2))[:1]]
+    arrays["held_ids"] = np.concatenate([arrays["held_ids"], seen])
+    arrays["oof"] = np.concatenate([arrays["oof"], arrays["oof"][:, :1]], axis=1)
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match="original/fold2"):
+        merge_variant(run, run.settings.variants["original"])
+
+
+def test_probability_columns_carry_the_organisers_labels() -> None:
+    assert probability_columns([1, 2]) == ["p_1", "p_2"]
+    assert probability_columns(["dent", "p"]) == ["p_dent", "p_p"]
+
+
+def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny) -> None:
+    rename = {"1": "NA", "2": "null", "3": "01"}
+    tiny.edit(tiny.train_csv, lambda f: f.assign(label=f["label"].map(rename), image_id=["NA", *f["image_id"][1:]]))
+    tiny.write_folds()
+    change = {"image_id": ["NA", *tiny.truth["image_id"][1:]], "label": tiny.truth["label"].astype(str).map(rename)}
+    tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(**change))
+    run = open_run(tiny.settings("competition.label_type=string"))
+    for job in jobs_of(run.settings, run.settings.variants["original"]):
+        finish(run, job)
+    oof = merged(run)[0]
+    assert oof["image_id"].tolist() == run.competition.train["image_id"].tolist()
+    assert oof["label"].tolist() == run.competition.train["label"].tolist()
+
+
+def test_scores_are_pooled_with_the_mean_of_folds_and_accuracy_beside(tiny: Tiny) -> None:
+    run = finished(tiny)
+    oof = good_oof(run)
+    right = np.eye(3)[run.targets()]
+    wrong_in_fold_0 = np.where((oof["fold"] == 0).to_numpy()[:, None], np.roll(right, 1, axis=1), right)
+    oof[COLUMNS] = wrong_in_fold_0
+    pooled, by_fold, accuracy = pipeline.scores(run, oof)
+    assert accuracy == pytest.approx(2 / 3)
+    assert by_fold == pytest.approx(2 / 3)
+    assert pooled == pytest.approx(2 / 3)
+
+
+def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished(tiny)
+    for job in jobs_of(run.settings, run.settings.variants["augmented"]):
+        finish(run, job)
+    path = ensemble.ensemble(tiny.settings(), ["original", "augmented"])
+    sample, submitted = pd.read_csv(tiny.sample_csv), pd.read_csv(path)
+    assert submitted.columns.tolist() == sample.columns.tolist()
+    assert submitted["image_id"].tolist() == sample["image_id"].tolist()
+    assert set(submitted["label"]) <= set(CLASSES)
+    assert path.parent == tiny.folder / "submissions"
+    again = ensemble.ensemble(tiny.settings(), ["original", "augmented"])
+    assert again == path
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
+    finished(tiny)
+    ensemble.ensemble(tiny.settings(), ["original", "original"])
+    assert artifacts.read_json(tiny.run / "ensemble" / "weights.json")["members"] == ["original"]
