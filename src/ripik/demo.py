@@ -16,7 +16,7 @@ from ripik.oof import read_predictions
 from ripik.pipeline import score_row, scores, train
 from ripik.settings import Settings
 
-SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 150, 80, 128
+SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 300, 120, 128
 PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS}
 
 

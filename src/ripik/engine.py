@@ -3,14 +3,17 @@
 import importlib
 import multiprocessing
 import os
-import queue
+import signal
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Protocol
 
 from rich.progress import Progress, TaskID
 
@@ -18,8 +21,6 @@ from ripik import runtime
 from ripik.console import bar, console, say
 from ripik.errors import SurroundingsError
 from ripik.settings import JobSettings
-
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Task:
     arguments: tuple
 
 
+@dataclass(frozen=True)
+class Running:
+    """A task and the process that does it."""
+
+    task: Task
+    process: BaseProcess
+
+
 def threads_per_job(settings: JobSettings) -> int:
     """Return the threads each job gets: the setting, or the usable cores divided among the jobs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -60,72 +69,74 @@ def threads_per_job(settings: JobSettings) -> int:
 def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks, `settings.jobs` at a time; the first failure stops the rest and is raised here.
 
-    Keras leaks memory over many trainings in one process, so no process takes a second task. On Ctrl-C, or any other
-    exception, the processes are terminated: they keep their state on disk as they go.
+    Keras leaks memory over many trainings in one process, so every task gets a new one. On Ctrl-C, or any other
+    exception, the processes are terminated: they keep their state on disk as they go. Raises SurroundingsError when a
+    process is killed from outside.
     """
-    if not tasks:
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, _view(tasks) as show:
-        reports = manager.Queue()
-        pool = ProcessPoolExecutor(settings.jobs, context, max_tasks_per_child=1)
-        with _terminating(pool):
-            threads = threads_per_job(settings)
-            futures = {pool.submit(_call, task, threads, reports): task for task in tasks}
-            _follow(futures, reports, show)
+    context, waiting = multiprocessing.get_context("spawn"), deque(tasks)
+    running: dict[Connection, Running] = {}
+    with _view() as show, _terminating(running):
+        while waiting or running:
+            while waiting and len(running) < settings.jobs:
+                _start(context, waiting.popleft(), threads_per_job(settings), running)
+            for pipe in wait(list(running)):
+                _receive(pipe, running, show)  # type: ignore[arg-type]
 
 
-def _call(task: Task, threads: int, reports: Any) -> None:
-    runtime.prepare_environment(threads)
-    runtime.import_backend()
-    module, name = task.function.split(":")
-    function = getattr(importlib.import_module(module), name)
-    function(*task.arguments, lambda done, total, note="": reports.put(Report(task.name, done, total, note)))
+def _start(context: SpawnContext, task: Task, threads: int, running: dict[Connection, Running]) -> None:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(task, threads, sender), name=task.name)
+    process.start()
+    sender.close()  # so that the pipe ends when the process does
+    running[receiver] = Running(task, process)
 
 
-def _follow(futures: dict[Future, Task], reports: Any, show: Callable[[Report], None]) -> None:
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for report in _drain(reports):
-            show(report)
-        for future in done:
-            _check(future, futures[future])
-
-
-def _check(future: Future, task: Task) -> None:
+def _receive(pipe: Connection, running: dict[Connection, Running], show: Callable[[Report], None]) -> None:
     try:
-        future.result()
-    except BrokenProcessPool:
+        message = pipe.recv()
+    except EOFError:
+        ended = running.pop(pipe)
+        ended.process.join()
         raise SurroundingsError(
-            f"the process of {task.name} or one beside it was killed, most likely because the memory ran out. "
-            "Run the same command again with fewer jobs (JOBS=1) or a smaller batch size."
+            f"the process of {ended.task.name} was killed (exit code {ended.process.exitcode}), most likely because "
+            "the memory ran out. Run the same command again with fewer jobs (JOBS=1) or a smaller batch size."
         ) from None
+    if isinstance(message, Report):
+        show(message)
+        return
+    running.pop(pipe).process.join()
+    if message is not None:
+        raise message
 
 
-def _drain(reports: Any) -> Iterator[Report]:
-    while True:
-        try:
-            yield reports.get_nowait()
-        except queue.Empty:
-            return
+def _work(task: Task, threads: int, pipe: Connection) -> None:
+    """Do the task in this process; send reports, and at the end None or the exception."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    try:
+        runtime.prepare_environment(threads)
+        runtime.import_backend()
+        module, name = task.function.split(":")
+        function = getattr(importlib.import_module(module), name)
+        function(*task.arguments, lambda done, total, note="": pipe.send(Report(task.name, done, total, note)))
+        pipe.send(None)
+    except Exception as error:  # whatever it is, the parent raises it
+        error.add_note(traceback.format_exc())
+        pipe.send(error)
 
 
 @contextmanager
-def _terminating(pool: ProcessPoolExecutor) -> Iterator[None]:
+def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
     try:
         yield
-    except BaseException:
-        for process in multiprocessing.active_children():
-            if process.name.startswith("SpawnProcess"):
-                process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
+    finally:
+        for left in running.values():
+            left.process.terminate()
+        for left in running.values():
+            left.process.join()
 
 
 @contextmanager
-def _view(tasks: Sequence[Task]) -> Iterator[Callable[[Report], None]]:
+def _view() -> Iterator[Callable[[Report], None]]:
     screen = console()
     if not screen.is_terminal:
         yield _Lines().show

@@ -64,7 +64,7 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
             f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
-            f"{settings.folds.n_splits - 1}. Run `make folds` again."
+            f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
     check_groups(frame)
     return frame.assign(label=competition.train["label"].to_numpy())
@@ -115,10 +115,10 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
         )
     for label, number in count[count < n_splits].items():
         warn(f"class {label} has {number} groups for {n_splits} folds: some folds are scored without it")
-    if count.max() < n_splits:
+    if labels.value_counts().max() < n_splits or len(np.unique(groups)) < n_splits:
         raise InputError(
-            f"no class of train.csv has as many as {n_splits} groups of near copies (at most {count.max()}), one for each "
-            "fold. Set folds.n_splits lower, or add photos."
+            f"train.csv is too small for {n_splits} folds: {len(labels)} images in {len(np.unique(groups))} groups of "
+            "near copies. Set folds.n_splits lower, or add photos."
         )
 
 

@@ -73,7 +73,7 @@ def layout_of(settings: Settings) -> Layout:
     paths = settings.paths
     root = settings.competition.root
     return Layout(
-        input=Path(root) if root else Path(paths.input) / settings.run,
-        run=Path(paths.output) / settings.run,
-        submissions=Path(paths.submissions),
+        input=(Path(root) if root else Path(paths.input) / settings.run).expanduser(),
+        run=Path(paths.output).expanduser() / settings.run,
+        submissions=Path(paths.submissions).expanduser(),
     )

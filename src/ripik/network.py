@@ -1,5 +1,7 @@
 """The network of a job: a frozen prefix, and the suffix (the rest of the backbone and the head) that is trained."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -8,6 +10,22 @@ from ripik.features import batches, initial_weights
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
 from ripik.weights import load_weights, read_weights
+
+
+class InferenceMode(keras.layers.Layer):
+    """Calls a model with `training=False` whatever the mode of the network around it.
+
+    A functional model does not keep the argument of a nested call: `fit` would put BatchNorm and stochastic depth into
+    training mode all the same. Its weights are trained like any others.
+    """
+
+    def __init__(self, body: keras.Model) -> None:
+        super().__init__(name="body")
+        self.body = body
+
+    def call(self, inputs: Any) -> Any:
+        """Run the model in inference mode."""
+        return self.body(inputs, training=False)
 
 
 def build_suffix(backbone: keras.Model, parts: Cut, classes: int, dropout: float, seed: int) -> keras.Model:
@@ -21,7 +39,7 @@ def build_suffix(backbone: keras.Model, parts: Cut, classes: int, dropout: float
         features = inputs
     else:
         inputs = keras.Input(parts.body.inputs[0].shape[1:], name="cut")
-        features = parts.body(inputs, training=False)
+        features = InferenceMode(parts.body)(inputs)
     features = keras.layers.Dropout(dropout, seed=seed)(features)
     kernel = keras.initializers.GlorotUniform(seed=seed)
     outputs = keras.layers.Dense(classes, activation="softmax", kernel_initializer=kernel, name="head")(features)

@@ -50,14 +50,12 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
     """
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
+    probabilities = probability_columns(run.competition.classes)
     frame = pd.read_csv(
-        path,
-        dtype={"image_id": str},
-        keep_default_na=False,
-        na_values={column: ["", "nan"] for column in probability_columns(run.competition.classes)},
+        path, dtype={"image_id": str}, keep_default_na=False, na_values={column: [""] for column in probabilities}
     )
     first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
-    wanted = [*first, *probability_columns(run.competition.classes)]
+    wanted = [*first, *probabilities]
     if list(frame.columns) != wanted:
         raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(wanted)}.")
     ids = run.competition.rows(split)["image_id"]
@@ -69,16 +67,17 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
 def check_oof(oof: pd.DataFrame, run: Run) -> None:
     """Raise InputError unless every training row has probabilities, in its own fold, and no group crosses folds."""
     values = oof[probability_columns(run.competition.classes)].to_numpy()
-    bad = ~np.isfinite(values).all(axis=1) | (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)
+    bad = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1)
+    bad |= np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE
     if bad.any():
         ids = oof.loc[bad, "image_id"].head().tolist()
         raise InputError(f"{bad.sum()} training images have no out-of-fold probabilities, the first {', '.join(ids)}.")
     joined = oof.merge(run.folds, on="image_id", suffixes=("", "_of_folds"), validate="one_to_one")
-    moved = joined[joined["fold"] != joined["fold_of_folds"]]
+    moved = joined[(joined["fold"] != joined["fold_of_folds"]) | (joined["label"] != joined["label_of_folds"])]
     if len(moved) or len(joined) != len(run.folds):
         ids = moved["image_id"].head().tolist()
         raise InputError(
-            f"the out-of-fold predictions are not those of folds.csv (image {', '.join(ids) or 'missing'})."
+            f"the out-of-fold predictions have other folds or labels than folds.csv (image {', '.join(ids) or 'missing'})."
         )
     check_groups(joined[["image_id", "group", "fold"]])
 
@@ -108,6 +107,8 @@ def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:
     for job in jobs:
         if job.fold is not None:
             found = _load(run, job, "oof")
+            if sorted(found.index) != sorted(ids.iloc[run.held_rows(job)]):
+                raise InputError(f"the predictions of {job} are not its held fold's. Delete them and predict again.")
             total[job.seed, position.loc[found.index].to_numpy()] = found.to_numpy()
     probabilities = pd.DataFrame(total.mean(axis=0), columns=columns)
     known = pd.DataFrame({"image_id": ids, "fold": run.folds["fold"], "label": run.competition.train["label"]})

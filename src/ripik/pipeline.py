@@ -16,7 +16,6 @@ from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
 from ripik.settings import Settings, Variant
-from ripik.submission import check_sample
 from ripik.views import check_views
 
 
@@ -56,9 +55,7 @@ def _check(settings: Settings, folds: Sequence[int]) -> None:
 
 
 def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> None:
-    settings, how = opened.settings, opened.settings.competition
-    names = {"id_column": how.id_column, "label_column": how.label_column}
-    check_sample(opened.competition.sample, opened.competition.classes, kind=how.submission, **names)
+    settings = opened.settings
     wanted = {variant.name: jobs_of(settings, variant, folds) for variant in variants}
     lacking = {name: [job for job in jobs if not _is_done(opened, job)] for name, jobs in wanted.items()}
     done = sum(len(jobs) for jobs in wanted.values()) - sum(len(jobs) for jobs in lacking.values())

@@ -59,13 +59,6 @@ def submission_frame(
     return _filled(sample, joined, classes, id_column, kind)
 
 
-def check_sample(
-    sample: pd.DataFrame, classes: Sequence[Any], *, id_column: str, label_column: str, kind: Kind
-) -> None:
-    """Raise `InputError` when no submission of this kind can have the sample's columns, or it repeats an id."""
-    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE)
-
-
 def check_submission(
     frame: pd.DataFrame,
     sample: pd.DataFrame,

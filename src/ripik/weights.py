@@ -9,15 +9,15 @@ import keras
 import numpy as np
 
 from ripik import artifacts
-from ripik.backbone import build_backbone, calibrate_batch_norm, normalizations
+from ripik.backbone import build_backbone, normalizations
 from ripik.console import warn
 from ripik.errors import InputError, SurroundingsError
 from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
+from ripik.random_weights import random_backbone
 from ripik.settings import Settings, Variant
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
-RANDOM_SEED = 0
-CALIBRATION_IMAGES, CALIBRATION_SIZE = 64, 128
+ANY_SIZE = 128  # weights do not depend on the image size
 
 
 def make_initial_weights(settings: Settings, variant: Variant) -> Path:
@@ -69,8 +69,9 @@ def _make_variance_true(backbone: keras.Model) -> None:
 
 def _with_weights(name: str, weights: str) -> keras.Model:
     if weights == RANDOM:
-        return _random(name)
-    backbone = build_backbone(name, CALIBRATION_SIZE)
+        warn(f"{name} starts from RANDOM weights, as network.weights asks: expect much less than with ImageNet's")
+        return random_backbone(name)
+    backbone = build_backbone(name, ANY_SIZE)
     if weights == IMAGENET:
         backbone.set_weights(_imagenet(name).get_weights())
         for layer in normalizations(backbone):
@@ -83,7 +84,7 @@ def _with_weights(name: str, weights: str) -> keras.Model:
 
 def _imagenet(name: str) -> keras.Model:
     try:
-        return build_backbone(name, CALIBRATION_SIZE, weights="imagenet")
+        return build_backbone(name, ANY_SIZE, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception when its download fails
         if "URL fetch failure" not in str(error):
             raise
@@ -92,31 +93,6 @@ def _imagenet(name: str) -> keras.Model:
             "Three ways: connect to the internet once; put the official file into ~/.keras/models; "
             "or name a weights file: --set network.weights=PATH."
         ) from None
-
-
-def _random(name: str) -> keras.Model:
-    warn(f"{name} starts from RANDOM weights, as network.weights asks: expect much lower scores than with ImageNet's")
-    keras.utils.set_random_seed(RANDOM_SEED)
-    backbone = build_backbone(name, CALIBRATION_SIZE)
-    calibrate_batch_norm(backbone, natural_noise(CALIBRATION_IMAGES, CALIBRATION_SIZE, RANDOM_SEED))
-    return backbone
-
-
-def natural_noise(count: int, size: int, seed: int) -> np.ndarray:
-    """Return coloured noise with the 1/f amplitude spectrum of photos: float32, (count, size, size, 3), 0–255.
-
-    It stands in for photos where a held-out photo must not touch the weights. (Field 1987, "Relations between the
-    statistics of natural images and the response properties of cortical cells".)
-    """
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
-    amplitude = 1 / np.maximum(frequency, 1 / size)
-    white = np.fft.rfft2(rng.standard_normal((count, 3, size, size)))
-    noise = np.fft.irfft2(white * amplitude, s=(size, size))
-    noise /= noise.std(axis=(2, 3), keepdims=True)
-    shared = noise.mean(axis=1, keepdims=True)  # the channels of photos are strongly correlated
-    images = 127 + 55 * (1.2 * shared + 0.5 * noise) + rng.normal(0, 25, (count, 3, 1, 1))
-    return np.clip(images, 0, 255).transpose(0, 2, 3, 1).astype("float32")
 
 
 def _readable(path: Path) -> Path:
