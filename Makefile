@@ -12,6 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup demo data folds augment train predict ensemble config test lint lock clean
 
 help:  ## list the targets
@@ -46,7 +47,7 @@ train: $(READY)  ## train and predict every missing (variant, fold)
 	@$(RIPIK) train $(OPTIONS) $(CHOSEN) $(if $(FOLDS),--folds $(FOLDS))
 
 predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
-	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)')
+	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)') $(if $(OUT),--out '$(OUT)')
 
 ensemble: $(READY)  ## blend the variants, write and check the submission CSV
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN)
@@ -66,4 +67,4 @@ lock: $(READY)  ## resolve the newest allowed versions into requirements.lock
 		--no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what the steps wrote to output/
-	find output -mindepth 1 ! -name README.md -delete
+	find output -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -138,7 +138,7 @@ def test_overrides_of_lists_numbers_and_booleans(tmp_path: Path) -> None:
         tmp_path, "", 'prediction.views=["identity", "vflip"]', "training.learning_rate=1", "training.refit=true"
     )
     assert found.prediction.views == ("identity", "vflip")
-    assert {variant.learning_rate for variant in found.variants.values()} == {1.0}
+    assert found.variants["original"].learning_rate == 1.0
     assert all(variant.refit for variant in found.variants.values())
 
 
@@ -344,3 +344,16 @@ def test_a_files_name_must_make_a_folder(tmp_path: Path) -> None:
     (tmp_path / "my cars.toml").write_text("")
     with pytest.raises(InputError, match="names the run"):
         load_settings(tmp_path / "my cars.toml")
+
+
+def test_an_override_of_training_leaves_finetuning_its_own_rate(tmp_path: Path) -> None:
+    found = load(tmp_path, "", "training.learning_rate=0.01", "training.batch_size=7", "training.epochs=2").variants
+    assert (found["original"].learning_rate, found["original"].batch_size, found["original"].epochs) == (0.01, 7, 2)
+    assert (found["finetuned"].learning_rate, found["finetuned"].batch_size, found["finetuned"].epochs) == (1e-4, 32, 2)
+
+
+def test_an_override_of_finetuning_reaches_the_variants_that_finetune(tmp_path: Path) -> None:
+    tables = '[variants]\na = {epochs = 9}\nb = {train_from = "all", epochs = 9, learning_rate = 0.5}'
+    found = load(tmp_path, tables, "finetuning.epochs=2", "finetuning.learning_rate=0.25").variants
+    assert (found["a"].epochs, found["a"].learning_rate) == (9, 1e-3)
+    assert (found["b"].epochs, found["b"].learning_rate) == (2, 0.25)

@@ -82,11 +82,10 @@ def test_folds_are_made_once_and_again_when_their_inputs_change(
     known_groups: Tiny, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = make_folds(known_groups.settings())
-    first = path.read_bytes()
-    path.write_bytes(first.replace(b"\n", b"\n\n", 1))  # a mark that a rewrite would wipe out
+    first, made = path.read_bytes(), path.stat().st_mtime_ns
     make_folds(known_groups.settings())
     assert "up to date" in capsys.readouterr().out
-    assert path.read_bytes() != first
+    assert path.stat().st_mtime_ns == made
     make_folds(known_groups.settings("folds.n_splits=2"))
     assert set(pd.read_csv(path)["fold"]) == {0, 1}
     make_folds(known_groups.settings())
@@ -222,3 +221,16 @@ def test_more_folds_than_images_of_any_class_name_the_setting(known_groups: Tiny
     known_groups.edit(known_groups.train_csv, lambda frame: frame.loc[one_copy])
     with pytest.raises(InputError, match=r"folds\.n_splits"):
         make_folds(known_groups.settings("folds.n_splits=5"))
+
+
+def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_folds(known_groups.settings())
+    frame = pd.read_csv(path)
+    frame.assign(fold=(frame["fold"] + 1) % 3).to_csv(path, index=False)
+    mine = path.read_bytes()
+    make_folds(known_groups.settings())
+    assert "by hand" in capsys.readouterr().out
+    assert path.read_bytes() == mine
+    frame.assign(fold=range(len(frame))).assign(fold=lambda f: f["fold"] % 3).to_csv(path, index=False)
+    with pytest.raises(InputError, match="more than one fold"):
+        make_folds(known_groups.settings())

@@ -54,7 +54,7 @@ def check_writable(folder: Path) -> None:
     if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
         raise SurroundingsError(
             f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), "
-            "or choose another place with --set paths.output=FOLDER."
+            "or choose another place in [paths] (--set paths.output=FOLDER)."
         )
 
 

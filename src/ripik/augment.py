@@ -8,8 +8,10 @@ import cv2
 import pandas as pd
 
 from ripik import artifacts
+from ripik.augmentation import check_preset
 from ripik.competition import fingerprint, read_competition
 from ripik.console import progress, say
+from ripik.errors import InputError
 from ripik.images import augmented_copy, decode, in_parallel
 from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
@@ -24,6 +26,8 @@ def augment(settings: Settings) -> Path:
     they were made from the same images and settings.
     """
     competition = read_competition(settings)
+    check_preset(settings.augmentation.preset)
+    _check_ids(competition.train["image_id"])
     folder, how = layout_of(settings).copies, settings.augmentation
     inputs = {"images": fingerprint(competition, "train"), "augmentation": how.model_dump(mode="json")}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
@@ -43,6 +47,12 @@ def augment(settings: Settings) -> Path:
     artifacts.write_meta(meta, inputs=inputs, outputs=[csv], seconds=time.monotonic() - start)
     say(f"augment: wrote {len(train) * how.copies} images and {csv}")
     return csv
+
+
+def _check_ids(ids: pd.Series) -> None:
+    for image_id in ids:
+        if Path(image_id).name != image_id:
+            raise InputError(f"the id {image_id!r} cannot be part of a file name, so its copies cannot be written.")
 
 
 def _forget_others(folder: Path, inputs: dict) -> None:

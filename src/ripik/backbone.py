@@ -61,11 +61,13 @@ def cut(backbone: keras.Model, train_from: str) -> Cut:
         return Cut(None, backbone)
     border = _first_layer(backbone, train_from).input
     try:
+        if isinstance(border, list):
+            raise ValueError("the layer joins several connections")
         return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
-    except (ValueError, AttributeError):
+    except ValueError:
         raise InputError(
             f"train_from = {train_from!r}: a connection of {backbone.name} skips over this layer, so the "
-            "network cannot be cut there. Name the first layer of a block, for instance its expand or add layer."
+            "network cannot be cut there. Name a block, or its first layer."
         ) from None
 
 

@@ -85,6 +85,7 @@ def search_weights(
     search = _Search(_utility(members, y, metric))
     for start in _starts(len(members), seed, restarts):
         search.climb(start, steps)
+    search.round()
     trajectory = [_point(found, members, y, metric) for found in search.bests]
     return BlendResult(search.bests[-1].weights, trajectory[-1]["score"], trajectory)
 
@@ -149,6 +150,15 @@ class _Search:
             while (there := self._best_move(here, step)).utility > here.utility + TIE:
                 here = there
                 self._keep(here)
+
+    def round(self) -> None:
+        """Prefer the best weights in hundredths when they score as well: a crumb of a member is not worth its run."""
+        rough = np.round(self.bests[-1].weights, 2)
+        if np.array_equal(rough, self.bests[-1].weights):
+            return
+        found = self._try(rough / rough.sum())
+        if found.utility >= self.bests[-1].utility - TIE:
+            self.bests.append(found)
 
     def _best_move(self, here: _Found, step: float) -> _Found:
         best = here

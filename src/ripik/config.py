@@ -21,7 +21,8 @@ DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "finetuned": {"data": "original", "train_from": "all", "start": "original"},
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
-RESERVED_NAMES = ("ensemble", "pixels", "features", "backbones", "report", "augmented_images", "kernel")
+FINETUNINGS_OWN = ("learning_rate", "batch_size")  # an override of [training] leaves these to [finetuning]
+RESERVED_NAMES = ("ensemble", "predictions", "pixels", "features", "backbones", "report", "augmented_images", "kernel")
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
@@ -33,7 +34,8 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """Read a configuration file and apply `key.path=value` overrides.
 
     A variant's settings are those of [network] and [training], then [finetuning] unless it trains the head alone,
-    then its own table. An override of a key of these three goes to every variant they apply to, over its own table.
+    then its own table. An override of a key of these three goes to every variant they apply to, over its own table;
+    one of [training] reaches finetuning too, but for its learning rate and batch size.
 
     Raises InputError for a file that is missing or no TOML, an unknown key (naming the nearest known one), a value
     of the wrong type or range, and contradictions.
@@ -74,12 +76,19 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
     value = _parse(text.strip())
     _table(raw, tables, override)[name] = value
-    if tables == ["training"]:
+    if tables == ["training"] and name not in FINETUNINGS_OWN:
         _table(raw, ["finetuning"], override)[name] = value
     if tables[0] in SHARED_TABLES:
         for variant in variants.values():
-            if tables[0] != "finetuning" or variant.get("train_from", HEAD) != HEAD:
+            if _reaches(tables[0], name, finetunes=variant.get("train_from", HEAD) != HEAD):
                 variant.pop(name, None)
+
+
+def _reaches(table: str, name: str, *, finetunes: bool) -> bool:
+    """Whether an override of a shared table's key goes to a variant that finetunes, or to one that does not."""
+    if table == "training":
+        return not finetunes or name not in FINETUNINGS_OWN
+    return finetunes or table == "network"
 
 
 def _table(raw: dict[str, Any], names: Sequence[str], override: str) -> dict[str, Any]:

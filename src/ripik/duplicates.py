@@ -36,6 +36,7 @@ STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)  # of registr
 MAX_DISTORTION = 0.3  # of a warp, beyond its turn: a crop of 10 % a side gives 0.25
 MIN_OVERLAP = 0.5  # share of the thumbnail that both images must show
 LARGE_GROUP = 100  # images in a group that are still compared all with all
+DETECTOR = 1  # to be raised when the groups it finds may change
 SLACK = 0.1  # how far the mean similarity inside a group may lie below the threshold
 
 Progress = Callable[[int], None]  # images done so far

@@ -44,12 +44,14 @@ class Reporter(Protocol):
 class Task:
     """A call `function(*arguments, report)` to be made in a process of its own.
 
-    function: "module:name", so that the parent need not import what only the job needs.
+    function: "module:name", so that the parent need not import what only the job needs. needs_backend: whether Keras is
+    loaded first.
     """
 
     name: str
     function: str
     arguments: tuple
+    needs_backend: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def _work(task: Task, threads: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     try:
         runtime.prepare_environment(threads)
-        runtime.import_backend()
+        if task.needs_backend:
+            runtime.import_backend()
         module, name = task.function.split(":")
         function = getattr(importlib.import_module(module), name)
         function(*task.arguments, lambda done, total, note="": pipe.send(Report(task.name, done, total, note)))

@@ -47,8 +47,8 @@ def _inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     return {
         "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
         "blend": run.settings.blend.model_dump(),
-        "metric": run.settings.competition.metric,
-        "submission": run.settings.competition.submission,
+        "competition": run.settings.competition.model_dump(mode="json"),
+        "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
 
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from ripik import artifacts
 from ripik.competition import Competition, fingerprint, read_competition
 from ripik.console import progress, say, table, warn
-from ripik.duplicates import near_copy_groups
+from ripik.duplicates import DETECTOR, near_copy_groups
 from ripik.errors import InputError
 from ripik.layout import layout_of
 from ripik.settings import Settings
@@ -22,6 +22,7 @@ COLUMNS = ["image_id", "label", "group", "fold"]
 def make_folds(settings: Settings) -> Path:
     """Write `folds.csv` (image_id, label, group, fold) unless the recorded inputs still match; return its path.
 
+    A file that this step did not write, or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     competition = read_competition(settings)
@@ -30,8 +31,11 @@ def make_folds(settings: Settings) -> Path:
         "train": fingerprint(competition, "train"),
         "labels": artifacts.digest(competition.train["label"].tolist()),
         "folds": settings.folds.model_dump(),
+        "near_copies": DETECTOR,
     }
-    if artifacts.is_fresh(artifacts.meta_beside(path), inputs):
+    if _is_the_users(path):
+        say(f"folds: {path} was written or edited by hand; it is kept and checked")
+    elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         say(f"folds: {path} is up to date")
     else:
         start = time.monotonic()
@@ -96,12 +100,19 @@ def split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> n
     return fold
 
 
+def _is_the_users(path: Path) -> bool:
+    meta = artifacts.meta_beside(path)
+    if not path.exists():
+        return False
+    return not meta.exists() or artifacts.read_json(meta)["outputs"][path.name] != artifacts.file_digest(path)
+
+
 def _frame(competition: Competition, settings: Settings) -> pd.DataFrame:
-    train = competition.train
+    train, how = competition.train, settings.folds
     with progress("look for near copies", len(train)) as show:
-        found = near_copy_groups(list(train["path"]), workers=-1, on_progress=show)
-    _check_classes(train["label"], found.group, settings.folds.n_splits)
-    fold = split(competition.class_indices().to_numpy(), found.group, settings.folds.n_splits, settings.folds.seed)
+        found = near_copy_groups(list(train["path"]), threshold=how.near_copy_threshold, workers=-1, on_progress=show)
+    _check_classes(train["label"], found.group, how.n_splits)
+    fold = split(competition.class_indices().to_numpy(), found.group, how.n_splits, how.seed)
     return pd.DataFrame({"image_id": train["image_id"], "label": train["label"], "group": found.group, "fold": fold})
 
 

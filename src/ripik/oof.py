@@ -1,5 +1,6 @@
 """From the jobs' predictions to a variant's `oof.csv` and `test.csv`; rows are joined by id, never by position."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def merge_variant(run: Run, variant: Variant) -> None:
     Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
     prediction.
     """
-    jobs = jobs_of(run.settings, variant)
+    start, jobs = time.monotonic(), jobs_of(run.settings, variant)
     _check_finished(run, jobs)
     folder = run.layout.variant(variant.name)
     oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
@@ -38,9 +39,8 @@ def merge_variant(run: Run, variant: Variant) -> None:
     artifacts.write_csv(folder / "test.csv", test)
     inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
     meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
-    artifacts.write_meta(
-        folder / "meta.json", inputs=meta, outputs=[folder / "oof.csv", folder / "test.csv"], seconds=0
-    )
+    outputs, seconds = [folder / "oof.csv", folder / "test.csv"], time.monotonic() - start
+    artifacts.write_meta(folder / "meta.json", inputs=meta, outputs=outputs, seconds=seconds)
 
 
 def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
@@ -75,10 +75,8 @@ def check_oof(oof: pd.DataFrame, run: Run) -> None:
     joined = oof.merge(run.folds, on="image_id", suffixes=("", "_of_folds"), validate="one_to_one")
     moved = joined[(joined["fold"] != joined["fold_of_folds"]) | (joined["label"] != joined["label_of_folds"])]
     if len(moved) or len(joined) != len(run.folds):
-        ids = moved["image_id"].head().tolist()
-        raise InputError(
-            f"the out-of-fold predictions have other folds or labels than folds.csv (image {', '.join(ids) or 'missing'})."
-        )
+        which = ", ".join(moved["image_id"].head()) or "some are missing"
+        raise InputError(f"the out-of-fold predictions have other folds or labels than folds.csv (images: {which}).")
     check_groups(joined[["image_id", "group", "fold"]])
 
 

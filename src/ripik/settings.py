@@ -54,6 +54,7 @@ class FoldSettings(Section):
 
     n_splits: Annotated[int, Field(ge=2)] = 5
     seed: Seed = 0
+    near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.75  # similarity from which two images are one photo
 
 
 class NetworkSettings(Section):

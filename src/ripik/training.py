@@ -37,6 +37,9 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     trainer.finish()
 
 
+INNER_PARTS = 20  # the inner split is made of twentieths of the training folds
+
+
 @dataclass
 class Trainer:
     """A suffix in training: what it reads, how far it is, and where its state is kept."""
@@ -247,8 +250,9 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
         return rows, rows[:0]
     groups = run.folds["group"].to_numpy()[rows]
     seed = job_seed(run.settings.variants[job.variant], job)
-    held = split(run.targets()[rows], groups, max(2, round(1 / share)), seed) == 0
-    return rows[~held], rows[held]
+    parts = split(run.targets()[rows], groups, INNER_PARTS, seed)
+    inner = parts < max(1, round(share * INNER_PARTS))
+    return rows[~inner], rows[inner]
 
 
 def save_weights(model: keras.Model, path: Path) -> None:

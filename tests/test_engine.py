@@ -1,0 +1,93 @@
+"""The engine: a process a task, failures told at once, killed processes noticed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ripik import console, engine
+from ripik.engine import Report, Task, run, threads_per_job
+from ripik.errors import InputError, SurroundingsError
+from ripik.settings import JobSettings
+
+HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_engine"
+Progress = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the child find this module."""
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+
+
+def note_pid(folder: Path, name: str, report: Progress) -> None:
+    report(1, 1, "noted")
+    (folder / name).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+
+
+def fail(report: Progress) -> None:
+    raise InputError("row 7 is wrong")
+
+
+def break_down(report: Progress) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def die(report: Progress) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep_long(report: Progress) -> None:
+    time.sleep(600)
+
+
+def task(function: Callable[..., None], *arguments: object) -> Task:
+    return Task(function.__name__, f"{HERE}:{function.__name__}", arguments, needs_backend=False)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_task_has_a_process_of_its_own(tmp_path: Path, jobs: int) -> None:
+    tasks = [task(note_pid, tmp_path, str(number)) for number in range(3)]
+    run(tasks, JobSettings(jobs=jobs, threads=3))
+    noted = [(tmp_path / str(number)).read_text().split() for number in range(3)]
+    assert len({pid for pid, _ in noted} | {str(os.getpid())}) == 4
+    assert {threads for _, threads in noted} == {"3"}
+
+
+def test_no_tasks_are_done_at_once() -> None:
+    run([], JobSettings())
+
+
+@pytest.mark.parametrize(("waiting", "jobs"), [(0, 1), (2, 1), (2, 2)])
+def test_a_failure_is_raised_and_the_rest_is_stopped(waiting: int, jobs: int) -> None:
+    with pytest.raises(InputError, match="row 7 is wrong"):
+        run([task(fail), *[task(sleep_long)] * waiting], JobSettings(jobs=jobs))
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        run([task(break_down)], JobSettings())
+    assert "in break_down" in "".join(caught.value.__notes__)
+
+
+def test_a_killed_process_is_told() -> None:
+    with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
+        run([task(die), task(sleep_long)], JobSettings(jobs=2))
+
+
+def test_threads_are_the_cores_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert threads_per_job(JobSettings(jobs=3)) == 2
+    assert threads_per_job(JobSettings(jobs=16)) == 1
+    assert threads_per_job(JobSettings(jobs=2, threads=5)) == 5
+
+
+def test_lines_are_printed_when_a_task_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = engine._Lines()
+    for done in (1, 2, 3):
+        lines.show(Report("original/fold0", done, 3, "loss 0.5 [/b]"))
+    assert capsys.readouterr().out.splitlines() == ["original/fold0: 3/3 loss 0.5 [/b]"]
+    assert not console.console().is_terminal

@@ -1,0 +1,233 @@
+"""The network: backbones, cuts, inference mode, weights files, and that a stored prefix changes nothing."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from ripik.backbone import build_backbone, cut, normalizations
+from ripik.errors import InputError, SurroundingsError
+from ripik.network import InferenceMode, build_suffix
+from ripik.random_weights import natural_noise, random_backbone
+from ripik.settings import Variant
+from ripik.training import compile_model
+from ripik.weights import STANDARD_DEVIATION, load_weights, read_weights
+
+SIZE, CLASSES = 32, 3
+VARIANT = Variant(name="v", epochs=3, batch_size=4, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    """Return a small-input B0 with useful random weights."""
+    model = build_backbone("EfficientNetB0", SIZE)
+    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    return model
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return natural_noise(count, SIZE, seed)
+
+
+def outputs(model: keras.Model, inputs: np.ndarray, training: bool = False) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(inputs, training=training))
+
+
+@pytest.mark.parametrize(
+    "train_from", ["head", "all", "block6a_expand_conv", "block6a", "block2b_expand_conv", "top_conv"]
+)
+def test_prefix_then_suffix_is_the_whole_network(backbone: keras.Model, train_from: str) -> None:
+    parts = cut(backbone, train_from)
+    found = images(2)
+    for part in (parts.prefix, parts.body):
+        found = outputs(part, found) if part is not None else found
+    np.testing.assert_allclose(found, outputs(backbone, images(2)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["block6b_dwconv", "block2b_add"])
+def test_a_cut_inside_a_block_is_refused(backbone: keras.Model, layer: str) -> None:
+    with pytest.raises(InputError, match="skips over"):
+        cut(backbone, layer)
+
+
+def test_an_unknown_layer_names_the_nearest(backbone: keras.Model) -> None:
+    with pytest.raises(InputError, match="block6a_expand_conv"):
+        cut(backbone, "blok6a_expand_conv")
+
+
+def test_an_unknown_backbone_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="EfficientNetB0"):
+        build_backbone("EficientNetB0", SIZE)
+
+
+def test_a_backbone_that_wants_preprocessing_gets_it() -> None:
+    model = build_backbone("MobileNetV2", SIZE)
+    bare = keras.applications.MobileNetV2(include_top=False, weights=None, pooling="avg", input_shape=(SIZE, SIZE, 3))
+    bare.set_weights(model.get_weights())
+    batch = images(2)
+    np.testing.assert_allclose(outputs(model, batch), outputs(bare, batch / 127.5 - 1), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("train_from", ["all", "block6a"])
+def test_training_keeps_batch_norm_and_stochastic_depth_at_rest(backbone: keras.Model, train_from: str) -> None:
+    parts = cut(backbone, train_from)
+    suffix = build_suffix(backbone, parts, CLASSES, 0.0, 0)
+    inputs = images(4) if parts.prefix is None else outputs(parts.prefix, images(4))
+    np.testing.assert_array_equal(outputs(suffix, inputs, training=True), outputs(suffix, inputs))
+    before = [keras.ops.convert_to_numpy(v) for v in suffix.non_trainable_variables]
+    kept = suffix.get_weights()
+    compile_model(suffix, VARIANT, 3)
+    suffix.fit(inputs, np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]], verbose=0)
+    for old, new in zip(before, suffix.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(new))
+    suffix.set_weights(kept)
+
+
+def test_a_head_on_stored_outputs_equals_the_head_inside_the_frozen_network(backbone: keras.Model) -> None:
+    photos, targets = images(12), np.eye(CLASSES, dtype="float32")[np.arange(12) % CLASSES]
+    parts = cut(backbone, "head")
+    stored = outputs(parts.prefix, photos)
+    alone = build_suffix(backbone, parts, CLASSES, 0.3, 7)
+    whole_head = build_suffix(backbone, parts, CLASSES, 0.3, 7)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    backbone.trainable = False
+    whole = keras.Model(inputs, whole_head(InferenceMode(backbone)(inputs)))
+    for model, data in ((alone, stored), (whole, photos)):
+        compile_model(model, VARIANT, 9)
+        model.fit(data, targets, batch_size=4, epochs=3, shuffle=False, verbose=0)
+    backbone.trainable = True
+    np.testing.assert_allclose(outputs(alone, stored), outputs(whole, photos), atol=1e-4)
+    for one, other in zip(alone.get_weights(), whole_head.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_weights_round_trip(backbone: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "b0.weights.h5"
+    backbone.save_weights(path)
+    other = build_backbone("EfficientNetB0", SIZE)
+    load_weights(other, path)
+    np.testing.assert_array_equal(outputs(other, images(2)), outputs(backbone, images(2)))
+
+
+def with_normalization(variance: np.ndarray, path: Path) -> Path:
+    """Write a B0 file whose normalization layer holds `variance`."""
+    model = build_backbone("EfficientNetB0", SIZE)
+    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    layer = normalizations(model)[0]
+    layer.adapt_mean.assign(np.array([0.485, 0.456, 0.406]))
+    layer.adapt_variance.assign(variance)
+    layer.finalize_state()
+    model.save_weights(path)
+    return path
+
+
+def test_official_and_true_variance_files_give_the_same_network(tmp_path: Path) -> None:
+    found = []
+    for name, variance in (("official", STANDARD_DEVIATION), ("true", STANDARD_DEVIATION**2)):
+        model = build_backbone("EfficientNetB0", SIZE)
+        load_weights(model, with_normalization(variance, tmp_path / f"{name}.weights.h5"))
+        np.testing.assert_allclose(np.ravel(normalizations(model)[0].variance), STANDARD_DEVIATION**2, rtol=1e-5)
+        found.append(outputs(model, images(2)))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_official_network_is_matched(tmp_path: Path) -> None:
+    """Keras' own builder rescales by 1/sqrt(std) after its normalization; ours must come to the same input."""
+    pixels = images(1)
+    model = build_backbone("EfficientNetB0", SIZE)
+    load_weights(model, with_normalization(STANDARD_DEVIATION, tmp_path / "official.weights.h5"))
+    mean = np.array([0.485, 0.456, 0.406])
+    official = (pixels / 255 - mean) / np.sqrt(STANDARD_DEVIATION) / np.sqrt(STANDARD_DEVIATION)
+    ours = outputs(keras.Model(model.inputs[0], normalizations(model)[0].output), pixels)
+    np.testing.assert_allclose(ours, official, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.weights.h5"
+    build_backbone("MobileNetV2", SIZE).save_weights(path)
+    with pytest.raises(InputError, match="does not hold weights of efficientnetb0"):
+        load_weights(build_backbone("EfficientNetB0", SIZE), path)
+
+
+def test_a_cut_off_weights_file_is_refused(backbone: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "cut.weights.h5"
+    backbone.save_weights(path)
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(InputError, match="does not hold weights"):
+        load_weights(build_backbone("EfficientNetB0", SIZE), path)
+
+
+def test_a_suffix_reads_back_what_it_saved(backbone: keras.Model, tmp_path: Path) -> None:
+    parts = cut(backbone, "all")
+    first, second = (build_suffix(backbone, parts, CLASSES, 0.1, seed) for seed in (1, 2))
+    assert not np.array_equal(outputs(first, images(2)), outputs(second, images(2)))
+    first.save_weights(tmp_path / "s.weights.h5")
+    read_weights(second, tmp_path / "s.weights.h5")
+    np.testing.assert_array_equal(outputs(first, images(2)), outputs(second, images(2)))
+
+
+def test_random_weights_are_a_pure_function_and_calibrated() -> None:
+    one, other = random_backbone("EfficientNetB0"), random_backbone("EfficientNetB0")
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    features = outputs(one, natural_noise(16, 128, 1))
+    assert 1e-2 < features.std(axis=0).mean() < 1e2
+
+
+def test_natural_noise_is_smooth_and_in_range() -> None:
+    noise = natural_noise(4, 64, 0)
+    assert noise.shape == (4, 64, 64, 3)
+    assert noise.min() >= 0
+    assert noise.max() <= 255
+    assert np.abs(np.diff(noise, axis=1)).mean() < 0.3 * noise.std()
+
+
+def test_the_schedule_warms_up_and_comes_down() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(CLASSES)])
+    compile_model(model, Variant(name="v", learning_rate=0.1, warmup=0.2), 100)
+    rate = [float(model.optimizer._learning_rate(step)) for step in (0, 10, 20, 60, 100)]
+    np.testing.assert_allclose(rate, [0, 0.05, 0.1, 0.05, 0], atol=1e-6)
+    compile_model(model, Variant(name="v", learning_rate=0.1, schedule="constant"), 100)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+
+
+@pytest.fixture
+def official_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Serve an 'official' B0 file from a folder in the place of Keras' download address; return that folder."""
+    from keras.src.applications import efficientnet
+    from keras.src.legacy.saving import legacy_h5_format
+
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path / "cache"))
+    served = tmp_path / "served"
+    served.mkdir()
+    model = build_backbone("EfficientNetB0", SIZE)
+    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    layer = normalizations(model)[0]
+    layer.adapt_variance.assign(STANDARD_DEVIATION)
+    layer.finalize_state()
+    with h5py.File(served / "efficientnetb0_notop.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    monkeypatch.setattr(efficientnet, "BASE_WEIGHTS_PATH", served.as_uri() + "/")
+    monkeypatch.setitem(efficientnet.WEIGHTS_HASHES, "b0", (None, None))
+    return served
+
+
+def test_imagenet_weights_come_by_download_and_then_from_the_cache(official_weights: Path) -> None:
+    from ripik.weights import _with_weights
+
+    first = _with_weights("EfficientNetB0", "imagenet")
+    np.testing.assert_allclose(np.ravel(normalizations(first)[0].variance), STANDARD_DEVIATION**2, rtol=1e-5)
+    (official_weights / "efficientnetb0_notop.h5").unlink()
+    second = _with_weights("EfficientNetB0", "imagenet")
+    np.testing.assert_array_equal(first.get_weights()[5], second.get_weights()[5])
+
+
+def test_offline_without_cache_tells_the_three_ways(official_weights: Path) -> None:
+    from ripik.weights import _with_weights
+
+    (official_weights / "efficientnetb0_notop.h5").unlink()
+    with pytest.raises(SurroundingsError, match=r"Three ways.*internet.*keras/models.*network.weights"):
+        _with_weights("EfficientNetB0", "imagenet")
