@@ -37,7 +37,7 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     trainer.finish()
 
 
-INNER_PARTS = 20  # the inner split is made of twentieths of the training folds
+INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
 
 @dataclass
@@ -250,8 +250,9 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
         return rows, rows[:0]
     groups = run.folds["group"].to_numpy()[rows]
     seed = job_seed(run.settings.variants[job.variant], job)
-    parts = split(run.targets()[rows], groups, INNER_PARTS, seed)
-    inner = parts < max(1, round(share * INNER_PARTS))
+    targets = run.targets()[rows]
+    number = min(INNER_PARTS, len(np.unique(groups)), np.bincount(targets).max())
+    inner = split(targets, groups, number, seed) < max(1, round(share * number))
     return rows[~inner], rows[inner]
 
 

@@ -1,0 +1,211 @@
+"""Training one job: exact resumption, the inner split, class weights, and what the folder holds."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import Tiny
+from ripik import artifacts
+from ripik.engine import Task
+from ripik.errors import InputError
+from ripik.features import feature_inputs, items_of, prepare, stored
+from ripik.images import pixels
+from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
+from ripik.layout import Job
+from ripik.network import starting_network, trained_network
+from ripik.prediction import predict_job
+from ripik.prefix import check_networks, fill_store
+from ripik.training import Trainer, class_weights, inner_split, train
+
+SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """Report nothing."""
+
+
+def opened(tiny: Tiny, *overrides: str) -> Run:
+    """Open the run with all that the jobs read, made in this process."""
+    settings = tiny.settings(*SHORT, *overrides)
+    tiny.write_folds()
+    run = open_run(settings)
+    for variant in settings.variants.values():
+        for item in items_of(settings, variant):
+            pixels(settings, run.competition, item.split, item.copy, variant.image_size)
+    check_networks(settings, list(settings.variants.values()), silent)
+    frozen = [variant for variant in settings.variants.values() if variant.train_from != "all"]
+    fill_store(settings, run.competition, frozen, silent)
+    return run
+
+
+def weights(run: Run, job: Job) -> list[np.ndarray]:
+    return trained_network(run, job).get_weights()
+
+
+class StoppedError(Exception):
+    """What stands for a kill."""
+
+
+def stop_after(epochs: int):  # type: ignore[no-untyped-def]
+    def report(done: int, total: int, note: str = "") -> None:
+        if done == epochs:
+            raise StoppedError
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("variant", "override"),
+    [
+        ("original", "network.dropout=0.3"),
+        ("augmented", "training.copies_per_epoch=1"),
+        ("finetuned", "variants.finetuned.train_from=block7a"),
+    ],
+)
+def test_a_resumed_training_ends_with_the_same_weights(tiny: Tiny, variant: str, override: str) -> None:
+    run = opened(tiny, override)
+    job, start = Job(variant, 1), Job("original", 1)
+    if variant == "finetuned":
+        train(run, start, silent)
+    train(run, job, silent)
+    whole = weights(run, job)
+    history = pd.read_csv(run.layout.job(job) / "history.csv")
+    for path in run.layout.job(job).glob("*.*"):
+        path.unlink()
+    with pytest.raises(StoppedError):
+        train(run, job, stop_after(2))
+    assert not is_trained(run, job)
+    train(run, job, silent)
+    assert is_trained(run, job)
+    for one, other in zip(whole, weights(run, job), strict=True):
+        np.testing.assert_array_equal(one, other)
+    again = pd.read_csv(run.layout.job(job) / "history.csv")
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), again.drop(columns="seconds"))
+
+
+def test_a_state_of_other_settings_is_not_gone_on_from(tiny: Tiny) -> None:
+    job = Job("original", 0)
+    with pytest.raises(StoppedError):
+        train(opened(tiny), job, stop_after(2))
+    trainer = Trainer.create(opened(tiny, "training.learning_rate=0.02"), job)
+    trainer.restore()
+    assert trainer.history == []
+
+
+def test_the_folder_of_a_finished_job(tiny: Tiny) -> None:
+    run, job = opened(tiny), Job("original", 0)
+    train(run, job, silent)
+    folder = run.layout.job(job)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"state.npz", "history.csv", "best.weights.h5", "last.weights.h5", "meta.json", "logs"}
+    assert list((folder / "logs").rglob("events*"))
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    meta = artifacts.read_json(folder / "meta.json")
+    assert meta["inputs"] == training_inputs(run, job)
+    assert meta["outputs"]["last.weights.h5"] == artifacts.file_digest(folder / "last.weights.h5")
+
+
+def test_finetuning_starts_from_the_weights_of_the_same_fold(tiny: Tiny) -> None:
+    run = opened(tiny)
+    for fold in (0, 1):
+        train(run, Job("original", fold), silent)
+        start = starting_network(run, Job("finetuned", fold))
+        for one, other in zip(start.get_layer("head").get_weights(), weights(run, Job("original", fold)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(tiny: Tiny) -> None:
+    run = opened(tiny, "training.inner_split=0.4")
+    for fold in range(3):
+        job = Job("original", fold)
+        rows, inner = inner_split(run, job)
+        held = run.held_rows(job)
+        groups = run.folds["group"].to_numpy()
+        assert sorted([*rows, *inner, *held]) == list(range(len(run.folds)))
+        assert len(inner)
+        assert not set(groups[rows]) & set(groups[inner])
+        assert not set(groups[[*rows, *inner]]) & set(groups[held])
+
+
+def test_an_inner_split_chooses_the_epoch_and_the_weights(tiny: Tiny) -> None:
+    run, job = opened(tiny, "training.inner_split=0.4", "training.epochs=4"), Job("original", 0)
+    train(run, job, silent)
+    history = pd.read_csv(run.layout.job(job) / "history.csv")
+    assert {"inner_loss", "inner_macro_f1"} <= set(history.columns)
+    assert artifacts.read_json(run.layout.job(job) / "meta.json")["best_epoch"] == history["inner_loss"].idxmin() + 1
+    assert weights_path(run, job).name == "best.weights.h5"
+
+
+def test_early_stopping_ends_after_epochs_without_gain(tiny: Tiny) -> None:
+    overrides = ("training.inner_split=0.4", "training.early_stopping=2", "training.epochs=50")
+    run, job = opened(tiny, *overrides, "training.learning_rate=3.0", "training.schedule=constant"), Job("original", 0)
+    train(run, job, silent)
+    losses = pd.read_csv(run.layout.job(job) / "history.csv")["inner_loss"]
+    assert len(losses) < 50
+    assert len(losses) == losses.idxmin() + 1 + 2
+
+
+def test_class_weights(tiny: Tiny) -> None:
+    run = opened(tiny)
+    variant = run.settings.variants["original"]
+    rows = np.flatnonzero(run.targets() != 2)[:15]
+    assert class_weights(run, variant, rows) is None
+    balanced = class_weights(run, variant.model_copy(update={"class_weights": "balanced"}), rows)
+    counts = np.bincount(run.targets()[rows], minlength=3)
+    assert balanced == {index: 15 / (3 * count) for index, count in enumerate(counts) if count}
+    assert class_weights(run, variant.model_copy(update={"class_weights": {"3": 2.5}}), rows) == {0: 1, 1: 1, 2: 2.5}
+    with pytest.raises(InputError, match="'7' is no class"):
+        class_weights(run, variant.model_copy(update={"class_weights": {"7": 1.0}}), rows)
+
+
+def test_seeds_differ_by_fold_and_seed_number(tiny: Tiny) -> None:
+    variant = tiny.settings().variants["original"]
+    jobs = [Job("original", fold, seed) for fold in (0, 1, None) for seed in (0, 1)]
+    assert len({job_seed(variant, job) for job in jobs}) == 6
+
+
+def test_oof_and_test_go_through_the_same_views(tiny: Tiny) -> None:
+    """A flipped view of a photo equals the plain view of the flipped photo, for held rows and test rows alike."""
+    run, job = opened(tiny), Job("original", 0)
+    train(run, job, silent)
+    predict_job(run, job, silent)
+    with np.load(run.layout.job(job) / "predictions.npz") as found:
+        assert found["oof"].shape == (2, len(run.held_rows(job)), 3)
+        assert found["test"].shape == (2, len(run.competition.test), 3)
+        np.testing.assert_allclose(found["oof"].sum(axis=2), 1, atol=1e-5)
+        variant = run.settings.variants["original"]
+        suffix = trained_network(run, job)
+        for split, rows in (("train", run.held_rows(job)), ("test", np.arange(len(run.competition.test)))):
+            for number, view in enumerate(run.settings.prediction.views):
+                item = next(i for i in items_of(run.settings, variant) if (i.split, i.copy, i.view) == (split, 0, view))
+                features = np.load(stored(run.settings, variant, item))[rows]
+                expected = keras.ops.convert_to_numpy(suffix(features, training=False))
+                key = "oof" if split == "train" else "test"
+                np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
+
+
+def test_the_store_is_fresh_until_its_inputs_change(tiny: Tiny) -> None:
+    run = opened(tiny)
+    variant = run.settings.variants["original"]
+    paths: list[Path] = [stored(run.settings, variant, item) for item in items_of(run.settings, variant)]
+    assert all(path.exists() for path in paths)
+    made = [path.stat().st_mtime_ns for path in paths]
+    fill_store(run.settings, run.competition, [variant], silent)
+    assert [path.stat().st_mtime_ns for path in paths] == made
+    item, other = items_of(run.settings, variant)[:2]
+    meta = artifacts.meta_beside(stored(run.settings, variant, item))
+    assert artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, item))
+    assert not artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, other))
+
+
+def test_prepare_leaves_nothing_to_do_when_all_is_there(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened(tiny)
+    started: list[Task] = []
+    monkeypatch.setattr("ripik.features.run", lambda tasks, settings: started.extend(tasks))
+    prepare(run.settings, run.competition, list(run.settings.variants.values()))
+    assert started == []
