@@ -357,3 +357,11 @@ def test_an_override_of_finetuning_reaches_the_variants_that_finetune(tmp_path: 
     found = load(tmp_path, tables, "finetuning.epochs=2", "finetuning.learning_rate=0.25").variants
     assert (found["a"].epochs, found["a"].learning_rate) == (9, 1e-3)
     assert (found["b"].epochs, found["b"].learning_rate) == (2, 0.25)
+
+
+def test_finetuning_may_have_its_own_image_size_until_an_override_of_the_network(tmp_path: Path) -> None:
+    tables = "[network]\nimage_size = 224\n[finetuning]\nimage_size = 160"
+    found = load(tmp_path, tables).variants
+    assert (found["original"].image_size, found["finetuned"].image_size) == (224, 160)
+    found = load(tmp_path, tables, "network.image_size=96").variants
+    assert (found["original"].image_size, found["finetuned"].image_size) == (96, 96)

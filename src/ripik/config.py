@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
-from ripik.settings import HEAD, NetworkSettings, Section, Settings, TrainingSettings, Variant
+from ripik.settings import HEAD, NetworkSettings, Section, Settings, SharedSettings, TrainingSettings, Variant
 
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
 DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ RESERVED_NAMES = ("ensemble", "predictions", "pixels", "features", "backbones", 
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
-    "finetuning": TrainingSettings,
+    "finetuning": SharedSettings,
 }
 
 
@@ -76,7 +76,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
     value = _parse(text.strip())
     _table(raw, tables, override)[name] = value
-    if tables == ["training"] and name not in FINETUNINGS_OWN:
+    if tables in (["network"], ["training"]) and name not in FINETUNINGS_OWN:
         _table(raw, ["finetuning"], override)[name] = value
     if tables[0] in SHARED_TABLES:
         for variant in variants.values():

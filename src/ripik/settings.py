@@ -84,7 +84,11 @@ class TrainingSettings(Section):
     refit: bool = False  # a last training on all rows predicts the test set
 
 
-class Variant(NetworkSettings, TrainingSettings):
+class SharedSettings(NetworkSettings, TrainingSettings):
+    """What [finetuning] may set for the variants that train more than the head."""
+
+
+class Variant(SharedSettings):
     """One member of the ensemble, with all of its settings resolved."""
 
     name: Text
