@@ -1,5 +1,6 @@
 """A tiny competition: three classes, a few drawn photos, each photo present as three altered copies."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ripik.settings import Settings
 CLASSES = (1, 2, 3)
 PHOTOS_PER_CLASS, TEST_PHOTOS, COPIES, SIDE = 3, 2, 3, 48
 SPLITS = 3
+SOME_TIME = 1_700_000_000
 
 CONFIG = """
 [competition]
@@ -125,9 +127,8 @@ def drawn() -> Drawn:
     return Drawn(train, test, jpegs)
 
 
-@pytest.fixture
-def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
-    """Write the competition into `tmp_path`; folders made read-only by a test are opened again afterwards."""
+def write_competition(tmp_path: Path, drawn: Drawn) -> Tiny:
+    """Write the competition into a folder, with modification times that are the same in every folder."""
     for split, frame, columns in (
         ("train", drawn.train, ["image_id", "filename", "label"]),
         ("test", drawn.test, ["image_id", "filename"]),
@@ -136,11 +137,18 @@ def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
         images.mkdir(parents=True)
         for name in frame["filename"]:
             (images / name).write_bytes(drawn.jpegs[name])
+            os.utime(images / name, (SOME_TIME, SOME_TIME))
         frame[columns].to_csv(tmp_path / "input" / split / f"{split}.csv", index=False)
     sample = drawn.test[["image_id"]].iloc[::-1].assign(label=CLASSES[0])
     sample.to_csv(tmp_path / "input" / "sample_submission.csv", index=False)
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG.format(folder=tmp_path.as_posix()), encoding="utf-8")
-    yield Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]])
+    return Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]])
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
+    """Write the competition into `tmp_path`; folders made read-only by a test are opened again afterwards."""
+    yield write_competition(tmp_path, drawn)
     for folder in [path for path in tmp_path.rglob("*") if path.is_dir()]:
         folder.chmod(0o755)

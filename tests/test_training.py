@@ -1,5 +1,7 @@
 """Training one job: exact resumption, the inner split, class weights, and what the folder holds."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -7,19 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import Tiny
+from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
 from ripik.engine import Task
 from ripik.errors import InputError
-from ripik.features import feature_inputs, items_of, prepare, stored
+from ripik.features import feature_inputs, is_prepared, items_of, prepare, stored
 from ripik.images import pixels
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
 from ripik.network import starting_network, trained_network
 from ripik.prediction import predict_job
 from ripik.prefix import check_networks, fill_store
+from ripik.settings import Settings
 from ripik.training import Trainer, class_weights, inner_split, train
 
+Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")
 
 
@@ -27,18 +31,32 @@ def silent(done: int, total: int, note: str = "") -> None:
     """Report nothing."""
 
 
-def opened(tiny: Tiny, *overrides: str) -> Run:
+def prepare_here(settings: Settings) -> Run:
     """Open the run with all that the jobs read, made in this process."""
-    settings = tiny.settings(*SHORT, *overrides)
-    tiny.write_folds()
     run = open_run(settings)
     for variant in settings.variants.values():
         for item in items_of(settings, variant):
             pixels(settings, run.competition, item.split, item.copy, variant.image_size)
-    check_networks(settings, list(settings.variants.values()), silent)
-    frozen = [variant for variant in settings.variants.values() if variant.train_from != "all"]
-    fill_store(settings, run.competition, frozen, silent)
+    lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
+    check_networks(settings, lacking, silent)
+    fill_store(settings, run.competition, [variant for variant in lacking if variant.train_from != "all"], silent)
     return run
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Path:
+    """Return the output folder of a run whose stores are filled, to copy from."""
+    first = write_competition(tmp_path_factory.mktemp("stores"), drawn)
+    first.write_folds()
+    return prepare_here(first.settings(*SHORT)).layout.run
+
+
+@pytest.fixture
+def opened(tiny: Tiny, stores: Path) -> Open:
+    """Return what opens the tiny competition's run, with overrides, its stores filled."""
+    shutil.copytree(stores, tiny.run)
+    tiny.write_folds()
+    return lambda *overrides: prepare_here(tiny.settings(*SHORT, *overrides))
 
 
 def weights(run: Run, job: Job) -> list[np.ndarray]:
@@ -65,8 +83,8 @@ def stop_after(epochs: int):  # type: ignore[no-untyped-def]
         ("finetuned", "variants.finetuned.train_from=block7a"),
     ],
 )
-def test_a_resumed_training_ends_with_the_same_weights(tiny: Tiny, variant: str, override: str) -> None:
-    run = opened(tiny, override)
+def test_a_resumed_training_ends_with_the_same_weights(opened: Open, variant: str, override: str) -> None:
+    run = opened(override)
     job, start = Job(variant, 1), Job("original", 1)
     if variant == "finetuned":
         train(run, start, silent)
@@ -86,32 +104,32 @@ def test_a_resumed_training_ends_with_the_same_weights(tiny: Tiny, variant: str,
     pd.testing.assert_frame_equal(history.drop(columns="seconds"), again.drop(columns="seconds"))
 
 
-def test_a_state_of_other_settings_is_not_gone_on_from(tiny: Tiny) -> None:
+def test_a_state_of_other_settings_is_not_gone_on_from(opened: Open) -> None:
     job = Job("original", 0)
     with pytest.raises(StoppedError):
-        train(opened(tiny), job, stop_after(2))
-    trainer = Trainer.create(opened(tiny, "training.learning_rate=0.02"), job)
+        train(opened(), job, stop_after(2))
+    trainer = Trainer.create(opened("training.learning_rate=0.02"), job)
     trainer.restore()
     assert trainer.history == []
 
 
-def test_the_folder_of_a_finished_job(tiny: Tiny) -> None:
-    run, job = opened(tiny), Job("original", 0)
+def test_the_folder_of_a_finished_job(opened: Open) -> None:
+    run, job = opened("training.epochs=12", "network.dropout=0"), Job("original", 0)
     train(run, job, silent)
     folder = run.layout.job(job)
     names = {path.name for path in folder.iterdir()}
     assert names == {"state.npz", "history.csv", "best.weights.h5", "last.weights.h5", "meta.json", "logs"}
     assert list((folder / "logs").rglob("events*"))
     history = pd.read_csv(folder / "history.csv")
-    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["epoch"].tolist() == list(range(1, 13))
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     meta = artifacts.read_json(folder / "meta.json")
     assert meta["inputs"] == training_inputs(run, job)
     assert meta["outputs"]["last.weights.h5"] == artifacts.file_digest(folder / "last.weights.h5")
 
 
-def test_finetuning_starts_from_the_weights_of_the_same_fold(tiny: Tiny) -> None:
-    run = opened(tiny)
+def test_finetuning_starts_from_the_weights_of_the_same_fold(opened: Open) -> None:
+    run = opened()
     for fold in (0, 1):
         train(run, Job("original", fold), silent)
         start = starting_network(run, Job("finetuned", fold))
@@ -119,8 +137,8 @@ def test_finetuning_starts_from_the_weights_of_the_same_fold(tiny: Tiny) -> None
             np.testing.assert_array_equal(one, other)
 
 
-def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(tiny: Tiny) -> None:
-    run = opened(tiny, "training.inner_split=0.4")
+def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(opened: Open) -> None:
+    run = opened("training.inner_split=0.4")
     for fold in range(3):
         job = Job("original", fold)
         rows, inner = inner_split(run, job)
@@ -132,8 +150,8 @@ def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(tiny: Tiny) -> None:
         assert not set(groups[[*rows, *inner]]) & set(groups[held])
 
 
-def test_an_inner_split_chooses_the_epoch_and_the_weights(tiny: Tiny) -> None:
-    run, job = opened(tiny, "training.inner_split=0.4", "training.epochs=4"), Job("original", 0)
+def test_an_inner_split_chooses_the_epoch_and_the_weights(opened: Open) -> None:
+    run, job = opened("training.inner_split=0.4", "training.epochs=4"), Job("original", 0)
     train(run, job, silent)
     history = pd.read_csv(run.layout.job(job) / "history.csv")
     assert {"inner_loss", "inner_macro_f1"} <= set(history.columns)
@@ -141,17 +159,17 @@ def test_an_inner_split_chooses_the_epoch_and_the_weights(tiny: Tiny) -> None:
     assert weights_path(run, job).name == "best.weights.h5"
 
 
-def test_early_stopping_ends_after_epochs_without_gain(tiny: Tiny) -> None:
+def test_early_stopping_ends_after_epochs_without_gain(opened: Open) -> None:
     overrides = ("training.inner_split=0.4", "training.early_stopping=2", "training.epochs=50")
-    run, job = opened(tiny, *overrides, "training.learning_rate=3.0", "training.schedule=constant"), Job("original", 0)
+    run, job = opened(*overrides, "training.learning_rate=3.0", "training.schedule=constant"), Job("original", 0)
     train(run, job, silent)
     losses = pd.read_csv(run.layout.job(job) / "history.csv")["inner_loss"]
     assert len(losses) < 50
     assert len(losses) == losses.idxmin() + 1 + 2
 
 
-def test_class_weights(tiny: Tiny) -> None:
-    run = opened(tiny)
+def test_class_weights(opened: Open) -> None:
+    run = opened()
     variant = run.settings.variants["original"]
     rows = np.flatnonzero(run.targets() != 2)[:15]
     assert class_weights(run, variant, rows) is None
@@ -169,9 +187,9 @@ def test_seeds_differ_by_fold_and_seed_number(tiny: Tiny) -> None:
     assert len({job_seed(variant, job) for job in jobs}) == 6
 
 
-def test_oof_and_test_go_through_the_same_views(tiny: Tiny) -> None:
+def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
     """A flipped view of a photo equals the plain view of the flipped photo, for held rows and test rows alike."""
-    run, job = opened(tiny), Job("original", 0)
+    run, job = opened(), Job("original", 0)
     train(run, job, silent)
     predict_job(run, job, silent)
     with np.load(run.layout.job(job) / "predictions.npz") as found:
@@ -189,8 +207,8 @@ def test_oof_and_test_go_through_the_same_views(tiny: Tiny) -> None:
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
 
 
-def test_the_store_is_fresh_until_its_inputs_change(tiny: Tiny) -> None:
-    run = opened(tiny)
+def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
+    run = opened()
     variant = run.settings.variants["original"]
     paths: list[Path] = [stored(run.settings, variant, item) for item in items_of(run.settings, variant)]
     assert all(path.exists() for path in paths)
@@ -203,8 +221,8 @@ def test_the_store_is_fresh_until_its_inputs_change(tiny: Tiny) -> None:
     assert not artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, other))
 
 
-def test_prepare_leaves_nothing_to_do_when_all_is_there(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = opened(tiny)
+def test_prepare_leaves_nothing_to_do_when_all_is_there(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened()
     started: list[Task] = []
     monkeypatch.setattr("ripik.features.run", lambda tasks, settings: started.extend(tasks))
     prepare(run.settings, run.competition, list(run.settings.variants.values()))

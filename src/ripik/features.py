@@ -98,7 +98,7 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
     The networks are built first of all, so that a wrong backbone, cut or weights file is told before the long passes.
     """
     one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
-    lacking = [variant for variant in variants if not _is_prepared(settings, competition, variant)]
+    lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
     if lacking:
         run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
     for variant in variants:
@@ -125,7 +125,8 @@ def feature_inputs(settings: Settings, competition: Competition, variant: Varian
     }
 
 
-def _is_prepared(settings: Settings, competition: Competition, variant: Variant) -> bool:
+def is_prepared(settings: Settings, competition: Competition, variant: Variant) -> bool:
+    """Whether the run holds the variant's initial weights and prefix outputs, made from the present inputs."""
     if not artifacts.is_fresh(artifacts.meta_beside(initial_weights(settings, variant)), weights_inputs(variant)):
         return False
     return variant.train_from == ALL or not lacking_items(settings, competition, variant)

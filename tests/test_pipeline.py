@@ -1,0 +1,189 @@
+"""The whole line as a user runs it, on the tiny competition: folds, four variants, blend, submission, a folder."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import Drawn, Tiny, write_competition
+from ripik import artifacts
+
+FAST = ["--set", "folds.n_splits=2", "--set", "training.epochs=2", "--set", "jobs.jobs=2"]
+MEMBERS = ["original", "augmented", "finetuned", "augmented_finetuned"]
+
+
+def ripik(tiny: Tiny, step: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ripik", step, "--config", str(tiny.config), *FAST, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
+    """Return the tiny competition after `train` and `ensemble` of all four variants."""
+    tiny = write_competition(tmp_path_factory.mktemp("finished"), drawn)
+    for step in ("folds", "train", "ensemble"):
+        done = ripik(tiny, step)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return tiny
+
+
+def submissions(tiny: Tiny) -> list[Path]:
+    return sorted((tiny.folder / "submissions").glob("tiny-*.csv"))
+
+
+def test_the_submission_keeps_the_contract(finished: Tiny) -> None:
+    (path,) = submissions(finished)
+    sample, found = pd.read_csv(finished.sample_csv), pd.read_csv(path)
+    assert list(found.columns) == list(sample.columns)
+    assert found["image_id"].tolist() == sample["image_id"].tolist()
+    assert set(found["label"]) <= {1, 2, 3}
+    log = pd.read_csv(finished.folder / "submissions" / "log.csv")
+    assert log["file"].tolist() == [path.name]
+    assert log["members"].tolist() == [" ".join(MEMBERS)]
+    assert f"cv{log['cv'][0]:.4f}" in path.name
+
+
+@pytest.mark.parametrize("member", [*MEMBERS, "ensemble"])
+def test_every_row_is_predicted_once(finished: Tiny, member: str) -> None:
+    oof = pd.read_csv(finished.run / member / "oof.csv", dtype={"image_id": str})
+    test = pd.read_csv(finished.run / member / "test.csv", dtype={"image_id": str})
+    assert list(oof.columns) == ["image_id", "fold", "label", "p_1", "p_2", "p_3"]
+    assert list(test.columns) == ["image_id", "p_1", "p_2", "p_3"]
+    assert oof["image_id"].tolist() == finished.truth["image_id"].tolist()
+    assert oof["label"].tolist() == finished.truth["label"].tolist()
+    assert len(test) == 6
+    for frame in (oof, test):
+        np.testing.assert_allclose(frame.filter(like="p_").sum(axis=1), 1, atol=1e-4)
+    folds = pd.read_csv(finished.run / "folds.csv", dtype={"image_id": str})
+    assert oof["fold"].tolist() == folds["fold"].tolist()
+    photos = finished.truth["photo"]
+    assert folds.groupby(photos)["fold"].nunique().max() == 1
+
+
+def test_a_stored_probability_is_the_fold_models(finished: Tiny) -> None:
+    oof = pd.read_csv(finished.run / "original" / "oof.csv", dtype={"image_id": str}).set_index("image_id")
+    for fold in (0, 1):
+        with np.load(finished.run / "original" / f"fold{fold}" / "predictions.npz") as found:
+            expected = found["oof"].mean(axis=0)
+            np.testing.assert_allclose(oof.loc[found["held_ids"]].filter(like="p_"), expected, rtol=1e-6)
+
+
+def test_weights_json_tells_the_blend(finished: Tiny) -> None:
+    told = artifacts.read_json(finished.run / "ensemble" / "weights.json")
+    assert told["members"] == MEMBERS
+    assert sum(told["weights"].values()) == pytest.approx(1)
+    assert min(told["weights"].values()) >= 0
+    assert set(told["scores"]) >= {"in_sample", "cross_fitted", "members"}
+    assert told["trajectory"][-1]["score"] == pytest.approx(told["scores"]["in_sample"])
+    assert set(told["cross_fitted_weights"]) == {"0", "1"}
+
+
+def test_a_second_run_does_nothing_again(finished: Tiny) -> None:
+    made = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*") if path.suffix in (".npz", ".h5", ".npy")}
+    done = ripik(finished, "train")
+    assert "8 of 8 jobs are finished" in done.stdout
+    again = ripik(finished, "ensemble")
+    assert "up to date" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert len(submissions(finished)) == 1
+
+
+def test_another_view_is_predicted_without_training(finished: Tiny) -> None:
+    weights = finished.run / "original" / "fold0" / "last.weights.h5"
+    made = weights.stat().st_mtime_ns
+    arguments = ("--variants", "original", "--set", 'prediction.views=["identity", "hflip", "vflip"]')
+    done = ripik(finished, "predict", *arguments)
+    assert done.returncode == 0, done.stderr
+    with np.load(finished.run / "original" / "fold0" / "predictions.npz") as found:
+        assert found["oof"].shape[0] == 3
+    assert weights.stat().st_mtime_ns == made
+    assert ripik(finished, "predict", "--variants", "original").returncode == 0
+
+
+def test_a_folder_of_photos_is_predicted_as_the_test_set_was(finished: Tiny, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(finished.input / "test" / "images", photos)
+    done = ripik(finished, "predict", "--images", str(photos), "--out", str(tmp_path / "found.csv"))
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(tmp_path / "found.csv").set_index("filename")
+    test = pd.read_csv(finished.run / "ensemble" / "test.csv", dtype={"image_id": str})
+    expected = test.filter(like="p_").to_numpy()
+    np.testing.assert_allclose(found.loc[test["image_id"] + ".jpg"].filter(like="p_"), expected, atol=1e-4)
+    assert found["label"].tolist() == (found.filter(like="p_").to_numpy().argmax(axis=1) + 1).tolist()
+
+
+def test_a_copy_moved_across_folds_stops_the_line(finished: Tiny, tmp_path: Path) -> None:
+    path = finished.run / "folds.csv"
+    kept = path.read_bytes()
+    folds = pd.read_csv(path)
+    folds.loc[0, "fold"] = 1 - folds.loc[0, "fold"]
+    folds.to_csv(path, index=False)
+    try:
+        for step in ("train", "predict", "ensemble"):
+            done = ripik(finished, step)
+            assert done.returncode == 2
+            assert "more than one fold" in done.stderr
+    finally:
+        path.write_bytes(kept)
+
+
+def test_models_of_other_folds_are_never_mixed(finished: Tiny) -> None:
+    path = finished.run / "folds.csv"
+    kept = path.read_bytes()
+    folds = pd.read_csv(path)
+    folds.assign(fold=1 - folds["fold"]).to_csv(path, index=False)
+    try:
+        done = ripik(finished, "ensemble")
+        assert done.returncode == 2
+        assert "original/fold0" in done.stderr
+    finally:
+        path.write_bytes(kept)
+
+
+def test_an_interrupted_training_goes_on_and_redoes_nothing(drawn: Drawn, tmp_path: Path) -> None:
+    tiny = write_competition(tmp_path, drawn)
+    slow = ["--variants", "original", "--set", "training.epochs=3000", "--set", "folds.n_splits=3"]
+    command = [sys.executable, "-m", "ripik", "train", "--config", str(tiny.config), *slow]
+    first = tiny.run / "original" / "fold0"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        deadline = time.monotonic() + 200
+        while not (first / "state.npz").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.count("\n") == 1
+    assert "run the same command again" in told
+    assert not (first / "meta.json").exists()
+    assert not list(tiny.run.rglob(".*.npz"))
+    done = ripik(tiny, "train", "--variants", "original", "--folds", "0")
+    assert done.returncode == 0, done.stderr
+    made = (first / "last.weights.h5").stat().st_mtime_ns
+    done = ripik(tiny, "train", "--variants", "original")
+    assert "1 of 2 jobs are finished" in done.stdout
+    assert (first / "last.weights.h5").stat().st_mtime_ns == made
+    assert (tiny.run / "original" / "oof.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("network.backbone=EficientNetB0", "EfficientNetB0"),
+        ("variants.original.train_from=blok7a", "block7a"),
+        ("network.weights={config}", "is not an HDF5 weights file"),
+    ],
+)
+def test_a_wrong_network_is_told_before_anything_long(tiny: Tiny, override: str, told: str) -> None:
+    tiny.write_folds(2)
+    done = ripik(tiny, "train", "--variants", "original", "--set", override.format(config=tiny.config))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tiny.run / "pixels").exists()
