@@ -16,6 +16,7 @@ from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
 
 FAST = ["--set", "folds.n_splits=2", "--set", "training.epochs=2", "--set", "jobs.jobs=2"]
+FAST += ["--set", "variants.augmented_finetuned.train_from=block7a"]  # `finetuned` trains all layers
 MEMBERS = ["original", "augmented", "finetuned", "augmented_finetuned"]
 
 

@@ -1,0 +1,51 @@
+"""The demo's own parts: the hidden labels, the score on them, and what it refuses."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Tiny
+
+from ripik import demo
+from ripik.competition import read_competition
+from ripik.config import load_settings
+from ripik.drawing import draw_competition
+from ripik.errors import InputError
+from ripik.jobs import Run, open_run
+
+CONFIG = Path(__file__).parent.parent / "configs" / "demo.toml"
+FEW = {"seed": 0, "train_photos": 14, "test_photos": 12}
+
+
+@pytest.fixture
+def drawn_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return the opened run of a demo of few photos."""
+    monkeypatch.setattr(demo, "PHOTOS", FEW)
+    draw_competition(tmp_path / "drawn", size=48, **FEW)
+    overrides = [f"competition.root={tmp_path / 'drawn'}", f"paths.output={tmp_path / 'output'}"]
+    settings = load_settings(CONFIG, overrides)
+    train = read_competition(settings).train
+    folds = train[["image_id", "label"]].assign(group=range(len(train)), fold=[row % 3 for row in range(len(train))])
+    (tmp_path / "output" / "demo").mkdir(parents=True)
+    folds.to_csv(tmp_path / "output" / "demo" / "folds.csv", index=False)
+    return open_run(settings)
+
+
+def test_the_truth_scores_one_and_a_single_class_little(drawn_run: Run) -> None:
+    truth = demo.truth()
+    perfect = pd.DataFrame({"image_id": truth.index, "label": truth.to_numpy()}).sample(frac=1, random_state=0)
+    assert demo.hidden_score(drawn_run, perfect, truth) == 1
+    assert demo.hidden_score(drawn_run, perfect.assign(label=2), truth) < 0.2
+
+
+def test_the_truth_is_of_the_test_set_and_in_no_file(drawn_run: Run) -> None:
+    assert list(demo.truth().index) == drawn_run.competition.test["image_id"].tolist()
+    root = drawn_run.layout.input
+    for csv in ("test/test.csv", "sample_submission.csv"):
+        frame = pd.read_csv(root / csv)
+        assert "label" not in frame.columns or frame["label"].nunique() == 1
+
+
+def test_another_competition_in_its_place_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="not the demo's competition"):
+        demo.demo(tiny.settings())
