@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Tiny
 
+from conftest import Tiny
 from ripik import demo
 from ripik.competition import read_competition
 from ripik.config import load_settings
