@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -118,7 +119,11 @@ def made(tmp_path: Path) -> Path:
     artifacts.write_text(tmp_path / "folds.csv", "x")
     meta = artifacts.meta_beside(tmp_path / "folds.csv")
     artifacts.write_meta(
-        meta, inputs={"seed": 1, "views": ("a", "b")}, outputs=[tmp_path / "folds.csv"], seconds=1.23456, note="n"
+        meta,
+        inputs={"seed": 1, "views": ("a", "b")},
+        outputs={"folds.csv": artifacts.file_digest(tmp_path / "folds.csv")},
+        seconds=1.23456,
+        note="n",
     )
     return meta
 
@@ -147,3 +152,27 @@ def test_fresh_means_the_same_inputs_and_the_outputs_there(made: Path) -> None:
 def test_a_broken_meta_file_is_not_fresh(made: Path, content: str) -> None:
     made.write_text(content, encoding="utf-8")
     assert not artifacts.is_fresh(made, {"seed": 1, "views": ("a", "b")})
+
+
+def test_no_old_meta_file_vouches_for_a_half_made_artefact(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    meta = artifacts.meta_beside(path)
+    with artifacts.making(meta, {"seed": 1}, [path]) as more:
+        artifacts.write_text(path, "one")
+        more["note"] = "n"
+    assert artifacts.is_fresh(meta, {"seed": 1})
+    assert artifacts.read_json(meta)["note"] == "n"
+    with contextlib.suppress(ZeroDivisionError), artifacts.making(meta, {"seed": 2}, [path]):
+        artifacts.write_text(path, "two")
+        raise ZeroDivisionError
+    assert not artifacts.is_fresh(meta, {"seed": 1})
+    assert not artifacts.is_fresh(meta, {"seed": 2})
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".99999999.a.csv", tmp_path / f".{os.getppid()}.a.csv"
+    for path in (dead, alive):
+        path.write_text("half")
+    artifacts.write_text(tmp_path / "a.csv", "whole")
+    assert not dead.exists()
+    assert alive.exists()

@@ -158,7 +158,7 @@ def test_an_override_of_finetuning_reaches_the_finetuned_variants_alone(tmp_path
     printed = to_toml(load(tmp_path))
     found = load(tmp_path, printed, "finetuning.epochs=2")
     epochs = {name: variant.epochs for name, variant in found.variants.items()}
-    assert epochs == {"original": 30, "augmented": 30, "finetuned": 2, "augmented_finetuned": 2}
+    assert epochs == {"original": 30, "augmented": 10, "finetuned": 2, "augmented_finetuned": 2}
 
 
 def test_an_override_of_one_variant_leaves_the_others(tmp_path: Path) -> None:

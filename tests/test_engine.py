@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ripik import console, engine
+from ripik import artifacts, console, engine
 from ripik.engine import Report, Task, run, threads_per_job
 from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
@@ -44,6 +44,24 @@ def sleep_long(report: Progress) -> None:
     time.sleep(600)
 
 
+def note_time(folder: Path, name: str, seconds: float, report: Progress) -> None:
+    start = time.time()
+    time.sleep(seconds)
+    (folder / name).write_text(f"{start} {time.time()}")
+
+
+def write_for_long(folder: Path, report: Progress) -> None:
+    with artifacts.replacing(folder / "a.npy") as temporary:
+        temporary.write_text("half")
+        time.sleep(600)
+
+
+def fail_when_there(folder: Path, report: Progress) -> None:
+    while not list(folder.iterdir()):
+        time.sleep(0.05)
+    raise InputError("stop")
+
+
 def task(function: Callable[..., None], *arguments: object) -> Task:
     return Task(function.__name__, f"{HERE}:{function.__name__}", arguments, needs_backend=False)
 
@@ -68,7 +86,7 @@ def test_a_failure_is_raised_and_the_rest_is_stopped(waiting: int, jobs: int) ->
 
 
 def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError) as caught:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: a bug") as caught:
         run([task(break_down)], JobSettings())
     assert "in break_down" in "".join(caught.value.__notes__)
 
@@ -76,6 +94,20 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_a_killed_process_is_told() -> None:
     with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
         run([task(die), task(sleep_long)], JobSettings(jobs=2))
+
+
+def test_a_task_waits_for_the_one_it_names(tmp_path: Path) -> None:
+    first = Task("first", f"{HERE}:note_time", (tmp_path, "first", 0.5), needs_backend=False)
+    second = Task("second", f"{HERE}:note_time", (tmp_path, "second", 0.0), needs_backend=False, after=("first", "x"))
+    run([second, first], JobSettings(jobs=2))
+    started, ended = ((tmp_path / name).read_text().split() for name in ("second", "first"))
+    assert float(started[0]) >= float(ended[1])
+
+
+def test_a_terminated_task_removes_its_temporary_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run([task(write_for_long, tmp_path), task(fail_when_there, tmp_path)], JobSettings(jobs=2))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_are_the_cores_divided(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,9 @@ def test_a_job_is_finished_when_its_files_and_inputs_are_there(tiny: Tiny) -> No
     assert not is_trained(run, ORIGINAL)
     artifacts.write_text(weights, "w")
     assert not is_trained(run, ORIGINAL)
-    artifacts.write_meta(folder / "meta.json", inputs=training_inputs(run, ORIGINAL), outputs=[weights], seconds=1)
+    artifacts.write_meta(
+        folder / "meta.json", inputs=training_inputs(run, ORIGINAL), outputs={weights.name: "w"}, seconds=1
+    )
     assert is_trained(run, ORIGINAL)
     assert not is_trained(opened(tiny, "training.epochs=3"), ORIGINAL)
     weights.unlink()
@@ -211,6 +213,8 @@ def test_a_job_is_predicted_when_its_files_and_inputs_are_there(tiny: Tiny) -> N
     run, job = opened(tiny), ORIGINAL
     path = predictions_path(run, job)
     artifacts.write_text(path, "p")
-    artifacts.write_meta(path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs=[path], seconds=1)
+    artifacts.write_meta(
+        path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs={path.name: "p"}, seconds=1
+    )
     assert is_predicted(run, job)
     assert not is_predicted(opened(tiny, 'prediction.views=["vflip"]'), job)

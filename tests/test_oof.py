@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +32,10 @@ def finish(run: Run, job: Job, values: Values = random_values) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"oof": values(job, "oof", views, len(held)), "test": values(job, "test", views, len(test))}
     np.savez(path, held_ids=held, test_ids=test.to_numpy(dtype=str), **arrays)
-    artifacts.write_meta(path.parent / "meta.json", inputs=training_inputs(run, job), outputs=[], seconds=1)
-    artifacts.write_meta(path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs=[path], seconds=1)
+    artifacts.write_meta(path.parent / "meta.json", inputs=training_inputs(run, job), outputs={}, seconds=1)
+    artifacts.write_meta(
+        path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs={path.name: "p"}, seconds=1
+    )
 
 
 def finished(tiny: Tiny, *overrides: str, values: Values = random_values) -> Run:
@@ -204,7 +207,7 @@ def test_a_copy_moved_in_both_files_is_refused(tiny: Tiny, run: Run) -> None:
     for frame in (folds, oof):
         frame.loc[3, "fold"] = (frame.loc[3, "fold"] + 1) % SPLITS
     with pytest.raises(InputError, match=rf"group {folds.loc[3, 'group']} .*more than one"):
-        check_oof(oof, Run(run.settings, run.competition, folds))
+        check_oof(oof, dataclasses.replace(run, folds=folds))
 
 
 def test_other_labels_than_train_csvs_are_refused(run: Run) -> None:
@@ -266,8 +269,9 @@ def test_probability_columns_carry_the_organisers_labels() -> None:
     assert probability_columns(["dent", "p"]) == ["p_dent", "p_p"]
 
 
-def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny) -> None:
-    rename = {"1": "NA", "2": "null", "3": "01"}
+@pytest.mark.parametrize("names", [("NA", "null", "01"), ("01", "02", "03"), ("True", "False", "1")])
+def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny, names: tuple[str, str, str]) -> None:
+    rename = dict(zip("123", names, strict=True))
     tiny.edit(tiny.train_csv, lambda f: f.assign(label=f["label"].map(rename), image_id=["NA", *f["image_id"][1:]]))
     tiny.write_folds()
     change = {"image_id": ["NA", *tiny.truth["image_id"][1:]], "label": tiny.truth["label"].astype(str).map(rename)}
@@ -275,7 +279,9 @@ def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny) -> None:
     run = open_run(tiny.settings("competition.label_type=string"))
     for job in jobs_of(run.settings, run.settings.variants["original"]):
         finish(run, job)
-    oof = merged(run)[0]
+    merged(run)
+    oof = read_predictions(run.layout.variant("original") / "oof.csv", run, "train")
+    check_oof(oof, run)
     assert oof["image_id"].tolist() == run.competition.train["image_id"].tolist()
     assert oof["label"].tolist() == run.competition.train["label"].tolist()
 
@@ -286,10 +292,11 @@ def test_scores_are_pooled_with_the_mean_of_folds_and_accuracy_beside(tiny: Tiny
     right = np.eye(3)[run.targets()]
     wrong_in_fold_0 = np.where((oof["fold"] == 0).to_numpy()[:, None], np.roll(right, 1, axis=1), right)
     oof[COLUMNS] = wrong_in_fold_0
-    pooled, by_fold, accuracy = pipeline.scores(run, oof)
-    assert accuracy == pytest.approx(2 / 3)
-    assert by_fold == pytest.approx(2 / 3)
-    assert pooled == pytest.approx(2 / 3)
+    found = pipeline.scores(run, oof)
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.by_fold == pytest.approx([0, 1, 1])
+    assert found.mean_of_folds == pytest.approx(2 / 3)
+    assert found.pooled == pytest.approx(2 / 3)
 
 
 def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

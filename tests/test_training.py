@@ -11,9 +11,10 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
+from ripik.batches import Batches
 from ripik.engine import Task
 from ripik.errors import InputError
-from ripik.features import feature_inputs, is_prepared, items_of, prepare, stored
+from ripik.features import feature_inputs, is_prepared, items_of, prepare, stored, training_items
 from ripik.images import pixels
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
@@ -227,3 +228,50 @@ def test_prepare_leaves_nothing_to_do_when_all_is_there(opened: Open, monkeypatc
     monkeypatch.setattr("ripik.features.run", lambda tasks, settings: started.extend(tasks))
     prepare(run.settings, run.competition, list(run.settings.variants.values()))
     assert started == []
+
+
+def test_an_interrupted_other_training_leaves_nothing_that_passes_for_the_first(opened: Open) -> None:
+    job = Job("original", 0)
+    first = opened("training.inner_split=0.4")
+    train(first, job, silent)
+    assert is_trained(first, job)
+    with pytest.raises(StoppedError):
+        train(opened("training.inner_split=0.4", "training.learning_rate=0.1"), job, stop_after(2))
+    assert not is_trained(opened("training.inner_split=0.4"), job)
+
+
+def test_a_state_belongs_to_the_folds_that_were_read(opened: Open) -> None:
+    """Folds replaced during a training must not make its weights pass for those of the new folds."""
+    job, run = Job("original", 0), opened()
+    path = run.layout.folds
+
+    def replace_folds(done: int, total: int, note: str = "") -> None:
+        if done == 1 and path.exists():
+            folds = pd.read_csv(path)
+            folds.assign(fold=(folds["fold"] + 1) % 3).to_csv(path, index=False)
+        if done == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(run, job, replace_folds)
+    again = Trainer.create(opened(), job)
+    again.restore()
+    assert again.history == []
+
+
+def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, job = opened(), Job("original", 0)
+    good = Batches.__getitem__
+    monkeypatch.setattr(
+        Batches, "__getitem__", lambda self, index: (good(self, index)[0] * np.nan, good(self, index)[1])
+    )
+    with pytest.raises(InputError, match=r"original/fold0: the loss is no longer a number.*learning_rate"):
+        train(run, job, silent)
+    assert not is_trained(run, job)
+
+
+def test_the_photo_itself_stands_among_its_copies_unless_it_is_not_to(tiny: Tiny) -> None:
+    variant = tiny.settings().variants["augmented"]
+    assert [item.copy for item in training_items(variant, 2)] == [0, 1, 2]
+    assert [item.copy for item in training_items(variant.model_copy(update={"with_original": False}), 2)] == [1, 2]
+    assert [item.copy for item in training_items(variant.model_copy(update={"data": "original"}), 2)] == [0]

@@ -5,6 +5,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,12 +37,27 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".*.{path.name}"):
+        _remove_if_orphaned(left)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_if_orphaned(temporary: Path) -> None:
+    """Remove a temporary file whose process was killed before it could."""
+    owner = temporary.name.split(".")[1]
+    if not owner.isdigit() or int(owner) == os.getpid():
+        return
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        temporary.unlink(missing_ok=True)
+    except PermissionError:  # alive, somebody else's
+        return
 
 
 def check_writable(folder: Path) -> None:
@@ -66,7 +83,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as UTF-8 CSV atomically; floats keep float32 exactly."""
-    write_text(path, frame.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n"))
+    write_text(path, csv_text(frame))
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV text."""
+    return frame.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -106,13 +128,31 @@ def files_digest(paths: Sequence[Path]) -> str:
     return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
 
 
-def write_meta(path: Path, *, inputs: Mapping[str, Any], outputs: Sequence[Path], seconds: float, **more: Any) -> None:
-    """Record what made an artefact: `inputs` (settings, hashes), checksums of `outputs`, versions, seconds."""
+@contextmanager
+def making(meta: Path, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Take away the meta file while its artefact is made in the block, and write the new one when it is there.
+
+    So no interruption leaves new files that an old meta file vouches for. Yields a dictionary for whatever else the
+    meta file is to record.
+    """
+    check_writable(meta.parent)
+    meta.unlink(missing_ok=True)
+    start, more = time.monotonic(), dict[str, Any]()
+    yield more
+    digests = {output.name: file_digest(output) for output in outputs}
+    write_meta(meta, inputs=inputs, outputs=digests, seconds=time.monotonic() - start, **more)
+
+
+def write_meta(
+    path: Path, *, inputs: Mapping[str, Any], outputs: Mapping[str, str], seconds: float, **more: Any
+) -> None:
+    """Record what made an artefact: `inputs` (settings, hashes), SHA-256 of its `outputs`, surroundings, seconds."""
     content = {
         "inputs": dict(inputs),
-        "outputs": {output.name: file_digest(output) for output in outputs},
+        "outputs": dict(outputs),
         "seconds": round(seconds, 3),
         "versions": versions(),
+        "surroundings": surroundings(),
         **more,
     }
     write_json(path, content)
@@ -133,6 +173,17 @@ def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
 def meta_beside(path: Path) -> Path:
     """The meta file of a single-file artefact: `folds.csv` → `folds.meta.json`."""
     return path.with_name(f"{path.stem}.meta.json")
+
+
+def surroundings() -> dict[str, str]:
+    """What else can change the last bits of a result: machine, backend, precision and threads of this process."""
+    keras = sys.modules.get("keras")
+    return {
+        "machine": platform.machine(),
+        "backend": keras.backend.backend() if keras else "",
+        "precision": keras.config.dtype_policy().name if keras else "",
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
 
 
 def versions() -> dict[str, str]:

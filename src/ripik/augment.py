@@ -1,14 +1,13 @@
 """The step `augment`: write the augmented copies as JPEG with a CSV, for people who want them on disk."""
 
 import functools
-import time
 from pathlib import Path
 
 import cv2
 import pandas as pd
 
 from ripik import artifacts
-from ripik.augmentation import check_preset
+from ripik.augmentation import PIPELINE, check_preset
 from ripik.competition import fingerprint, read_competition
 from ripik.console import progress, say
 from ripik.errors import InputError
@@ -29,24 +28,36 @@ def augment(settings: Settings) -> Path:
     check_preset(settings.augmentation.preset)
     _check_ids(competition.train["image_id"])
     folder, how = layout_of(settings).copies, settings.augmentation
-    inputs = {"images": fingerprint(competition, "train"), "augmentation": how.model_dump(mode="json")}
+    made_from = {
+        "images": fingerprint(competition, "train"),
+        "augmentation": how.model_dump(mode="json", exclude={"copies"}),
+        "version": PIPELINE,
+    }
+    inputs = {**made_from, "copies": how.copies}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
-    if artifacts.is_fresh(meta, inputs):
+    train = competition.train
+    if artifacts.is_fresh(meta, inputs) and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies:
         say(f"augment: {csv} is up to date")
         return csv
-    start = time.monotonic()
-    _forget_others(folder, inputs)
-    train = competition.train
-    write = functools.partial(_write_copies, folder=folder / "images", how=how)
+    with artifacts.making(meta, inputs, [csv]):
+        _forget_others(folder, made_from)
+        _write_all(train, folder / "images", how)
+        artifacts.write_csv(csv, _index(train, how.copies))
+    say(f"augment: wrote {len(train) * how.copies} images and {csv}")
+    return csv
+
+
+def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings) -> None:
+    wanted = {_name(image_id, copy) for image_id in train["image_id"] for copy in range(1, how.copies + 1)}
+    for path in folder.glob("*.jpg"):
+        if path.name not in wanted:
+            path.unlink()
+    write = functools.partial(_write_copies, folder=folder, how=how)
     with progress("augmented copies", len(train) * how.copies) as show:
         done = 0
         for chunk in in_parallel(write, list(zip(train["image_id"], train["path"], strict=True))):
             done += len(chunk) * how.copies
             show(done)
-    artifacts.write_csv(csv, _index(train, how.copies))
-    artifacts.write_meta(meta, inputs=inputs, outputs=[csv], seconds=time.monotonic() - start)
-    say(f"augment: wrote {len(train) * how.copies} images and {csv}")
-    return csv
 
 
 def _check_ids(ids: pd.Series) -> None:

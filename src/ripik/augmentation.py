@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ripik.errors import InputError
+from ripik.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import albumentations as alb
@@ -162,13 +162,14 @@ def _source(size: int) -> list[Any]:
     ]
 
 
+PIPELINE = 1  # to be raised when a preset changes
 PRESETS: Mapping[str, Callable[[int], list[Any]]] = MappingProxyType({"source": _source})
 
 
 def check_preset(preset: str) -> None:
     """Raise InputError for a preset that does not exist."""
     if preset not in PRESETS:
-        raise InputError(f"augmentation.preset: unknown preset {preset!r}; use one of: {', '.join(PRESETS)}.")
+        raise InputError(f"augmentation.preset: there is no preset {preset!r}{nearest(preset, list(PRESETS))}.")
 
 
 def build_pipeline(preset: str, size: int) -> alb.Compose:

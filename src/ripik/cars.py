@@ -132,12 +132,6 @@ def draw_rim(canvas: Image, centre: tuple[int, int], radius: float, rng: np.rand
 
 
 def _lamp(canvas: Image, scene: Scene, rng: np.random.Generator) -> None:
-    """Draw a wheel rim with five holes."""
-    """Return the points (x, y) at these angles (radians) and distances around a centre."""
-    """Stroke a polyline (x, y)."""
-    """Fill a polygon (x, y)."""
-    """Darken (factor below 1) or lighten a colour."""
-    """Pick a colour whose channels lie in low…high-1."""
     axes = int(rng.integers(38, 46)), int(rng.integers(26, 32))
     glass = colour(rng, 120, 250)
     cv2.ellipse(canvas, scene.lamp, axes, 0, 0, 360, glass, -1, cv2.LINE_AA)

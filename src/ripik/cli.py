@@ -111,6 +111,8 @@ def _predict(settings: Settings, options: argparse.Namespace) -> None:
 
     if options.out and not options.images:
         raise InputError("--out goes with --images FOLDER: it says where that folder's predictions are written.")
+    if options.images and options.variants:
+        raise InputError("--images goes without --variants: the finished blend predicts the folder.")
     if options.images:
         from ripik.folder import predict_folder
 

@@ -1,5 +1,6 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,15 @@ class Competition:
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
+
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each split's ids and images as they were when first asked for; see `fingerprint`."""
+        splits = {"train": self.train, "test": self.test}
+        return {
+            name: artifacts.digest([list(rows["image_id"]), artifacts.files_digest(list(rows["path"]))])
+            for name, rows in splits.items()
+        }
 
     def class_indices(self) -> pd.Series:
         """Return the class index (0…C−1) of every training row, indexed by image_id."""
@@ -64,9 +74,8 @@ def read_competition(settings: Settings) -> Competition:
 
 
 def fingerprint(competition: Competition, split: str) -> str:
-    """Return a hash of a split's ids and images; it changes when a file is replaced."""
-    rows = competition.rows(split)
-    return artifacts.digest([list(rows["image_id"]), artifacts.files_digest(list(rows["path"]))])
+    """Return a hash of a split's ids and images; of a competition read later, it tells whether a file was replaced."""
+    return competition.fingerprints[split]
 
 
 def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, more_columns: list[str]) -> pd.DataFrame:
@@ -140,7 +149,7 @@ def _labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series
         raise InputError(f"{path}, line {empty[0] + 2}: the label is missing ({len(empty)} rows have none).")
     if how.label_type == "string":
         return texts
-    wrong = texts.index[~texts.str.fullmatch(r"[+-]?\d+")]
+    wrong = texts.index[~texts.str.fullmatch(r"[+-]?\d{1,18}")]
     if len(wrong):
         raise InputError(
             f"{path}, line {wrong[0] + 2}: label {texts[wrong[0]]!r} is not an integer. "

@@ -17,7 +17,7 @@ from ripik.settings import HEAD, NetworkSettings, Section, Settings, SharedSetti
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
 DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "original": {"data": "original", "train_from": "head"},
-    "augmented": {"data": "augmented", "train_from": "head"},
+    "augmented": {"data": "augmented", "train_from": "head", "epochs": 10, "batch_size": 128},
     "finetuned": {"data": "original", "train_from": "all", "start": "original"},
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
@@ -60,7 +60,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: the file's name names the run, so use letters, digits, '.', '_' and '-' only.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"there is no configuration file {path}. Give one with CONFIG= or --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None

@@ -13,7 +13,7 @@ from ripik.jobs import Run, open_run
 from ripik.layout import layout_of
 from ripik.metrics import confusion_matrix, macro_f1
 from ripik.oof import read_predictions
-from ripik.pipeline import score_row, scores, train
+from ripik.pipeline import check_settings, score_row, scores, train
 from ripik.settings import Settings
 
 SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 300, 120, 128
@@ -23,6 +23,9 @@ PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS
 def demo(settings: Settings) -> None:
     """Draw the competition unless it is there, run folds, train and ensemble, and print what came of it."""
     start = time.monotonic()
+    if settings.run != "demo":
+        raise InputError("the demo draws a competition of its own into input/demo; give it configs/demo.toml only.")
+    check_settings(settings)
     _draw(settings)
     train(settings)
     submission = ensemble(settings)
@@ -56,12 +59,12 @@ def _draw(settings: Settings) -> None:
 
 def _show(run: Run, hidden: float) -> None:
     rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
-    cv, _, accuracy = scores(run, read_predictions(run.layout.ensemble / "oof.csv", run, "train"))
-    rows.append(["blend, cross-fitted (the CV)", f"{cv:.4f}", f"{accuracy:.4f}", ""])
+    cv = scores(run, read_predictions(run.layout.ensemble / "oof.csv", run, "train"))
+    rows.append(["blend, cross-fitted (the CV)", f"{cv.pooled:.4f}", f"{cv.accuracy:.4f}", ""])
     rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", ""])
     table("The demo's result", ["", "macro F1", "accuracy", "seconds"], rows)
 
 
 def _short(row: list[str]) -> list[str]:
-    name, pooled, _, accuracy, seconds = row
+    name, pooled, _, _, accuracy, seconds = row
     return [f"{name}, OOF", pooled, accuracy, seconds]

@@ -4,10 +4,10 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,8 +19,10 @@ from rich.progress import Progress, TaskID
 
 from ripik import runtime
 from ripik.console import bar, console, say
-from ripik.errors import SurroundingsError
+from ripik.errors import RipikError, SurroundingsError
 from ripik.settings import JobSettings
+
+PATIENCE = 20.0  # seconds a terminated process has to tidy up
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Report:
     done: int
     total: int
     note: str = ""
+
+    @property
+    def ends(self) -> bool:
+        """Whether this is the last unit of its kind."""
+        return self.done >= self.total
 
 
 class Reporter(Protocol):
@@ -45,13 +52,14 @@ class Task:
     """A call `function(*arguments, report)` to be made in a process of its own.
 
     function: "module:name", so that the parent need not import what only the job needs. needs_backend: whether Keras is
-    loaded first.
+    loaded first. after: names of tasks that must be done before, if they are among those to run.
     """
 
     name: str
     function: str
     arguments: tuple
     needs_backend: bool = True
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,14 +83,21 @@ def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     exception, the processes are terminated: they keep their state on disk as they go. Raises SurroundingsError when a
     process is killed from outside.
     """
-    context, waiting = multiprocessing.get_context("spawn"), deque(tasks)
+    context, waiting = multiprocessing.get_context("spawn"), list(tasks)
     running: dict[Connection, Running] = {}
     with _view() as show, _terminating(running):
         while waiting or running:
-            while waiting and len(running) < settings.jobs:
-                _start(context, waiting.popleft(), threads_per_job(settings), running)
+            for task in _ready(waiting, running)[: settings.jobs - len(running)]:
+                waiting.remove(task)
+                _start(context, task, threads_per_job(settings), running)
             for pipe in wait(list(running)):
                 _receive(pipe, running, show)  # type: ignore[arg-type]
+
+
+def _ready(waiting: Sequence[Task], running: Mapping[Connection, Running]) -> list[Task]:
+    """Return the waiting tasks that wait for no unfinished one."""
+    unfinished = {task.name for task in waiting} | {entry.task.name for entry in running.values()}
+    return [task for task in waiting if not unfinished & set(task.after)]
 
 
 def _start(context: SpawnContext, task: Task, threads: int, running: dict[Connection, Running]) -> None:
@@ -114,6 +129,7 @@ def _receive(pipe: Connection, running: dict[Connection, Running], show: Callabl
 def _work(task: Task, threads: int, pipe: Connection) -> None:
     """Do the task in this process; send reports, and at the end None or the exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     try:
         runtime.prepare_environment(threads)
         if task.needs_backend:
@@ -123,8 +139,16 @@ def _work(task: Task, threads: int, pipe: Connection) -> None:
         function(*task.arguments, lambda done, total, note="": pipe.send(Report(task.name, done, total, note)))
         pipe.send(None)
     except Exception as error:  # whatever it is, the parent raises it
-        error.add_note(traceback.format_exc())
-        pipe.send(error)
+        pipe.send(_portable(error))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return what the parent is to raise: errors for the user as they are, a bug as text with its traceback."""
+    if isinstance(error, RipikError):
+        return type(error)(str(error))
+    told = error if isinstance(error, OSError) else RuntimeError(f"{type(error).__name__}: {error}")
+    told.add_note(traceback.format_exc())
+    return told
 
 
 @contextmanager
@@ -135,6 +159,8 @@ def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
         for left in running.values():
             left.process.terminate()
         for left in running.values():
+            left.process.join(PATIENCE)
+            left.process.kill()
             left.process.join()
 
 
@@ -167,6 +193,6 @@ class _Lines:
 
     def show(self, report: Report) -> None:
         now = time.monotonic()
-        if report.done >= report.total or now - self.last.setdefault(report.task, now) > self.SECONDS:
+        if report.ends or now - self.last.setdefault(report.task, now) > self.SECONDS:
             self.last[report.task] = now
             say(f"{report.task}: {report.done}/{report.total} {report.note}".rstrip())

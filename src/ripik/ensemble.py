@@ -1,7 +1,6 @@
 """The step `ensemble`: blend the variants by weights tuned on OOF, score the blend, write and log the submission."""
 
 import subprocess
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.blend import blend, cross_fit, search_weights
+from ripik.blend import BlendResult, CrossFit, blend, cross_fit, search_weights
 from ripik.console import say, table
 from ripik.jobs import Run, choose_variants, open_run
 from ripik.metrics import get_metric
 from ripik.oof import check_oof, probability_columns, read_predictions
-from ripik.pipeline import predict
+from ripik.pipeline import predict, score_rows
 from ripik.settings import Settings
 from ripik.submission import append_log, check_submission, submission_frame, submission_name
 
@@ -32,7 +31,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     predict(settings, variants)
     run = open_run(settings)
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
-    inputs = _inputs(run, members)
+    inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs):
         submission = Path(artifacts.read_json(meta)["submission"])
@@ -42,7 +41,8 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     return _blend(run, members, inputs)
 
 
-def _inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
+def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
+    """Return what determines a blend of the members and its submission."""
     files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
     return {
         "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
@@ -53,46 +53,56 @@ def _inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
 
 
 def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
-    start = time.monotonic()
-    how, metric = run.settings.blend, get_metric(run.settings.competition.metric)
-    columns = probability_columns(run.competition.classes)
-    frames = {split: [_member(run, name, split) for name in members] for split in ("train", "test")}
-    oof = np.stack([frame[columns].to_numpy() for frame in frames["train"]])
-    truth, fold = run.targets(), run.folds["fold"].to_numpy()
-    found = search_weights(oof, truth, metric, seed=how.seed, restarts=how.restarts)
-    honest = cross_fit(oof, truth, fold, metric, seed=how.seed, restarts=how.restarts)
-    test = blend(np.stack([frame[columns].to_numpy() for frame in frames["test"]]), found.weights)
-    scores = {
-        "in_sample": found.score,
-        "cross_fitted": honest.score,
-        "cross_fitted_accuracy": get_metric("accuracy").function(truth, honest.blended),
-        "members": {name: metric.function(truth, values) for name, values in zip(members, oof, strict=True)},
-    }
     folder = run.layout.ensemble
-    _write_frame(folder / "oof.csv", frames["train"][0], columns, honest.blended)
-    _write_frame(folder / "test.csv", frames["test"][0], columns, test)
-    artifacts.write_json(
-        folder / "weights.json",
-        {
-            "members": list(members),
-            "weights": dict(zip(members, found.weights.tolist(), strict=True)),
-            "method": METHOD,
-            "metric": metric.name,
-            "scores": scores,
-            "cross_fitted_weights": {str(held): w.tolist() for held, w in honest.weights.items()},
-            "seed": how.seed,
-            "restarts": how.restarts,
-            "trajectory": found.trajectory,
-        },
-    )
-    submission = _submit(run, members, test, honest.score)
     outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
-    seconds = time.monotonic() - start
-    artifacts.write_meta(
-        folder / "meta.json", inputs=inputs, outputs=outputs, seconds=seconds, submission=str(submission)
-    )
-    _show(run, members, found.weights, scores, submission)
+    with artifacts.making(folder / "meta.json", inputs, outputs) as more:
+        columns = probability_columns(run.competition.classes)
+        oof, test = (_stack(run, members, split, columns) for split in ("train", "test"))
+        found, honest = _tune(run, oof)
+        blended = blend(test, found.weights)
+        _write_frame(outputs[0], _member(run, members[0], "train"), columns, honest.blended)
+        _write_frame(outputs[1], _member(run, members[0], "test"), columns, blended)
+        told = _told(run, members, oof, found, honest)
+        artifacts.write_json(outputs[2], told)
+        submission = _submit(run, members, blended, honest.score)
+        more["submission"] = str(submission)
+    _show(run, told, submission)
     return submission
+
+
+def _stack(run: Run, members: Sequence[str], split: str, columns: Sequence[str]) -> np.ndarray:
+    return np.stack([_member(run, name, split)[list(columns)].to_numpy() for name in members])
+
+
+def _tune(run: Run, oof: np.ndarray) -> tuple[BlendResult, CrossFit]:
+    how, metric, truth = run.settings.blend, get_metric(run.settings.competition.metric), run.targets()
+    found = search_weights(oof, truth, metric, seed=how.seed, restarts=how.restarts)
+    fold = run.folds["fold"].to_numpy()
+    return found, cross_fit(oof, truth, fold, metric, seed=how.seed, restarts=how.restarts)
+
+
+def _told(run: Run, members: Sequence[str], oof: np.ndarray, found: BlendResult, honest: CrossFit) -> dict[str, Any]:
+    """Return the content of weights.json."""
+    how, metric = run.settings.blend, get_metric(run.settings.competition.metric)
+    cv = score_rows(run, honest.blended)
+    return {
+        "members": list(members),
+        "weights": dict(zip(members, found.weights.tolist(), strict=True)),
+        "method": METHOD,
+        "metric": metric.name,
+        "scores": {
+            "in_sample": found.score,
+            "cross_fitted": cv.pooled,
+            "cross_fitted_by_fold": cv.by_fold,
+            "cross_fitted_mean_of_folds": cv.mean_of_folds,
+            "cross_fitted_accuracy": cv.accuracy,
+            "members": {name: score_rows(run, values).pooled for name, values in zip(members, oof, strict=True)},
+        },
+        "cross_fitted_weights": {str(held): weights.tolist() for held, weights in honest.weights.items()},
+        "seed": how.seed,
+        "restarts": how.restarts,
+        "trajectory": found.trajectory,
+    }
 
 
 def _member(run: Run, name: str, split: str) -> pd.DataFrame:
@@ -115,6 +125,8 @@ def _submit(run: Run, members: Sequence[str], test: np.ndarray, cv: float) -> Pa
     check_submission(frame, sample, classes, **names)
     now = datetime.now()
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
+    while path.exists():  # nothing ever overwrites a submission
+        path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
     row = {
         "file": path.name,
@@ -129,22 +141,22 @@ def _submit(run: Run, members: Sequence[str], test: np.ndarray, cv: float) -> Pa
 
 
 def _commit() -> str:
-    """Return the short git commit of the working folder; empty where there is no git or no repository."""
+    """Return the git commit of this source code, marked when it has changes; empty where there is no repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
     return found.stdout.strip()
 
 
-def _show(run: Run, members: Sequence[str], weights: np.ndarray, scores: dict[str, Any], submission: Path) -> None:
-    metric = run.settings.competition.metric
-    rows = [
-        [name, f"{weight:.3f}", f"{scores['members'][name]:.4f}"] for name, weight in zip(members, weights, strict=True)
-    ]
+def _show(run: Run, told: dict[str, Any], submission: Path) -> None:
+    scores = told["scores"]
+    rows = [[name, f"{told['weights'][name]:.3f}", f"{score:.4f}", ""] for name, score in scores["members"].items()]
+    folds, accuracy = scores["cross_fitted_mean_of_folds"], scores["cross_fitted_accuracy"]
     rows += [
-        ["blend, cross-fitted (the CV)", "", f"{scores['cross_fitted']:.4f}"],
-        ["blend, in-sample (optimistic)", "", f"{scores['in_sample']:.4f}"],
+        ["blend, cross-fitted (the CV)", "", f"{scores['cross_fitted']:.4f}", f"{folds:.4f}, {accuracy:.4f}"],
+        ["blend, in-sample (optimistic)", "", f"{scores['in_sample']:.4f}", ""],
     ]
-    table("Ensemble", ["member", "weight", f"OOF {metric}"], rows)
+    table("Ensemble", ["member", "weight", f"OOF {told['metric']}", "mean of folds, accuracy"], rows)
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")

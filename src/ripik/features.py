@@ -3,6 +3,7 @@
 With `train_from = "all"` the prefix is empty and the store is the images' pixels themselves.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,12 @@ class Item:
 
 
 def training_items(variant: Variant, copies: int) -> list[Item]:
-    """Return what the variant trains on: the originals, or every augmented copy."""
-    return [Item("train", copy) for copy in range(1, copies + 1)] if variant.data == "augmented" else [Item("train")]
+    """Return what the variant trains on: the originals, every augmented copy, or both."""
+    original = [Item("train")]
+    if variant.data == "original":
+        return original
+    augmented = [Item("train", copy) for copy in range(1, copies + 1)]
+    return original + augmented if variant.with_original else augmented
 
 
 def items_of(settings: Settings, variant: Variant) -> list[Item]:
@@ -76,14 +81,19 @@ def weights_inputs(variant: Variant) -> dict[str, str]:
     """Return what determines a backbone's initial weights; InputError when they are a file that is not there."""
     inputs = {"backbone": variant.backbone, "weights": variant.weights}
     if variant.weights not in (IMAGENET, RANDOM):
-        path = Path(variant.weights)
+        path = Path(variant.weights).expanduser()
         if not path.is_file():
             raise InputError(
                 f"network.weights: there is no file {path}. Give the path of a weights file, "
                 f'"{IMAGENET}" (Keras cache or download) or "{RANDOM}".'
             )
-        inputs["weights"] = artifacts.file_digest(path)
+        inputs["weights"] = _digest(path, path.stat().st_mtime_ns)
     return inputs
+
+
+@functools.lru_cache
+def _digest(path: Path, modified: int) -> str:
+    return artifacts.file_digest(path)
 
 
 def initial_weights(settings: Settings, variant: Variant) -> Path:
@@ -102,7 +112,9 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
     if lacking:
         run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
     for variant in variants:
-        for item in items_of(settings, variant):
+        reads_pixels = variant.train_from == ALL
+        needed = items_of(settings, variant) if reads_pixels else lacking_items(settings, competition, variant)
+        for item in needed:
             pixels(settings, competition, item.split, item.copy, variant.image_size)
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:

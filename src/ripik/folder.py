@@ -5,6 +5,7 @@ from pathlib import Path
 from ripik import artifacts
 from ripik.console import say
 from ripik.engine import Task, run
+from ripik.ensemble import blend_inputs
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
@@ -19,13 +20,16 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     The blend of the finished run predicts, through the same decoding, views and merges as the test set.
     Raises InputError for a folder without photos, an unreadable photo, or a run without finished ensemble.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
     weights = _blend_weights(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
+    if target.is_dir():
+        raise InputError(f"--out {target} is a folder; name the CSV to write.")
     arguments = (settings, weights, paths, target)
-    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], settings.jobs)
+    one = settings.jobs.model_copy(update={"jobs": 1})
+    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], one)
     say(f"predict: wrote {target} ({len(paths)} photos)")
     return target
 
@@ -36,6 +40,7 @@ def _blend_weights(settings: Settings) -> dict[str, float]:
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():
         raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
+    members = list(artifacts.read_json(path)["weights"])
     weights = {name: weight for name, weight in artifacts.read_json(path)["weights"].items() if weight > 0}
     for name in weights:
         if name not in settings.variants:
@@ -45,4 +50,6 @@ def _blend_weights(settings: Settings) -> dict[str, float]:
             raise InputError(
                 f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
             )
+    if not artifacts.is_fresh(opened.layout.ensemble / "meta.json", blend_inputs(opened, members)):
+        raise InputError(f"{path} was made from other predictions or settings. Run `make ensemble` again.")
     return weights

@@ -1,8 +1,10 @@
 """Stratified, grouped, seeded folds: near copies of one photo share a group, a group never crosses folds."""
 
+import hashlib
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,15 +40,22 @@ def make_folds(settings: Settings) -> Path:
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         say(f"folds: {path} is up to date")
     else:
-        start = time.monotonic()
-        frame = _frame(competition, settings)
-        artifacts.write_csv(path, frame)
-        artifacts.write_meta(
-            artifacts.meta_beside(path), inputs=inputs, outputs=[path], seconds=time.monotonic() - start
-        )
+        _make(path, competition, settings, inputs)
         say(f"folds: wrote {path}")
     _show(read_folds(settings, competition), competition)
     return path
+
+
+def _make(path: Path, competition: Competition, settings: Settings, inputs: dict[str, Any]) -> None:
+    """Write the meta file first: a file without one, or with another checksum, is taken for the user's."""
+    artifacts.check_writable(path.parent)
+    start = time.monotonic()
+    text = artifacts.csv_text(_frame(competition, settings))
+    path.unlink(missing_ok=True)
+    outputs = {path.name: hashlib.sha256(text.encode()).hexdigest()}
+    seconds = time.monotonic() - start
+    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds)
+    artifacts.write_text(path, text)
 
 
 def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
@@ -57,7 +66,10 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     path = layout_of(settings).folds
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make folds` first.")
-    frame = pd.read_csv(path, dtype={"image_id": str, "label": str}, keep_default_na=False)
+    try:
+        frame = pd.read_csv(path, dtype={"image_id": str, "label": str}, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a CSV: {error}. Delete it and run `make folds` again.") from None
     if list(frame.columns) != COLUMNS:
         raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(COLUMNS)}. Make it anew.")
     if sorted(frame["image_id"]) != sorted(competition.train["image_id"]):
@@ -71,6 +83,9 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
             f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
     check_groups(frame)
+    alone = frame.groupby("label")["fold"].nunique()
+    if alone.min() < 2:
+        raise InputError(f"{path}: class {alone.idxmin()} stands in one fold only, whose model never sees it.")
     return frame.assign(label=competition.train["label"].to_numpy())
 
 

@@ -1,7 +1,6 @@
 """Decode photos, and store them at a network's input size: one `.npy` of pixels a split or copy."""
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import joblib
 import numpy as np
 
 from ripik import artifacts
-from ripik.augmentation import build_pipeline, make_copy
+from ripik.augmentation import PIPELINE, build_pipeline, make_copy
 from ripik.competition import Competition, fingerprint
 from ripik.console import progress
 from ripik.errors import InputError
@@ -19,6 +18,7 @@ from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
+VERSION = 1  # to be raised when decoding or resizing changes
 ORIGINAL = 0  # copy number of the photo itself; augmented copies are 1…n
 
 
@@ -52,12 +52,11 @@ def pixels(settings: Settings, competition: Competition, split: str, copy: int, 
     inputs = pixel_inputs(settings, competition, split, copy, size)
     meta = artifacts.meta_beside(path)
     if not artifacts.is_fresh(meta, inputs):
-        start = time.monotonic()
         rows = competition.rows(split)
         render = functools.partial(_render, size=size, copy=copy, augmentation=settings.augmentation)
         what = f"{'decode' if copy == ORIGINAL else f'copy {copy} of'} {split} images at {size}"
-        _store(path, render, list(zip(rows["image_id"], rows["path"], strict=True)), size, what)
-        artifacts.write_meta(meta, inputs=inputs, outputs=[path], seconds=time.monotonic() - start)
+        with artifacts.making(meta, inputs, [path]):
+            _store(path, render, list(zip(rows["image_id"], rows["path"], strict=True)), size, what)
     return path
 
 
@@ -74,6 +73,7 @@ def pixel_inputs(settings: Settings, competition: Competition, split: str, copy:
         "images": fingerprint(competition, split),
         "size": size,
         "copy": copy,
+        "version": VERSION if copy == ORIGINAL else [VERSION, PIPELINE],
         "augmentation": None if copy == ORIGINAL else augmentation,
     }
 

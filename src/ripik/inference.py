@@ -68,8 +68,10 @@ def predict_paths(
 
 
 def _blend(models: Sequence[MemberModels], paths: Sequence[Path]) -> np.ndarray:
-    photos = [decode(path) for path in paths]
-    sizes = {model.variant.image_size for model in models}
-    pixels = {size: np.stack([resize(photo, size) for photo in photos]) for size in sizes}
-    members = np.stack([model.predict(pixels[model.variant.image_size]) for model in models])
+    pixels: dict[int, list[np.ndarray]] = {model.variant.image_size: [] for model in models}
+    for path in paths:
+        photo = decode(path)
+        for size, images in pixels.items():
+            images.append(resize(photo, size))
+    members = np.stack([model.predict(np.stack(pixels[model.variant.image_size])) for model in models])
     return blend(members, np.array([model.weight for model in models]))

@@ -16,6 +16,8 @@ from ripik.folds import read_folds
 from ripik.layout import Job, Layout, layout_of
 from ripik.settings import Settings, Variant
 
+NETWORK = 1  # to be raised when the suffix, its training or its prediction changes
+
 
 @dataclass(frozen=True)
 class Run:
@@ -24,6 +26,7 @@ class Run:
     settings: Settings
     competition: Competition
     folds: pd.DataFrame
+    folds_digest: str  # of the file as it was read
 
     @property
     def layout(self) -> Layout:
@@ -45,8 +48,12 @@ class Run:
 
 def open_run(settings: Settings) -> Run:
     """Read the competition and its folds."""
-    competition = read_competition(settings)
-    return Run(settings, competition, read_folds(settings, competition))
+    competition, path = read_competition(settings), layout_of(settings).folds
+    before = artifacts.file_digest(path) if path.exists() else ""
+    folds = read_folds(settings, competition)
+    if artifacts.file_digest(path) != before:
+        raise InputError(f"{path} changed while it was read. Run the same command again.")
+    return Run(settings, competition, folds, before)
 
 
 def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:
@@ -105,16 +112,23 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
     variant = run.settings.variants[job.variant]
     start = start_job(run, job)
     return {
+        "version": NETWORK,
         "variant": variant.model_dump(mode="json", exclude={"name", "seeds", "refit", "weights"}),
         "weights": weights_inputs(variant),
         "seed_number": job.seed,
         "fold": job.fold,
-        "folds": artifacts.file_digest(run.layout.folds),
+        "folds": run.folds_digest,
         "classes": list(run.competition.classes),
         "images": fingerprint(run.competition, "train"),
         "augmentation": run.settings.augmentation.model_dump(mode="json") if variant.data == "augmented" else None,
-        "start": training_inputs(run, start) if start else None,
+        "start": [training_inputs(run, start), trained_digest(run, start)] if start else None,
     }
+
+
+def trained_digest(run: Run, job: Job) -> str | None:
+    """Return the recorded checksum of the weights that a finished job predicts with; None while there are none."""
+    meta = run.layout.job(job) / "meta.json"
+    return artifacts.read_json(meta)["outputs"].get(weights_path(run, job).name) if meta.exists() else None
 
 
 def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
@@ -122,6 +136,7 @@ def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
     prediction = run.settings.prediction.model_dump(mode="json", exclude={"merge", "batch_size"})
     return {
         "training": artifacts.digest(training_inputs(run, job)),
+        "weights": trained_digest(run, job),
         "prediction": prediction,
         "test": fingerprint(run.competition, "test"),
     }

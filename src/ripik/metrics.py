@@ -7,7 +7,6 @@ probability (the first of equals) and count classes nobody has or predicts as 0 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripik.errors import InputError
+from ripik.errors import InputError, nearest
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -54,9 +53,7 @@ def get_metric(name: str) -> Metric:
     known = {metric.name: metric for metric in _known_metrics()}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise InputError(f"Unknown metric {name!r}: {hint}Known metrics: {', '.join(known)}.")
+    raise InputError(f"competition.metric: there is no metric {name!r}{nearest(name.lower(), list(known))}.")
 
 
 def confusion_matrix(y_true_index: IntArray, predicted: IntArray, n_classes: int) -> NDArray[np.int64]:
@@ -144,14 +141,14 @@ def log_loss(y_true_index: IntArray, probabilities: FloatArray) -> float:
 def auc(y_true_index: IntArray, probabilities: FloatArray) -> float:
     """Return the area under the ROC curve: the last column's for two classes, else one-vs-rest, macro mean.
 
-    Raises `InputError` where a class has no row, since its curve does not exist.
+    The mean is over the classes that have rows and are not all of the rows; NaN where no class is so.
     """
     n_classes = probabilities.shape[1]
-    absent = np.flatnonzero(np.bincount(y_true_index, minlength=n_classes) == 0)
-    if len(absent):
-        raise InputError(f"auc does not exist for class index {absent[0]}, which has no row: add rows of it.")
+    counts = np.bincount(y_true_index, minlength=n_classes)
     classes = [1] if n_classes == 2 else range(n_classes)
-    return float(np.mean([_one_vs_rest_auc(y_true_index == c, probabilities[:, c]) for c in classes]))
+    scored = [c for c in classes if 0 < counts[c] < len(y_true_index)]
+    found = [_one_vs_rest_auc(y_true_index == c, probabilities[:, c]) for c in scored]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _one_vs_rest_auc(positive: NDArray[np.bool_], scores: FloatArray) -> float:

@@ -1,6 +1,5 @@
 """From the jobs' predictions to a variant's `oof.csv` and `test.csv`; rows are joined by id, never by position."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,17 +29,16 @@ def merge_variant(run: Run, variant: Variant) -> None:
     Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
     prediction.
     """
-    start, jobs = time.monotonic(), jobs_of(run.settings, variant)
+    jobs = jobs_of(run.settings, variant)
     _check_finished(run, jobs)
     folder = run.layout.variant(variant.name)
-    oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
-    check_oof(oof, run)
-    artifacts.write_csv(folder / "oof.csv", oof)
-    artifacts.write_csv(folder / "test.csv", test)
     inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
     meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
-    outputs, seconds = [folder / "oof.csv", folder / "test.csv"], time.monotonic() - start
-    artifacts.write_meta(folder / "meta.json", inputs=meta, outputs=outputs, seconds=seconds)
+    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"]):
+        oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
+        check_oof(oof, run)
+        artifacts.write_csv(folder / "oof.csv", oof)
+        artifacts.write_csv(folder / "test.csv", test)
 
 
 def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
@@ -52,7 +50,10 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
         raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
     probabilities = probability_columns(run.competition.classes)
     frame = pd.read_csv(
-        path, dtype={"image_id": str}, keep_default_na=False, na_values={column: [""] for column in probabilities}
+        path,
+        dtype={"image_id": str, "label": str},
+        keep_default_na=False,
+        na_values={column: [""] for column in probabilities},
     )
     first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
     wanted = [*first, *probabilities]
@@ -61,7 +62,15 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
     ids = run.competition.rows(split)["image_id"]
     if sorted(frame["image_id"]) != sorted(ids):
         raise InputError(f"{path} does not list the ids of {split}.csv, each once. Run `make predict` again.")
-    return frame.set_index("image_id").loc[ids].reset_index()
+    frame = frame.set_index("image_id").loc[ids].reset_index()
+    return _with_own_labels(frame, run) if split == "train" else frame
+
+
+def _with_own_labels(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Give each row the organiser's label value when its text is that value's; leave another text as it is."""
+    own = run.competition.train["label"]
+    same = frame["label"] == own.astype(str)
+    return frame.assign(label=own.astype(object).where(same, frame["label"]))
 
 
 def check_oof(oof: pd.DataFrame, run: Run) -> None:

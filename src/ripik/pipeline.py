@@ -1,7 +1,9 @@
 """The steps `train` and `predict`: prepare what the jobs read, run the missing ones in order, merge and show."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ripik import artifacts
@@ -9,9 +11,18 @@ from ripik.augmentation import check_preset
 from ripik.console import say, table
 from ripik.engine import Task, run
 from ripik.errors import InputError
-from ripik.features import prepare
+from ripik.features import prepare, weights_inputs
 from ripik.folds import make_folds
-from ripik.jobs import Run, chain, check_folds, choose_variants, is_predicted, is_trained, jobs_of, open_run
+from ripik.jobs import (
+    Run,
+    check_folds,
+    choose_variants,
+    is_predicted,
+    is_trained,
+    jobs_of,
+    open_run,
+    start_job,
+)
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
@@ -24,8 +35,10 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
 
     Raises InputError for an unknown variant, fold, view or metric, and whatever the earlier steps raise.
     """
-    _check(settings, folds)
+    check_settings(settings, folds)
     chosen = choose_variants(settings, variants)
+    for variant in chosen:
+        weights_inputs(variant)
     make_folds(settings)
     _finish_jobs(open_run(settings), chosen, folds)
 
@@ -35,7 +48,7 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 
     Raises InputError when a job is not trained.
     """
-    _check(settings, ())
+    check_settings(settings)
     chosen = choose_variants(settings, variants)
     opened = open_run(settings)
     untrained = [job for variant in chosen for job in jobs_of(settings, variant) if not is_trained(opened, job)]
@@ -47,7 +60,8 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
     _finish_jobs(opened, chosen, ())
 
 
-def _check(settings: Settings, folds: Sequence[int]) -> None:
+def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
+    """Raise InputError for an unknown metric, view, preset or fold."""
     get_metric(settings.competition.metric)
     check_views(settings.prediction.views)
     check_preset(settings.augmentation.preset)
@@ -63,11 +77,15 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int])
         say(f"train: {done} of {sum(map(len, wanted.values()))} jobs are finished and up to date")
     if any(lacking.values()):
         prepare(settings, opened.competition, [variant for variant in variants if lacking[variant.name]])
-    for depth in range(1, 1 + max(len(chain(settings, variant)) for variant in variants)):
-        level = [variant for variant in variants if len(chain(settings, variant)) == depth]
-        jobs = [job for variant in level for job in lacking[variant.name]]
-        run([Task(str(job), "ripik.prediction:work", (settings, job)) for job in jobs], settings.jobs)
+    jobs = [job for variant in variants for job in lacking[variant.name]]
+    run([_task(opened, job) for job in jobs], settings.jobs)
     _merge(opened, variants)
+
+
+def _task(opened: Run, job: Job) -> Task:
+    start = start_job(opened, job)
+    after = (str(start),) if start else ()
+    return Task(str(job), "ripik.prediction:work", (opened.settings, job), after=after)
 
 
 def _is_done(opened: Run, job: Job) -> bool:
@@ -91,26 +109,48 @@ def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
     """Print each variant's OOF score, the mean over folds, accuracy and seconds."""
     metric = opened.settings.competition.metric
     rows = [score_row(opened, variant) for variant in variants]
-    table("Out-of-fold scores", ["variant", f"OOF {metric}", "mean of folds", "accuracy", "seconds"], rows)
+    columns = ["variant", f"OOF {metric}", "mean of folds", "each fold", "accuracy", "seconds"]
+    table("Out-of-fold scores", columns, rows)
 
 
 def score_row(opened: Run, variant: Variant) -> list[str]:
-    """Return the variant's name, pooled OOF score, mean of folds, accuracy, and the seconds of its jobs."""
+    """Return the variant's name, its scores' cells, and the seconds of its jobs."""
     frame = read_predictions(opened.layout.variant(variant.name) / "oof.csv", opened, "train")
-    pooled, by_fold, accuracy = scores(opened, frame)
-    return [variant.name, f"{pooled:.4f}", f"{by_fold:.4f}", f"{accuracy:.4f}", f"{_seconds(opened, variant):.0f}"]
+    return [variant.name, *scores(opened, frame).cells(), f"{_seconds(opened, variant):.0f}"]
 
 
-def scores(opened: Run, oof: pd.DataFrame) -> tuple[float, float, float]:
-    """Return (metric over all pooled rows, mean of the folds' metrics, accuracy) of an OOF frame."""
+@dataclass(frozen=True)
+class Scores:
+    """The metric over all pooled OOF rows, the metric of each fold, and accuracy."""
+
+    pooled: float
+    by_fold: list[float]
+    accuracy: float
+
+    @property
+    def mean_of_folds(self) -> float:
+        """The mean of the folds' metrics, over those where it exists."""
+        return float(np.nanmean(self.by_fold))
+
+    def cells(self) -> list[str]:
+        """Return the scores as a table shows them: pooled, mean of folds, each fold, accuracy."""
+        folds = " ".join(f"{score:.3f}" for score in self.by_fold)
+        return [f"{self.pooled:.4f}", f"{self.mean_of_folds:.4f}", folds, f"{self.accuracy:.4f}"]
+
+
+def scores(opened: Run, oof: pd.DataFrame) -> Scores:
+    """Score an OOF frame whose rows stand in the order of train.csv."""
+    return score_rows(opened, oof[probability_columns(opened.competition.classes)].to_numpy())
+
+
+def score_rows(opened: Run, values: np.ndarray) -> Scores:
+    """Score out-of-fold probabilities, (n, C), rows in the order of train.csv."""
     metric, accuracy = get_metric(opened.settings.competition.metric), get_metric("accuracy")
     truth = opened.targets()
-    values = oof[probability_columns(opened.competition.classes)].to_numpy()
-    by_fold = [
-        metric.function(truth[oof["fold"] == fold], values[oof["fold"] == fold])
-        for fold in sorted(oof["fold"].unique())
-    ]
-    return metric.function(truth, values), sum(by_fold) / len(by_fold), accuracy.function(truth, values)
+    fold = opened.folds["fold"].to_numpy()
+    rows = [fold == number for number in np.unique(fold)]
+    by_fold = [metric.function(truth[held], values[held]) for held in rows]
+    return Scores(metric.function(truth, values), by_fold, accuracy.function(truth, values))
 
 
 def _seconds(opened: Run, variant: Variant) -> float:

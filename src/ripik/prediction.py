@@ -1,12 +1,10 @@
 """Predict with finished models: held-out rows and the test set, through the same views and the same code."""
 
-import time
-
 import keras
 import numpy as np
 
 from ripik import artifacts
-from ripik.engine import Reporter, threads_per_job
+from ripik.engine import Reporter
 from ripik.features import Item, stored
 from ripik.jobs import Run, is_predicted, is_trained, open_run, prediction_inputs, predictions_path
 from ripik.layout import Job
@@ -30,26 +28,18 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
     """
     if is_predicted(run, job):
         return
-    start = time.monotonic()
-    suffix = trained_network(run, job)
-    held, everything = run.held_rows(job), np.arange(len(run.competition.test))
-    arrays = {
-        "oof": _all_views(run, job, suffix, "train", held, report),
-        "test": _all_views(run, job, suffix, "test", everything, report),
-        "held_ids": run.competition.train["image_id"].to_numpy(dtype=str)[held],
-        "test_ids": run.competition.test["image_id"].to_numpy(dtype=str),
-    }
-    path = predictions_path(run, job)
-    with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    artifacts.write_meta(
-        path.with_suffix(".meta.json"),
-        inputs=prediction_inputs(run, job),
-        outputs=[path],
-        seconds=time.monotonic() - start,
-        backend=keras.backend.backend(),
-        threads=threads_per_job(run.settings.jobs),
-    )
+    inputs, path = prediction_inputs(run, job), predictions_path(run, job)
+    with artifacts.making(path.with_suffix(".meta.json"), inputs, [path]):
+        suffix = trained_network(run, job)
+        held, everything = run.held_rows(job), np.arange(len(run.competition.test))
+        arrays = {
+            "oof": _all_views(run, job, suffix, "train", held, report),
+            "test": _all_views(run, job, suffix, "test", everything, report),
+            "held_ids": run.competition.train["image_id"].to_numpy(dtype=str)[held],
+            "test_ids": run.competition.test["image_id"].to_numpy(dtype=str),
+        }
+        with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
 
 def _all_views(run: Run, job: Job, suffix: keras.Model, split: str, rows: np.ndarray, report: Reporter) -> np.ndarray:

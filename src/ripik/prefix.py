@@ -63,6 +63,7 @@ def _fill(
     prefix: keras.Model,
     report: Callable[[int, str], None],
 ) -> None:
+    inputs = feature_inputs(settings, competition, variant, item)
     start = time.monotonic()
     source = np.load(pixel_path(settings, item.split, item.copy, variant.image_size), mmap_mode="r")
     path = stored(settings, variant, item)
@@ -74,6 +75,5 @@ def _fill(
             done += len(batch)
             report(done, f"{item.name}, {done / (time.monotonic() - start):.0f} images/s")
 
-    artifacts.write_array(path, (len(source), *prefix.output.shape[1:]), "float32", fill)
-    inputs = feature_inputs(settings, competition, variant, item)
-    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=[path], seconds=time.monotonic() - start)
+    with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
+        artifacts.write_array(path, (len(source), *prefix.output.shape[1:]), "float32", fill)

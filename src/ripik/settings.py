@@ -78,6 +78,7 @@ class TrainingSettings(Section):
     class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
     inner_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the training folds kept to choose the epoch
     early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without improvement on the inner split; 0: never
+    with_original: bool = True  # whether the photo itself stands among its augmented copies
     copies_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: all copies for a head, one otherwise
     seed: Seed = 0
     seeds: Count = 1
@@ -171,6 +172,12 @@ def _check_start(variant: Variant, variants: dict[str, Variant]) -> None:
             raise ValueError(
                 f"variants.{current.name} starts from {start.name}, which trains from {start.train_from!r}; "
                 f'it must do the same or train_from = "all"'
+            )
+        inner = (current.inner_split, current.seed)
+        if current.inner_split and (start.inner_split, start.seed) != inner:
+            raise ValueError(
+                f"variants.{current.name} chooses its epoch on an inner split, so {start.name}, its start, must set "
+                "the same inner_split and seed: else it has trained on those photos"
             )
         if start.seeds < current.seeds:
             raise ValueError(f"variants.{current.name} has more seeds than {start.name}, from which it starts")

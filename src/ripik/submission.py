@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ripik.artifacts import replacing
 from ripik.errors import InputError, SurroundingsError
 from ripik.metrics import FloatArray, check_probabilities
 
@@ -106,7 +106,9 @@ def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
         raise InputError(f"{log_path} has no column {', '.join(unknown)}: it has {', '.join(LOG_COLUMNS)}.")
     try:
         before = log_path.read_bytes() if log_path.exists() else b""
-        _replace(log_path, _logged(before, log_path) + _csv_line(_cell(row.get(key)) for key in LOG_COLUMNS))
+        line = _csv_line(_cell(row.get(key)) for key in LOG_COLUMNS)
+        with replacing(log_path) as temporary:
+            temporary.write_bytes(_logged(before, log_path) + line)
     except OSError as error:
         raise SurroundingsError(f"Cannot write the submission log {log_path}: {error.strerror or error}.") from error
 
@@ -233,16 +235,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     return " ".join(_texts(value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ripik import artifacts, runtime
 from ripik.batches import Batches, epoch_examples
-from ripik.engine import Reporter, threads_per_job
+from ripik.engine import Reporter
 from ripik.errors import InputError
 from ripik.features import Item, stored, training_items
 from ripik.folds import split
@@ -37,6 +38,7 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     trainer.finish()
 
 
+BEST = "best.weights.h5"
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
 
@@ -52,18 +54,19 @@ class Trainer:
     sources: list[np.ndarray]
     rows: np.ndarray
     inner: np.ndarray
+    inputs: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
     def create(cls, run: Run, job: Job) -> "Trainer":
         """Build the network and open the stored inputs."""
-        variant = run.settings.variants[job.variant]
+        variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
         items = training_items(variant, run.settings.augmentation.copies)
         sources = [np.load(stored(run.settings, variant, item), mmap_mode="r") for item in items]
         rows, inner = inner_split(run, job)
         suffix = starting_network(run, job)
         model = keras.Model(suffix.inputs[0], suffix.output)
-        trainer = cls(run, job, variant, suffix, model, sources, rows, inner)
+        trainer = cls(run, job, variant, suffix, model, sources, rows, inner, inputs)
         compile_model(model, variant, trainer.steps)
         return trainer
 
@@ -115,6 +118,12 @@ class Trainer:
             class_weight=class_weights(self.run, self.variant, self.rows),
             callbacks=[progress, *runtime.log_callbacks(self.folder / "logs")],
         ).history
+        if not np.isfinite(logs["loss"][-1]):
+            raise InputError(
+                f"{self.job}: the loss is no longer a number in epoch {epoch + 1}. Lower the learning rate of this "
+                f"variant, for instance --set variants.{self.variant.name}.learning_rate="
+                f"{self.variant.learning_rate / 10:g}."
+            )
         row = {name: float(values[-1]) for name, values in logs.items()} | self._score_inner()
         self.history.append({"epoch": epoch + 1, **row, "seconds": time.monotonic() - start})
         self.save()
@@ -134,26 +143,32 @@ class Trainer:
     def save(self) -> None:
         """Save the best weights when this epoch is the best, then the whole state in one file."""
         if self.best_epoch() == len(self.history) - 1:
-            save_weights(self.suffix, self.folder / "best.weights.h5")
-        state = {"history": np.array(json.dumps(self.history)), "inputs": np.array(self._inputs_digest())}
+            save_weights(self.suffix, self.folder / BEST)
+        state = {"history": np.array(json.dumps(self.history)), "inputs": np.array(artifacts.digest(self.inputs))}
         for name, variables in self._variables().items():
             state |= {f"{name}{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
         with artifacts.replacing(self.folder / "state.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
 
     def restore(self) -> None:
-        """Go on from the saved state when it was made from the same inputs."""
-        path = self.folder / "state.npz"
-        if not path.exists():
+        """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
+        (self.folder / "meta.json").unlink(missing_ok=True)
+        if not self._has_own_state():
+            shutil.rmtree(self.folder, ignore_errors=True)
             return
-        with np.load(path, allow_pickle=False) as state:
-            if str(state["inputs"]) != self._inputs_digest():
-                return
+        with np.load(self.folder / "state.npz", allow_pickle=False) as state:
             self.history = json.loads(str(state["history"]))
             self.model.optimizer.build(self.model.trainable_variables)
             for name, variables in self._variables().items():
                 for i, variable in enumerate(variables):
                     variable.assign(state[f"{name}{i}"])
+
+    def _has_own_state(self) -> bool:
+        path = self.folder / "state.npz"
+        if not path.exists() or not (self.folder / BEST).exists():
+            return False
+        with np.load(path, allow_pickle=False) as state:
+            return str(state["inputs"]) == artifacts.digest(self.inputs)
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
@@ -165,17 +180,12 @@ class Trainer:
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(
             self.folder / "meta.json",
-            inputs=training_inputs(self.run, self.job),
-            outputs=[last, self.folder / "best.weights.h5", history],
+            inputs=self.inputs,
+            outputs={path.name: artifacts.file_digest(path) for path in (last, self.folder / BEST, history)},
             seconds=sum(row["seconds"] for row in self.history),
-            backend=keras.backend.backend(),
-            threads=threads_per_job(self.run.settings.jobs),
             best_epoch=self.best_epoch() + 1,
             best_by=self.monitor,
         )
-
-    def _inputs_digest(self) -> str:
-        return artifacts.digest(training_inputs(self.run, self.job))
 
 
 class _EpochProgress(keras.callbacks.Callback):
@@ -252,6 +262,8 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
     seed = job_seed(run.settings.variants[job.variant], job)
     targets = run.targets()[rows]
     number = min(INNER_PARTS, len(np.unique(groups)), np.bincount(targets).max())
+    if number < 2:
+        raise InputError(f"{job}: too few photos for an inner split. Set inner_split = 0.")
     inner = split(targets, groups, number, seed) < max(1, round(share * number))
     return rows[~inner], rows[inner]
 

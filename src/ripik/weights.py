@@ -1,7 +1,7 @@
 """A backbone's initial weights: from a file, from ImageNet (Keras cache or download), or random; saved once a run."""
 
-import time
 import warnings
+from http.client import HTTPException
 from pathlib import Path
 
 import h5py
@@ -29,11 +29,10 @@ def make_initial_weights(settings: Settings, variant: Variant) -> Path:
     path, inputs = initial_weights(settings, variant), weights_inputs(variant)
     meta = artifacts.meta_beside(path)
     if not artifacts.is_fresh(meta, inputs):
-        start = time.monotonic()
-        backbone = _with_weights(variant.backbone, variant.weights)
-        with artifacts.replacing(path) as temporary:
-            backbone.save_weights(temporary)
-        artifacts.write_meta(meta, inputs=inputs, outputs=[path], seconds=time.monotonic() - start)
+        with artifacts.making(meta, inputs, [path]):
+            backbone = _with_weights(variant.backbone, variant.weights)
+            with artifacts.replacing(path) as temporary:
+                backbone.save_weights(temporary)
     return path
 
 
@@ -78,7 +77,7 @@ def _with_weights(name: str, weights: str) -> keras.Model:
             layer.finalize_state()
         _make_variance_true(backbone)
     else:
-        load_weights(backbone, _readable(Path(weights)))
+        load_weights(backbone, _readable(Path(weights).expanduser()))
     return backbone
 
 
@@ -86,7 +85,8 @@ def _imagenet(name: str) -> keras.Model:
     try:
         return build_backbone(name, ANY_SIZE, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception when its download fails
-        if "URL fetch failure" not in str(error):
+        failed = isinstance(error, OSError | HTTPException) or "URL fetch" in str(error) or "corrupted" in str(error)
+        if not failed:
             raise
         raise SurroundingsError(
             f"the ImageNet weights of {name} are not in the Keras cache and cannot be downloaded ({error}). "
