@@ -14,11 +14,12 @@ from ripik import artifacts
 from ripik.batches import Batches
 from ripik.engine import Task
 from ripik.errors import InputError
-from ripik.features import feature_inputs, is_prepared, items_of, prepare, stored, training_items
+from ripik.features import feature_inputs, is_prepared, items_of, stored, training_items
 from ripik.images import pixels
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
 from ripik.network import starting_network, trained_network
+from ripik.pipeline import prepare
 from ripik.prediction import predict_job
 from ripik.prefix import check_networks, fill_store
 from ripik.settings import Settings
@@ -225,7 +226,7 @@ def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
 def test_prepare_leaves_nothing_to_do_when_all_is_there(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run = opened()
     started: list[Task] = []
-    monkeypatch.setattr("ripik.features.run", lambda tasks, settings: started.extend(tasks))
+    monkeypatch.setattr("ripik.pipeline.run", lambda tasks, settings: started.extend(tasks))
     prepare(run.settings, run.competition, list(run.settings.variants.values()))
     assert started == []
 

@@ -4,7 +4,7 @@ With `train_from = "all"` the prefix is empty and the store is the images' pixel
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ import numpy as np
 
 from ripik import artifacts
 from ripik.competition import Competition
-from ripik.engine import Task, run
 from ripik.errors import InputError
-from ripik.images import ORIGINAL, pixel_inputs, pixel_path, pixels
+from ripik.images import ORIGINAL, pixel_inputs, pixel_path
 from ripik.layout import layout_of
 from ripik.settings import ALL, Settings, Variant
 from ripik.views import get_view
@@ -100,31 +99,6 @@ def initial_weights(settings: Settings, variant: Variant) -> Path:
     """Return where the run keeps the initial weights of the variant's backbone."""
     key = artifacts.digest(weights_inputs(variant))[:8]
     return layout_of(settings).backbone(f"{variant.backbone}-{key}")
-
-
-def prepare(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
-    """Make whatever the variants read and the run does not hold yet: initial weights, pixels, prefix outputs.
-
-    The networks are built first of all, so that a wrong backbone, cut or weights file is told before the long passes.
-    """
-    one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
-    lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
-    if lacking:
-        run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
-    for variant in variants:
-        reads_pixels = variant.train_from == ALL
-        needed = items_of(settings, variant) if reads_pixels else lacking_items(settings, competition, variant)
-        for item in needed:
-            pixels(settings, competition, item.split, item.copy, variant.image_size)
-    by_weights: dict[Path, list[Variant]] = {}
-    for variant in lacking:
-        if variant.train_from != ALL:
-            by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
-    tasks = [
-        Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
-        for group in by_weights.values()
-    ]
-    run(tasks, one_at_a_time)
 
 
 def feature_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:

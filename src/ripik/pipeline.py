@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ripik import artifacts
 from ripik.augmentation import check_preset
+from ripik.competition import Competition
 from ripik.console import say, table
 from ripik.engine import Task, run
 from ripik.errors import InputError
-from ripik.features import prepare, weights_inputs
+from ripik.features import initial_weights, is_prepared, items_of, lacking_items, weights_inputs
 from ripik.folds import make_folds
+from ripik.images import pixels
 from ripik.jobs import (
     Run,
     check_folds,
@@ -26,7 +29,7 @@ from ripik.jobs import (
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
-from ripik.settings import Settings, Variant
+from ripik.settings import ALL, Settings, Variant
 from ripik.views import check_views
 
 
@@ -80,6 +83,31 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int])
     jobs = [job for variant in variants for job in lacking[variant.name]]
     run([_task(opened, job) for job in jobs], settings.jobs)
     _merge(opened, variants)
+
+
+def prepare(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
+    """Make whatever the variants read and the run does not hold yet: initial weights, pixels, prefix outputs.
+
+    The networks are built first of all, so that a wrong backbone, cut or weights file is told before the long passes.
+    """
+    one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
+    lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
+    if lacking:
+        run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
+    for variant in variants:
+        reads_pixels = variant.train_from == ALL
+        needed = items_of(settings, variant) if reads_pixels else lacking_items(settings, competition, variant)
+        for item in needed:
+            pixels(settings, competition, item.split, item.copy, variant.image_size)
+    by_weights: dict[Path, list[Variant]] = {}
+    for variant in lacking:
+        if variant.train_from != ALL:
+            by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
+    tasks = [
+        Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
+        for group in by_weights.values()
+    ]
+    run(tasks, one_at_a_time)
 
 
 def _task(opened: Run, job: Job) -> Task:
