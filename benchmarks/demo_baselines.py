@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ripik.config import load_settings
 from ripik.console import table
-from ripik.images import decode
+from ripik.images import decode, resize
 from ripik.jobs import open_run
 
 
@@ -30,9 +30,7 @@ def main() -> None:
     photos = [decode(path) for path in run.competition.train["path"]]
     features = {
         "mean colours": np.array([photo.mean(axis=(0, 1)) for photo in photos]),
-        "8 × 8 thumbnails": np.array(
-            [cv2.resize(photo, (8, 8), interpolation=cv2.INTER_AREA).ravel() for photo in photos]
-        ),
+        "8 × 8 thumbnails": np.array([resize(photo, 8).ravel() for photo in photos]),
     }
     models = {
         "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
