@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RIPIK = $(BIN)/python -m ripik
-OPTIONS = --config $(CONFIG) $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
 
 export NO_ALBUMENTATIONS_UPDATE := 1

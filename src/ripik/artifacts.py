@@ -70,8 +70,8 @@ def check_writable(folder: Path) -> None:
         raise SurroundingsError(f"{folder} is a file where a folder should be. Move it away and run again.")
     if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
         raise SurroundingsError(
-            f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), "
-            "or choose another place in [paths] (--set paths.output=FOLDER)."
+            f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), or choose "
+            "another place: paths.output and paths.submissions of the configuration, or the command's own option."
         )
 
 

@@ -76,7 +76,8 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
     value = _parse(text.strip())
     _table(raw, tables, override)[name] = value
-    if tables in (["network"], ["training"]) and name not in FINETUNINGS_OWN:
+    known = name in SharedSettings.model_fields
+    if tables in (["network"], ["training"]) and known and name not in FINETUNINGS_OWN:
         _table(raw, ["finetuning"], override)[name] = value
     if tables[0] in SHARED_TABLES:
         for variant in variants.values():

@@ -33,7 +33,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """Print a table; the first column is left-aligned, the others right."""
     drawn = Table(title=Text(title), title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
-        drawn.add_column(Text(column), justify="right" if position else "left", overflow="fold")
+        drawn.add_column(Text(column), justify="right" if position else "left", overflow="fold", no_wrap=not position)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)

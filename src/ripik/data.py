@@ -35,7 +35,8 @@ def fetch(settings: Settings, source: Path | None = None) -> Path:
     target = layout_of(settings).input
     if target.is_dir() and any(target.iterdir()):
         competition = _read_present(settings, target)
-        say(f"data: {target} is complete, nothing to do (to fetch it again, move that folder away)")
+        unused = "; the given source was not used" if source else ""
+        say(f"data: {target} is complete, nothing to do{unused} (to fetch it again, move that folder away)")
     else:
         _check_origin(settings, source, target)
         with _work_folder(target) as work:

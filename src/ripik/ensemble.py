@@ -55,6 +55,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
 def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     folder = run.layout.ensemble
     outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
+    artifacts.check_writable(run.layout.submissions)
     with artifacts.making(folder / "meta.json", inputs, outputs) as more:
         columns = probability_columns(run.competition.classes)
         oof, test = (_stack(run, members, split, columns) for split in ("train", "test"))

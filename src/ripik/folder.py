@@ -21,6 +21,8 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     Raises InputError for a folder without photos, an unreadable photo, or a run without finished ensemble.
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
     if not paths:
         raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
     weights = _blend_weights(settings)

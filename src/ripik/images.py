@@ -30,7 +30,9 @@ def decode(path: Path) -> np.ndarray:
     data = np.fromfile(path, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
-        raise InputError(f"{path} cannot be read as an image. Replace the file, or take its row out of the CSV.")
+        raise InputError(
+            f"{path} cannot be read as an image. Replace or remove the file (and its row in the CSV, if it has one)."
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

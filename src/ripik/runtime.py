@@ -1,6 +1,7 @@
 """What is the backend's own: threads, determinism, logs. The only module that names TensorFlow."""
 
 import importlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def import_backend() -> None:
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a short last batch is no reason to warn of retracing
     try:
         importlib.import_module("keras")
     finally:

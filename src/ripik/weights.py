@@ -46,8 +46,11 @@ def load_weights(backbone: keras.Model, path: Path) -> None:
     try:
         read_weights(backbone, path)
     except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0][:200]
-        raise InputError(f"{path} does not hold weights of {backbone.name} without its top: {reason}") from None
+        reason = str(error).strip().split("\n")[0].split(" Example error")[0][:200]
+        raise InputError(
+            f"{path} does not hold weights of {backbone.name} without its top ({reason}) Give this backbone's file, "
+            "as Keras saves it with include_top=False."
+        ) from None
     _make_variance_true(backbone)
 
 
