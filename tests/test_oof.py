@@ -8,7 +8,7 @@ import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
 from ripik import artifacts, ensemble, pipeline
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
 from ripik.layout import Job
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
@@ -312,6 +312,19 @@ def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pyte
     again = ensemble.ensemble(tiny.settings(), ["original", "augmented"])
     assert again == path
     assert "up to date" in capsys.readouterr().out
+
+
+def test_an_ensemble_that_cannot_submit_keeps_the_blend_before(tiny: Tiny) -> None:
+    run = finished(tiny)
+    for job in jobs_of(run.settings, run.settings.variants["augmented"]):
+        finish(run, job)
+    ensemble.ensemble(tiny.settings(), ["original"])
+    kept = {path: path.read_bytes() for path in (tiny.run / "ensemble").iterdir()}
+    (tiny.folder / "in_the_way").write_text("")
+    settings = tiny.settings(f"paths.submissions={tiny.folder / 'in_the_way'}")
+    with pytest.raises(SurroundingsError, match="in_the_way"):
+        ensemble.ensemble(settings, ["original", "augmented"])
+    assert {path: path.read_bytes() for path in (tiny.run / "ensemble").iterdir()} == kept
 
 
 def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
