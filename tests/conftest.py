@@ -37,6 +37,9 @@ image_size = 32
 [augmentation]
 copies = 2
 size = 48
+
+[prediction]
+engine = "keras"
 """
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.augment import augment
-from ripik.images import augmented_copy, decode
+from ripik.images import augmented_copies, decode
 
 
 def test_every_copy_is_written_and_listed(tiny: Tiny) -> None:
@@ -23,7 +23,7 @@ def test_a_written_copy_is_the_one_that_training_sees(tiny: Tiny) -> None:
     settings = tiny.settings()
     csv = augment(settings)
     source = tiny.input / "train" / "images" / "3.jpg"
-    expected = augmented_copy(decode(source), "3", 2, settings.augmentation)
+    expected = next(iter(augmented_copies(decode(source), "3", [2], settings.augmentation)))
     found = decode(csv.parent / "images" / "3_2.jpg")
     assert found.shape == expected.shape
     assert cv2.PSNR(found, expected) > 28  # JPEG at 95

@@ -1,62 +1,122 @@
+"""The input chain: what an epoch shows, in which order, and the batches read for it."""
+
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik.batches import Batches, epoch_examples
+from ripik.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
+from ripik.views import get_view
 
-ROWS = st.lists(st.integers(0, 10_000), min_size=1, max_size=60, unique=True).map(np.array)
+PHOTOS = 200
+KEYS = id_keys([str(number) for number in range(PHOTOS)])
+ROWS = st.lists(st.integers(0, PHOTOS - 1), min_size=1, max_size=60, unique=True).map(np.array)
+SEED, EPOCH = st.integers(0, 2**31 - 1), st.integers(0, 100)
+
+
+def examples(rows: np.ndarray, blocks: int, per_row: int, seed: int = 0, epoch: int = 0) -> np.ndarray:
+    return epoch_examples(KEYS, rows, range(blocks), per_row, seed=seed, epoch=epoch)
 
 
 @settings(max_examples=60, deadline=None)
-@given(ROWS, st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**31 - 1), st.integers(0, 100))
+@given(ROWS, st.integers(1, 6), st.integers(1, 6), SEED, EPOCH)
 def test_an_epoch_shows_every_row_exactly_per_row_times(
-    rows: np.ndarray, sources: int, per_row: int, seed: int, epoch: int
+    rows: np.ndarray, blocks: int, per_row: int, seed: int, epoch: int
 ) -> None:
-    per_row = min(per_row, sources)
-    examples = epoch_examples(rows, sources, per_row, seed, epoch)
-    assert examples.shape == (len(rows) * per_row, 2)
-    assert examples.dtype == np.int64
-    assert sorted(examples[:, 1]) == sorted(np.repeat(rows, per_row))
-    assert len(np.unique(examples, axis=0)) == len(examples)  # never the same copy twice
-    assert examples[:, 0].min() >= 0
-    assert examples[:, 0].max() < sources
+    per_row = min(per_row, blocks)
+    found = examples(rows, blocks, per_row, seed, epoch)
+    assert found.dtype == np.int64
+    assert sorted(found % PHOTOS) == sorted(np.repeat(rows, per_row))
+    assert len(np.unique(found)) == len(found) == len(rows) * per_row  # never the same copy twice
+    assert found.min() >= 0
+    assert found.max() < blocks * PHOTOS
 
 
-@settings(max_examples=20, deadline=None)
-@given(ROWS, st.integers(0, 2**31 - 1), st.integers(0, 100))
-def test_an_epoch_is_a_pure_function_of_seed_and_epoch(rows: np.ndarray, seed: int, epoch: int) -> None:
-    alone = epoch_examples(rows, 4, 2, seed, epoch)
-    np.random.seed(seed % 1000)
-    epoch_examples(rows, 4, 2, seed, epoch + 1)
-    assert np.array_equal(epoch_examples(rows, 4, 2, seed, epoch), alone)
+@settings(max_examples=30, deadline=None)
+@given(ROWS, SEED, EPOCH, st.randoms())
+def test_a_photos_draw_depends_on_seed_epoch_and_id_alone(rows, seed, epoch, random) -> None:
+    """Not on the order of the rows, nor on which other rows there are, nor on where the photo stands in the CSV."""
+    found = examples(rows, 4, 2, seed, epoch)
+    shuffled = random.sample(rows.tolist(), len(rows))
+    np.testing.assert_array_equal(examples(np.array(shuffled), 4, 2, seed, epoch), found)
+    some = rows[: len(rows) // 2 + 1]
+    np.testing.assert_array_equal(examples(some, 4, 2, seed, epoch), found[np.isin(found % PHOTOS, some)])
+    backwards = epoch_examples(KEYS[::-1], PHOTOS - 1 - rows, range(4), 2, seed=seed, epoch=epoch)
+    block, row = np.divmod(backwards, PHOTOS)
+    np.testing.assert_array_equal(block * PHOTOS + PHOTOS - 1 - row, found)
 
 
 def test_epochs_and_seeds_differ() -> None:
     rows = np.arange(100)
-    seen = {epoch_examples(rows, 5, 1, seed, epoch).tobytes() for seed in range(4) for epoch in range(4)}
-    assert len(seen) == 16
+    assert len({examples(rows, 5, 1, seed, epoch).tobytes() for seed in range(9) for epoch in range(9)}) == 81
 
 
 def test_all_copies_get_their_turn_evenly() -> None:
-    sources = np.concatenate([epoch_examples(np.arange(200), 4, 1, 7, epoch)[:, 0] for epoch in range(20)])
-    share = np.bincount(sources, minlength=4) / len(sources)
-    assert share == pytest.approx(0.25, abs=0.03)
+    blocks = np.concatenate([examples(np.arange(PHOTOS), 4, 1, 7, epoch) // PHOTOS for epoch in range(20)])
+    assert np.bincount(blocks, minlength=4) / len(blocks) == pytest.approx(0.25, abs=0.03)
 
 
-def test_examples_are_shuffled() -> None:
-    rows = np.arange(300)
-    assert abs(np.corrcoef(epoch_examples(rows, 1, 1, 0, 0)[:, 1], rows)[0, 1]) < 0.2
+def test_examples_are_shuffled_across_photos_and_copies() -> None:
+    found = examples(np.arange(PHOTOS), 5, 5)
+    for part in np.divmod(found, PHOTOS):
+        assert abs(np.corrcoef(part, np.arange(len(found)))[0, 1]) < 0.1
+
+
+def test_ids_get_keys_of_their_own() -> None:
+    assert len(set(KEYS.tolist())) == PHOTOS
+    bits = (KEYS[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.2
 
 
 def test_batches_hold_every_example_once_in_order_the_last_one_short() -> None:
-    sources = [np.arange(10, dtype="uint8").reshape(10, 1) + 100 * number for number in range(2)]
+    source = ArrayRows(np.arange(20, dtype="float32").reshape(20, 1))
     targets = np.eye(10, dtype="float32")
-    examples = epoch_examples(np.arange(1, 8), 2, 2, 0, 0)
-    batches = Batches(sources, targets, examples, 4)
+    chosen = epoch_examples(KEYS[:10], np.arange(1, 8), range(2), 2, seed=0, epoch=0)
+    batches = Batches(source, chosen, 4, targets=targets)
     found = [batches[index] for index in range(len(batches))]
     assert [len(inputs) for inputs, _ in found] == [4, 4, 4, 2]
-    inputs = np.concatenate([batch for batch, _ in found])
-    assert inputs.dtype == np.uint8
-    assert inputs[:, 0].tolist() == [100 * source + row for source, row in examples]
-    assert np.concatenate([batch for _, batch in found]).argmax(axis=1).tolist() == examples[:, 1].tolist()
+    assert np.concatenate([inputs for inputs, _ in found])[:, 0].tolist() == chosen.tolist()
+    assert np.concatenate([batch for _, batch in found]).argmax(axis=1).tolist() == (chosen % 10).tolist()
+
+
+def test_pixels_stay_uint8_and_are_seen_through_the_view_features_are_not() -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    (seen,) = [Batches(ArrayRows(photos), np.arange(5), 8, view="hflip")[0]]
+    assert seen.dtype == np.uint8
+    np.testing.assert_array_equal(seen, get_view("hflip").apply(photos))
+    features = photos[..., 0].astype(np.float16)
+    (seen,) = [Batches(ArrayRows(features), np.arange(5), 8, view="hflip")[0]]
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, features)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_prefetching_keeps_every_batch_and_the_order(rows: int) -> None:
+    batches = Batches(ArrayRows(np.arange(40, dtype="float32")), np.arange(rows)[::-1], 3)
+    np.testing.assert_array_equal(np.concatenate(list(prefetched(batches))), np.arange(rows)[::-1])
+
+
+def test_an_error_while_prefetching_is_raised() -> None:
+    with pytest.raises(IndexError):
+        list(prefetched(Batches(ArrayRows(np.arange(4.0)), np.array([0, 9]), 1)))
+
+
+def test_the_first_batch_of_a_short_source_is_short() -> None:
+    np.testing.assert_array_equal(first_batch(ArrayRows(np.arange(3.0)), 8), np.arange(3.0))
+
+
+def test_any_number_of_workers_feeds_the_same_batches_to_fit() -> None:
+    source = ArrayRows(np.random.default_rng(0).random((60, 6)).astype("float32"))
+    targets = np.eye(3, dtype="float32")[np.arange(20) % 3]
+    chosen = epoch_examples(KEYS[:20], np.arange(20), range(3), 3, seed=1, epoch=0)
+    found = []
+    for workers in (1, 4):
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax", kernel_initializer="zeros")])
+        model.compile("adam", "categorical_crossentropy", jit_compile=False)
+        batches = Batches(source, chosen, 7, targets=targets)
+        batches._workers = workers
+        model.fit(batches, shuffle=False, verbose=0)
+        found.append(model.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -9,7 +9,7 @@ import pytest
 
 from ripik.backbone import build_backbone, cut, normalizations
 from ripik.errors import InputError, SurroundingsError
-from ripik.network import InferenceMode, build_suffix
+from ripik.network import build_suffix
 from ripik.random_weights import natural_noise, random_backbone
 from ripik.settings import Variant
 from ripik.training import compile_model
@@ -73,8 +73,8 @@ def test_a_backbone_that_wants_preprocessing_gets_it() -> None:
 @pytest.mark.parametrize("train_from", ["all", "block6a"])
 def test_training_keeps_batch_norm_and_stochastic_depth_at_rest(backbone: keras.Model, train_from: str) -> None:
     parts = cut(backbone, train_from)
-    suffix = build_suffix(backbone, parts, CLASSES, 0.0, 0)
     inputs = images(4) if parts.prefix is None else outputs(parts.prefix, images(4))
+    suffix = build_suffix(inputs.shape[1:], parts.body, CLASSES, dropout=0.0, seed=0)
     np.testing.assert_array_equal(outputs(suffix, inputs, training=True), outputs(suffix, inputs))
     before = [keras.ops.convert_to_numpy(v) for v in suffix.non_trainable_variables]
     kept = suffix.get_weights()
@@ -89,17 +89,14 @@ def test_a_head_on_stored_outputs_equals_the_head_inside_the_frozen_network(back
     photos, targets = images(12), np.eye(CLASSES, dtype="float32")[np.arange(12) % CLASSES]
     parts = cut(backbone, "head")
     stored = outputs(parts.prefix, photos)
-    alone = build_suffix(backbone, parts, CLASSES, 0.3, 7)
-    whole_head = build_suffix(backbone, parts, CLASSES, 0.3, 7)
-    inputs = keras.Input((SIZE, SIZE, 3))
-    backbone.trainable = False
-    whole = keras.Model(inputs, whole_head(InferenceMode(backbone)(inputs)))
+    alone = build_suffix(stored.shape[1:], None, CLASSES, dropout=0.3, seed=7)
+    whole = build_suffix((SIZE, SIZE, 3), None, CLASSES, dropout=0.3, seed=7, frozen=backbone)
     for model, data in ((alone, stored), (whole, photos)):
         compile_model(model, VARIANT, 9)
         model.fit(data, targets, batch_size=4, epochs=3, shuffle=False, verbose=0)
     backbone.trainable = True
     np.testing.assert_allclose(outputs(alone, stored), outputs(whole, photos), atol=1e-4)
-    for one, other in zip(alone.get_weights(), whole_head.get_weights(), strict=True):
+    for one, other in zip(alone.get_weights(), whole.get_layer("head").get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
@@ -160,8 +157,7 @@ def test_a_cut_off_weights_file_is_refused(backbone: keras.Model, tmp_path: Path
 
 
 def test_a_suffix_reads_back_what_it_saved(backbone: keras.Model, tmp_path: Path) -> None:
-    parts = cut(backbone, "all")
-    first, second = (build_suffix(backbone, parts, CLASSES, 0.1, seed) for seed in (1, 2))
+    first, second = (build_suffix((SIZE, SIZE, 3), backbone, CLASSES, dropout=0.1, seed=seed) for seed in (1, 2))
     assert not np.array_equal(outputs(first, images(2)), outputs(second, images(2)))
     first.save_weights(tmp_path / "s.weights.h5")
     read_weights(second, tmp_path / "s.weights.h5")

@@ -14,7 +14,16 @@ from ripik import artifacts
 from ripik.batches import Batches
 from ripik.engine import Task
 from ripik.errors import InputError
-from ripik.features import feature_inputs, is_prepared, items_of, stored, training_items
+from ripik.features import (
+    Item,
+    feature_inputs,
+    is_prepared,
+    items_of,
+    pixel_items,
+    reads_pixels,
+    source_path,
+    training_items,
+)
 from ripik.images import pixels
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
@@ -37,11 +46,12 @@ def prepare_here(settings: Settings) -> Run:
     """Open the run with all that the jobs read, made in this process."""
     run = open_run(settings)
     for variant in settings.variants.values():
-        for item in items_of(settings, variant):
-            pixels(settings, run.competition, item.split, item.copy, variant.image_size)
+        for item in pixel_items(items_of(settings, variant)):
+            pixels(settings, run.competition, item.split, item.copies, variant.image_size)
     lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
-    check_networks(settings, lacking, silent)
-    fill_store(settings, run.competition, [variant for variant in lacking if variant.train_from != "all"], silent)
+    check_networks(settings, run.competition, lacking, silent)
+    stored = [variant for variant in lacking if not reads_pixels(settings, variant)]
+    fill_store(settings, run.competition, stored, silent)
     return run
 
 
@@ -202,8 +212,8 @@ def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
         suffix = trained_network(run, job)
         for split, rows in (("train", run.held_rows(job)), ("test", np.arange(len(run.competition.test)))):
             for number, view in enumerate(run.settings.prediction.views):
-                item = next(i for i in items_of(run.settings, variant) if (i.split, i.copy, i.view) == (split, 0, view))
-                features = np.load(stored(run.settings, variant, item))[rows]
+                item = Item(split, view=view)
+                features = np.load(source_path(run.settings, variant, item))[rows]
                 expected = keras.ops.convert_to_numpy(suffix(features, training=False))
                 key = "oof" if split == "train" else "test"
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
@@ -212,13 +222,13 @@ def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
 def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
-    paths: list[Path] = [stored(run.settings, variant, item) for item in items_of(run.settings, variant)]
+    paths: list[Path] = [source_path(run.settings, variant, item) for item in items_of(run.settings, variant)]
     assert all(path.exists() for path in paths)
     made = [path.stat().st_mtime_ns for path in paths]
     fill_store(run.settings, run.competition, [variant], silent)
     assert [path.stat().st_mtime_ns for path in paths] == made
     item, other = items_of(run.settings, variant)[:2]
-    meta = artifacts.meta_beside(stored(run.settings, variant, item))
+    meta = artifacts.meta_beside(source_path(run.settings, variant, item))
     assert artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, item))
     assert not artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, other))
 
@@ -273,6 +283,6 @@ def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: 
 
 def test_the_photo_itself_stands_among_its_copies_unless_it_is_not_to(tiny: Tiny) -> None:
     variant = tiny.settings().variants["augmented"]
-    assert [item.copy for item in training_items(variant, 2)] == [0, 1, 2]
-    assert [item.copy for item in training_items(variant.model_copy(update={"with_original": False}), 2)] == [1, 2]
-    assert [item.copy for item in training_items(variant.model_copy(update={"data": "original"}), 2)] == [0]
+    assert training_items(variant) == [Item("train"), Item("train", copies=True)]
+    assert training_items(variant.model_copy(update={"with_original": False})) == [Item("train", copies=True)]
+    assert training_items(variant.model_copy(update={"data": "original"})) == [Item("train")]

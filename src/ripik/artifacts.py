@@ -110,6 +110,11 @@ def write_array(path: Path, shape: Sequence[int], dtype: str, fill: Callable[[np
         del array
 
 
+def as_json(content: Mapping[str, Any]) -> Any:
+    """Return what a JSON file would bring back of `content`: tuples as lists, keys as text."""
+    return json.loads(json.dumps(dict(content)))
+
+
 def digest(content: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of `content`."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
@@ -166,7 +171,7 @@ def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
         meta = read_json(path)
     except json.JSONDecodeError:
         return False
-    same = meta["inputs"] == json.loads(json.dumps(dict(inputs)))
+    same = meta["inputs"] == as_json(inputs)
     return same and all((path.parent / name).exists() for name in meta["outputs"])
 
 

@@ -11,7 +11,7 @@ from ripik.augmentation import PIPELINE, check_preset
 from ripik.competition import fingerprint, read_competition
 from ripik.console import progress, say
 from ripik.errors import InputError
-from ripik.images import augmented_copy, decode, in_parallel
+from ripik.images import augmented_copies, decode, in_parallel
 from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
 
@@ -78,11 +78,11 @@ def _forget_others(folder: Path, inputs: dict) -> None:
 
 def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationSettings) -> None:
     targets = {copy: folder / _name(image_id, copy) for copy in range(1, how.copies + 1)}
-    if all(target.exists() for target in targets.values()):
+    lacking = [copy for copy, target in targets.items() if not target.exists()]
+    if not lacking:
         return
-    image = decode(path)
-    for copy, target in targets.items():
-        pixels = cv2.cvtColor(augmented_copy(image, image_id, copy, how), cv2.COLOR_RGB2BGR)
+    for copy, image in zip(lacking, augmented_copies(decode(path), image_id, lacking, how), strict=True):
+        target, pixels = targets[copy], cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         with artifacts.replacing(target) as temporary:
             temporary.write_bytes(encoded.tobytes())

@@ -1,37 +1,127 @@
-"""From rows to training batches: each epoch is a pure function of (seed, epoch), whatever came before it."""
+"""The input chain: from image ids to batches, the same for training and for prediction.
 
-from collections.abc import Sequence
+ids → examples (which copy of which photo, in which order) → rows of packed files → batches as they are stored (uint8
+pixels, or outputs of frozen layers) → one-hot targets beside them. Every choice is a function of (seed, epoch, id), and
+nothing but reading is left to threads, so their number and order never change a batch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from typing import Protocol
 
 import keras
 import numpy as np
 
+from ripik.views import IDENTITY, get_view
 
-def epoch_examples(rows: np.ndarray, sources: int, per_row: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the examples of an epoch, shuffled: int64 (n, 2) of (source, row).
+AHEAD = 3  # batches read while the network works on one
 
-    rows: the training rows; sources: how many copies of each there are; per_row: how many different ones of them an
-    epoch shows.
+
+class Source(Protocol):
+    """Rows that can be read at random: packed files, or an array in memory."""
+
+    dtype: np.dtype
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return the given rows."""
+
+
+class ArrayRows:
+    """An array in memory as a source."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.dtype = array, array.dtype
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return the given rows."""
+        return self.array[rows]
+
+
+def id_keys(ids: Iterable[str]) -> np.ndarray:
+    """Return 64 well-mixed bits for every id, uint64 (n,)."""
+    return np.array([int.from_bytes(blake2b(i.encode(), digest_size=8).digest(), "big") for i in ids], np.uint64)
+
+
+def epoch_examples(
+    keys: np.ndarray, rows: np.ndarray, blocks: Sequence[int], per_row: int, *, seed: int, epoch: int
+) -> np.ndarray:
+    """Return the examples of an epoch in their order: int64 numbers, block × n + row, of a source of n rows a block.
+
+    keys: `id_keys` of all n photos; rows: those to train on; blocks: which copies of them there are; per_row: how many
+    of these an epoch shows. Every (photo, block) gets a random number from (seed, epoch, id, block) alone: the smallest
+    `per_row` of a photo are shown, in the order of the numbers.
     """
-    rng = np.random.default_rng([seed, epoch])
-    order = rng.random((len(rows), sources)).argsort(axis=1)[:, :per_row]
-    examples = np.stack([order.ravel(), np.repeat(rows, order.shape[1])], axis=1)
-    return rng.permutation(examples)
+    numbers = np.asarray(blocks, np.uint64)
+    epoch_key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
+    draws = _mixed(keys[rows][:, None] ^ _mixed(epoch_key + numbers))
+    chosen = draws.argsort(axis=1)[:, :per_row]
+    examples = np.asarray(blocks, np.int64)[chosen] * len(keys) + rows[:, None]
+    return examples.ravel()[np.take_along_axis(draws, chosen, axis=1).ravel().argsort()]
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit numbers (the finaliser of SplitMix64; Steele, Lea & Flood 2014, OOPSLA)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of one epoch: inputs as stored (uint8 pixels or float32 features) and one-hot targets."""
+    """The batches of given examples, in their order, the last one short: inputs, or (inputs, one-hot targets).
+
+    Pixels are seen through `view`, and stay uint8; float16 becomes float32. Keras' `fit` prefetches by threads.
+    """
 
     def __init__(
-        self, sources: Sequence[np.ndarray], targets: np.ndarray, examples: np.ndarray, batch_size: int
+        self,
+        source: Source,
+        examples: np.ndarray,
+        batch_size: int,
+        *,
+        targets: np.ndarray | None = None,
+        view: str = IDENTITY,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
-        self.sources, self.targets = sources, targets
-        self.examples, self.batch_size = examples, batch_size
+        self.source, self.examples, self.batch_size = source, examples, batch_size
+        self.targets, self.view = targets, get_view(view)
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         chosen = self.examples[index * self.batch_size : (index + 1) * self.batch_size]
-        inputs = np.stack([self.sources[source][row] for source, row in chosen])
-        return inputs, self.targets[chosen[:, 1]]
+        inputs = self.source.read(chosen)
+        if is_pixels(self.source):
+            inputs = np.ascontiguousarray(self.view.apply(inputs))
+        elif inputs.dtype == np.float16:
+            inputs = inputs.astype(np.float32)
+        return inputs if self.targets is None else (inputs, self.targets[chosen % len(self.targets)])
+
+
+def first_batch(source: Source, size: int) -> np.ndarray:
+    """Return the first rows of a source, at most `size`, as a network gets them."""
+    return next(iter(prefetched(Batches(source, np.arange(min(size, len(source))), size))))
+
+
+def is_pixels(source: Source) -> bool:
+    """Whether a source holds images rather than outputs of frozen layers."""
+    return source.dtype == np.uint8
+
+
+def prefetched(batches: Batches) -> Iterator:
+    """Yield the batches in order, while a thread reads the next few."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = [reader.submit(batches.__getitem__, index) for index in range(min(AHEAD, len(batches)))]
+        for index in range(len(batches)):
+            batch = waiting.pop(0).result()
+            if index + AHEAD < len(batches):
+                waiting.append(reader.submit(batches.__getitem__, index + AHEAD))
+            yield batch

@@ -4,76 +4,66 @@ With `train_from = "all"` the prefix is empty and the store is the images' pixel
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ripik import artifacts
 from ripik.competition import Competition
 from ripik.errors import InputError
-from ripik.images import ORIGINAL, pixel_inputs, pixel_path
+from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
+from ripik.packed import is_packed
 from ripik.settings import ALL, Settings, Variant
-from ripik.views import get_view
+from ripik.views import IDENTITY
 
-IDENTITY = "identity"
 IMAGENET, RANDOM = "imagenet", "random"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One pass over a split: which copy of each image (0: the photo itself), seen through which view."""
+    """One pass: the photos of a split through a view, or the augmented copies of its photos."""
 
     split: str
-    copy: int = ORIGINAL
+    copies: bool = False
     view: str = IDENTITY
 
-    @property
-    def name(self) -> str:
-        """`train`, `train-copy03`, `test-hflip`: the stem of the stored file."""
-        copy = f"-copy{self.copy:02d}" if self.copy else ""
-        return self.split + copy + ("" if self.view == IDENTITY else f"-{self.view}")
+
+def count(settings: Settings, competition: Competition, item: Item) -> int:
+    """Return how many images the item has."""
+    return len(competition.rows(item.split)) * (settings.augmentation.copies if item.copies else 1)
 
 
-def training_items(variant: Variant, copies: int) -> list[Item]:
-    """Return what the variant trains on: the originals, every augmented copy, or both."""
-    original = [Item("train")]
+def training_items(variant: Variant) -> list[Item]:
+    """Return what the variant trains on: the photos, their augmented copies, or both, photos first."""
+    photos, copies = Item("train"), Item("train", copies=True)
     if variant.data == "original":
-        return original
-    augmented = [Item("train", copy) for copy in range(1, copies + 1)]
-    return original + augmented if variant.with_original else augmented
+        return [photos]
+    return [photos, copies] if variant.with_original else [copies]
 
 
 def items_of(settings: Settings, variant: Variant) -> list[Item]:
     """Return everything the variant trains on and predicts."""
-    seen = [Item(split, ORIGINAL, view) for split in ("train", "test") for view in settings.prediction.views]
+    seen = [Item(split, view=view) for split in ("train", "test") for view in settings.prediction.views]
     inner = [Item("train")] if variant.inner_split else []
-    return list(dict.fromkeys(training_items(variant, settings.augmentation.copies) + inner + seen))
+    return list(dict.fromkeys(training_items(variant) + inner + seen))
 
 
-def stored(settings: Settings, variant: Variant, item: Item) -> Path:
-    """Return the file that holds what the variant's suffix reads for `item`, rows in the order of the split.
+def reads_pixels(settings: Settings, variant: Variant) -> bool:
+    """Whether the variant's network reads images: it trains all layers, or nothing of frozen ones is to be kept."""
+    return variant.train_from == ALL or not settings.features.store
 
-    float32 (n, …) prefix outputs, or uint8 (n, S, S, 3) pixels, unviewed, when the prefix is empty.
+
+def source_path(settings: Settings, variant: Variant, item: Item) -> Path:
+    """Return the packed file of what the variant's network reads for `item`, rows in the order of the split.
+
+    Outputs of its frozen part, (n, …) of `features.dtype`, or uint8 (n, S, S, 3) pixels, not yet seen through the view.
     """
-    if variant.train_from == ALL:
-        return pixel_path(settings, item.split, item.copy, variant.image_size)
-    return _folder(settings, variant) / f"{item.name}.npy"
-
-
-def batches(array: np.ndarray, rows: np.ndarray, view: str, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield the rows of a stored array in batches, the last one short; pixels are seen through `view`."""
-    for start in range(0, len(rows), batch_size):
-        batch = np.asarray(array[rows[start : start + batch_size]])
-        yield np.ascontiguousarray(get_view(view).apply(batch)) if is_pixels(array) else batch
-
-
-def is_pixels(array: np.ndarray) -> bool:
-    """Whether a stored array holds images rather than a prefix's outputs."""
-    return array.dtype == np.uint8
+    pixels = pixel_path(settings, item.split, item.copies, variant.image_size)
+    if reads_pixels(settings, variant):
+        return pixels
+    return _folder(settings, variant) / (pixels.stem + ("" if item.view == IDENTITY else f"-{item.view}") + ".npy")
 
 
 def weights_inputs(variant: Variant) -> dict[str, str]:
@@ -107,27 +97,40 @@ def feature_inputs(settings: Settings, competition: Competition, variant: Varian
         "weights": weights_inputs(variant),
         "train_from": variant.train_from,
         "view": item.view,
-        "pixels": pixel_inputs(settings, competition, item.split, item.copy, variant.image_size),
+        "engine": settings.prediction.engine,
+        "pixels": pixel_inputs(settings, competition, item.split, item.copies, variant.image_size),
     }
 
 
 def is_prepared(settings: Settings, competition: Competition, variant: Variant) -> bool:
-    """Whether the run holds the variant's initial weights and prefix outputs, made from the present inputs."""
+    """Whether the run holds the variant's initial weights and everything it reads, made from the present inputs."""
     if not artifacts.is_fresh(artifacts.meta_beside(initial_weights(settings, variant)), weights_inputs(variant)):
         return False
-    return variant.train_from == ALL or not lacking_items(settings, competition, variant)
+    return not lacking_items(settings, competition, variant)
 
 
 def lacking_items(settings: Settings, competition: Competition, variant: Variant) -> list[Item]:
-    """Return the items whose prefix outputs are not stored, or were made from other inputs."""
+    """Return the items of which what the variant reads is not stored whole, or was made from other inputs."""
 
-    def fresh(item: Item) -> bool:
-        meta = artifacts.meta_beside(stored(settings, variant, item))
-        return artifacts.is_fresh(meta, feature_inputs(settings, competition, variant, item))
+    def inputs(item: Item) -> dict[str, Any]:
+        if reads_pixels(settings, variant):
+            return pixel_inputs(settings, competition, item.split, item.copies, variant.image_size)
+        return feature_inputs(settings, competition, variant, item)
 
-    return [item for item in items_of(settings, variant) if not fresh(item)]
+    items = items_of(settings, variant)
+    return [
+        item
+        for item in items
+        if not is_packed(source_path(settings, variant, item), inputs(item), count(settings, competition, item))
+    ]
+
+
+def pixel_items(items: Iterable[Item]) -> list[Item]:
+    """Return the items without their views: whose pixels are read for them."""
+    return list(dict.fromkeys(Item(item.split, item.copies) for item in items))
 
 
 def _folder(settings: Settings, variant: Variant) -> Path:
     key = artifacts.digest(weights_inputs(variant))[:8]
-    return layout_of(settings).features(f"{variant.backbone}-{key}-{variant.train_from}-{variant.image_size}")
+    name = f"{variant.backbone}-{key}-{variant.train_from}-{variant.image_size}-{settings.features.dtype}"
+    return layout_of(settings).features(name)

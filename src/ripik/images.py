@@ -1,4 +1,4 @@
-"""Decode photos, and store them at a network's input size: one `.npy` of pixels a split or copy."""
+"""Decode photos, and pack them and their augmented copies at a network's input size."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,17 +9,16 @@ import cv2
 import joblib
 import numpy as np
 
-from ripik import artifacts
-from ripik.augmentation import PIPELINE, build_pipeline, make_copy
+from ripik.augmentation import PIPELINE, build_pipeline, make_copies
 from ripik.competition import Competition, fingerprint
 from ripik.console import progress
 from ripik.errors import InputError
 from ripik.layout import layout_of
+from ripik.packed import Making, is_packed, packing
 from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
 VERSION = 1  # to be raised when decoding or resizing changes
-ORIGINAL = 0  # copy number of the photo itself; augmented copies are 1…n
 
 
 def decode(path: Path) -> np.ndarray:
@@ -44,45 +43,59 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def pixels(settings: Settings, competition: Competition, split: str, copy: int, size: int) -> Path:
-    """Return the stored pixels of a split's originals (copy 0) or of one augmented copy: uint8, (n, size, size, 3).
+def pixels(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> Path:
+    """Return the packed pixels of a split's photos, or of their augmented copies: uint8, (n, size, size, 3).
 
-    The rows stand in the order of `competition.rows(split)`. The file is made on the first call, by all cores.
+    Photos stand in the order of `competition.rows(split)`; copies follow in as many blocks of that order as there are
+    copies. Missing rows are made by all cores; a photo is decoded once for all its copies.
     Raises InputError for an unreadable image.
     """
-    path = pixel_path(settings, split, copy, size)
-    inputs = pixel_inputs(settings, competition, split, copy, size)
-    meta = artifacts.meta_beside(path)
-    if not artifacts.is_fresh(meta, inputs):
-        rows = competition.rows(split)
-        render = functools.partial(_render, size=size, copy=copy, augmentation=settings.augmentation)
-        what = f"{'decode' if copy == ORIGINAL else f'copy {copy} of'} {split} images at {size}"
-        with artifacts.making(meta, inputs, [path]):
-            _store(path, render, list(zip(rows["image_id"], rows["path"], strict=True)), size, what)
+    path, inputs = pixel_path(settings, split, copies, size), pixel_inputs(settings, competition, split, copies, size)
+    rows, blocks = competition.rows(split), settings.augmentation.copies if copies else 1
+    if not is_packed(path, inputs, len(rows) * blocks):
+        with packing(path, len(rows) * blocks, (size, size, 3), "uint8", inputs=inputs, maker={}) as making:
+            lacking = _lacking(making, len(rows))
+            work = [(*rows.loc[number, ["image_id", "path"]], number, blocks) for number, blocks in lacking.items()]
+            render = functools.partial(_render_copies, augmentation=settings.augmentation) if copies else _render
+            _store(functools.partial(render, making=making, photos=len(rows)), work, _title(making, split, copies))
     return path
 
 
-def pixel_path(settings: Settings, split: str, copy: int, size: int) -> Path:
-    """Return where `pixels` keeps the originals (copy 0) or an augmented copy of a split."""
-    stem = split if copy == ORIGINAL else f"{split}-copy{copy:02d}"
+def pixel_path(settings: Settings, split: str, copies: bool, size: int) -> Path:
+    """Return where `pixels` keeps the photos of a split, or their augmented copies."""
+    how = settings.augmentation
+    stem = f"{split}-copies-{how.preset}-{how.size}-seed{how.seed}" if copies else split
     return layout_of(settings).pixels(size) / f"{stem}.npy"
 
 
-def pixel_inputs(settings: Settings, competition: Competition, split: str, copy: int, size: int) -> dict[str, Any]:
-    """Return what determines the stored pixels."""
+def pixel_inputs(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> dict[str, Any]:
+    """Return what determines the stored pixels; the number of copies does not, as more of them are added at the end."""
     augmentation = settings.augmentation.model_dump(mode="json", exclude={"copies"})
     return {
         "images": fingerprint(competition, split),
         "size": size,
-        "copy": copy,
-        "version": VERSION if copy == ORIGINAL else [VERSION, PIPELINE],
-        "augmentation": None if copy == ORIGINAL else augmentation,
+        "version": [VERSION, PIPELINE] if copies else VERSION,
+        "augmentation": augmentation if copies else None,
     }
 
 
-def augmented_copy(image: np.ndarray, image_id: str, copy: int, how: AugmentationSettings) -> np.ndarray:
-    """Return one augmented copy at the pipeline's own size: uint8, (how.size, how.size, 3)."""
-    return make_copy(image, image_id, copy, pipeline=_pipeline(how.preset, how.size), seed=how.seed)
+def _lacking(making: Making, photos: int) -> dict[int, list[int]]:
+    """Return the blocks (0: the first copy) that each photo lacks."""
+    lacking: dict[int, list[int]] = {}
+    for block, number in zip(*divmod(making.missing(), photos), strict=True):
+        lacking.setdefault(int(number), []).append(int(block))
+    return dict(sorted(lacking.items()))
+
+
+def _title(making: Making, split: str, copies: bool) -> str:
+    return f"{'augmented copies of' if copies else 'pixels of'} {split} at {making.row_shape[0]}"
+
+
+def augmented_copies(
+    image: np.ndarray, image_id: str, copies: Sequence[int], how: AugmentationSettings
+) -> Iterator[np.ndarray]:
+    """Yield the augmented copies of these numbers (from 1): uint8, (how.size, how.size, 3)."""
+    return make_copies(image, image_id, copies, pipeline=_pipeline(how.preset, how.size), seed=how.seed)
 
 
 @functools.lru_cache(maxsize=2)
@@ -90,21 +103,33 @@ def _pipeline(preset: str, size: int) -> Any:
     return build_pipeline(preset, size)
 
 
-def _render(image_id: str, path: Path, *, size: int, copy: int, augmentation: AugmentationSettings) -> np.ndarray:
-    image = decode(path)
-    return resize(image if copy == ORIGINAL else augmented_copy(image, image_id, copy, augmentation), size)
+def _render(image_id: str, path: Path, number: int, blocks: list[int], *, making: Making, photos: int) -> int:
+    making.write(number, resize(decode(path), making.row_shape[0])[None])
+    return 1
 
 
-def _store(path: Path, render: Callable[[str, Path], np.ndarray], rows: list, size: int, what: str) -> None:
-    def fill(array: np.ndarray) -> None:
-        with progress(what, len(rows)) as show:
-            done = 0
-            for images in in_parallel(render, rows):
-                array[done : done + len(images)] = images
-                done += len(images)
-                show(done)
+def _render_copies(
+    image_id: str,
+    path: Path,
+    number: int,
+    blocks: list[int],
+    *,
+    making: Making,
+    photos: int,
+    augmentation: AugmentationSettings,
+) -> int:
+    copies = augmented_copies(decode(path), image_id, [block + 1 for block in blocks], augmentation)
+    for block, copy in zip(blocks, copies, strict=True):
+        making.write(block * photos + number, resize(copy, making.row_shape[0])[None])
+    return len(blocks)
 
-    artifacts.write_array(path, (len(rows), size, size, 3), "uint8", fill)
+
+def _store(render: Callable[..., int], work: list[tuple], what: str) -> None:
+    with progress(what, sum(len(blocks) for *_, blocks in work)) as show:
+        done = 0
+        for made in in_parallel(render, work):
+            done += sum(made)
+            show(done)
 
 
 def in_parallel(function: Callable[..., Any], rows: Sequence[tuple]) -> Iterator[list]:

@@ -1,22 +1,24 @@
 """Predict photos that belong to no split, with the finished models of a blend; runs in a process of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ripik import artifacts
+from ripik.batches import ArrayRows
 from ripik.blend import blend
 from ripik.engine import Reporter
-from ripik.features import batches, initial_weights
+from ripik.features import initial_weights, reads_pixels
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
-from ripik.network import predict_rows, trained_network
+from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
+from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
-from ripik.settings import ALL, Settings
-from ripik.views import merge
+from ripik.settings import Settings
+from ripik.views import IDENTITY, merge
 
 CHUNK = 256
 
@@ -24,29 +26,33 @@ CHUNK = 256
 class MemberModels:
     """The loaded networks of one member: the frozen prefix they share (None: empty), and a suffix a job."""
 
-    def __init__(self, run: Run, name: str, weight: float) -> None:
-        self.weight = weight
-        self.how = run.settings.prediction
-        self.variant = run.settings.variants[name]
-        weights = initial_weights(run.settings, self.variant)
-        self.prefix = None if self.variant.train_from == ALL else build_prefix(self.variant, weights)
-        self.suffixes = [trained_network(run, job) for job in predicting_jobs(run.settings, self.variant)]
+    def __init__(self, run: Run, name: str, weight: float, sample: np.ndarray) -> None:
+        """Load them; sample: some images, uint8 (k, S, S, 3), on which the engines that run them are compared."""
+        self.weight, self.settings, self.variant = weight, run.settings, run.settings.variants[name]
+        self.prefix: Predictor | None = None
+        if not reads_pixels(run.settings, self.variant):
+            prefix = build_prefix(self.variant, initial_weights(run.settings, self.variant))
+            self.prefix = make_predictor(prefix, run.settings.prediction.engine, sample)
+        inputs = self._inputs(sample, IDENTITY)
+        suffixes = [trained_network(run, job) for job in predicting_jobs(run.settings, self.variant)]
+        self.suffixes = [predictor_of(run, self.variant, suffix, inputs) for suffix in suffixes]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the mean over jobs of the merged views, (n, C), of uint8 images (n, S, S, 3)."""
-        rows = np.arange(len(images))
-        views = [self._inputs(images, rows, view) for view in self.how.views]
+        how, rows = self.settings.prediction, np.arange(len(images))
+        inputs = {view: self._inputs(images, view) for view in how.views}
         found = []
         for suffix in self.suffixes:
-            by_view = [predict_rows(suffix, *view, self.how.batch_size) for view in views]
-            found.append(merge(np.stack(by_view), self.how.merge))
+            by_view = [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
+            found.append(merge(np.stack(by_view), how.merge))
         return np.mean(found, axis=0)
 
-    def _inputs(self, images: np.ndarray, rows: np.ndarray, view: str) -> tuple[np.ndarray, np.ndarray, str]:
+    def _inputs(self, images: np.ndarray, view: str) -> ArrayRows:
+        source, rows = ArrayRows(images), np.arange(len(images))
         if self.prefix is None:
-            return images, rows, view
-        passes = [self.prefix.predict_on_batch(batch) for batch in batches(images, rows, view, self.how.batch_size)]
-        return np.concatenate(passes), rows, view
+            return source
+        outputs = predict_rows(self.prefix, source, rows, view, self.settings.prediction.batch_size)
+        return ArrayRows(outputs.astype(self.settings.features.dtype))
 
 
 def predict_paths(
@@ -54,10 +60,14 @@ def predict_paths(
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class."""
     run = open_run(settings)
-    models = [MemberModels(run, name, weight) for name, weight in weights.items()]
+    sizes = {settings.variants[name].image_size for name in weights}
+    sample = _pixels(paths[:SAMPLE], sizes)
+    models = [
+        MemberModels(run, name, weight, sample[settings.variants[name].image_size]) for name, weight in weights.items()
+    ]
     found = []
     for start in range(0, len(paths), CHUNK):
-        found.append(_blend(models, paths[start : start + CHUNK]))
+        found.append(_blend(models, _pixels(paths[start : start + CHUNK], sizes)))
         report(min(start + CHUNK, len(paths)), len(paths))
     probabilities = np.concatenate(found)
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
@@ -67,11 +77,16 @@ def predict_paths(
     artifacts.write_csv(target, frame)
 
 
-def _blend(models: Sequence[MemberModels], paths: Sequence[Path]) -> np.ndarray:
-    pixels: dict[int, list[np.ndarray]] = {model.variant.image_size: [] for model in models}
+def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarray]:
+    """Return the photos at every size, each decoded once."""
+    pixels: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
     for path in paths:
         photo = decode(path)
         for size, images in pixels.items():
             images.append(resize(photo, size))
-    members = np.stack([model.predict(np.stack(pixels[model.variant.image_size])) for model in models])
+    return {size: np.stack(images) for size, images in pixels.items()}
+
+
+def _blend(models: Sequence[MemberModels], pixels: dict[int, np.ndarray]) -> np.ndarray:
+    members = np.stack([model.predict(pixels[model.variant.image_size]) for model in models])
     return blend(members, np.array([model.weight for model in models]))

@@ -14,9 +14,9 @@ from ripik.errors import InputError, nearest
 from ripik.features import weights_inputs
 from ripik.folds import read_folds
 from ripik.layout import Job, Layout, layout_of
-from ripik.settings import Settings, Variant
+from ripik.settings import ALL, Settings, Variant
 
-NETWORK = 1  # to be raised when the suffix, its training or its prediction changes
+NETWORK = 2  # to be raised when the suffix, its training or its prediction changes
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,13 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
         "classes": list(run.competition.classes),
         "images": fingerprint(run.competition, "train"),
         "augmentation": run.settings.augmentation.model_dump(mode="json") if variant.data == "augmented" else None,
+        "features": None if variant.train_from == ALL else _features(run.settings),
         "start": [training_inputs(run, start), trained_digest(run, start)] if start else None,
     }
+
+
+def _features(settings: Settings) -> dict[str, Any]:
+    return {**settings.features.model_dump(mode="json"), "engine": settings.prediction.engine}
 
 
 def trained_digest(run: Run, job: Job) -> str | None:

@@ -1,14 +1,19 @@
 """The network of a job: a frozen prefix, and the suffix (the rest of the backbone and the head) that is trained."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from ripik.backbone import Cut, build_backbone, cut
-from ripik.features import batches, initial_weights
+from ripik.batches import Batches, Source, first_batch, prefetched
+from ripik.features import Item, initial_weights, reads_pixels, source_path
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
+from ripik.packed import PackedRows
+from ripik.predictors import KERAS, SAMPLE, Predictor, make_predictor
+from ripik.settings import HEAD, Variant
 from ripik.weights import load_weights, read_weights
 
 
@@ -19,8 +24,8 @@ class InferenceMode(keras.layers.Layer):
     training mode all the same. Its weights are trained like any others.
     """
 
-    def __init__(self, body: keras.Model) -> None:
-        super().__init__(name="body")
+    def __init__(self, body: keras.Model, name: str) -> None:
+        super().__init__(name=name)
         self.body = body
 
     def call(self, inputs: Any) -> Any:
@@ -28,18 +33,28 @@ class InferenceMode(keras.layers.Layer):
         return self.body(inputs, training=False)
 
 
-def build_suffix(backbone: keras.Model, parts: Cut, classes: int, dropout: float, seed: int) -> keras.Model:
-    """Build the trainable part: the body of the cut, dropout, softmax of `classes`; its input is the prefix's output.
+def build_suffix(
+    shape: Sequence[int | None],
+    body: keras.Model | None,
+    classes: int,
+    *,
+    dropout: float,
+    seed: int,
+    frozen: keras.Model | None = None,
+) -> keras.Model:
+    """Build what a job trains, from inputs of `shape`: the body of the cut (None: empty), dropout, softmax.
 
     The body is called in inference mode: its BatchNorm keeps the stored statistics (finetuning with batch statistics of
-    small batches loses accuracy), and its own dropout and stochastic depth rest.
+    small batches loses accuracy), and its own dropout and stochastic depth rest. `frozen` stands before the body and is
+    not trained: the prefix, where its outputs are not stored.
     """
-    if parts.body is None:
-        inputs = keras.Input(backbone.output.shape[1:], name="features")
-        features = inputs
-    else:
-        inputs = keras.Input(parts.body.inputs[0].shape[1:], name="cut")
-        features = InferenceMode(parts.body)(inputs)
+    features = inputs = keras.Input(tuple(shape), name="inputs")
+    if frozen is not None:
+        features = InferenceMode(frozen, "frozen")(features)
+        frozen.trainable = False
+    if body is not None:
+        features = InferenceMode(body, "body")(features)
+        body.trainable = True  # an earlier suffix of the same backbone may have frozen it
     features = keras.layers.Dropout(dropout, seed=seed)(features)
     kernel = keras.initializers.GlorotUniform(seed=seed)
     outputs = keras.layers.Dense(classes, activation="softmax", kernel_initializer=kernel, name="head")(features)
@@ -50,7 +65,7 @@ def build_suffix(backbone: keras.Model, parts: Cut, classes: int, dropout: float
 
 def trained_network(run: Run, job: Job) -> keras.Model:
     """Return the suffix of a finished job with its trained weights."""
-    _, suffix = _untrained(run, job)
+    suffix = _suffix(run, job, _backbone(run, job))
     read_weights(suffix, weights_path(run, job))
     return suffix
 
@@ -60,29 +75,52 @@ def starting_network(run: Run, job: Job) -> keras.Model:
 
     Both suffixes are cut from one backbone, so the start's weights land in the right layers wherever its cut was.
     """
-    backbone, suffix = _untrained(run, job)
-    start = start_job(run, job)
-    if start is not None:
-        before = _suffix(run, start, backbone)
-        read_weights(before, weights_path(run, start))
-        suffix.get_layer("head").set_weights(before.get_layer("head").get_weights())
+    backbone, start = _backbone(run, job), start_job(run, job)
+    if start is None:
+        return _suffix(run, job, backbone)
+    before = _suffix(run, start, backbone)
+    read_weights(before, weights_path(run, start))
+    suffix = _suffix(run, job, backbone)
+    suffix.get_layer("head").set_weights(before.get_layer("head").get_weights())
     return suffix
 
 
-def predict_rows(suffix: keras.Model, array: np.ndarray, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
-    """Return the probabilities of the rows of a stored array, float32 (len(rows), classes)."""
-    found = [suffix.predict_on_batch(batch) for batch in batches(array, rows, view, batch_size)]
-    return np.concatenate(found) if found else np.empty((0, suffix.output.shape[-1]), "float32")
+def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
+    """Return the outputs of at least one row of a source, float32 (len(rows), …); pixels through `view`."""
+    batches = Batches(source, rows, batch_size, view=view)
+    return np.concatenate(list(predictor.stream(prefetched(batches))))
 
 
-def _untrained(run: Run, job: Job) -> tuple[keras.Model, keras.Model]:
+def predictor_of(run: Run, variant: Variant, suffix: keras.Model, source: Source) -> Predictor:
+    """Return what predicts with a suffix; the head alone, one product of matrices, always runs on Keras."""
+    if _is_head(run, variant):
+        return make_predictor(suffix, KERAS, np.empty(0))
+    return make_predictor(suffix, run.settings.prediction.engine, first_batch(source, SAMPLE))
+
+
+def _is_head(run: Run, variant: Variant) -> bool:
+    return variant.train_from == HEAD and not reads_pixels(run.settings, variant)
+
+
+def _backbone(run: Run, job: Job) -> keras.Model | None:
+    """Build the backbone with its initial weights; None for a head on stored outputs, which never needs it."""
     variant = run.settings.variants[job.variant]
+    if _is_head(run, variant):
+        return None
     backbone = build_backbone(variant.backbone, variant.image_size)
     load_weights(backbone, initial_weights(run.settings, variant))
-    return backbone, _suffix(run, job, backbone)
+    return backbone
 
 
-def _suffix(run: Run, job: Job, backbone: keras.Model) -> keras.Model:
+def _suffix(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
     variant = run.settings.variants[job.variant]
-    parts = cut(backbone, variant.train_from)
-    return build_suffix(backbone, parts, len(run.competition.classes), variant.dropout, job_seed(variant, job))
+    parts = cut(backbone, variant.train_from) if backbone is not None else Cut(None, None)
+    source = PackedRows([source_path(run.settings, variant, Item("train"))])
+    return build_suffix(
+        source.row_shape,
+        parts.body,
+        len(run.competition.classes),
+        dropout=variant.dropout,
+        seed=job_seed(variant, job),
+        frozen=parts.prefix if reads_pixels(run.settings, variant) else None,
+    )

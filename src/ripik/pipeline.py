@@ -13,7 +13,7 @@ from ripik.competition import Competition
 from ripik.console import say, table
 from ripik.engine import Task, run
 from ripik.errors import InputError
-from ripik.features import initial_weights, is_prepared, items_of, lacking_items, weights_inputs
+from ripik.features import initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
 from ripik.folds import make_folds
 from ripik.images import pixels
 from ripik.jobs import (
@@ -29,7 +29,7 @@ from ripik.jobs import (
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
-from ripik.settings import ALL, Settings, Variant
+from ripik.settings import Settings, Variant
 from ripik.views import check_views
 
 
@@ -88,20 +88,18 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int])
 def prepare(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
     """Make whatever the variants read and the run does not hold yet: initial weights, pixels, prefix outputs.
 
-    The networks are built first of all, so that a wrong backbone, cut or weights file is told before the long passes.
+    The networks are built first of all, so that a wrong backbone, cut or weights file, or a disk too small, is told
+    before the long passes.
     """
     one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
     lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
     if lacking:
-        run([Task("initial weights", "ripik.prefix:check_networks", (settings, lacking))], one_at_a_time)
-    for variant in variants:
-        reads_pixels = variant.train_from == ALL
-        needed = items_of(settings, variant) if reads_pixels else lacking_items(settings, competition, variant)
-        for item in needed:
-            pixels(settings, competition, item.split, item.copy, variant.image_size)
+        run([Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))], one_at_a_time)
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:
-        if variant.train_from != ALL:
+        for item in pixel_items(lacking_items(settings, competition, variant)):
+            pixels(settings, competition, item.split, item.copies, variant.image_size)
+        if not reads_pixels(settings, variant):
             by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
     tasks = [
         Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))

@@ -1,14 +1,15 @@
 """Predict with finished models: held-out rows and the test set, through the same views and the same code."""
 
-import keras
 import numpy as np
 
 from ripik import artifacts
 from ripik.engine import Reporter
-from ripik.features import Item, stored
+from ripik.features import Item, source_path
 from ripik.jobs import Run, is_predicted, is_trained, open_run, prediction_inputs, predictions_path
 from ripik.layout import Job
-from ripik.network import predict_rows, trained_network
+from ripik.network import predict_rows, predictor_of, trained_network
+from ripik.packed import PackedRows
+from ripik.predictors import Predictor
 from ripik.settings import Settings
 from ripik.training import train
 
@@ -29,12 +30,13 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
     if is_predicted(run, job):
         return
     inputs, path = prediction_inputs(run, job), predictions_path(run, job)
-    with artifacts.making(path.with_suffix(".meta.json"), inputs, [path]):
-        suffix = trained_network(run, job)
+    with artifacts.making(path.with_suffix(".meta.json"), inputs, [path]) as more:
+        predictor = _predictor(run, job)
+        more["maker"] = predictor.record()
         held, everything = run.held_rows(job), np.arange(len(run.competition.test))
         arrays = {
-            "oof": _all_views(run, job, suffix, "train", held, report),
-            "test": _all_views(run, job, suffix, "test", everything, report),
+            "oof": _all_views(run, job, predictor, "train", held, report),
+            "test": _all_views(run, job, predictor, "test", everything, report),
             "held_ids": run.competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": run.competition.test["image_id"].to_numpy(dtype=str),
         }
@@ -42,11 +44,17 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
             np.savez(file, allow_pickle=False, **arrays)
 
 
-def _all_views(run: Run, job: Job, suffix: keras.Model, split: str, rows: np.ndarray, report: Reporter) -> np.ndarray:
+def _predictor(run: Run, job: Job) -> Predictor:
+    variant = run.settings.variants[job.variant]
+    source = PackedRows([source_path(run.settings, variant, Item("train"))])
+    return predictor_of(run, variant, trained_network(run, job), source)
+
+
+def _all_views(run: Run, job: Job, predictor: Predictor, split: str, rows: np.ndarray, report: Reporter) -> np.ndarray:
     variant, how = run.settings.variants[job.variant], run.settings.prediction
     found = []
     for number, view in enumerate(how.views):
-        array = np.load(stored(run.settings, variant, Item(split, view=view)), mmap_mode="r")
-        found.append(predict_rows(suffix, array, rows, view, how.batch_size))
+        source = PackedRows([source_path(run.settings, variant, Item(split, view=view))])
+        found.append(predict_rows(predictor, source, rows, view, how.batch_size))
         report(number + 1, len(how.views), f"predicted {split}, {view}")
     return np.stack(found)

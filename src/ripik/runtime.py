@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,33 @@ def make_deterministic(seed: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def threads() -> int:
+    """Return how many threads `prepare_environment` gave this process, or all usable cores without it."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else os.cpu_count() or 1
+
+
+def can_trace() -> bool:
+    """Whether `traced` works here, and a CPU is what the network runs on."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def traced(model: Any, shape: Sequence[int], dtype: str) -> Any:
+    """Return the network in inference mode as a TensorFlow graph of inputs (n, *shape), for a converter."""
+    import tensorflow as tf
+
+    def call(inputs: Any) -> Any:
+        return model(inputs, training=False)
+
+    return tf.function(call).get_concrete_function(tf.TensorSpec([None, *shape], dtype))
 
 
 def log_callbacks(folder: Path) -> list[Any]:

@@ -113,12 +113,20 @@ class AugmentationSettings(Section):
     seed: Seed = 0
 
 
+class FeatureSettings(Section):
+    """What is kept of the passes through frozen layers."""
+
+    store: bool = True  # False: frozen layers are run again in every epoch, for comparison
+    dtype: Literal["float32", "float16"] = "float32"
+
+
 class PredictionSettings(Section):
     """Test-time augmentation, the same for OOF and test."""
 
     views: tuple[Text, ...] = ("identity", "hflip")
     merge: Literal["arithmetic", "geometric"] = "arithmetic"
     batch_size: Count = 64
+    engine: Literal["auto", "keras", "openvino"] = "auto"  # auto: OpenVINO where it is installed and agrees
 
 
 class BlendSettings(Section):
@@ -143,6 +151,7 @@ class Settings(Section):
     paths: PathSettings = PathSettings()
     folds: FoldSettings = FoldSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+    features: FeatureSettings = FeatureSettings()
     prediction: PredictionSettings = PredictionSettings()
     blend: BlendSettings = BlendSettings()
     jobs: JobSettings = JobSettings()

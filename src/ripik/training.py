@@ -12,15 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts, runtime
-from ripik.batches import Batches, epoch_examples
+from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.engine import Reporter
 from ripik.errors import InputError
-from ripik.features import Item, stored, training_items
+from ripik.features import Item, source_path, training_items
 from ripik.folds import split
 from ripik.jobs import Run, job_seed, training_inputs
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.network import predict_rows, starting_network
+from ripik.packed import PackedRows
+from ripik.predictors import KERAS, make_predictor
 from ripik.settings import HEAD, Variant
 
 
@@ -51,7 +53,7 @@ class Trainer:
     variant: Variant
     suffix: keras.Model
     model: keras.Model
-    sources: list[np.ndarray]
+    source: PackedRows
     rows: np.ndarray
     inner: np.ndarray
     inputs: dict[str, Any]
@@ -61,12 +63,11 @@ class Trainer:
     def create(cls, run: Run, job: Job) -> "Trainer":
         """Build the network and open the stored inputs."""
         variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
-        items = training_items(variant, run.settings.augmentation.copies)
-        sources = [np.load(stored(run.settings, variant, item), mmap_mode="r") for item in items]
+        source = PackedRows([source_path(run.settings, variant, item) for item in training_items(variant)])
         rows, inner = inner_split(run, job)
         suffix = starting_network(run, job)
         model = keras.Model(suffix.inputs[0], suffix.output)
-        trainer = cls(run, job, variant, suffix, model, sources, rows, inner, inputs)
+        trainer = cls(run, job, variant, suffix, model, source, rows, inner, inputs)
         compile_model(model, variant, trainer.steps)
         return trainer
 
@@ -78,8 +79,14 @@ class Trainer:
     @property
     def per_row(self) -> int:
         """How many copies of each photo an epoch shows."""
-        chosen = self.variant.copies_per_epoch or (len(self.sources) if self.variant.train_from == HEAD else 1)
-        return min(chosen, len(self.sources))
+        chosen = self.variant.copies_per_epoch or (self.blocks if self.variant.train_from == HEAD else 1)
+        return min(chosen, self.blocks)
+
+    @property
+    def blocks(self) -> int:
+        """How many versions of each photo there are: itself, its copies, or both."""
+        per_item = {False: 1, True: self.run.settings.augmentation.copies}
+        return sum(per_item[item.copies] for item in training_items(self.variant))
 
     @property
     def steps(self) -> int:
@@ -105,9 +112,10 @@ class Trainer:
         """Train one epoch, then save the weights if they are the best so far, and the state."""
         epoch, start = len(self.history), time.monotonic()
         seed = job_seed(self.variant, self.job)
-        examples = epoch_examples(self.rows, len(self.sources), self.per_row, seed, epoch)
+        keys, blocks = id_keys(self.run.competition.train["image_id"]), range(self.blocks)
+        examples = epoch_examples(keys, self.rows, blocks, self.per_row, seed=seed, epoch=epoch)
         targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
-        data = Batches(self.sources, targets, examples, self.variant.batch_size)
+        data = Batches(self.source, examples, self.variant.batch_size, targets=targets)
         progress = _EpochProgress(report, epoch, self.variant.epochs, len(data), self.variant.batch_size)
         logs = self.model.fit(
             data,
@@ -132,9 +140,10 @@ class Trainer:
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
             return {}
-        item = Item("train")
-        array = np.load(stored(self.run.settings, self.variant, item), mmap_mode="r")
-        found = predict_rows(self.suffix, array, self.inner, item.view, self.run.settings.prediction.batch_size)
+        item, how = Item("train"), self.run.settings.prediction
+        source = PackedRows([source_path(self.run.settings, self.variant, item)])
+        keras_predictor = make_predictor(self.suffix, KERAS, np.empty(0))
+        found = predict_rows(keras_predictor, source, self.inner, item.view, how.batch_size)
         truth = self.run.targets()[self.inner]
         metric = get_metric(self.run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)

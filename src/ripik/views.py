@@ -8,6 +8,7 @@ import numpy as np
 
 from ripik.errors import InputError, nearest
 
+IDENTITY = "identity"
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -35,7 +36,7 @@ def _crop(share: float, vertical: float = 0.5, horizontal: float = 0.5) -> Trans
 VIEWS = {
     view.name: view
     for view in (
-        View("identity", lambda images: images),
+        View(IDENTITY, lambda images: images),
         View("hflip", lambda images: images[:, :, ::-1]),
         View("vflip", lambda images: images[:, ::-1]),
         View("rot180", lambda images: images[:, ::-1, ::-1]),

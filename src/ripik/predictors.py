@@ -1,0 +1,115 @@
+"""What runs a finished network over batches: Keras, or OpenVINO where it is installed and gives the same.
+
+Bits differ between engines, so which one ran, its precision and its threads are recorded with what it made.
+"""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from ripik import runtime
+from ripik.console import warn
+from ripik.errors import InputError
+
+AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"
+AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
+SAMPLE = 8  # images on which the engines are compared
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network ready to predict: the engine that runs it, and how far it is from Keras on real images."""
+
+    engine: str
+    threads: int
+    disagreement: float
+    _run: Callable[[np.ndarray], np.ndarray]
+
+    def record(self) -> dict[str, Any]:
+        """Return what a meta file tells of the engine."""
+        version = importlib.metadata.version(self.engine)
+        return {"engine": f"{self.engine} {version}", "precision": "float32", "threads": self.threads}
+
+    def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the outputs, float32 (n, …), of batches of the network's inputs."""
+        return map(self._run, batches)
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        agreement = f"; differs from Keras by {self.disagreement:.0e}" if self.engine != KERAS else ""
+        return f"{self.record()['engine']}, float32, {threads}{agreement}"
+
+
+def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predictor:
+    """Return what runs `model`; `auto` is OpenVINO where it is installed, no GPU is there and it agrees with Keras.
+
+    sample: some real inputs, on which the engines are compared: the largest difference of an image's outputs, relative
+    to its largest output, must stay below 1e-4.
+    Raises InputError when `openvino` is asked for and not installed, not usable here, or does not agree.
+    """
+    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, model.predict_on_batch)
+    if engine == KERAS or (engine == AUTO and not _has_openvino()):
+        return keras_predictor
+    if not _has_openvino():
+        raise InputError(_unusable("needs the package openvino, and the TensorFlow backend on a CPU"))
+    run = _compiled(model, sample)
+    disagreement = _disagreement(run(sample[:SAMPLE]), model.predict_on_batch(sample[:SAMPLE]))
+    if disagreement <= AGREEMENT:
+        return Predictor(OPENVINO, runtime.threads(), disagreement, run)
+    reason = f"differs from Keras by {disagreement:.1e} on {model.name}, more than {AGREEMENT:.0e}"
+    if engine == OPENVINO:
+        raise InputError(_unusable(reason))
+    warn(f"OpenVINO {reason}: Keras is used")
+    return keras_predictor
+
+
+def _unusable(reason: str) -> str:
+    return f'prediction.engine = "openvino": OpenVINO {reason}. Set it to "auto" or "keras".'
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec(OPENVINO) is not None and runtime.can_trace()
+
+
+def _disagreement(found: np.ndarray, wanted: np.ndarray) -> float:
+    axes = tuple(range(1, wanted.ndim))
+    return float((np.abs(found - wanted).max(axis=axes) / np.abs(wanted).max(axis=axes)).max())
+
+
+def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Compile a network for OpenVINO: one image a request, one single-threaded stream for each thread.
+
+    So an image's output depends neither on its batch nor on the number of threads; on CPUs it was also the fastest of
+    the batch sizes tried (benchmarks/engines.py).
+    """
+    import openvino
+
+    converted = openvino.convert_model(runtime.traced(model, sample.shape[1:], str(sample.dtype)))
+    # Keras' swish comes with a gradient whose parts the conversion takes for outputs: keep the first, the real one.
+    network = openvino.Model([converted.outputs[0].get_node().input_value(0)], converted.get_parameters())
+    network.reshape([1, *sample.shape[1:]])
+    how = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": runtime.threads(),
+        "INFERENCE_NUM_THREADS": runtime.threads(),
+    }
+    queue = openvino.AsyncInferQueue(openvino.Core().compile_model(network, "CPU", how), runtime.threads())
+    outputs: dict[int, np.ndarray] = {}
+
+    def keep(request: Any, number: int) -> None:
+        outputs[number] = request.get_output_tensor(0).data[0].copy()
+
+    queue.set_callback(keep)
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        for number in range(len(batch)):
+            queue.start_async({0: batch[number : number + 1]}, number)
+        queue.wait_all()
+        return np.stack([outputs.pop(number) for number in range(len(batch))])
+
+    return run

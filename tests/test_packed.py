@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ripik import artifacts
+from ripik.errors import SurroundingsError
+from ripik.packed import HEADER, Making, PackedRows, checksums_path, is_packed, packing
+
+INPUTS, MAKER = {"what": "rows", "size": (4, 3)}, {"engine": "own"}
+
+
+def values(count, dtype="uint8", shape=(4, 3), seed=0):
+    return np.random.default_rng(seed).integers(0, 200, (count, *shape)).astype(dtype)
+
+
+def make(path, rows, inputs=INPUTS, maker=MAKER):
+    """Write what is missing of `rows`; return which row numbers that were."""
+    with packing(path, len(rows), rows.shape[1:], rows.dtype.str, inputs=inputs, maker=maker) as making:
+        missing = making.missing()
+        for row in missing:
+            making.write(row, rows[row : row + 1])
+    return missing.tolist()
+
+
+def make_some(path, rows, order):
+    """Write some rows, then be interrupted."""
+    with packing(path, len(rows), rows.shape[1:], "uint8", inputs=INPUTS, maker=MAKER) as making:
+        for row in order:
+            making.write(row, rows[row : row + 1])
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_what_is_written_is_read_in_any_order(tmp_path, dtype):
+    path, rows = tmp_path / "a.npy", values(7, dtype)
+    assert make(path, rows) == list(range(7))
+    order = np.array([3, 0, 6, 6, 1])
+    found = PackedRows([path]).read(order)
+    assert found.dtype == rows.dtype
+    np.testing.assert_array_equal(found, rows[order])
+    assert len(PackedRows([path]).read(np.array([], int))) == 0
+
+
+def test_numpy_reads_the_file_too(tmp_path):
+    make(tmp_path / "a.npy", values(5, "float32"))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), values(5, "float32"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(6)), st.integers(0, 6))
+def test_the_order_of_writing_and_an_interruption_leave_the_same_bytes(tmp_path_factory, order, stop):
+    folder, rows = tmp_path_factory.mktemp("packed"), values(6)
+    make(folder / "plain.npy", rows)
+    path = folder / "other.npy"
+    with pytest.raises(KeyboardInterrupt):
+        make_some(path, rows, order[:stop])
+    assert not path.exists()
+    assert not is_packed(path, INPUTS, 6)
+    assert make(path, rows) == sorted(order[stop:])
+    assert path.read_bytes() == (folder / "plain.npy").read_bytes()
+    assert checksums_path(path).read_bytes() == checksums_path(folder / "plain.npy").read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"inputs": {"what": "others"}}, {"maker": {"engine": "another"}}])
+def test_rows_of_other_inputs_or_of_another_maker_are_not_kept(tmp_path, change):
+    path = tmp_path / "a.npy"
+    make(path, values(4))
+    assert make(path, values(4, seed=1), **change) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(np.load(path), values(4, seed=1))
+
+
+def test_a_file_grows_and_keeps_its_rows(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(9)[:4])
+    assert is_packed(path, INPUTS, 4)
+    assert not is_packed(path, INPUTS, 9)
+    assert make(path, values(9)) == [4, 5, 6, 7, 8]
+    assert make(path, values(9)[:4]) == []
+    assert is_packed(path, INPUTS, 9)
+    np.testing.assert_array_equal(np.load(path), values(9))
+
+
+def test_files_are_read_one_after_the_other(tmp_path):
+    make(tmp_path / "a.npy", values(3))
+    make(tmp_path / "b.npy", values(5, seed=1))
+    both = PackedRows([tmp_path / "a.npy", tmp_path / "b.npy"])
+    assert len(both) == 8
+    np.testing.assert_array_equal(both.read(np.arange(8)), np.concatenate([values(3), values(5, seed=1)]))
+    with pytest.raises(IndexError):
+        both.read(np.array([8]))
+
+
+def test_a_flipped_byte_is_told_and_only_its_row_made_again(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(5))
+    content = bytearray(path.read_bytes())
+    content[HEADER + 2 * 12 + 7] ^= 1
+    path.write_bytes(content)
+    np.testing.assert_array_equal(PackedRows([path]).read(np.array([0, 1, 3, 4])), values(5)[[0, 1, 3, 4]])
+    with pytest.raises(SurroundingsError, match=r"row 2 of .*a\.npy .*damaged"):
+        PackedRows([path]).read(np.array([1, 2]))
+    assert not is_packed(path, INPUTS, 5)
+    assert make(path, values(5)) == [2]
+    np.testing.assert_array_equal(PackedRows([path]).read(np.arange(5)), values(5))
+
+
+def test_a_file_cut_short_is_told_and_what_is_lost_made_anew(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(5))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SurroundingsError, match=r"a\.npy is cut short"):
+        PackedRows([path])
+    assert make(path, values(5)) == [4]
+    np.testing.assert_array_equal(PackedRows([path]).read(np.arange(5)), values(5))
+
+
+def test_a_file_taken_away_is_made_anew_whatever_its_records_say(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(5))
+    path.unlink()
+    assert not is_packed(path, INPUTS, 5)
+    assert make(path, values(5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_row_left_out_is_a_bug_not_a_file(tmp_path):
+    path = tmp_path / "a.npy"
+    with (
+        pytest.raises(AssertionError, match="were not written"),
+        packing(path, 2, (3,), "uint8", inputs=INPUTS, maker=MAKER) as making,
+    ):
+        making.write(0, np.ones((1, 3), "uint8"))
+    assert not path.exists()
+
+
+def test_rows_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected"):
+        Making(tmp_path / "a.npy", 2, (3,), "uint8").write(0, np.ones((1, 4), "uint8"))
+
+
+def test_the_meta_file_tells_what_made_the_rows(tmp_path):
+    make(tmp_path / "a.npy", values(2))
+    meta = artifacts.read_json(tmp_path / "a.meta.json")
+    assert meta["inputs"] == artifacts.as_json(INPUTS)
+    assert meta["maker"] == MAKER
+    assert meta["outputs"]["a.crc32"] == artifacts.file_digest(tmp_path / "a.crc32")
