@@ -40,8 +40,8 @@ data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or z
 folds: $(READY)  ## group near copies, write stratified grouped folds
 	@$(RIPIK) folds $(OPTIONS)
 
-augment: $(READY)  ## write the augmented copies as JPEG (training does not need them)
-	@$(RIPIK) augment $(OPTIONS)
+augment: $(READY)  ## write the augmented copies as JPEG, or PREVIEW=1: a contact sheet
+	@$(RIPIK) augment $(OPTIONS) $(if $(PREVIEW),--preview)
 
 train: $(READY)  ## train and predict every missing (variant, fold)
 	@$(RIPIK) train $(OPTIONS) $(CHOSEN) $(if $(FOLDS),--folds $(FOLDS))

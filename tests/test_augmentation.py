@@ -11,14 +11,25 @@ import numpy as np
 import pytest
 
 from ripik import augmentation
-from ripik.augmentation import build_pipeline, copy_seed, make_copy
+from ripik.augmentation import alone, build_pipeline, copy_seed, make_copies, make_copy
 from ripik.errors import InputError
 
-NAMES = [
-    *("Resize", "flip", "Transpose", "RandomBrightnessContrast", "MedianBlur", "motion_blur", "gauss_noise"),
-    *("OpticalDistortion", "grid_distortion", "elastic", "shift_hsv", "CLAHE", "Affine", "CoarseDropout"),
-]
 PROBABILITIES = [1, 0.5, 0.5, 0.5, 0.1, 0.2, 0.1, 0.3, 0.1, 0.1, 0.5, 0.5, 0.5, 0.1]
+OWN = {  # of the preset `source`
+    "flip": {},
+    "transpose": {},
+    "motion_blur": {"sizes": (3, 5, 7)},
+    "gauss_noise": {"variance": (10, 50)},
+    "optical_distortion": {"limit": 0.05},
+    "grid_distortion": {"steps": 5, "limit": 0.3},
+    "elastic": {"alpha": 120, "sigma": 6, "alpha_affine": 3.6},
+    "shift_hsv": {"hue": 20, "saturation": 30, "value": 20},
+    "shift_scale_rotate": {"shift": 0.0625, "scale": 0.2, "rotate": 45},
+}
+STEPS = [
+    *("Resize", "flip", "transpose", "RandomBrightnessContrast", "MedianBlur", "motion_blur", "gauss_noise"),
+    *("optical_distortion", "grid_distortion", "elastic", "shift_hsv", "CLAHE", "shift_scale_rotate", "CoarseDropout"),
+]
 
 
 def name_of(transform):
@@ -39,13 +50,6 @@ def photo(height=48, width=64, seed=0):
     return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def ramp(size):
-    """Red holds the column, green the row."""
-    image = np.zeros((size, size, 3), np.uint8)
-    image[..., 0], image[..., 1] = np.arange(size), np.arange(size)[:, None]
-    return image
-
-
 def digests(jobs, pipeline):
     return [hashlib.sha256(make_copy(photo(seed=i), i, c, pipeline=pipeline, seed=5)).hexdigest() for i, c in jobs]
 
@@ -59,16 +63,37 @@ def pipeline():
 
 
 def test_the_fourteen_transforms_in_the_source_order_with_its_probabilities(pipeline):
-    assert [name_of(t) for t in pipeline.transforms] == NAMES
+    assert [name_of(t) for t in pipeline.transforms] == STEPS
     assert [t.p for t in pipeline.transforms] == PROBABILITIES
-    arguments = {name_of(t): getattr(getattr(t, "function", None), "keywords", {}) for t in pipeline.transforms}
-    assert {name: given for name, given in arguments.items() if given} == {
-        "motion_blur": {"sizes": (3, 5, 7)},
-        "gauss_noise": {"variance": (10, 50)},
-        "grid_distortion": {"steps": 5, "limit": 0.3},
-        "elastic": {"alpha": 120, "sigma": 6, "alpha_affine": 3.6},
-        "shift_hsv": {"hue": 20, "saturation": 30, "value": 20},
-    }
+    own = {name_of(t): getattr(t.function, "keywords", {}) for t in pipeline.transforms if hasattr(t, "function")}
+    assert own == OWN
+
+
+def test_the_preset_for_comparison_is_the_new_versions_own():
+    steps = build_pipeline("albumentations2", 64).transforms
+    assert [name_of(t) for t in steps] == ["Resize", "OneOf", *augmentation.NAMES[2:]]
+    assert [t.p for t in steps] == PROBABILITIES
+    mirrors = steps[1].transforms
+    assert [name_of(t) for t in mirrors] == ["HorizontalFlip", "VerticalFlip"]
+
+
+NOT_DEFAULTS = {
+    "MedianBlur": {"blur_limit"},
+    "ElasticTransform": {"alpha", "sigma"},
+    "ShiftScaleRotate": {"scale_limit"},
+}
+
+
+def test_what_the_source_did_not_set_has_the_new_versions_default():
+    import albumentations
+
+    for step in build_pipeline("albumentations2", 64).transforms[2:]:
+        name = name_of(step)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours, default = step.to_dict()["transform"], getattr(albumentations, name)().to_dict()["transform"]
+        differing = {key for key in default if ours[key] != default[key]}
+        assert differing - {"p"} == NOT_DEFAULTS.get(name, set()), name
 
 
 @pytest.mark.parametrize("preset", augmentation.PRESETS)
@@ -113,6 +138,42 @@ def test_a_copy_never_shares_memory_with_its_photo(pipeline):
 def test_other_arrays_are_refused(pipeline, bad):
     with pytest.raises(ValueError, match="uint8"):
         make_copy(bad, 1, 0, pipeline=pipeline, seed=0)
+
+
+@pytest.mark.parametrize("preset", augmentation.PRESETS)
+def test_copies_made_together_are_those_made_one_by_one(preset):
+    pipeline, image, wanted = build_pipeline(preset, 64), photo(48, 100), [3, 1, 15, 2]
+    together = list(make_copies(image, 9, wanted, pipeline=pipeline, seed=4))
+    for number, copy in zip(wanted, together, strict=True):
+        np.testing.assert_array_equal(copy, make_copy(image, 9, number, pipeline=pipeline, seed=4))
+
+
+def test_copies_made_together_are_arrays_of_their_own(pipeline):
+    image = photo(64, 64)
+    copies = list(make_copies(image, 1, range(300), pipeline=pipeline, seed=0))
+    before = [copy.copy() for copy in copies[1:]]
+    copies[0][:] = 0
+    assert all(copy.flags.writeable and not np.shares_memory(copy, image) for copy in copies)
+    assert all(np.array_equal(copy, old) for copy, old in zip(copies[1:], before, strict=True))
+    assert image.flags.writeable
+
+
+def test_the_photo_is_resized_once_for_all_copies(pipeline, monkeypatch):
+    image, calls, resize = photo(48, 100), [], cv2.resize
+    monkeypatch.setattr(cv2, "resize", lambda *args, **kwargs: calls.append(1) or resize(*args, **kwargs))
+    list(make_copies(image, 1, range(15), pipeline=pipeline, seed=0))
+    assert len(calls) == 1
+
+
+def test_each_step_alone_is_the_step_itself(pipeline):
+    image = photo(64, 64)
+    shown = list(alone(image, pipeline, 3))
+    assert len(shown) == len(augmentation.NAMES)
+    np.testing.assert_array_equal(shown[0], image)
+    np.testing.assert_array_equal(shown[2], image.transpose(1, 0, 2))
+    np.testing.assert_array_equal(shown[4], cv2.medianBlur(image, 3))
+    assert all(not np.array_equal(image, other) for other in shown[1:])
+    assert all(np.array_equal(a, b) for a, b in zip(shown, alone(image, pipeline, 3), strict=True))
 
 
 def test_the_order_of_calls_and_earlier_calls_do_not_matter(pipeline):
@@ -168,19 +229,6 @@ def test_transforms_fire_at_their_own_rates_and_independently(pipeline):
     assert np.abs(correlation).max() < 4.5 / np.sqrt(600)
 
 
-def test_flip_is_uniform_over_its_three_ways():
-    image, apply = photo(64, 64), only("flip")
-    ways = [cv2.flip(image, way).tobytes() for way in (0, 1, -1)]
-    counts = np.bincount([ways.index(apply(image).tobytes()) for _ in range(900)], minlength=3)
-    assert np.abs(counts - 300).max() < 4 * np.sqrt(900 * 2 / 9)
-
-
-def test_transpose_and_median_blur_are_numpy_and_opencv():
-    image = photo(64, 64)
-    np.testing.assert_array_equal(only("Transpose")(image), image.transpose(1, 0, 2))
-    np.testing.assert_array_equal(only("MedianBlur")(image), cv2.medianBlur(image, 3))
-
-
 def test_brightness_moves_black_by_a_fifth_of_the_maximum_and_contrast_scales():
     apply = only("RandomBrightnessContrast")
     image = np.zeros((4, 4, 3), np.uint8)
@@ -193,107 +241,6 @@ def test_brightness_moves_black_by_a_fifth_of_the_maximum_and_contrast_scales():
     assert 1.18 < slope.max() <= 1.21
 
 
-def test_motion_blur_spreads_a_point_evenly_along_a_short_line():
-    apply, image = only("motion_blur"), np.zeros((21, 21, 3), np.uint8)
-    image[10, 10] = 252
-    extents = []
-    for _ in range(200):
-        lit = apply(image)[..., 0]
-        rows, columns = np.nonzero(lit)
-        assert len(set(lit[rows, columns])) == 1
-        assert lit.sum() == pytest.approx(252, abs=len(rows))
-        extents.append(max(np.ptp(rows), np.ptp(columns)) + 1)
-    assert set(extents) == {2, 3, 4, 5, 6, 7}
-
-
-def test_noise_variance_is_uniform_from_10_to_50():
-    apply, grey = only("gauss_noise"), np.full((64, 64, 3), 128, np.uint8)
-    drawn = [apply(grey).astype(float) for _ in range(1200)]
-    variance = np.array([d.var() - 1 / 12 for d in drawn])
-    assert 9.5 < variance.min() < 11.5
-    assert 48.5 < variance.max() < 52
-    # uniform in the deviation instead, the mean would be 27.5
-    assert variance.mean() == pytest.approx(30, abs=4 * 40 / np.sqrt(12 * 1200))
-    assert abs(np.corrcoef(drawn[0][..., 0].ravel(), drawn[0][..., 1].ravel())[0, 1]) < 0.07
-    # fractions are cut off, as in 1.3
-    assert np.mean(drawn) == pytest.approx(127.5, abs=0.05)
-
-
-def test_grid_cells_are_stretched_by_up_to_three_tenths():
-    apply, image = only("grid_distortion"), ramp(200)  # 5 cells of 40 pixels, nothing left over
-    slopes = []
-    for _ in range(100):
-        columns = apply(image)[100, :, 0].astype(float)
-        cells = columns[:120].reshape(3, 40)
-        slopes.extend((cells[:, -1] - cells[:, 0]) / 40)
-        assert (np.diff(columns[:120]) >= 0).all()
-    assert 0.68 < min(slopes) < 0.74
-    assert 1.24 < max(slopes) < 1.32
-
-
-def test_a_cut_off_grid_cell_ends_at_the_edge():
-    rng = np.random.default_rng(0)
-    assert {float(augmentation._bent_axis(224, rng, 5, 0.3)[-1]) for _ in range(5)} == {224.0}
-
-
-def displacement(apply, size=224, inner=40):
-    """Sampled column minus own column, away from the border."""
-    here = slice(inner, size - inner)
-    return apply(ramp(size))[here, here, 0].astype(float) - np.arange(size)[here]
-
-
-def test_elastic_displaces_by_the_analytic_deviation():
-    rng = np.random.default_rng(0)
-    fields = [
-        displacement(lambda x: augmentation.elastic(x, rng, alpha=120, sigma=6, alpha_affine=0)) for _ in range(8)
-    ]
-    # white noise of variance 1/3 under a 2-D Gaussian of deviation sigma
-    expected = 120 * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * 6)
-    assert np.std(fields) == pytest.approx(expected, rel=0.1)
-
-
-def test_the_affine_part_of_elastic_moves_anchors_by_its_limit():
-    rng = np.random.default_rng(0)
-    fields = [
-        displacement(lambda x: augmentation.elastic(x, rng, alpha=0, sigma=6, alpha_affine=3.6)) for _ in range(60)
-    ]
-    anchors = np.abs(np.array(fields)[:, [38, -4], [38, -4]])  # ±74 pixels of the centre, two of the three anchors
-    assert 2.5 < anchors.max() <= 5
-
-
-def test_optical_distortion_is_radial_and_small():
-    apply, size = only("OpticalDistortion"), 200
-    shifts = np.array([apply(ramp(size))[size // 2, [10, 50, 100, 150]][:, 0] for _ in range(200)], float)
-    shifts -= [10, 50, 100, 150]
-    assert np.abs(shifts[:, 2]).max() <= 1
-    # u(1 + k u²(1 + u²)) from the centre, u = 0.45 of the width, |k| at most 0.05
-    edge = 0.45**3 * (1 + 0.45**2) * 0.05 * size
-    assert 0.7 * edge < np.abs(shifts[:, 0]).max() <= edge + 1
-    assert np.abs(shifts[:, 0]).max() > 2 * np.abs(shifts[:, 1]).max() - 1
-
-
-def test_affine_rotates_scales_and_shifts_within_the_source_limits():
-    size = 200
-    transform = next(t for t in build_pipeline("source", size).transforms if name_of(t) == "Affine")
-    transform.set_random_seed(0)
-    drawn = [transform(image=ramp(size), force_apply=True) and dict(transform.params) for _ in range(400)]
-    matrices = np.array([d["matrix"] for d in drawn])
-    scale = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
-    angle = np.rad2deg(np.arctan2(matrices[:, 0, 1], matrices[:, 0, 0]))
-    centre = np.array([size / 2 - 0.5, size / 2 - 0.5, 1])
-    shift = (matrices @ centre - centre)[:, :2]
-    np.testing.assert_allclose(np.hypot(matrices[:, 0, 1], matrices[:, 1, 1]), scale)  # keeps the ratio
-    for values, limits in ((scale, (0.8, 1.2)), (angle, (-45, 45)), (shift[:, 0], (-12, 12)), (shift[:, 1], (-12, 12))):
-        assert (values.min(), values.max()) == pytest.approx(limits, rel=0.05, abs=0.02)
-
-
-def test_borders_are_reflected_so_white_stays_white():
-    white = np.full((64, 64, 3), 255, np.uint8)
-    for name in ("flip", "Transpose", "motion_blur", "OpticalDistortion", "grid_distortion", "elastic", "Affine"):
-        apply = only(name)
-        assert all((apply(white) == 255).all() for _ in range(20)), name
-
-
 def test_dropout_paints_eight_black_squares_of_eight():
     apply, white = only("CoarseDropout", seed=3), np.full((512, 512, 3), 255, np.uint8)
     for _ in range(20):
@@ -303,35 +250,6 @@ def test_dropout_paints_eight_black_squares_of_eight():
         if count == 9:  # the background and eight holes that do not touch
             assert (boxes[1:, 2:] == [8, 8, 64]).all()
         assert 7 * 64 < (dropped[..., 0] == 0).sum() <= 8 * 64
-
-
-class Fixed:
-    """A generator whose uniform draws are given."""
-
-    def __init__(self, draws):
-        self.draws = np.array(draws, float)
-
-    def uniform(self, *_):
-        return self.draws
-
-
-@pytest.mark.parametrize(
-    ("draws", "colour", "expected"),
-    [
-        ((0, 0, 0), (200, 100, 50), (200, 100, 50)),
-        ((1, 0, 0), (255, 0, 0), (255, 170, 0)),  # 20 of OpenCV's hue is 40 degrees
-        ((-1, 0, 0), (255, 0, 0), (255, 0, 170)),  # and hue is cyclic
-        ((0, -1, 0), (255, 0, 0), (255, 30, 30)),
-        ((0, 0, -1), (255, 0, 0), (235, 0, 0)),
-        ((0, 0, 1), (250, 0, 0), (255, 0, 0)),
-        ((0, 0, 0.99), (100, 0, 0), (119, 0, 0)),  # fractions are cut off
-        ((0, 1, 0), (255, 255, 255), (255, 225, 225)),  # 1.3 tints what has no hue
-    ],
-)
-def test_hue_saturation_and_value_shift_as_in_the_old_version(draws, colour, expected):
-    image = np.full((2, 2, 3), colour, np.uint8)
-    shifted = augmentation.shift_hsv(image, Fixed(draws), hue=20, saturation=30, value=20)
-    np.testing.assert_array_equal(shifted[0, 0], expected)
 
 
 def test_clahe_equalises_lightness_with_a_limit_from_one_to_four():

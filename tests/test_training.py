@@ -13,7 +13,7 @@ from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
 from ripik.batches import Batches
 from ripik.engine import Task
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
 from ripik.features import (
     Item,
     feature_inputs,
@@ -30,7 +30,7 @@ from ripik.layout import Job
 from ripik.network import starting_network, trained_network
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job
-from ripik.prefix import check_networks, fill_store
+from ripik.prefix import check_networks, check_space, fill_store
 from ripik.settings import Settings
 from ripik.training import Trainer, class_weights, inner_split, train
 
@@ -217,6 +217,59 @@ def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
                 expected = keras.ops.convert_to_numpy(suffix(features, training=False))
                 key = "oof" if split == "train" else "test"
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("variant", "cut"), [("augmented", "head"), ("original", "block7a")])
+def test_without_the_store_the_predictions_are_the_same(opened: Open, variant: str, cut: str) -> None:
+    """Frozen layers run again in every epoch come to what training on their stored outputs does."""
+    job, found = Job(variant, 0), []
+    for store in ("true", "false"):
+        run = opened(f"features.store={store}", f"variants.{variant}.train_from={cut}", "finetuning.batch_size=8")
+        assert reads_pixels(run.settings, run.settings.variants[variant]) == (store == "false")
+        assert not is_trained(run, job)
+        train(run, job, silent)
+        predict_job(run, job, silent)
+        with np.load(run.layout.job(job) / "predictions.npz") as predictions:
+            found.append(np.concatenate([predictions["oof"], predictions["test"]], axis=1))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+
+
+def test_half_precision_halves_the_store_and_hardly_moves_a_prediction(opened: Open) -> None:
+    job, found, sizes = Job("original", 0), [], []
+    for dtype in ("float32", "float16"):
+        run = opened(f"features.dtype={dtype}")
+        train(run, job, silent)
+        predict_job(run, job, silent)
+        path = source_path(run.settings, run.settings.variants["original"], Item("train"))
+        sizes.append(np.load(path).nbytes)
+        with np.load(run.layout.job(job) / "predictions.npz") as predictions:
+            found.append(predictions["oof"])
+    assert sizes[0] == 2 * sizes[1]
+    np.testing.assert_allclose(found[0], found[1], atol=0.01)
+
+
+def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened()
+    settings = run.settings.model_copy(
+        update={"augmentation": run.settings.augmentation.model_copy(update={"copies": 7})}
+    )
+    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block2b"})]
+    free = type("Usage", (), {"free": 100_000})
+    monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
+    with pytest.raises(
+        SurroundingsError, match=r"would store 0\.\d+ GiB .*fewer augmentation\.copies.*later train_from"
+    ):
+        check_networks(settings, run.competition, lacking, silent)
+
+
+def test_the_space_a_store_needs_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = type("Usage", (), {"free": 3 * 2**30})
+    monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
+    check_space(tmp_path / "not" / "there", {tmp_path / "not" / "there" / "a": 3 * 2**30})
+    with pytest.raises(
+        SurroundingsError, match=r"would store 4\.0 GiB in .*3\.5 GiB of them in a.* only 3\.0 GiB are free"
+    ):
+        check_space(tmp_path, {tmp_path / "a": 7 * 2**29, tmp_path / "b": 2**29})
 
 
 def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:

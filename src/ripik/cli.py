@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
     data = _add(steps, "data", _data, "fill the input folder from Kaggle, a folder or a zip")
     data.add_argument("--source", type=Path, metavar="PATH", help="a folder or zip instead of the Kaggle dataset")
     _add(steps, "folds", _folds, "group near copies and write stratified, grouped folds")
-    _add(steps, "augment", _augment, "write the augmented copies as JPEG (training does not need them)")
+    augment = _add(steps, "augment", _augment, "write the augmented copies as JPEG (training does not need them)")
+    augment.add_argument(
+        "--preview", action="store_true", help="only a contact sheet of every transform and some copies"
+    )
     train = _add(steps, "train", _train, "train and predict every missing (variant, fold)")
     train.add_argument("--folds", type=int, nargs="+", default=[], metavar="K", help="only these folds")
     predict = _add(steps, "predict", _predict, "predict what is missing, or a folder of photos")
@@ -95,6 +98,11 @@ def _folds(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _augment(settings: Settings, options: argparse.Namespace) -> None:
+    if options.preview:
+        from ripik.preview import preview
+
+        preview(settings)
+        return
     from ripik.augment import augment
 
     augment(settings)

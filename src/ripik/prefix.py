@@ -167,7 +167,9 @@ def _write_outputs(
 ) -> None:
     done = 0
     for outputs in predictor.stream(prefetched(batches)):
-        for row, output in zip(batches.examples[done : done + len(outputs)], outputs, strict=True):
-            write(int(row), output[None])
+        rows = batches.examples[done : done + len(outputs)]
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        for part, found in zip(np.split(rows, breaks), np.split(outputs, breaks), strict=True):
+            write(int(part[0]), found)
         done += len(outputs)
         progress.add(len(outputs))

@@ -107,7 +107,7 @@ class Variant(SharedSettings):
 class AugmentationSettings(Section):
     """The augmented copies."""
 
-    preset: Text = "source"
+    preset: Text = "source"  # or albumentations2: the same transforms with the defaults of Albumentations 2
     copies: Count = 15
     size: Annotated[int, Field(ge=32, le=4096)] = 512  # pixels a side at which the transforms act
     seed: Seed = 0

@@ -1,0 +1,1 @@
+"""What `make bench` runs: ours and peers, side by side."""

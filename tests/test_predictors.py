@@ -1,0 +1,102 @@
+"""Engines: they agree with Keras, are chosen as the setting says, and say which one ran."""
+
+import keras
+import numpy as np
+import pytest
+
+from ripik import predictors, runtime
+from ripik.backbone import cut
+from ripik.errors import InputError
+from ripik.network import build_suffix
+from ripik.predictors import make_predictor
+from ripik.random_weights import random_backbone
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = random_backbone("EfficientNetB0")
+    return keras.Model(model.inputs[0], model.outputs[0], name="small")
+
+
+@pytest.fixture(scope="module")
+def photos(backbone: keras.Model) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (5, *backbone.input.shape[1:]), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def by_openvino(backbone: keras.Model, photos: np.ndarray) -> predictors.Predictor:
+    return make_predictor(backbone, "openvino", photos)
+
+
+def relative(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float((np.abs(found - wanted).max(axis=1) / np.abs(wanted).max(axis=1)).max())
+
+
+def test_openvino_agrees_with_keras(backbone, photos, by_openvino) -> None:
+    wanted = backbone.predict_on_batch(photos)
+    found = np.concatenate(list(by_openvino.stream([photos[:3], photos[3:]])))
+    assert found.dtype == np.float32
+    assert by_openvino.disagreement < 1e-4
+    assert relative(found, wanted) < 1e-4
+
+
+def test_an_output_does_not_depend_on_the_batch(photos, by_openvino) -> None:
+    together, alone = by_openvino.stream([photos, photos[3:4]])
+    np.testing.assert_array_equal(together[3], alone[0])
+
+
+def test_a_finetuned_network_and_a_cut_run_on_openvino_too(backbone, photos) -> None:
+    parts = cut(backbone, "block6a")
+    features = parts.prefix.predict_on_batch(photos)
+    for inputs, body in ((photos, backbone), (features, parts.body)):
+        suffix = build_suffix(inputs.shape[1:], body, 4, dropout=0.5, seed=0)
+        predictor = make_predictor(suffix, "auto", inputs)
+        assert predictor.engine == "openvino"
+        (found,) = predictor.stream([inputs])
+        np.testing.assert_allclose(found, suffix.predict_on_batch(inputs), atol=1e-5)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_keras_is_used_when_asked_for(backbone, photos) -> None:
+    predictor = make_predictor(backbone, "keras", photos)
+    (found,) = predictor.stream([photos])
+    np.testing.assert_array_equal(found, backbone.predict_on_batch(photos))
+    assert predictor.record()["engine"] == f"keras {keras.__version__}"
+
+
+def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch) -> None:
+    record = by_openvino.record()
+    assert record["engine"].startswith("openvino 20")
+    assert (record["precision"], record["threads"]) == ("float32", runtime.threads())
+    assert "differs from Keras by" in str(by_openvino)
+
+
+def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypatch, capsys) -> None:
+    def wrong(model, sample):  # type: ignore[no-untyped-def]
+        return lambda batch: model.predict_on_batch(batch) * 1.01
+
+    monkeypatch.setattr(predictors, "_compiled", wrong)
+    assert make_predictor(backbone, "auto", photos).engine == "keras"
+    assert "differs from Keras by 1.0e-02 on small" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(InputError, match=r"prediction\.engine.*differs from Keras"):
+        make_predictor(backbone, "openvino", photos)
+
+
+def test_an_output_that_is_no_number_is_a_disagreement(backbone, photos, monkeypatch) -> None:
+    monkeypatch.setattr(predictors, "_compiled", lambda model, sample: lambda batch: np.full((5, 1280), np.nan))
+    assert make_predictor(backbone, "auto", photos).engine == "keras"
+
+
+def test_without_the_package_auto_is_keras_and_openvino_an_error(backbone, photos, monkeypatch) -> None:
+    monkeypatch.setattr(predictors.importlib.util, "find_spec", lambda name: None)
+    assert make_predictor(backbone, "auto", photos).engine == "keras"
+    with pytest.raises(InputError, match=r"prediction\.engine.*needs the package openvino"):
+        make_predictor(backbone, "openvino", photos)
+
+
+def test_on_a_gpu_auto_is_keras(backbone, photos, monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "can_trace", lambda: False)
+    assert make_predictor(backbone, "auto", photos).engine == "keras"
