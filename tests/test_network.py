@@ -10,9 +10,9 @@ import pytest
 from ripik.backbone import build_backbone, cut, normalizations
 from ripik.errors import InputError, SurroundingsError
 from ripik.network import build_suffix
+from ripik.optimization import compile_model
 from ripik.random_weights import natural_noise, random_backbone
 from ripik.settings import Variant
-from ripik.training import compile_model
 from ripik.weights import STANDARD_DEVIATION, load_weights, read_weights
 
 SIZE, CLASSES = 32, 3

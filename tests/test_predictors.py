@@ -1,5 +1,9 @@
 """Engines: they agree with Keras, are chosen as the setting says, and say which one ran."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -72,6 +76,15 @@ def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch)
     assert record["engine"].startswith("openvino 20")
     assert (record["precision"], record["threads"]) == ("float32", runtime.threads())
     assert "differs from Keras by" in str(by_openvino)
+
+
+def test_importing_openvino_reports_to_nobody(tmp_path) -> None:
+    """Its telemetry keeps an identifier in the home folder; there must be none."""
+    code = "from ripik.predictors import _openvino; _openvino().Core(); import sys; print('openvino' in sys.modules)"
+    surroundings = {**os.environ, "HOME": str(tmp_path), "CI": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    assert not (tmp_path / "intel").exists()
 
 
 def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypatch, capsys) -> None:

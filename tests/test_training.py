@@ -28,11 +28,12 @@ from ripik.images import pixels
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
 from ripik.network import starting_network, trained_network
+from ripik.optimization import class_weights
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job
 from ripik.prefix import check_networks, check_space, fill_store
 from ripik.settings import Settings
-from ripik.training import Trainer, class_weights, inner_split, train
+from ripik.training import Trainer, inner_split, train
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")

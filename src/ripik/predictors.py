@@ -3,8 +3,10 @@
 Bits differ between engines, so which one ran, its precision and its threads are recorded with what it made.
 """
 
+import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +78,12 @@ def _has_openvino() -> bool:
     return importlib.util.find_spec(OPENVINO) is not None and runtime.can_trace()
 
 
+def _openvino() -> Any:
+    """Import OpenVINO without the package that its import would send usage data with."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO has a stub for its absence
+    return importlib.import_module(OPENVINO)
+
+
 def _disagreement(found: np.ndarray, wanted: np.ndarray) -> float:
     axes = tuple(range(1, wanted.ndim))
     return float((np.abs(found - wanted).max(axis=axes) / np.abs(wanted).max(axis=axes)).max())
@@ -87,8 +95,7 @@ def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], 
     So an image's output depends neither on its batch nor on the number of threads; on CPUs it was also the fastest of
     the batch sizes tried (benchmarks/engines.py).
     """
-    import openvino
-
+    openvino = _openvino()
     converted = openvino.convert_model(runtime.traced(model, sample.shape[1:], str(sample.dtype)))
     # Keras' swish comes with a gradient whose parts the conversion takes for outputs: keep the first, the real one.
     network = openvino.Model([converted.outputs[0].get_node().input_value(0)], converted.get_parameters())
