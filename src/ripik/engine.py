@@ -76,6 +76,11 @@ def threads_per_job(settings: JobSettings) -> int:
     return settings.threads or max(1, cores // settings.jobs)
 
 
+def alone(settings: JobSettings) -> JobSettings:
+    """Return the settings of a job that runs by itself: it gets the threads of all."""
+    return settings.model_copy(update={"jobs": 1, "threads": settings.threads * settings.jobs})
+
+
 def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks, `settings.jobs` at a time; the first failure stops the rest and is raised here.
 

@@ -11,7 +11,7 @@ from ripik import artifacts
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
-from ripik.engine import Task, run
+from ripik.engine import Task, alone, run
 from ripik.errors import InputError
 from ripik.features import initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
 from ripik.folds import make_folds
@@ -91,10 +91,12 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
     The networks are built first of all, so that a wrong backbone, cut or weights file, or a disk too small, is told
     before the long passes.
     """
-    one_at_a_time = settings.jobs.model_copy(update={"jobs": 1})
     lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
     if lacking:
-        run([Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))], one_at_a_time)
+        run(
+            [Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))],
+            alone(settings.jobs),
+        )
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:
         for item in pixel_items(lacking_items(settings, competition, variant)):
@@ -105,7 +107,7 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
         Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
         for group in by_weights.values()
     ]
-    run(tasks, one_at_a_time)
+    run(tasks, alone(settings.jobs))
 
 
 def _task(opened: Run, job: Job) -> Task:
