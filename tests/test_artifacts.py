@@ -70,24 +70,6 @@ def test_a_read_only_folder_is_refused_and_left_empty(tmp_path: Path, below: str
         folder.chmod(0o755)
 
 
-def test_an_array_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "x.npy"
-
-    def fill(array: np.ndarray) -> None:
-        array[:] = np.arange(6).reshape(2, 3)
-
-    artifacts.write_array(path, (2, 3), "uint8", fill)
-    assert np.load(path).tolist() == [[0, 1, 2], [3, 4, 5]]
-
-    def fail(array: np.ndarray) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        artifacts.write_array(path, (9, 9), "uint8", fail)
-    assert np.load(path).shape == (2, 3)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
-
-
 def test_digests_know_content_and_not_key_order() -> None:
     assert artifacts.digest({"a": 1, "b": [2]}) == artifacts.digest({"b": [2], "a": 1})
     assert len({artifacts.digest(x) for x in ([1, 2], [2, 1], [12], ["1", "2"], {}, [])}) == 6

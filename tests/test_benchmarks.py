@@ -200,6 +200,20 @@ def test_a_section_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.M
     assert made.notes == ["Section blend failed: reason"]
 
 
+def test_a_peer_gets_its_best_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, asked = results(), []
+
+    def peer(self: bench.Bench, script: str, *options: object, torch: bool = False) -> dict[str, float]:
+        asked.append(options)
+        return {"images": 100, "seconds": {16: 2.0, 32: 1.0, 64: 4.0}[int(str(options[1]))]}
+
+    monkeypatch.setattr(bench.Bench, "peer", peer)
+    stand = bench.Bench(Path(), Path(), None, "", False, made)
+    assert stand.best("keras_fit") == stand.best("keras_fit") == ("--batch-size", 32)
+    assert len(asked) == 3  # the second answer is remembered
+    assert "images/s" in made.notes[0]
+
+
 def test_oof_files_are_compared_by_id(tmp_path: Path) -> None:
     configs = []
     for name, rows in (("a", [("1", 0.5), ("2", 0.25)]), ("b", [("2", 0.25), ("1", 0.4)])):
@@ -208,4 +222,4 @@ def test_oof_files_are_compared_by_id(tmp_path: Path) -> None:
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([("image_id", "fold", "label", "p_1"), *((i, 0, 1, p) for i, p in rows)])
         configs.append(tmp_path / name / f"{name}.toml")
-    assert frozen._oof_difference(*configs, "original") == pytest.approx(0.1)
+    assert frozen._oof_difference(configs[0], configs[1], "original") == pytest.approx(0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ripik import artifacts, console, engine
-from ripik.engine import Report, Task, alone, run, threads_per_job
+from ripik.engine import Report, Task, run, threads_per_job, undivided
 from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
 
@@ -76,8 +76,8 @@ def test_every_task_has_a_process_of_its_own(tmp_path: Path, jobs: int) -> None:
 
 
 def test_a_job_by_itself_gets_the_threads_of_all() -> None:
-    assert alone(JobSettings(jobs=3, threads=2)) == JobSettings(jobs=1, threads=6)
-    assert alone(JobSettings(jobs=3)) == JobSettings(jobs=1, threads=0)
+    assert undivided(JobSettings(jobs=3, threads=2)) == JobSettings(jobs=1, threads=6)
+    assert undivided(JobSettings(jobs=3)) == JobSettings(jobs=1, threads=0)
 
 
 def test_no_tasks_are_done_at_once() -> None:

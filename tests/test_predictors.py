@@ -15,6 +15,8 @@ from ripik.network import build_suffix
 from ripik.predictors import make_predictor
 from ripik.random_weights import random_backbone
 
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
 SIZE = 32
 
 
@@ -57,23 +59,29 @@ def test_a_finetuned_network_and_a_cut_run_on_openvino_too(backbone, photos) -> 
     features = parts.prefix.predict_on_batch(photos)
     for inputs, body in ((photos, backbone), (features, parts.body)):
         suffix = build_suffix(inputs.shape[1:], body, 4, dropout=0.5, seed=0)
+        head = suffix.get_layer("head")
+        features = keras.Model(suffix.inputs[0], head.input).predict_on_batch(inputs)
+        logits = features @ keras.ops.convert_to_numpy(head.kernel)
+        head.kernel.assign(head.kernel / logits.std())
+        head.bias.assign(-logits.mean(axis=0) / logits.std())
         predictor = make_predictor(suffix, "auto", inputs)
         assert predictor.engine == "openvino"
         (found,) = predictor.stream([inputs])
-        np.testing.assert_allclose(found, suffix.predict_on_batch(inputs), atol=1e-5)
-        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+        wanted = suffix.predict_on_batch(inputs)
+        assert wanted.std(axis=0).max() > 0.01  # the head does tell these images apart
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_keras_is_used_when_asked_for(backbone, photos) -> None:
     predictor = make_predictor(backbone, "keras", photos)
     (found,) = predictor.stream([photos])
     np.testing.assert_array_equal(found, backbone.predict_on_batch(photos))
-    assert predictor.record()["engine"] == f"keras {keras.__version__}"
+    assert predictor.record()["name"] == f"keras {keras.__version__}"
 
 
 def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch) -> None:
     record = by_openvino.record()
-    assert record["engine"].startswith("openvino 20")
+    assert record["name"].startswith("openvino 20")
     assert (record["precision"], record["threads"]) == ("float32", runtime.threads())
     assert "differs from Keras by" in str(by_openvino)
 
@@ -101,6 +109,35 @@ def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypat
 def test_an_output_that_is_no_number_is_a_disagreement(backbone, photos, monkeypatch) -> None:
     monkeypatch.setattr(predictors, "_compiled", lambda model, sample: lambda batch: np.full((5, 1280), np.nan))
     assert make_predictor(backbone, "auto", photos).engine == "keras"
+
+
+def test_outputs_of_another_shape_or_of_zeros_are_judged(photos) -> None:
+    ones = np.ones((5, 4), "float32")
+    assert predictors._disagreement(ones[:, None], ones) == np.inf
+    assert predictors._disagreement(np.zeros((5, 4)), np.zeros((5, 4))) == 0
+    assert predictors._disagreement(ones * 1e-3, np.zeros((5, 4))) > 1
+
+
+@pytest.mark.parametrize("error", [ImportError("libtbb is missing"), RuntimeError("no such operation")])
+def test_an_openvino_that_fails_is_left_or_refused(backbone, photos, monkeypatch, capsys, error) -> None:
+    def fail(model, sample):  # type: ignore[no-untyped-def]
+        raise error
+
+    monkeypatch.setattr(predictors, "_compiled", fail)
+    assert make_predictor(backbone, "auto", photos).engine == "keras"
+    assert str(error) in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(InputError, match=rf"cannot run small \({error}\)"):
+        make_predictor(backbone, "openvino", photos)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetV2B0"])
+def test_other_backbones_run_on_openvino(name: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = random_backbone(name)
+    images = np.random.default_rng(1).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    predictor = make_predictor(model, "openvino", images)
+    (found,) = predictor.stream([images])
+    assert relative(found, model.predict_on_batch(images)) < 1e-4
 
 
 def test_without_the_package_auto_is_keras_and_openvino_an_error(backbone, photos, monkeypatch) -> None:

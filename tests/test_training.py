@@ -1,5 +1,6 @@
 """Training one job: exact resumption, the inner split, class weights, and what the folder holds."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
-from ripik.batches import Batches
+from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.engine import Task
 from ripik.errors import InputError, SurroundingsError
 from ripik.features import (
@@ -29,6 +30,7 @@ from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, wei
 from ripik.layout import Job
 from ripik.network import starting_network, trained_network
 from ripik.optimization import class_weights
+from ripik.packed import HEADER, checksums_path
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job
 from ripik.prefix import check_networks, check_space, fill_store
@@ -235,6 +237,96 @@ def test_without_the_store_the_predictions_are_the_same(opened: Open, variant: s
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 
+def test_a_refit_is_trained_and_predicts_the_test_set_alone(opened: Open) -> None:
+    run, job = opened("training.refit=true"), Job("original", None)
+    train(run, job, silent)
+    predict_job(run, job, silent)
+    with np.load(run.layout.job(job) / "predictions.npz") as found:
+        assert found["oof"].shape == (2, 0, 3)
+        assert found["test"].shape == (2, len(run.competition.test), 3)
+
+
+@pytest.mark.parametrize("change", ["a photo", "the order of train.csv"])
+def test_a_job_refuses_stores_of_other_data(opened: Open, tiny: Tiny, change: str) -> None:
+    run, job = opened(), Job("original", 0)
+    train(run, job, silent)
+    if change == "a photo":
+        os.utime(run.competition.train["path"][0])
+    else:
+        tiny.edit(tiny.train_csv, lambda frame: frame.iloc[::-1])
+    changed = open_run(run.settings)
+    for work in (train, predict_job):
+        with pytest.raises(
+            InputError, match=r"original/fold0: the stored images or features of train .*made from other"
+        ):
+            work(changed, job, silent)
+    assert not is_trained(changed, job)
+
+
+def test_raising_a_version_makes_trainings_stale(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, jobs = opened(), [Job("original", 0), Job("augmented", 0)]
+    for job in jobs:
+        train(run, job, silent)
+    assert all(is_trained(run, job) for job in jobs)
+    monkeypatch.setattr("ripik.images.PIPELINE", 1000)
+    assert [is_trained(run, job) for job in jobs] == [True, False]
+    monkeypatch.setattr("ripik.images.VERSION", 1000)
+    assert [is_trained(run, job) for job in jobs] == [False, False]
+
+
+def test_a_row_damaged_late_in_an_epoch_stops_the_training_with_its_message(opened: Open) -> None:
+    run, job = opened("training.batch_size=1", "augmentation.copies=2"), Job("augmented", 0)
+    path = source_path(run.settings, run.settings.variants["augmented"], Item("train", copies=True))
+    trainer, keys = Trainer.create(run, job), id_keys(run.competition.train["image_id"])
+    seed = job_seed(trainer.variant, job)
+    examples = epoch_examples(keys, trainer.rows, trainer.blocks, trainer.per_row, seed=seed, epoch=0)
+    late = examples[examples >= len(keys)][-1] - len(keys)
+    content = bytearray(path.read_bytes())
+    content[HEADER + int(late) * 1280 * 4] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SurroundingsError, match="does not match its checksum"):
+        train(run, job, silent)
+
+
+def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None:
+    run = opened("prediction.batch_size=4")
+    variant = run.settings.variants["original"]
+    path = source_path(run.settings, variant, Item("test"))
+    whole = path.read_bytes()
+    numbers = np.fromfile(checksums_path(path), "<u4")
+    for lost in ([1], [0, 5], list(range(2, len(numbers)))):
+        numbers_now = numbers.copy()
+        numbers_now[lost] = 0
+        numbers_now.tofile(checksums_path(path))
+        fill_store(run.settings, run.competition, [variant], silent)
+        assert path.read_bytes() == whole
+
+
+def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
+    run = opened()
+    variant = run.settings.variants["original"]
+    meta = artifacts.meta_beside(source_path(run.settings, variant, Item("train")))
+    told = artifacts.read_json(meta)
+    artifacts.write_json(meta, told | {"engine": told["engine"] | {"name": "openvino 2020"}})
+    more = run.settings.model_copy(
+        update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
+    )
+    with pytest.raises(InputError, match=r"train\.npy was made by openvino 2020, and keras .* would make the rest"):
+        fill_store(more, run.competition, [variant], silent)
+
+
+def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened()
+    settings = run.settings.model_copy(
+        update={"features": run.settings.features.model_copy(update={"dtype": "float16"})}
+    )
+    monkeypatch.setattr(
+        "ripik.predictors.Predictor.stream", lambda self, batches: (np.full((len(b), 1280), 7e4) for b in batches)
+    )
+    with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
+        fill_store(settings, run.competition, [settings.variants["original"]], silent)
+
+
 def test_half_precision_halves_the_store_and_hardly_moves_a_prediction(opened: Open) -> None:
     job, found, sizes = Job("original", 0), [], []
     for dtype in ("float32", "float16"):
@@ -258,7 +350,7 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
     free = type("Usage", (), {"free": 100_000})
     monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
     with pytest.raises(
-        SurroundingsError, match=r"would store 0\.\d+ GiB .*fewer augmentation\.copies.*later train_from"
+        SurroundingsError, match=r"would store \d+\.\d MiB .*fewer augmentation\.copies.*later train_from"
     ):
         check_networks(settings, run.competition, lacking, silent)
 

@@ -7,12 +7,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ripik.errors import SurroundingsError
@@ -23,6 +22,7 @@ RECORDED_PACKAGES = (
     "tensorflow",
     "keras",
     "jax",
+    "openvino",
     "albumentations",
     "opencv-python-headless",
     "numpy",
@@ -101,15 +101,6 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_array(path: Path, shape: Sequence[int], dtype: str, fill: Callable[[np.ndarray], None]) -> None:
-    """Create a `.npy` file atomically: `fill` gets it as a writable memory map of `shape` and `dtype`."""
-    with replacing(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=tuple(shape))
-        fill(array)
-        array.flush()
-        del array
-
-
 def as_json(content: Mapping[str, Any]) -> Any:
     """Return what a JSON file would bring back of `content`: tuples as lists, keys as text."""
     return json.loads(json.dumps(dict(content)))
@@ -165,14 +156,18 @@ def write_meta(
 
 def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
     """Whether the artefact described by the meta file `path` was made from exactly `inputs` and still exists."""
-    if not path.exists():
+    meta = read_meta(path)
+    if meta is None or meta["inputs"] != as_json(inputs):
         return False
+    return all((path.parent / name).exists() for name in meta["outputs"])
+
+
+def read_meta(path: Path) -> dict[str, Any] | None:
+    """Return what a meta file tells; None for one that is not there, or that a crash left unreadable."""
     try:
-        meta = read_json(path)
-    except json.JSONDecodeError:
-        return False
-    same = meta["inputs"] == as_json(inputs)
-    return same and all((path.parent / name).exists() for name in meta["outputs"])
+        return read_json(path)
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
 
 
 def meta_beside(path: Path) -> Path:

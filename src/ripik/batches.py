@@ -5,7 +5,7 @@ pixels, or outputs of frozen layers) → one-hot targets beside them. Every choi
 nothing but reading is left to threads, so their number and order never change a batch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Protocol
@@ -13,6 +13,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from ripik.errors import RipikError
 from ripik.views import IDENTITY, get_view
 
 AHEAD = 3  # batches read while the network works on one
@@ -50,19 +51,18 @@ def id_keys(ids: Iterable[str]) -> np.ndarray:
 
 
 def epoch_examples(
-    keys: np.ndarray, rows: np.ndarray, blocks: Sequence[int], per_row: int, *, seed: int, epoch: int
+    keys: np.ndarray, rows: np.ndarray, blocks: int, per_row: int, *, seed: int, epoch: int
 ) -> np.ndarray:
     """Return the examples of an epoch in their order: int64 numbers, block × n + row, of a source of n rows a block.
 
-    keys: `id_keys` of all n photos; rows: those to train on; blocks: which copies of them there are; per_row: how many
-    of these an epoch shows. Every (photo, block) gets a random number from (seed, epoch, id, block) alone: the smallest
-    `per_row` of a photo are shown, in the order of the numbers.
+    keys: `id_keys` of all n photos; rows: those to train on; blocks: how many versions of them there are; per_row: how
+    many of these an epoch shows. Every (photo, block) gets a random number from (seed, epoch, id, block) alone: the
+    smallest `per_row` of a photo are shown, in the order of the numbers.
     """
-    numbers = np.asarray(blocks, np.uint64)
     epoch_key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
-    draws = _mixed(keys[rows][:, None] ^ _mixed(epoch_key + numbers))
+    draws = _mixed(keys[rows][:, None] ^ _mixed(epoch_key + np.arange(blocks, dtype=np.uint64)))
     chosen = draws.argsort(axis=1)[:, :per_row]
-    examples = np.asarray(blocks, np.int64)[chosen] * len(keys) + rows[:, None]
+    examples = chosen * len(keys) + rows[:, None]
     return examples.ravel()[np.take_along_axis(draws, chosen, axis=1).ravel().argsort()]
 
 
@@ -92,13 +92,19 @@ class Batches(keras.utils.PyDataset):
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, get_view(view)
+        self.failure: RipikError | None = None
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
 
     def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Return a batch; what could not be read is also kept in `failure`."""
         chosen = self.examples[index * self.batch_size : (index + 1) * self.batch_size]
-        inputs = self.source.read(chosen)
+        try:
+            inputs = self.source.read(chosen)
+        except RipikError as error:
+            self.failure = error
+            raise
         if is_pixels(self.source):
             inputs = np.ascontiguousarray(self.view.apply(inputs))
         elif inputs.dtype == np.float16:

@@ -2,7 +2,6 @@
 
 import importlib
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -72,11 +71,10 @@ class Running:
 
 def threads_per_job(settings: JobSettings) -> int:
     """Return the threads each job gets: the setting, or the usable cores divided among the jobs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return settings.threads or max(1, cores // settings.jobs)
+    return settings.threads or max(1, runtime.usable_cores() // settings.jobs)
 
 
-def alone(settings: JobSettings) -> JobSettings:
+def undivided(settings: JobSettings) -> JobSettings:
     """Return the settings of a job that runs by itself: it gets the threads of all."""
     return settings.model_copy(update={"jobs": 1, "threads": settings.threads * settings.jobs})
 

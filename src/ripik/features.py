@@ -19,6 +19,7 @@ from ripik.settings import ALL, Settings, Variant
 from ripik.views import IDENTITY
 
 IMAGENET, RANDOM = "imagenet", "random"
+PASSES = 1  # to be raised when the passes through frozen layers change
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def initial_weights(settings: Settings, variant: Variant) -> Path:
 def feature_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:
     """Return what determines the stored prefix outputs of `item`."""
     return {
+        "version": PASSES,
         "weights": weights_inputs(variant),
         "train_from": variant.train_from,
         "view": item.view,

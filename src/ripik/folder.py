@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ripik import artifacts
 from ripik.console import say
-from ripik.engine import Task, alone, run
+from ripik.engine import Task, run, undivided
 from ripik.ensemble import blend_inputs
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
@@ -30,7 +30,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
     arguments = (settings, weights, paths, target)
-    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], alone(settings.jobs))
+    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(paths)} photos)")
     return target
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ripik.competition import Competition, fingerprint
 from ripik.console import progress
 from ripik.errors import InputError
 from ripik.layout import layout_of
-from ripik.packed import Making, is_packed, packing
+from ripik.packed import Unfinished, is_packed, packing
 from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
@@ -53,11 +54,13 @@ def pixels(settings: Settings, competition: Competition, split: str, copies: boo
     path, inputs = pixel_path(settings, split, copies, size), pixel_inputs(settings, competition, split, copies, size)
     rows, blocks = competition.rows(split), settings.augmentation.copies if copies else 1
     if not is_packed(path, inputs, len(rows) * blocks):
-        with packing(path, len(rows) * blocks, (size, size, 3), "uint8", inputs=inputs, maker={}) as making:
-            lacking = _lacking(making, len(rows))
+        with packing(path, len(rows) * blocks, (size, size, 3), "uint8", inputs=inputs, maker=_builds()) as unfinished:
+            lacking = _lacking(unfinished, len(rows))
             work = [(*rows.loc[number, ["image_id", "path"]], number, blocks) for number, blocks in lacking.items()]
-            render = functools.partial(_render_copies, augmentation=settings.augmentation) if copies else _render
-            _store(functools.partial(render, making=making, photos=len(rows)), work, _title(making, split, copies))
+            how = settings.augmentation if copies else None
+            render = functools.partial(_render, unfinished=unfinished, photos=len(rows), how=how)
+            what = f"{'augmented copies of' if copies else 'pixels of'} {split} at {size}"
+            _store(render, work, what)
     return path
 
 
@@ -79,16 +82,17 @@ def pixel_inputs(settings: Settings, competition: Competition, split: str, copie
     }
 
 
-def _lacking(making: Making, photos: int) -> dict[int, list[int]]:
+def _lacking(unfinished: Unfinished, photos: int) -> dict[int, list[int]]:
     """Return the blocks (0: the first copy) that each photo lacks."""
     lacking: dict[int, list[int]] = {}
-    for block, number in zip(*divmod(making.missing(), photos), strict=True):
+    for block, number in zip(*divmod(unfinished.missing(), photos), strict=True):
         lacking.setdefault(int(number), []).append(int(block))
     return dict(sorted(lacking.items()))
 
 
-def _title(making: Making, split: str, copies: bool) -> str:
-    return f"{'augmented copies of' if copies else 'pixels of'} {split} at {making.row_shape[0]}"
+def _builds() -> dict[str, str]:
+    """Return the versions of the libraries that decode and transform: rows of two builds are never mixed in a file."""
+    return {name: version(name) for name in ("opencv-python-headless", "albumentations", "numpy")}
 
 
 def augmented_copies(
@@ -103,24 +107,21 @@ def _pipeline(preset: str, size: int) -> Any:
     return build_pipeline(preset, size)
 
 
-def _render(image_id: str, path: Path, number: int, blocks: list[int], *, making: Making, photos: int) -> int:
-    making.write(number, resize(decode(path), making.row_shape[0])[None])
-    return 1
-
-
-def _render_copies(
+def _render(
     image_id: str,
     path: Path,
     number: int,
     blocks: list[int],
     *,
-    making: Making,
+    unfinished: Unfinished,
     photos: int,
-    augmentation: AugmentationSettings,
+    how: AugmentationSettings | None,
 ) -> int:
-    copies = augmented_copies(decode(path), image_id, [block + 1 for block in blocks], augmentation)
-    for block, copy in zip(blocks, copies, strict=True):
-        making.write(block * photos + number, resize(copy, making.row_shape[0])[None])
+    """Write the photo of row `number`, or the copies of it that go into these blocks; return how many."""
+    photo, size = decode(path), unfinished.row_shape[0]
+    versions = augmented_copies(photo, image_id, [block + 1 for block in blocks], how) if how else [photo]
+    for block, image in zip(blocks, versions, strict=True):
+        unfinished.write(block * photos + number, resize(image, size)[None])
     return len(blocks)
 
 

@@ -47,6 +47,11 @@ class MemberModels:
             found.append(merge(np.stack(by_view), how.merge))
         return np.mean(found, axis=0)
 
+    def engines(self) -> list[dict]:
+        """Return what the meta file tells of the engines: the prefix's, where there is one, and the suffixes'."""
+        predictors = [*([self.prefix] if self.prefix else []), *self.suffixes]
+        return [predictor.record() for predictor in predictors]
+
     def _inputs(self, images: np.ndarray, view: str) -> ArrayRows:
         source, rows = ArrayRows(images), np.arange(len(images))
         if self.prefix is None:
@@ -74,7 +79,10 @@ def predict_paths(
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)
     frame.insert(0, "filename", [path.name for path in paths])
-    artifacts.write_csv(target, frame)
+    inputs = {"blend": weights, "photos": artifacts.files_digest(paths)}
+    with artifacts.making(artifacts.meta_beside(target), inputs, [target]) as more:
+        more["engines"] = {model.variant.name: model.engines() for model in models}
+        artifacts.write_csv(target, frame)
 
 
 def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarray]:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.competition import Competition, fingerprint, read_competition
+from ripik.competition import Competition, read_competition
 from ripik.errors import InputError, nearest
-from ripik.features import weights_inputs
+from ripik.features import Item, lacking_items, training_items, weights_inputs
 from ripik.folds import read_folds
+from ripik.images import pixel_inputs
 from ripik.layout import Job, Layout, layout_of
 from ripik.settings import ALL, Settings, Variant
 
@@ -119,11 +120,16 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
         "fold": job.fold,
         "folds": run.folds_digest,
         "classes": list(run.competition.classes),
-        "images": fingerprint(run.competition, "train"),
-        "augmentation": run.settings.augmentation.model_dump(mode="json") if variant.data == "augmented" else None,
+        "pixels": [item_inputs(run, variant, item) for item in training_items(variant)],
+        "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
         "features": None if variant.train_from == ALL else _features(run.settings),
         "start": [training_inputs(run, start), trained_digest(run, start)] if start else None,
     }
+
+
+def item_inputs(run: Run, variant: Variant, item: Item) -> dict[str, Any]:
+    """Return what determines the pixels that a variant's network gets for an item."""
+    return pixel_inputs(run.settings, run.competition, item.split, item.copies, variant.image_size)
 
 
 def _features(settings: Settings) -> dict[str, Any]:
@@ -132,8 +138,8 @@ def _features(settings: Settings) -> dict[str, Any]:
 
 def trained_digest(run: Run, job: Job) -> str | None:
     """Return the recorded checksum of the weights that a finished job predicts with; None while there are none."""
-    meta = run.layout.job(job) / "meta.json"
-    return artifacts.read_json(meta)["outputs"].get(weights_path(run, job).name) if meta.exists() else None
+    meta = artifacts.read_meta(run.layout.job(job) / "meta.json")
+    return meta["outputs"].get(weights_path(run, job).name) if meta else None
 
 
 def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
@@ -143,8 +149,19 @@ def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
         "training": artifacts.digest(training_inputs(run, job)),
         "weights": trained_digest(run, job),
         "prediction": prediction,
-        "test": fingerprint(run.competition, "test"),
+        "pixels": [item_inputs(run, run.settings.variants[job.variant], Item(split)) for split in ("train", "test")],
     }
+
+
+def check_stores(run: Run, job: Job) -> None:
+    """Raise InputError when what the job's network reads is not stored, or was made from other data than `run` has."""
+    variant = run.settings.variants[job.variant]
+    lacking = lacking_items(run.settings, run.competition, variant)
+    if lacking:
+        raise InputError(
+            f"{job}: the stored images or features of {lacking[0].split} are missing, or were made from other data: "
+            "the competition's files changed during the run, or the stores were removed. Run `make train` again."
+        )
 
 
 def is_trained(run: Run, job: Job) -> bool:

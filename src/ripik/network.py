@@ -12,8 +12,8 @@ from ripik.features import Item, initial_weights, reads_pixels, source_path
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
 from ripik.packed import PackedRows
-from ripik.predictors import KERAS, SAMPLE, Predictor, make_predictor
-from ripik.settings import HEAD, Variant
+from ripik.predictors import SAMPLE, Predictor, make_predictor
+from ripik.settings import HEAD, KERAS, Variant
 from ripik.weights import load_weights, read_weights
 
 
@@ -86,9 +86,9 @@ def starting_network(run: Run, job: Job) -> keras.Model:
 
 
 def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
-    """Return the outputs of at least one row of a source, float32 (len(rows), …); pixels through `view`."""
+    """Return the outputs of rows of a source, float32 (len(rows), …); pixels are seen through `view`."""
     batches = Batches(source, rows, batch_size, view=view)
-    return np.concatenate(list(predictor.stream(prefetched(batches))))
+    return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
 
 
 def predictor_of(run: Run, variant: Variant, suffix: keras.Model, source: Source) -> Predictor:
@@ -103,9 +103,9 @@ def _is_head(run: Run, variant: Variant) -> bool:
 
 
 def _backbone(run: Run, job: Job) -> keras.Model | None:
-    """Build the backbone with its initial weights; None for a head on stored outputs, which never needs it."""
+    """Build the backbone with its initial weights; None for a head whose inputs are stored: their shape is enough."""
     variant = run.settings.variants[job.variant]
-    if _is_head(run, variant):
+    if _is_head(run, variant) and source_path(run.settings, variant, Item("train")).exists():
         return None
     backbone = build_backbone(variant.backbone, variant.image_size)
     load_weights(backbone, initial_weights(run.settings, variant))
@@ -115,12 +115,18 @@ def _backbone(run: Run, job: Job) -> keras.Model | None:
 def _suffix(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
     variant = run.settings.variants[job.variant]
     parts = cut(backbone, variant.train_from) if backbone is not None else Cut(None, None)
-    source = PackedRows([source_path(run.settings, variant, Item("train"))])
+    from_pixels = reads_pixels(run.settings, variant)
+    if from_pixels:
+        shape: tuple[int, ...] = (variant.image_size, variant.image_size, 3)
+    elif parts.prefix is not None:
+        shape = parts.prefix.output.shape[1:]
+    else:
+        shape = PackedRows([source_path(run.settings, variant, Item("train"))]).row_shape
     return build_suffix(
-        source.row_shape,
+        shape,
         parts.body,
         len(run.competition.classes),
         dropout=variant.dropout,
         seed=job_seed(variant, job),
-        frozen=parts.prefix if reads_pixels(run.settings, variant) else None,
+        frozen=parts.prefix if from_pixels else None,
     )

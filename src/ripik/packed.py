@@ -4,7 +4,6 @@
 pages of a map would count as memory of the process.
 """
 
-import contextlib
 import math
 import os
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ripik import artifacts
+from ripik.console import say
 from ripik.errors import SurroundingsError
 
 HEADER = 256  # bytes, more than NumPy itself takes, so that the number of rows can grow without moving them
@@ -25,18 +25,27 @@ CHECKSUM = np.dtype("<u4")  # CRC-32 of a row's bytes; 0 stands for a row that i
 
 
 @dataclass(frozen=True)
-class Making:
-    """A packed file being written; small enough to be handed to worker processes."""
+class Unfinished:
+    """A packed file being written, under a name of its own; small enough to be handed to worker processes.
+
+    key: what tells files made from other inputs, or by another maker, apart.
+    """
 
     target: Path
     count: int
     row_shape: tuple[int, ...]
     dtype: str
+    key: str
 
     @property
-    def partial(self) -> Path:
+    def rows(self) -> Path:
         """Where the rows are until all are there."""
-        return self.target.with_name(f".{self.target.name}.partial")
+        return self.target.with_name(f".{self.target.name}.{self.key}.partial")
+
+    @property
+    def checksums(self) -> Path:
+        """Where their checksums are until then."""
+        return self.target.with_name(f".{checksums_path(self.target).name}.{self.key}.partial")
 
     @property
     def row_bytes(self) -> int:
@@ -49,12 +58,12 @@ class Making:
         if rows.shape[1:] != self.row_shape:
             raise ValueError(f"rows of {self.row_shape} expected, got {rows.shape}")
         sums = np.array([checksum(row) for row in rows], CHECKSUM)
-        _write_at(self.partial, HEADER + first * self.row_bytes, rows)
-        _write_at(checksums_path(self.target), first * CHECKSUM.itemsize, sums)
+        _write_at(self.rows, HEADER + first * self.row_bytes, rows)
+        _write_at(self.checksums, first * CHECKSUM.itemsize, sums)
 
     def missing(self) -> np.ndarray:
         """Return the numbers of the rows that are not written yet."""
-        return np.flatnonzero(_checksums(self.target)[: self.count] == 0)
+        return np.flatnonzero(_checksums(self.checksums)[: self.count] == 0)
 
 
 def checksum(row: np.ndarray) -> int:
@@ -68,92 +77,126 @@ def checksums_path(path: Path) -> Path:
 
 
 def is_packed(path: Path, inputs: Mapping[str, Any], count: int) -> bool:
-    """Whether the packed file is whole, was made from exactly `inputs`, and holds at least `count` rows."""
-    return artifacts.is_fresh(artifacts.meta_beside(path), inputs) and _rows_of(checksums_path(path)) >= count
+    """Whether the packed file was made from exactly `inputs`, and its first `count` rows are all there."""
+    if not artifacts.is_fresh(artifacts.meta_beside(path), inputs):
+        return False
+    sums = _checksums(checksums_path(path))
+    return len(sums) >= count and bool(sums[:count].all())
 
 
 @contextmanager
 def packing(
-    path: Path, count: int, row_shape: Sequence[int], dtype: str, *, inputs: Mapping[str, Any], maker: Mapping[str, Any]
-) -> Iterator[Making]:
-    """Make a packed file of `count` rows, going on from what is there.
+    path: Path,
+    count: int,
+    row_shape: Sequence[int],
+    dtype: str,
+    *,
+    inputs: Mapping[str, Any],
+    maker: Mapping[str, Any],
+    **more: Any,
+) -> Iterator[Unfinished]:
+    """Make a packed file of at least `count` rows, going on from what is there.
 
-    Rows that an interrupted run wrote, or those of a shorter whole file, are kept when their meta file tells the same
-    inputs and maker (what else changes the last bits); everything else at that place is removed. The block writes the
-    missing rows; when none is left the file gets its name. Raises SurroundingsError for a read-only folder.
+    Rows that an interrupted run wrote, or those of a shorter or damaged file, are kept when they come from the same
+    inputs and maker (what else changes the last bits); everything else at that place is removed, and a line says so.
+    The block writes the missing rows; when none is left the files get their names. `more` goes into the meta file.
+    Raises SurroundingsError for a read-only folder.
     """
     artifacts.check_writable(path.parent)
-    making = Making(path, count, tuple(row_shape), np.dtype(dtype).str)
-    meta, start = artifacts.meta_beside(path), time.monotonic()
-    told: dict[str, Any] = {"row": [list(making.row_shape), making.dtype], "maker": dict(maker)}
-    _take_up(making, meta, inputs, told)
-    yield making
-    assert not len(making.missing()), f"{path}: rows {making.missing()[:5]} were not written"
-    making.partial.replace(path)
-    digests = {
-        path.name: "checksums of the rows",
-        checksums_path(path).name: artifacts.file_digest(checksums_path(path)),
-    }
-    artifacts.write_meta(meta, inputs=inputs, outputs=digests, seconds=time.monotonic() - start, **told)
+    start, made_by = time.monotonic(), {"row": [list(row_shape), np.dtype(dtype).str], "maker": dict(maker)}
+    key = artifacts.digest([inputs, made_by])[:8]
+    unfinished = Unfinished(path, count, tuple(row_shape), np.dtype(dtype).str, key)
+    _take_up(unfinished, inputs, made_by)
+    yield unfinished
+    if len(unfinished.missing()):
+        raise RuntimeError(f"{path}: rows {unfinished.missing()[:5]} were not written")
+    _finish(unfinished, inputs, {**made_by, **more}, time.monotonic() - start)
 
 
-def _take_up(making: Making, meta: Path, inputs: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-    sums = checksums_path(making.target)
-    if making.target.exists():
-        making.target.replace(making.partial)
-    if _was_begun(meta, inputs, told) and sums.exists() and making.partial.exists():
-        _cut_to_whole_rows(making, sums)
-    else:
-        for left in (meta, making.partial, sums):
-            left.unlink(missing_ok=True)
-    making.target.parent.mkdir(parents=True, exist_ok=True)
-    rows = max(making.count, _rows_of(sums))
-    for file, size in ((making.partial, HEADER + rows * making.row_bytes), (sums, rows * CHECKSUM.itemsize)):
-        file.touch()
-        os.truncate(file, size)
-    _write_at(making.partial, 0, _header(rows, making))
-    artifacts.write_meta(meta, inputs=inputs, outputs={making.target.name: "in the making"}, seconds=0, **told)
+def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
+    """Bring what can be gone on from to the unfinished names, remove the rest, and make room for all rows."""
+    path, sums = unfinished.target, checksums_path(unfinished.target)
+    meta = artifacts.meta_beside(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _tells(meta, inputs, made_by):
+        _rename(path, unfinished.rows)
+        _rename(sums, unfinished.checksums)
+    others = [file for file in _at_this_place(path) if file not in (unfinished.rows, unfinished.checksums, meta)]
+    if others:
+        say(f"{path} is made anew: what was there came from other inputs, or another maker")
+    for file in (meta, *others):
+        file.unlink(missing_ok=True)
+    if not (unfinished.rows.exists() and unfinished.checksums.exists()):
+        unfinished.checksums.unlink(missing_ok=True)
+    unfinished.rows.touch()
+    _forget_lost_rows(unfinished)
+    rows = max(unfinished.count, _length(unfinished.checksums))
+    os.truncate(unfinished.rows, HEADER + rows * unfinished.row_bytes)
+    os.truncate(unfinished.checksums, rows * CHECKSUM.itemsize)
+    _write_at(unfinished.rows, 0, _header(rows, unfinished))
 
 
-def _cut_to_whole_rows(making: Making, sums: Path) -> None:
+def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], told: Mapping[str, Any], seconds: float) -> None:
+    """Write the meta file first: without the other two it says nothing, and with it they can be gone on from."""
+    path, sums = unfinished.target, checksums_path(unfinished.target)
+    outputs = {path.name: f"by row, in {sums.name}", sums.name: artifacts.file_digest(unfinished.checksums)}
+    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds, **told)
+    unfinished.checksums.replace(sums)
+    unfinished.rows.replace(path)
+
+
+def _tells(meta: Path, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> bool:
+    found = artifacts.read_meta(meta) or {}
+    return {key: found.get(key) for key in ("inputs", *made_by)} == artifacts.as_json({"inputs": inputs, **made_by})
+
+
+def _at_this_place(path: Path) -> list[Path]:
+    sums = checksums_path(path)
+    named = [file for file in (path, sums) if file.exists()]
+    return [*named, *path.parent.glob(f".{path.name}.*.partial"), *path.parent.glob(f".{sums.name}.*.partial")]
+
+
+def _forget_lost_rows(unfinished: Unfinished) -> None:
     """Forget rows beyond the end of a file that was cut short."""
-    whole = (making.partial.stat().st_size - HEADER) // making.row_bytes
-    os.truncate(sums, max(0, min(_rows_of(sums), whole)) * CHECKSUM.itemsize)
+    unfinished.checksums.touch()
+    whole = (unfinished.rows.stat().st_size - HEADER) // unfinished.row_bytes
+    os.truncate(unfinished.checksums, max(0, min(_length(unfinished.checksums), whole)) * CHECKSUM.itemsize)
 
 
-def _was_begun(meta: Path, inputs: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    if not meta.exists():
-        return False
-    found = artifacts.read_json(meta)
-    return {key: found.get(key) for key in ("inputs", *told)} == artifacts.as_json({"inputs": inputs, **told})
+def _rename(file: Path, name: Path) -> None:
+    if file.exists():
+        file.replace(name)
 
 
-def _header(rows: int, making: Making) -> np.ndarray:
+def _header(rows: int, unfinished: Unfinished) -> np.ndarray:
     """Return the bytes of a `.npy` header, version 1.0, padded to HEADER (numpy.lib.format)."""
-    told = {"descr": np.dtype(making.dtype).str, "fortran_order": False, "shape": (rows, *making.row_shape)}
+    told = {"descr": unfinished.dtype, "fortran_order": False, "shape": (rows, *unfinished.row_shape)}
     text = str(told).ljust(HEADER - 11) + "\n"
-    assert len(text) == HEADER - 10, f"the header of {making.row_shape} does not fit"
+    assert len(text) == HEADER - 10, f"the header of {unfinished.row_shape} does not fit"
     return np.frombuffer(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1"), np.uint8)
 
 
 def _write_at(path: Path, offset: int, values: np.ndarray) -> None:
-    with path.open("r+b", buffering=0) as file:
-        file.seek(offset)
-        left = _bytes(values)
-        while left:
-            left = left[file.write(left) :]
+    try:
+        with path.open("r+b", buffering=0) as file:
+            file.seek(offset)
+            left = _bytes(values)
+            while left:
+                left = left[file.write(left) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _bytes(values: np.ndarray) -> memoryview:
     return values.reshape(-1).view(np.uint8).data
 
 
-def _rows_of(sums: Path) -> int:
-    return sums.stat().st_size // CHECKSUM.itemsize if sums.exists() else 0
+def _length(sums: Path) -> int:
+    return sums.stat().st_size // CHECKSUM.itemsize
 
 
 def _checksums(path: Path) -> np.ndarray:
-    return np.fromfile(checksums_path(path), CHECKSUM)
+    return np.fromfile(path, CHECKSUM)
 
 
 class PackedRows:
@@ -162,7 +205,8 @@ class PackedRows:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [_OpenFile(path) for path in paths]
         shapes = {(file.row_shape, file.dtype) for file in self._files}
-        assert len(shapes) == 1, f"{paths} hold rows of several kinds"
+        if len(shapes) != 1:
+            raise ValueError(f"{paths} hold rows of several kinds")
         self.row_shape, self.dtype = shapes.pop()
         self._ends = np.cumsum([len(file) for file in self._files])
 
@@ -172,7 +216,7 @@ class PackedRows:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return the given rows, (len(rows), *row_shape), checked against their checksums.
 
-        Raises SurroundingsError for a damaged row; it is then marked, so that the next run makes it again.
+        Raises SurroundingsError for a damaged row; all such rows of the file are marked, for the next run to make.
         """
         found = np.empty((len(rows), *self.row_shape), self.dtype)
         numbers = np.searchsorted(self._ends, rows, side="right")
@@ -184,15 +228,14 @@ class PackedRows:
 
 class _OpenFile:
     def __init__(self, path: Path) -> None:
-        self.path, self.sums = path, _checksums(path)
+        self.path, self.sums = path, _checksums(checksums_path(path))
         self.file = path.open("rb", buffering=0)
         np.lib.format.read_magic(self.file)
         (count, *shape), _, self.dtype = np.lib.format.read_array_header_1_0(self.file)
         self.row_shape = tuple(shape)
         self.row_bytes = math.prod(shape) * self.dtype.itemsize
         if path.stat().st_size != HEADER + count * self.row_bytes or len(self.sums) != count:
-            path.replace(Making(path, 0, (), "u1").partial)
-            raise SurroundingsError(f"{path} is cut short. Run the same command again: what is lost is made anew.")
+            self._give_up(f"{path} is cut short")
 
     def __len__(self) -> int:
         return len(self.sums)
@@ -200,16 +243,27 @@ class _OpenFile:
     def read_into(self, place: np.ndarray, row: int) -> None:
         if not 0 <= row < len(self):
             raise IndexError(f"{self.path} has {len(self)} rows, not a row {row}")
-        got = os.preadv(self.file.fileno(), [_bytes(place)], HEADER + row * self.row_bytes)
-        if got != self.row_bytes or checksum(place) != self.sums[row]:
-            self._mark(row)
+        if not self._is_good(place, row):
+            self._mark_damaged(row)
 
-    def _mark(self, row: int) -> None:
-        """Take the row out of the file's records; the file is then one in the making."""
-        _write_at(checksums_path(self.path), row * CHECKSUM.itemsize, np.zeros(1, CHECKSUM))
-        with contextlib.suppress(FileNotFoundError):
-            self.path.replace(Making(self.path, 0, (), "u1").partial)
-        raise SurroundingsError(
-            f"row {row} of {self.path} does not match its checksum: the file was damaged on the disk. "
-            "Run the same command again: only the damaged rows are made anew."
+    def _is_good(self, place: np.ndarray, row: int) -> bool:
+        got = os.preadv(self.file.fileno(), [_bytes(place)], HEADER + row * self.row_bytes)
+        return got == self.row_bytes and checksum(place) == self.sums[row]
+
+    def _mark_damaged(self, row: int) -> None:
+        place = np.empty(self.row_shape, self.dtype)
+        good = np.array([self._is_good(place, number) for number in range(len(self))])
+        _write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
+        self._give_up(
+            f"row {row} of {self.path} does not match its checksum, and {(~good).sum()} of its {len(self)} rows in all "
+            "do not: the file was damaged on the disk"
         )
+
+    def _give_up(self, what: str) -> None:
+        """Make the file one that is to be gone on from, and tell."""
+        told = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
+        key = artifacts.digest([told.get("inputs"), {"row": told.get("row"), "maker": told.get("maker")}])[:8]
+        aside = Unfinished(self.path, 0, (), "u1", key)
+        _rename(self.path, aside.rows)
+        _rename(checksums_path(self.path), aside.checksums)
+        raise SurroundingsError(f"{what}. Run the same command again: only what is lost is made anew.")

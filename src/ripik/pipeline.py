@@ -1,5 +1,6 @@
 """The steps `train` and `predict`: prepare what the jobs read, run the missing ones in order, merge and show."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from ripik import artifacts
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
-from ripik.engine import Task, alone, run
+from ripik.engine import Task, run, undivided
 from ripik.errors import InputError
 from ripik.features import initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
 from ripik.folds import make_folds
@@ -29,7 +30,7 @@ from ripik.jobs import (
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, probability_columns, read_predictions
-from ripik.settings import Settings, Variant
+from ripik.settings import OPENVINO, Settings, Variant
 from ripik.views import check_views
 
 
@@ -64,11 +65,15 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
-    """Raise InputError for an unknown metric, view, preset or fold."""
+    """Raise InputError for an unknown metric, view, preset or fold, or an engine that is not installed."""
     get_metric(settings.competition.metric)
     check_views(settings.prediction.views)
     check_preset(settings.augmentation.preset)
     check_folds(settings, folds)
+    if settings.prediction.engine == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
+        raise InputError(
+            'prediction.engine = "openvino": the package openvino is not installed. Set "auto" or "keras".'
+        )
 
 
 def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> None:
@@ -95,7 +100,7 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
     if lacking:
         run(
             [Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))],
-            alone(settings.jobs),
+            undivided(settings.jobs),
         )
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:
@@ -107,7 +112,7 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
         Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
         for group in by_weights.values()
     ]
-    run(tasks, alone(settings.jobs))
+    run(tasks, undivided(settings.jobs))
 
 
 def _task(opened: Run, job: Job) -> Task:

@@ -2,10 +2,19 @@
 
 import numpy as np
 
-from ripik import artifacts
+from ripik import artifacts, runtime
 from ripik.engine import Reporter
 from ripik.features import Item, source_path
-from ripik.jobs import Run, is_predicted, is_trained, open_run, prediction_inputs, predictions_path
+from ripik.jobs import (
+    Run,
+    check_stores,
+    is_predicted,
+    is_trained,
+    job_seed,
+    open_run,
+    prediction_inputs,
+    predictions_path,
+)
 from ripik.layout import Job
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.packed import PackedRows
@@ -17,6 +26,7 @@ from ripik.training import train
 def work(settings: Settings, job: Job, report: Reporter) -> None:
     """Do one job in this process: train it unless it is finished, then predict unless that is done."""
     run = open_run(settings)
+    runtime.make_deterministic(job_seed(settings.variants[job.variant], job))
     if not is_trained(run, job):
         train(run, job, report)
     predict_job(run, job, report)
@@ -29,10 +39,11 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
     """
     if is_predicted(run, job):
         return
+    check_stores(run, job)
     inputs, path = prediction_inputs(run, job), predictions_path(run, job)
     with artifacts.making(path.with_suffix(".meta.json"), inputs, [path]) as more:
         predictor = _predictor(run, job)
-        more["maker"] = predictor.record()
+        more |= {"engine": predictor.record(), "frozen": _frozen_engine(run, job)}
         held, everything = run.held_rows(job), np.arange(len(run.competition.test))
         arrays = {
             "oof": _all_views(run, job, predictor, "train", held, report),
@@ -42,6 +53,12 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
         }
         with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+
+
+def _frozen_engine(run: Run, job: Job) -> dict | None:
+    """Return what the store tells of the engine that made the frozen outputs; None when the job reads pixels."""
+    path = source_path(run.settings, run.settings.variants[job.variant], Item("train"))
+    return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 
 
 def _predictor(run: Run, job: Job) -> Predictor:

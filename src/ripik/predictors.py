@@ -17,8 +17,8 @@ import numpy as np
 from ripik import runtime
 from ripik.console import warn
 from ripik.errors import InputError
+from ripik.settings import AUTO, KERAS, OPENVINO
 
-AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
 SAMPLE = 8  # images on which the engines are compared
 
@@ -30,12 +30,18 @@ class Predictor:
     engine: str
     threads: int
     disagreement: float
+    output: tuple[int, ...]  # shape of an image's output
     _run: Callable[[np.ndarray], np.ndarray]
 
     def record(self) -> dict[str, Any]:
         """Return what a meta file tells of the engine."""
         version = importlib.metadata.version(self.engine)
-        return {"engine": f"{self.engine} {version}", "precision": "float32", "threads": self.threads}
+        return {"name": f"{self.engine} {version}", "precision": "float32", "threads": self.threads}
+
+    def decides_bits(self, batch_size: int) -> dict[str, Any]:
+        """Return what of the engine decides the last bits of an output: for Keras also threads and batch size."""
+        record = self.record()
+        return record | {"batch_size": batch_size} if self.engine == KERAS else {"name": record["name"]}
 
     def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the outputs, float32 (n, …), of batches of the network's inputs."""
@@ -44,7 +50,7 @@ class Predictor:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         agreement = f"; differs from Keras by {self.disagreement:.0e}" if self.engine != KERAS else ""
-        return f"{self.record()['engine']}, float32, {threads}{agreement}"
+        return f"{self.record()['name']}, float32, {threads}{agreement}"
 
 
 def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predictor:
@@ -54,16 +60,19 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
     to its largest output, must stay below 1e-4.
     Raises InputError when `openvino` is asked for and not installed, not usable here, or does not agree.
     """
-    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, model.predict_on_batch)
+    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, model.output.shape[1:], model.predict_on_batch)
     if engine == KERAS or (engine == AUTO and not _has_openvino()):
         return keras_predictor
     if not _has_openvino():
         raise InputError(_unusable("needs the package openvino, and the TensorFlow backend on a CPU"))
-    run = _compiled(model, sample)
-    disagreement = _disagreement(run(sample[:SAMPLE]), model.predict_on_batch(sample[:SAMPLE]))
-    if disagreement <= AGREEMENT:
-        return Predictor(OPENVINO, runtime.threads(), disagreement, run)
-    reason = f"differs from Keras by {disagreement:.1e} on {model.name}, more than {AGREEMENT:.0e}"
+    try:
+        run = _compiled(model, sample)
+        disagreement = _disagreement(run(sample[:SAMPLE]), model.predict_on_batch(sample[:SAMPLE]))
+        if disagreement <= AGREEMENT:
+            return Predictor(OPENVINO, runtime.threads(), disagreement, keras_predictor.output, run)
+        reason = f"differs from Keras by {disagreement:.1e} on {model.name}, more than {AGREEMENT:.0e}"
+    except (ImportError, RuntimeError) as error:
+        reason = f"cannot run {model.name} ({str(error).strip().splitlines()[0]})"
     if engine == OPENVINO:
         raise InputError(_unusable(reason))
     warn(f"OpenVINO {reason}: Keras is used")
@@ -81,12 +90,15 @@ def _has_openvino() -> bool:
 def _openvino() -> Any:
     """Import OpenVINO without the package that its import would send usage data with."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO has a stub for its absence
-    return importlib.import_module(OPENVINO)
+    return importlib.import_module("openvino")
 
 
 def _disagreement(found: np.ndarray, wanted: np.ndarray) -> float:
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        return float("inf")
     axes = tuple(range(1, wanted.ndim))
-    return float((np.abs(found - wanted).max(axis=axes) / np.abs(wanted).max(axis=axes)).max())
+    largest = np.maximum(np.abs(wanted).max(axis=axes), np.finfo("float32").tiny)
+    return float((np.abs(found - wanted).max(axis=axes) / largest).max())
 
 
 def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -3,18 +3,19 @@
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ripik import artifacts, runtime
 from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, first_batch, prefetched
 from ripik.competition import Competition
 from ripik.console import say
 from ripik.engine import Reporter
-from ripik.errors import SurroundingsError
+from ripik.errors import InputError, SurroundingsError
 from ripik.features import (
     Item,
     count,
@@ -28,12 +29,10 @@ from ripik.features import (
 )
 from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
-from ripik.packed import PackedRows, is_packed, packing
+from ripik.packed import PackedRows, Unfinished, is_packed, packing
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings, Variant
 from ripik.weights import load_weights, make_initial_weights
-
-GIB = 2**30
 
 
 def check_networks(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
@@ -44,33 +43,30 @@ def check_networks(settings: Settings, competition: Competition, variants: Seque
     """
     needed: dict[Path, int] = {}
     for variant in variants:
-        make_initial_weights(settings, variant)
         parts = cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
-        needed |= _pixel_bytes(settings, competition, variant)
+        lacking = lacking_items(settings, competition, variant)
+        needed |= _pixel_bytes(settings, competition, variant, lacking)
         if not reads_pixels(settings, variant):
             assert parts.prefix is not None, "a variant that stores features has a prefix"
-            needed |= _feature_bytes(settings, competition, variant, parts.prefix.output.shape[1:])
+            row = math.prod(parts.prefix.output.shape[1:]) * np.dtype(settings.features.dtype).itemsize
+            needed |= {
+                source_path(settings, variant, item): count(settings, competition, item) * row for item in lacking
+            }
     check_space(layout_of(settings).run, needed)
+    for variant in variants:
+        make_initial_weights(settings, variant)
 
 
-def _pixel_bytes(settings: Settings, competition: Competition, variant: Variant) -> dict[Path, int]:
+def _pixel_bytes(
+    settings: Settings, competition: Competition, variant: Variant, lacking: Sequence[Item]
+) -> dict[Path, int]:
     needed = {}
-    for item in pixel_items(items_of(settings, variant)):
+    for item in pixel_items(lacking):
         place = (settings, competition, item.split, item.copies, variant.image_size)
         path, images = pixel_path(settings, *place[2:]), count(settings, competition, item)
         if not is_packed(path, pixel_inputs(*place), images):
             needed[path] = images * variant.image_size**2 * 3
     return needed
-
-
-def _feature_bytes(
-    settings: Settings, competition: Competition, variant: Variant, shape: Sequence[int]
-) -> dict[Path, int]:
-    row = math.prod(shape) * np.dtype(settings.features.dtype).itemsize
-    return {
-        source_path(settings, variant, item): count(settings, competition, item) * row
-        for item in lacking_items(settings, competition, variant)
-    }
 
 
 def check_space(folder: Path, needed: dict[Path, int]) -> None:
@@ -80,32 +76,56 @@ def check_space(folder: Path, needed: dict[Path, int]) -> None:
     if sum(needed.values()) > free:
         largest = max(needed, key=lambda path: needed[path])
         raise SurroundingsError(
-            f"the run would store {sum(needed.values()) / GIB:.1f} GiB in {folder} ({needed[largest] / GIB:.1f} GiB of "
-            f"them in {largest.relative_to(folder)}), but only {free / GIB:.1f} GiB are free there. Free some, choose "
-            "another paths.output, or store less: fewer augmentation.copies, a smaller image_size, a later train_from, "
+            f"the run would store {_size(sum(needed.values()))} in {folder} ({_size(needed[largest])} of them in "
+            f"{largest.relative_to(folder)}), but only {_size(free)} are free there. Free some, choose another "
+            "paths.output, or store less: fewer augmentation.copies, a smaller image_size, a later train_from, "
             'features.dtype = "float16".'
         )
 
 
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 def _written(path: Path) -> int:
-    """Return the bytes that a file, or its unfinished part, already takes."""
-    files = (path, path.with_name(f".{path.name}.partial"))
+    """Return the bytes that a file, whole or unfinished, already takes."""
+    files = [path, *path.parent.glob(f".{path.name}.*.partial")]
     return sum(file.stat().st_blocks * 512 for file in files if file.exists())
 
 
 def fill_store(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
-    """Make the prefix outputs that any of the variants lacks."""
+    """Make the prefix outputs that any of the variants lacks.
+
+    Raises InputError when two engines would feed one variant, or an output is no finite number.
+    """
+    runtime.make_deterministic(0)
     for variant in variants:
         lacking = lacking_items(settings, competition, variant)
         if not lacking:
             continue
         prefix = build_prefix(variant, initial_weights(settings, variant))
-        first = PackedRows([_pixels_of(settings, variant, lacking[0])])
-        predictor = make_predictor(prefix, settings.prediction.engine, first_batch(first, SAMPLE))
+        sample = first_batch(PackedRows([_pixels_of(settings, variant, lacking[0])]), SAMPLE)
+        predictor = make_predictor(prefix, settings.prediction.engine, sample)
+        _refuse_mixture(settings, competition, variant, predictor)
         say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
         progress = _Progress(report, sum(count(settings, competition, item) for item in lacking))
         for item in lacking:
-            _fill(settings, competition, variant, item, prefix.output.shape[1:], predictor, progress)
+            _fill(settings, competition, variant, item, predictor, progress)
+
+
+def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:
+    """Raise InputError when outputs that stay were made by another engine: one variant is never fed by two."""
+    lacking = lacking_items(settings, competition, variant)
+    for item in items_of(settings, variant):
+        path = source_path(settings, variant, item)
+        meta = artifacts.read_meta(artifacts.meta_beside(path))
+        made = meta["engine"]["name"] if meta and item not in lacking else predictor.record()["name"]
+        if made != predictor.record()["name"]:
+            raise InputError(
+                f"{path} was made by {made}, and {predictor.record()['name']} would make the rest. Install the former, "
+                f'or remove the folder {path.parent}, or pin prediction.engine = "{predictor.engine}": then all are '
+                "made anew."
+            )
 
 
 def build_prefix(variant: Variant, weights: Path) -> keras.Model:
@@ -143,7 +163,6 @@ def _fill(
     competition: Competition,
     variant: Variant,
     item: Item,
-    shape: Sequence[int],
     predictor: Predictor,
     progress: _Progress,
 ) -> None:
@@ -151,25 +170,36 @@ def _fill(
     with packing(
         source_path(settings, variant, item),
         count(settings, competition, item),
-        shape,
+        predictor.output,
         settings.features.dtype,
         inputs=feature_inputs(settings, competition, variant, item),
-        maker=predictor.record(),
-    ) as making:
-        missing = making.missing()
-        progress.skip(making.count - len(missing))
-        batches = Batches(images, missing, how.batch_size, view=item.view)
-        _write_outputs(predictor, batches, making.write, progress)
+        maker=predictor.decides_bits(how.batch_size),
+        engine=predictor.record(),
+    ) as unfinished:
+        rows = _whole_batches(unfinished.missing(), how.batch_size, unfinished.count)
+        progress.skip(unfinished.count - len(rows))
+        _write_outputs(predictor, Batches(images, rows, how.batch_size, view=item.view), unfinished, progress)
 
 
-def _write_outputs(
-    predictor: Predictor, batches: Batches, write: Callable[[int, np.ndarray], None], progress: _Progress
-) -> None:
+def _whole_batches(missing: np.ndarray, batch_size: int, count: int) -> np.ndarray:
+    """Return the rows of all batches that miss a row: a row's last bits may depend on its place in the batch."""
+    rows = np.unique(missing // batch_size)[:, None] * batch_size + np.arange(batch_size)
+    return rows[rows < count]
+
+
+def _write_outputs(predictor: Predictor, batches: Batches, unfinished: Unfinished, progress: _Progress) -> None:
     done = 0
     for outputs in predictor.stream(prefetched(batches)):
         rows = batches.examples[done : done + len(outputs)]
+        with np.errstate(over="ignore"):  # told below
+            outputs = outputs.astype(unfinished.dtype)
+        if not np.isfinite(outputs).all():
+            raise InputError(
+                f"an output of the frozen layers for {unfinished.target} is no finite number"
+                + ('; set features.dtype = "float32".' if outputs.dtype == np.float16 else ". Check network.weights.")
+            )
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for part, found in zip(np.split(rows, breaks), np.split(outputs, breaks), strict=True):
-            write(int(part[0]), found)
+            unfinished.write(int(part[0]), found)
         done += len(outputs)
         progress.add(len(outputs))

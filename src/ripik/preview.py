@@ -53,7 +53,8 @@ def contact_sheet(photos: Sequence[tuple[str, np.ndarray]], how: AugmentationSet
     """Return a page of tiles: uint8 RGB, one row a photo under a header.
 
     photos: (id, uint8 H×W×3 RGB). Columns: the photo resized, each transform by itself (applied for certain, at the
-    augmentation's own size), then the copies 1…6 that training sees. Texts are ASCII, other characters become "?".
+    augmentation's own size), then the copies 1…6, of which training sees `how.copies`. Texts are ASCII, other
+    characters become "?".
     Raises InputError when there is no photo or a tile is smaller than 64 pixels.
     """
     if not photos or tile < SMALLEST:

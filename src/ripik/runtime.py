@@ -56,7 +56,12 @@ def make_deterministic(seed: int) -> None:
 def threads() -> int:
     """Return how many threads `prepare_environment` gave this process, or all usable cores without it."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else os.cpu_count() or 1
+    return int(given) if given.isdigit() else usable_cores()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def can_trace() -> bool:

@@ -8,6 +8,7 @@ from ripik.errors import nearest
 
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
+AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
 Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]

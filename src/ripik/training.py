@@ -17,14 +17,14 @@ from ripik.engine import Reporter
 from ripik.errors import InputError
 from ripik.features import Item, source_path, training_items
 from ripik.folds import split
-from ripik.jobs import Run, job_seed, training_inputs
+from ripik.jobs import Run, check_stores, job_seed, training_inputs
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.network import predict_rows, starting_network
 from ripik.optimization import class_weights, compile_model
 from ripik.packed import PackedRows
-from ripik.predictors import KERAS, make_predictor
-from ripik.settings import HEAD, Variant
+from ripik.predictors import make_predictor
+from ripik.settings import HEAD, KERAS, Variant
 
 
 def train(run: Run, job: Job, report: Reporter) -> None:
@@ -63,6 +63,7 @@ class Trainer:
     @classmethod
     def create(cls, run: Run, job: Job) -> "Trainer":
         """Build the network and open the stored inputs."""
+        check_stores(run, job)
         variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
         source = PackedRows([source_path(run.settings, variant, item) for item in training_items(variant)])
         rows, inner = inner_split(run, job)
@@ -113,20 +114,12 @@ class Trainer:
         """Train one epoch, then save the weights if they are the best so far, and the state."""
         epoch, start = len(self.history), time.monotonic()
         seed = job_seed(self.variant, self.job)
-        keys, blocks = id_keys(self.run.competition.train["image_id"]), range(self.blocks)
-        examples = epoch_examples(keys, self.rows, blocks, self.per_row, seed=seed, epoch=epoch)
+        keys = id_keys(self.run.competition.train["image_id"])
+        examples = epoch_examples(keys, self.rows, self.blocks, self.per_row, seed=seed, epoch=epoch)
         targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
         data = Batches(self.source, examples, self.variant.batch_size, targets=targets)
         progress = _EpochProgress(report, epoch, self.variant.epochs, len(data), self.variant.batch_size)
-        logs = self.model.fit(
-            data,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            verbose=0,
-            shuffle=False,
-            class_weight=class_weights(self.run, self.variant, self.rows),
-            callbacks=[progress, *runtime.log_callbacks(self.folder / "logs")],
-        ).history
+        logs = self._fit(data, epoch, [progress, *runtime.log_callbacks(self.folder / "logs")])
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
                 f"{self.job}: the loss is no longer a number in epoch {epoch + 1}. Lower the learning rate of this "
@@ -137,6 +130,23 @@ class Trainer:
         self.history.append({"epoch": epoch + 1, **row, "seconds": time.monotonic() - start})
         self.save()
         report(epoch + 1, self.variant.epochs, f"loss {row['loss']:.4f}")
+
+    def _fit(self, data: Batches, epoch: int, callbacks: list[Any]) -> dict[str, list[float]]:
+        weights = class_weights(self.run, self.variant, self.rows)
+        try:
+            return self.model.fit(
+                data,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                verbose=0,
+                shuffle=False,
+                class_weight=weights,
+                callbacks=callbacks,
+            ).history
+        except Exception:
+            if data.failure is not None:  # the backend wraps what a batch raises into an error of its own
+                raise data.failure from None
+            raise
 
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
