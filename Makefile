@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-bench
 RIPIK = $(BIN)/python -m ripik
 OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
@@ -13,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble config test lint lock clean
+.PHONY: help setup demo data folds augment train predict ensemble config bench test lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +55,16 @@ ensemble: $(READY)  ## blend the variants, write and check the submission CSV
 
 config: $(READY)  ## print the effective configuration
 	@$(RIPIK) config $(OPTIONS)
+
+bench: $(READY) $(PEERS)/.ready  ## ours against peers, one table (QUICK=1: ten minutes; PHOTOS=folder WEIGHTS=file ONLY=heads,cuts)
+	@$(BIN)/python -m benchmarks.bench --peers-python $(PEERS)/bin/python $(if $(QUICK),--quick) $(if $(REAL),--real) \
+		$(if $(ONLY),--only '$(ONLY)') $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+$(PEERS)/.ready: benchmarks/requirements.txt
+	@echo "installing the peers into $(PEERS) (once, some minutes)"
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $(PEERS)/.ready
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)
