@@ -29,12 +29,12 @@ def main() -> None:
     settings = load_settings(given.config)
     competition = read_competition(settings)
     source = PackedRows([pixels(settings, competition, "train", copies, SIZE) for copies in (False, True)])
-    keys, blocks = id_keys(competition.train["image_id"]), range(1 + settings.augmentation.copies)
+    keys, blocks = id_keys(competition.train["image_id"]), 1 + settings.augmentation.copies
     targets = np.eye(len(competition.classes), dtype="float32")[competition.class_indices().to_numpy()]
     seconds, images = 0.0, 0
     for epoch in range(given.rounds + 1):
         start = time.perf_counter()
-        examples = epoch_examples(keys, np.arange(len(keys)), blocks, len(blocks), seed=0, epoch=epoch)
+        examples = epoch_examples(keys, np.arange(len(keys)), blocks, blocks, seed=0, epoch=epoch)
         read = sum(
             len(labels) for _, labels in prefetched(Batches(source, examples, given.batch_size, targets=targets))
         )

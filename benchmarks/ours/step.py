@@ -24,7 +24,7 @@ def epoch_of(trainer: Trainer, steps: int) -> Batches:
     """Return the first batches of a training epoch."""
     run, size = trainer.run, trainer.variant.batch_size
     keys = id_keys(run.competition.train["image_id"])
-    examples = epoch_examples(keys, trainer.rows, range(trainer.blocks), trainer.per_row, seed=0, epoch=0)
+    examples = epoch_examples(keys, trainer.rows, trainer.blocks, trainer.per_row, seed=0, epoch=0)
     if len(examples) < steps * size:
         raise SystemExit(f"{steps} batches of {size} need more photos than {len(examples)}")
     targets = np.eye(len(run.competition.classes), dtype="float32")[run.targets()]

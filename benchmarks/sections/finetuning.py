@@ -28,7 +28,7 @@ def _config(bench: Bench, name: str, count: int, epochs: int) -> Path:
 
 def fed(bench: Bench) -> None:
     """Compare training from the chain with training on one batch in memory."""
-    steps = {"all": bench.size(3, 8), "block5a": bench.size(12, 40), "block6a": bench.size(12, 40)}
+    steps = {"all": 3, "block6a": 12} if bench.quick else {"all": 8, "block5a": 40, "block6a": 40}
     config = _config(bench, "fed", 40 + max(steps.values()) * BATCH * 5 // 4, 1)
     for cut, number in steps.items():
         found = bench.ours("step", config, cut, "--steps", number, "--rounds", bench.size(2, 4))
@@ -68,7 +68,7 @@ def cuts(bench: Bench) -> None:
             f"{middle(rates['all']):.1f} images/s",
             f"{middle(peer):.1f} images/s",
             ratio(rates["all"], peer),
-            note=f"224 pixels, ours batches of {BATCH}, the peer's of {batch[1]} ; it augments as it goes.",
+            note=f"224 pixels, ours batches of {BATCH}, the peer's of {batch[1]}; it augments as it goes.",
         )
     )
 
