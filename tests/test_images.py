@@ -48,6 +48,18 @@ def test_shrinking_averages() -> None:
     assert np.abs(resize(stripes, 16).astype(int) - 100).max() <= 1
 
 
+@pytest.mark.parametrize("side", [48, 72, 100, 112, 160, 333])
+def test_shrinking_keeps_the_mean_and_leaves_no_moire(side: int) -> None:
+    """A slow ramp stays a ramp; a fine checkerboard becomes grey, also where the factor is no whole number."""
+    ramp = np.repeat(np.linspace(0, 255, side).astype(np.uint8)[None], side, axis=0)[..., None].repeat(3, axis=2)
+    found = resize(ramp, 32)[5, :, 0].astype(int)
+    centres = (np.arange(32) + 0.5) / 32 * 255
+    assert np.abs(found - centres).max() < 6
+    checks = ((np.indices((side, side)).sum(axis=0) % 2) * 200).astype(np.uint8)[..., None].repeat(3, axis=2)
+    if side >= 64:
+        assert resize(checks, 32).std() < 25
+
+
 def test_in_parallel_keeps_the_order() -> None:
     found = [item for chunk in in_parallel(max, [(number, 3) for number in range(50)]) for item in chunk]
     assert found == [max(number, 3) for number in range(50)]

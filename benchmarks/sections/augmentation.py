@@ -14,7 +14,7 @@ COPIES = 15
 
 def pool(bench: Bench) -> None:
     """Decode, transform and store with all workers."""
-    photos, few = bench.size(60, 300), bench.size(10, 40)
+    photos, few = bench.size(60, 1000), bench.size(10, 40)
     config = bench.config("pool", photos, {"augmented": {"data": "augmented"}}, augmentation={"copies": COPIES})
     root, copies = bench.competition(photos), bench.folder / "loop"
 

@@ -19,7 +19,8 @@ from ripik.packed import Unfinished, is_packed, packing
 from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
-VERSION = 1  # to be raised when decoding or resizing changes
+MUCH = 1.5  # how much larger an image is that linear interpolation would alias
+VERSION = 2  # to be raised when decoding or resizing changes
 
 
 def decode(path: Path) -> np.ndarray:
@@ -37,11 +38,18 @@ def decode(path: Path) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Return the image stretched to size×size pixels; area averaging where it shrinks, linear where it grows."""
+    """Return the image stretched to size×size pixels.
+
+    It is halved by averaging while it is at least twice as large; the rest is averaged too where much is left to
+    shrink, and else linear: from 512 to 224 that is several times faster than one area average, and as sharp.
+    """
+    while min(image.shape[:2]) >= 2 * size:
+        height, width = image.shape[:2]
+        image = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     if image.shape[:2] == (size, size):
         return image
-    shrinks = min(image.shape[:2]) > size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    coarse = min(image.shape[:2]) > MUCH * size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if coarse else cv2.INTER_LINEAR)
 
 
 def pixels(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> Path:
