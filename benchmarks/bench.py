@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "heads": frozen.heads,
     "fed": finetuning.fed,
     "cuts": finetuning.cuts,
+    "torch": finetuning.torch,
     "scaling": growth.scaling,
     "real": growth.real,
 }
