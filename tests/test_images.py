@@ -60,6 +60,13 @@ def test_shrinking_keeps_the_mean_and_leaves_no_moire(side: int) -> None:
         assert resize(checks, 32).std() < 25
 
 
+@pytest.mark.parametrize(("height", "width"), [(33, 90), (200, 30), (64, 47)])
+def test_photos_that_are_not_square_leave_no_moire_either(height: int, width: int) -> None:
+    checks = ((np.indices((height, width)).sum(axis=0) % 2) * 200).astype(np.uint8)[..., None].repeat(3, axis=2)
+    wanted = cv2.resize(checks, (22, 22), interpolation=cv2.INTER_AREA)
+    assert resize(checks, 22).std() < wanted.std() + 10
+
+
 def test_in_parallel_keeps_the_order() -> None:
     found = [item for chunk in in_parallel(max, [(number, 3) for number in range(50)]) for item in chunk]
     assert found == [max(number, 3) for number in range(50)]

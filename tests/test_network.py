@@ -36,7 +36,7 @@ def outputs(model: keras.Model, inputs: np.ndarray, training: bool = False) -> n
 
 
 @pytest.mark.parametrize(
-    "train_from", ["head", "all", "block6a_expand_conv", "block6a", "block2b_expand_conv", "top_conv"]
+    "train_from", ["head", "all", "block6a_expand_conv", "block6a", "block6", "block2b_expand_conv", "top_conv"]
 )
 def test_prefix_then_suffix_is_the_whole_network(backbone: keras.Model, train_from: str) -> None:
     parts = cut(backbone, train_from)
@@ -44,6 +44,11 @@ def test_prefix_then_suffix_is_the_whole_network(backbone: keras.Model, train_fr
     for part in (parts.prefix, parts.body):
         found = outputs(part, found) if part is not None else found
     np.testing.assert_allclose(found, outputs(backbone, images(2)), rtol=1e-5, atol=1e-5)
+
+
+def test_a_stage_begins_with_its_first_block(backbone: keras.Model) -> None:
+    names = [{layer.name for layer in cut(backbone, name).body.layers} for name in ("block6", "block6a")]
+    assert {name for name in names[0] if name.startswith("block")} == {n for n in names[1] if n.startswith("block")}
 
 
 @pytest.mark.parametrize("layer", ["block6b_dwconv", "block2b_add"])

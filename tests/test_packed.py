@@ -166,6 +166,50 @@ def test_a_full_disk_is_told_with_the_files_name(tmp_path):
     assert raised.value.filename == str(unfinished.rows)
 
 
+@pytest.mark.parametrize("damage", [b"", b"xxxx", b"\x93NUMPY\x01\x00\xf6\x00{'descr'"])
+def test_a_damaged_header_is_told_and_heals(tmp_path, damage):
+    path = tmp_path / "a.npy"
+    make(path, values(5))
+    content = path.read_bytes()
+    path.write_bytes(damage + b" " * (HEADER - len(damage)) + content[HEADER:] if damage else b"")
+    if damage:
+        with pytest.raises(SurroundingsError, match=r"header of .* is damaged"):
+            PackedRows([path])
+    assert not is_packed(path, INPUTS, 5)
+    assert make(path, values(5)) == ([] if damage else [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(np.load(path), values(5))
+
+
+def test_every_reader_of_a_damaged_row_gets_the_same_message(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(5))
+    readers = [PackedRows([path]) for _ in range(3)]
+    content = bytearray(path.read_bytes())
+    content[HEADER] ^= 1
+    path.write_bytes(content)
+    for reader in readers:
+        with pytest.raises(SurroundingsError, match="does not match its checksum"):
+            reader.read(np.arange(5))
+    assert make(path, values(5)) == [0]
+
+
+@pytest.mark.parametrize("meta", ["{}", "[]", "null", '{"inputs": 3}', '{"inputs": {}, "outputs": []}'])
+def test_a_meta_file_that_is_none_of_ours_says_nothing(tmp_path, meta):
+    path = tmp_path / "a.npy"
+    make(path, values(3))
+    artifacts.meta_beside(path).write_text(meta)
+    assert not is_packed(path, INPUTS, 3)
+    assert make(path, values(3)) == [0, 1, 2]
+
+
+def test_a_folder_in_the_place_of_the_file_does_not_pass(tmp_path):
+    path = tmp_path / "a.npy"
+    make(path, values(3))
+    path.unlink()
+    path.mkdir()
+    assert not is_packed(path, INPUTS, 3)
+
+
 def test_all_damaged_rows_are_found_at_once(tmp_path):
     path = tmp_path / "a.npy"
     make(path, values(8))

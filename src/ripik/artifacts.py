@@ -1,5 +1,6 @@
 """Atomic files, content hashes and the `meta.json` that stands beside every artefact."""
 
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -37,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".*.{path.name}"):
+    for left in path.parent.glob(f".*.{glob.escape(path.name)}"):
         _remove_if_orphaned(left)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -164,9 +165,16 @@ def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
 
 def read_meta(path: Path) -> dict[str, Any] | None:
     """Return what a meta file tells; None for one that is not there, or that a crash left unreadable."""
+    found = read_if_whole(path)
+    whole = isinstance(found, dict) and isinstance(found.get("outputs"), dict) and "inputs" in found
+    return found if whole else None
+
+
+def read_if_whole(path: Path) -> Any:
+    """Read a JSON file; None when there is none, or it is no JSON."""
     try:
         return read_json(path)
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
         return None
 
 

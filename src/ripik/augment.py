@@ -16,6 +16,7 @@ from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
 
 JPEG_QUALITY = 95
+LONGEST_ID = 200  # bytes; file names end at 255
 
 
 def augment(settings: Settings) -> Path:
@@ -62,14 +63,14 @@ def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings) -> 
 
 def _check_ids(ids: pd.Series) -> None:
     for image_id in ids:
-        if Path(image_id).name != image_id:
+        if Path(image_id).name != image_id or len(image_id.encode()) > LONGEST_ID:
             raise InputError(f"the id {image_id!r} cannot be part of a file name, so its copies cannot be written.")
 
 
 def _forget_others(folder: Path, inputs: dict) -> None:
     """Delete copies made from other inputs, and note the inputs of those to come."""
     note = folder / "inputs.json"
-    if note.exists() and artifacts.read_json(note) == inputs:
+    if artifacts.read_if_whole(note) == inputs:
         return
     for path in (folder / "images").glob("*.jpg"):
         path.unlink()

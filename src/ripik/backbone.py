@@ -1,6 +1,7 @@
 """Backbones of keras.applications, and the cut that splits one into a frozen prefix and a trainable suffix."""
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,8 @@ def cut(backbone: keras.Model, train_from: str) -> Cut:
 
 def _first_layer(backbone: keras.Model, name: str) -> keras.Layer:
     names = [layer.name for layer in backbone.layers[1:]]
-    matching = [layer for layer in backbone.layers[1:] if layer.name == name or layer.name.startswith(f"{name}_")]
+    pattern = re.compile(rf"{re.escape(name)}([a-z]?_.*)?")  # the layer, its block, or its stage: block6 is block6a…d
+    matching = [layer for layer in backbone.layers[1:] if pattern.fullmatch(layer.name)]
     if not matching:
         raise InputError(f"train_from: {backbone.name} has no layer or block {name!r}{nearest(name, names)}.")
     return matching[0]

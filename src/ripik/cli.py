@@ -14,7 +14,10 @@ from ripik import __version__, config
 from ripik.errors import InputError, RipikError
 from ripik.settings import Settings
 
-SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO}
+SURROUNDINGS = {  # errors of the operating system that are no bug of ours
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
+}
 INTERRUPTED, TERMINATED = 130, 143
 
 

@@ -20,7 +20,7 @@ from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
 MUCH = 1.5  # how much larger an image is that linear interpolation would alias
-VERSION = 2  # to be raised when decoding or resizing changes
+VERSION = 3  # to be raised when decoding or resizing changes
 
 
 def decode(path: Path) -> np.ndarray:
@@ -48,7 +48,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
         image = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     if image.shape[:2] == (size, size):
         return image
-    coarse = min(image.shape[:2]) > MUCH * size
+    coarse = max(image.shape[:2]) > MUCH * size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if coarse else cv2.INTER_LINEAR)
 
 

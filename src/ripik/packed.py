@@ -4,6 +4,8 @@
 pages of a map would count as memory of the process.
 """
 
+import contextlib
+import glob
 import math
 import os
 import time
@@ -12,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -78,10 +81,12 @@ def checksums_path(path: Path) -> Path:
 
 def is_packed(path: Path, inputs: Mapping[str, Any], count: int) -> bool:
     """Whether the packed file was made from exactly `inputs`, and its first `count` rows are all there."""
-    if not artifacts.is_fresh(artifacts.meta_beside(path), inputs):
+    meta = artifacts.meta_beside(path)
+    if not artifacts.is_fresh(meta, inputs) or not path.is_file():
         return False
-    sums = _checksums(checksums_path(path))
-    return len(sums) >= count and bool(sums[:count].all())
+    (shape, dtype), sums = (artifacts.read_meta(meta) or {})["row"], _checksums(checksums_path(path))
+    size = HEADER + len(sums) * math.prod(shape) * np.dtype(dtype).itemsize
+    return path.stat().st_size == size and len(sums) >= count and bool(sums[:count].all())
 
 
 @contextmanager
@@ -153,7 +158,8 @@ def _tells(meta: Path, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) ->
 def _at_this_place(path: Path) -> list[Path]:
     sums = checksums_path(path)
     named = [file for file in (path, sums) if file.exists()]
-    return [*named, *path.parent.glob(f".{path.name}.*.partial"), *path.parent.glob(f".{sums.name}.*.partial")]
+    unfinished = [path.parent.glob(f".{glob.escape(file.name)}.*.partial") for file in (path, sums)]
+    return [*named, *unfinished[0], *unfinished[1]]
 
 
 def _forget_lost_rows(unfinished: Unfinished) -> None:
@@ -164,7 +170,7 @@ def _forget_lost_rows(unfinished: Unfinished) -> None:
 
 
 def _rename(file: Path, name: Path) -> None:
-    if file.exists():
+    with contextlib.suppress(FileNotFoundError):
         file.replace(name)
 
 
@@ -230,8 +236,11 @@ class _OpenFile:
     def __init__(self, path: Path) -> None:
         self.path, self.sums = path, _checksums(checksums_path(path))
         self.file = path.open("rb", buffering=0)
-        np.lib.format.read_magic(self.file)
-        (count, *shape), _, self.dtype = np.lib.format.read_array_header_1_0(self.file)
+        try:
+            np.lib.format.read_magic(self.file)
+            (count, *shape), _, self.dtype = np.lib.format.read_array_header_1_0(self.file)
+        except (ValueError, SyntaxError, TokenError):
+            self._give_up(f"the header of {path} is damaged")
         self.row_shape = tuple(shape)
         self.row_bytes = math.prod(shape) * self.dtype.itemsize
         if path.stat().st_size != HEADER + count * self.row_bytes or len(self.sums) != count:
@@ -253,13 +262,14 @@ class _OpenFile:
     def _mark_damaged(self, row: int) -> None:
         place = np.empty(self.row_shape, self.dtype)
         good = np.array([self._is_good(place, number) for number in range(len(self))])
-        _write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
+        with contextlib.suppress(FileNotFoundError):  # another reader has marked them
+            _write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
         self._give_up(
             f"row {row} of {self.path} does not match its checksum, and {(~good).sum()} of its {len(self)} rows in all "
             "do not: the file was damaged on the disk"
         )
 
-    def _give_up(self, what: str) -> None:
+    def _give_up(self, what: str) -> NoReturn:
         """Make the file one that is to be gone on from, and tell."""
         told = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
         key = artifacts.digest([told.get("inputs"), {"row": told.get("row"), "maker": told.get("maker")}])[:8]

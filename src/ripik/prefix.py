@@ -119,7 +119,7 @@ def _refuse_mixture(settings: Settings, competition: Competition, variant: Varia
     for item in items_of(settings, variant):
         path = source_path(settings, variant, item)
         meta = artifacts.read_meta(artifacts.meta_beside(path))
-        made = meta["engine"]["name"] if meta and item not in lacking else predictor.record()["name"]
+        made = (meta.get("engine") or {}).get("name") if meta and item not in lacking else predictor.record()["name"]
         if made != predictor.record()["name"]:
             raise InputError(
                 f"{path} was made by {made}, and {predictor.record()['name']} would make the rest. Install the former, "
