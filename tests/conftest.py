@@ -59,6 +59,7 @@ class Tiny:
     folder: Path
     config: Path
     truth: pd.DataFrame
+    test: pd.DataFrame
 
     @property
     def input(self) -> Path:
@@ -86,10 +87,13 @@ class Tiny:
         change(pd.read_csv(csv, dtype=str, keep_default_na=False)).to_csv(csv, index=False)
 
     def write_folds(self, splits: int = SPLITS) -> pd.DataFrame:
-        """Write the true groups as folds.csv: photo p of a class stands in fold p mod splits."""
+        """Write the true groups: groups.csv, and folds.csv where photo p of a class stands in fold p mod splits."""
         folds = self.truth[["image_id", "label"]].assign(group=self.truth["photo"], fold=self.truth["photo"] % splits)
         self.run.mkdir(parents=True, exist_ok=True)
         folds.to_csv(self.run / "folds.csv", index=False)
+        both = pd.concat([self.truth.assign(split="train"), self.test.assign(split="test")])
+        groups = both[["image_id", "split"]].assign(group=both["photo"], matched_id="", similarity="")
+        groups.to_csv(self.run / "groups.csv", index=False)
         return folds
 
 
@@ -146,7 +150,7 @@ def write_competition(tmp_path: Path, drawn: Drawn) -> Tiny:
     sample.to_csv(tmp_path / "input" / "sample_submission.csv", index=False)
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG.format(folder=tmp_path.as_posix()), encoding="utf-8")
-    return Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]])
+    return Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]], drawn.test[["image_id", "photo"]])
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from conftest import SPLITS, Tiny
-from ripik import folds as module
+from ripik import groups as module
 from ripik.competition import read_competition
 from ripik.duplicates import Groups
 from ripik.errors import InputError
-from ripik.folds import check_groups, make_folds, read_folds, split
+from ripik.folds import _without_absences, check_groups, imbalance, make_folds, read_folds, split
 
 
 @pytest.fixture
@@ -20,8 +20,9 @@ def known_groups(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     """Let the near-copy detection answer the truth at once."""
 
     def truth(paths: list[Path], **_: object) -> Groups:
-        photo = tiny.truth.set_index("image_id")["photo"].loc[[path.stem for path in paths]].to_numpy()
-        group = np.array([np.flatnonzero(photo == p)[0] for p in photo])
+        photos = tiny.truth.set_index("image_id")["photo"].to_dict()
+        photo = [photos.get(path.stem, path.stem) for path in paths]  # a test photo is by itself
+        group = np.array([photo.index(each) for each in photo])
         return Groups(group, np.full(len(group), -1), np.full(len(group), np.nan))
 
     monkeypatch.setattr(module, "near_copy_groups", truth)
@@ -61,6 +62,53 @@ def test_folds_are_stratified() -> None:
         assert np.bincount(fold[labels == label], minlength=5) == pytest.approx(share, abs=3)
 
 
+def test_of_several_tries_the_most_even_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), rng.integers(1, 7, 40))
+    labels = rng.choice(3, 40, p=[0.6, 0.3, 0.1])[groups]
+    each = [imbalance(labels, groups, split(labels, groups, 5, seed), 5) for seed in range(8)]
+    assert imbalance(labels, groups, split(labels, groups, 5, 0, tries=8), 5) == min(each)
+    assert len(set(each)) > 1
+
+
+def test_imbalance_of_even_folds_is_nothing_and_counts_absent_classes() -> None:
+    labels, groups = np.tile([0, 1], 6), np.arange(12)
+    assert imbalance(labels, groups, np.repeat([0, 1, 2], 4), 3) == (0, pytest.approx(0))
+    absences, unevenness = imbalance(labels, groups, np.where(labels == 0, 0, 1), 2)
+    assert absences == 2
+    assert unevenness == pytest.approx(1.0)  # each class wholly in one of two folds: 2 × (0.5² + 0.5²)
+
+
+@effort(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_a_rare_class_with_enough_groups_is_in_every_fold(seed: int, n_splits: int) -> None:
+    rng = np.random.default_rng(seed)
+    label_of_group = np.repeat([0, 1], [40, n_splits])
+    groups = np.repeat(np.arange(len(label_of_group)), rng.integers(1, 8, len(label_of_group)))
+    fold = split(label_of_group[groups], groups, n_splits, seed)
+    for label in (0, 1):
+        assert set(fold[label_of_group[groups] == label]) == set(range(n_splits))
+
+
+def test_an_absent_class_is_brought_into_its_fold() -> None:
+    labels, groups = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.arange(8)
+    fold = _without_absences(labels, groups, np.array([0, 0, 1, 1, 0, 0, 0, 0]), 2)
+    assert imbalance(labels, groups, fold, 2)[0] == 0
+
+
+def test_images_of_one_value_of_the_group_column_stay_together(known_groups: Tiny) -> None:
+    cars = tiny_cars(known_groups)
+    known_groups.edit(known_groups.train_csv, lambda frame: frame.assign(car=cars))
+    folds = pd.read_csv(make_folds(known_groups.settings("competition.group_column=car")))
+    assert (folds.groupby(cars)["fold"].nunique() == 1).all()
+    assert folds["group"].nunique() == known_groups.truth["photo"].nunique() - 1
+
+
+def tiny_cars(tiny: Tiny) -> np.ndarray:
+    """Two photos of class 1 show one car, every other photo a car of its own."""
+    return "car" + tiny.truth["photo"].replace({1: 0}).astype(str).to_numpy()
+
+
 def test_a_seed_gives_the_same_folds_and_another_other_ones() -> None:
     labels, groups = np.arange(60) % 3, np.arange(60)
     assert np.array_equal(split(labels, groups, 5, 1), split(labels, groups, 5, 1))
@@ -76,6 +124,12 @@ def test_the_real_detection_finds_the_photos_of_the_tiny_competition(tiny: Tiny)
     assert set(found["fold"]) == set(range(SPLITS))
     pairs = pd.DataFrame({"group": found["group"], "photo": tiny.truth["photo"]}).drop_duplicates()
     assert len(pairs) == found["group"].nunique() == tiny.truth["photo"].nunique()
+    groups = pd.read_csv(tiny.run / "groups.csv", dtype={"image_id": str, "matched_id": str})
+    assert groups.columns.tolist() == ["image_id", "split", "group", "matched_id", "similarity"]
+    assert groups["split"].value_counts().to_dict() == {
+        "train": len(found),
+        "test": len(read_competition(tiny.settings()).test),
+    }
 
 
 def test_folds_are_made_once_and_again_when_their_inputs_change(
@@ -234,3 +288,7 @@ def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pyt
     frame.assign(fold=range(len(frame))).assign(fold=lambda f: f["fold"] % 3).to_csv(path, index=False)
     with pytest.raises(InputError, match="more than one fold"):
         make_folds(known_groups.settings())
+    frame.assign(group=range(len(frame)), fold=lambda f: f.index % 3).to_csv(path, index=False)
+    capsys.readouterr()
+    make_folds(known_groups.settings())
+    assert "part the near copies of" in capsys.readouterr().err

@@ -155,6 +155,23 @@ def write_meta(
     write_json(path, content)
 
 
+def write_editable(path: Path, text: str, inputs: Mapping[str, Any], seconds: float) -> None:
+    """Write a file its user may edit; the meta file first, as a file of another checksum is taken for the user's."""
+    check_writable(path.parent)
+    path.unlink(missing_ok=True)
+    outputs = {path.name: hashlib.sha256(text.encode()).hexdigest()}
+    write_meta(meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds)
+    write_text(path, text)
+
+
+def is_the_users(path: Path) -> bool:
+    """Whether the file is there but was not written by `write_editable`, or was edited since."""
+    if not path.exists():
+        return False
+    meta = read_meta(meta_beside(path))
+    return meta is None or meta["outputs"].get(path.name) != file_digest(path)
+
+
 def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
     """Whether the artefact described by the meta file `path` was made from exactly `inputs` and still exists."""
     meta = read_meta(path)

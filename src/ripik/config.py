@@ -22,7 +22,17 @@ DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
 FINETUNINGS_OWN = ("learning_rate", "batch_size")  # an override of [training] leaves these to [finetuning]
-RESERVED_NAMES = ("ensemble", "predictions", "pixels", "features", "backbones", "report", "augmented_images", "kernel")
+RESERVED_NAMES = (
+    "ensemble",
+    "predictions",
+    "pixels",
+    "features",
+    "backbones",
+    "report",
+    "augmented_images",
+    "kernel",
+    "analysis",
+)
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,

@@ -1,61 +1,60 @@
 """Stratified, grouped, seeded folds: near copies of one photo share a group, a group never crosses folds."""
 
-import hashlib
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ripik import artifacts
-from ripik.competition import Competition, fingerprint, read_competition
+from ripik.competition import Competition, read_competition
 from ripik.console import progress, say, table, warn
-from ripik.duplicates import DETECTOR, near_copy_groups
 from ripik.errors import InputError
+from ripik.groups import groups_of, joined, make_groups, read_groups
 from ripik.layout import layout_of
 from ripik.settings import Settings
 
 COLUMNS = ["image_id", "label", "group", "fold"]
+SPLITTER = 2  # to be raised when the folds it makes may change
+Progress = Callable[[int], None]
 
 
 def make_folds(settings: Settings) -> Path:
-    """Write `folds.csv` (image_id, label, group, fold) unless the recorded inputs still match; return its path.
+    """Write `groups.csv` and `folds.csv` unless the recorded inputs still match; return the path of the latter.
 
-    A file that this step did not write, or that was edited since, is the user's own and is kept.
+    folds.csv: image_id, label, group, fold. A group is the near copies of one photo, joined with those that share a
+    value of `competition.group_column`; it is numbered by a row of groups.csv. A file that this step did not write,
+    or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     competition = read_competition(settings)
     path = layout_of(settings).folds
+    make_groups(settings, competition)
+    near = groups_of(read_groups(settings, competition), "train")
+    groups = near if "group" not in competition.train else joined(near, competition.train["group"].to_numpy())
     inputs = {
-        "train": fingerprint(competition, "train"),
+        "ids": artifacts.digest(competition.train["image_id"].tolist()),
         "labels": artifacts.digest(competition.train["label"].tolist()),
-        "folds": settings.folds.model_dump(),
-        "near_copies": DETECTOR,
+        "groups": artifacts.digest(groups.tolist()),
+        "folds": settings.folds.model_dump(include={"n_splits", "seed", "tries"}),
+        "splitter": SPLITTER,
     }
-    if _is_the_users(path):
+    if artifacts.is_the_users(path):
         say(f"folds: {path} was written or edited by hand; it is kept and checked")
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         say(f"folds: {path} is up to date")
     else:
-        _make(path, competition, settings, inputs)
+        start = time.monotonic()
+        text = artifacts.csv_text(_frame(competition, settings, groups))
+        artifacts.write_editable(path, text, inputs, time.monotonic() - start)
         say(f"folds: wrote {path}")
-    _show(read_folds(settings, competition), competition)
+    folds = read_folds(settings, competition)
+    _warn_of_crossing(near, folds)
+    _show(folds, competition)
     return path
-
-
-def _make(path: Path, competition: Competition, settings: Settings, inputs: dict[str, Any]) -> None:
-    """Write the meta file first: a file without one, or with another checksum, is taken for the user's."""
-    artifacts.check_writable(path.parent)
-    start = time.monotonic()
-    text = artifacts.csv_text(_frame(competition, settings))
-    path.unlink(missing_ok=True)
-    outputs = {path.name: hashlib.sha256(text.encode()).hexdigest()}
-    seconds = time.monotonic() - start
-    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds)
-    artifacts.write_text(path, text)
 
 
 def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
@@ -101,11 +100,39 @@ def check_groups(folds: pd.DataFrame) -> None:
         )
 
 
-def split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> np.ndarray:
+def split(
+    labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int, tries: int = 1, show: Progress | None = None
+) -> np.ndarray:
     """Return the fold (0…n_splits−1) of every row: stratified by label, a group in one fold.
 
-    labels, groups: (n,). Method: scikit-learn's StratifiedGroupKFold with shuffled groups.
+    labels, groups: (n,). Of `tries` seeded splits by scikit-learn's StratifiedGroupKFold the best by `imbalance` is
+    kept, and mended where a class with enough groups is absent from a fold. `show` is given the tries done.
     """
+    best, least = np.zeros(0, np.int64), (np.inf, np.inf)
+    for number in range(tries):
+        fold = _one_split(labels, groups, n_splits, seed + number)
+        if (found := imbalance(labels, groups, fold, n_splits)) < least:
+            best, least = fold, found
+        if show is not None:
+            show(number + 1)
+    return _without_absences(labels, groups, best, n_splits)
+
+
+def imbalance(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> tuple[float, float]:
+    """Return (absences, unevenness) of a split; less is better, the first number first.
+
+    Absences: pairs of class and fold without a row of the class. Unevenness: squared deviations of the folds' shares
+    from 1 / n_splits, summed over folds, for every class (a rare one counts as much as a frequent one), for all rows
+    and for the number of groups.
+    """
+    classes = pd.crosstab(labels, fold).reindex(columns=range(n_splits), fill_value=0).to_numpy()
+    _, first = np.unique(groups, return_index=True)
+    counts = np.vstack([classes, classes.sum(axis=0), np.bincount(fold[first], minlength=n_splits)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float((classes == 0).sum()), float(((shares - 1 / n_splits) ** 2).sum())
+
+
+def _one_split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> np.ndarray:
     fold = np.full(len(labels), -1)
     splitter = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -115,20 +142,40 @@ def split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> n
     return fold
 
 
-def _is_the_users(path: Path) -> bool:
-    meta = artifacts.meta_beside(path)
-    if not path.exists():
-        return False
-    return not meta.exists() or artifacts.read_json(meta)["outputs"][path.name] != artifacts.file_digest(path)
+def _without_absences(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> np.ndarray:
+    """Move groups, one at a time, into folds that lack one of their classes, as long as fewer absences are left."""
+    least = imbalance(labels, groups, fold, n_splits)
+    while least[0]:
+        moves = [
+            np.where(groups == group, number, fold)
+            for number in range(n_splits)
+            for label in np.setdiff1d(labels, labels[fold == number])
+            for group in np.unique(groups[labels == label])
+        ]
+        scored = [imbalance(labels, groups, moved, n_splits) for moved in moves]
+        best = min(range(len(moves)), key=scored.__getitem__)
+        if scored[best][0] >= least[0]:
+            break
+        fold, least = moves[best], scored[best]
+    return fold
 
 
-def _frame(competition: Competition, settings: Settings) -> pd.DataFrame:
+def _frame(competition: Competition, settings: Settings, groups: np.ndarray) -> pd.DataFrame:
     train, how = competition.train, settings.folds
-    with progress("look for near copies", len(train)) as show:
-        found = near_copy_groups(list(train["path"]), threshold=how.near_copy_threshold, workers=-1, on_progress=show)
-    _check_classes(train["label"], found.group, how.n_splits)
-    fold = split(competition.class_indices().to_numpy(), found.group, how.n_splits, how.seed)
-    return pd.DataFrame({"image_id": train["image_id"], "label": train["label"], "group": found.group, "fold": fold})
+    _check_classes(train["label"], groups, how.n_splits)
+    with progress("split into folds", how.tries) as show:
+        fold = split(competition.class_indices().to_numpy(), groups, how.n_splits, how.seed, how.tries, show)
+    return pd.DataFrame({"image_id": train["image_id"], "label": train["label"], "group": groups, "fold": fold})
+
+
+def _warn_of_crossing(near: np.ndarray, folds: pd.DataFrame) -> None:
+    """Only folds of the user's own can part near copies."""
+    crossing = folds.groupby(near)["fold"].nunique()
+    if (crossing > 1).any():
+        warn(
+            f"your folds part the near copies of {(crossing > 1).sum()} photos (groups.csv: group "
+            f"{crossing.index[crossing > 1][0]} …): the scores will be too good"
+        )
 
 
 def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None:

@@ -38,6 +38,16 @@ class Layout:
         return self.run / "folds.csv"
 
     @property
+    def groups(self) -> Path:
+        """The near-copy groups' CSV."""
+        return self.run / "groups.csv"
+
+    @property
+    def analysis(self) -> Path:
+        """The folder of tables and pages about the run."""
+        return self.run / "analysis"
+
+    @property
     def ensemble(self) -> Path:
         """The folder of the blend."""
         return self.run / "ensemble"

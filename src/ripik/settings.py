@@ -12,6 +12,7 @@ AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that 
 Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+BlendMethod = Literal["best", "equal", "geometric", "rank", "convex", "greedy", "coordinate"]  # simplest first
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -35,6 +36,8 @@ class CompetitionSettings(Section):
     filename_column: str = "filename"  # empty: the file is named <id><image_extension>
     image_extension: str = ".jpg"
     label_column: Text = "label"
+    group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
+    corrections: str = ""  # CSV of image_id, label that replace labels of train.csv; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"
@@ -55,6 +58,8 @@ class FoldSettings(Section):
 
     n_splits: Annotated[int, Field(ge=2)] = 5
     seed: Seed = 0
+    tries: Count = 20  # seeded splits made; the one whose class shares differ least between folds is kept
+    near_copies: bool = True  # False: only the group column, or every image by itself
     near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.75  # similarity from which two images are one photo
 
 
@@ -131,10 +136,21 @@ class PredictionSettings(Section):
 
 
 class BlendSettings(Section):
-    """The search of the blend's weights."""
+    """Which blends are tried; their cross-fitted scores choose among them, ties go to the first."""
 
+    methods: tuple[BlendMethod, ...] = ("best", "equal", "geometric", "rank", "convex", "greedy", "coordinate")
+    views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
-    restarts: Annotated[int, Field(ge=0)] = 8
+    restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone
+    bags: Count = 20  # of the greedy selection
+
+
+class DecisionSettings(Section):
+    """What is done to the blend's probabilities before the most probable class is submitted."""
+
+    copies_vote: Literal["auto", "on", "off"] = "auto"  # near copies of one photo share their mean probabilities
+    offsets: Literal["auto", "on", "off"] = "auto"  # added to the classes' log-probabilities, for label metrics
+    prior_shift: bool = False  # whether probabilities follow the class shares estimated on the rows to be predicted
 
 
 class JobSettings(Section):
@@ -155,6 +171,7 @@ class Settings(Section):
     features: FeatureSettings = FeatureSettings()
     prediction: PredictionSettings = PredictionSettings()
     blend: BlendSettings = BlendSettings()
+    decision: DecisionSettings = DecisionSettings()
     jobs: JobSettings = JobSettings()
     variants: dict[str, Variant]
 

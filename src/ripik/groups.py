@@ -1,0 +1,134 @@
+"""Near-copy groups over train and test together: `groups.csv`, which folds and the copies' vote go by."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ripik import artifacts
+from ripik.competition import Competition, fingerprint
+from ripik.console import progress, say, warn
+from ripik.duplicates import DETECTOR, Groups, near_copy_groups
+from ripik.errors import InputError
+from ripik.layout import layout_of
+from ripik.settings import Settings
+
+COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
+KEY = ["split", "image_id"]
+
+
+def make_groups(settings: Settings, competition: Competition) -> Path:
+    """Write `groups.csv` unless it is up to date or was edited by its user, and return its path.
+
+    Columns: image_id, split (train or test), group (the same number for near copies of one photo), matched_id (the
+    most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [-1, 1].
+    With `folds.near_copies = false` every image is a group by itself.
+    """
+    path = layout_of(settings).groups
+    inputs = group_inputs(settings, competition)
+    if artifacts.is_the_users(path):
+        say(f"folds: {path} was written or edited by hand; it is kept and checked")
+    elif not artifacts.is_fresh(artifacts.meta_beside(path), inputs):
+        start = time.monotonic()
+        text = artifacts.csv_text(_frame(settings, competition))
+        artifacts.write_editable(path, text, inputs, time.monotonic() - start)
+        say(f"folds: wrote {path}")
+    _warn(read_groups(settings, competition), competition)
+    return path
+
+
+def group_inputs(settings: Settings, competition: Competition) -> dict[str, Any]:
+    """Return what determines `groups.csv`."""
+    how = settings.folds
+    searched = {"threshold": how.near_copy_threshold, "detector": DETECTOR} if how.near_copies else None
+    return {"images": [fingerprint(competition, split) for split in ("train", "test")], "near_copies": searched}
+
+
+def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
+    """Return `groups.csv` in the order of train.csv, then test.csv; ids as text.
+
+    Raises InputError when the file is missing, made from other images, or does not list every image once with a group.
+    """
+    path = layout_of(settings).groups
+    if not path.exists():
+        raise InputError(f"there is no {path}. Run `make folds` first.")
+    fresh = artifacts.is_fresh(artifacts.meta_beside(path), group_inputs(settings, competition))
+    if not fresh and not artifacts.is_the_users(path):
+        raise InputError(f"{path} was made from other images or settings. Run `make folds` again.")
+    frame = pd.read_csv(
+        path,
+        dtype={"image_id": str, "matched_id": str, "split": str},
+        keep_default_na=False,
+        na_values={"similarity": [""]},
+    )
+    known = pd.concat([competition.rows(split)[["image_id"]].assign(split=split) for split in ("train", "test")])
+    if list(frame.columns) != COLUMNS or sorted(map(tuple, frame[KEY].to_numpy())) != sorted(
+        map(tuple, known[KEY].to_numpy())
+    ):
+        raise InputError(f"{path} was edited: it does not list every image once. Delete it and run `make folds`.")
+    return known[KEY].merge(frame, on=KEY, validate="one_to_one")[COLUMNS]
+
+
+def groups_of(groups: pd.DataFrame, split: str) -> np.ndarray:
+    """Return the group numbers of a split's rows, int64 (n,), in their order."""
+    return groups.loc[groups["split"] == split, "group"].to_numpy()
+
+
+def joined(*groupings: np.ndarray) -> np.ndarray:
+    """Return int64 (n,): rows that share a value in any of the groupings, directly or in a chain, share a number.
+
+    The number is the smallest row of the group.
+    """
+    rows = np.arange(len(groupings[0]))
+    first = [np.unique(values, return_index=True, return_inverse=True)[1:] for values in groupings]
+    links = np.concatenate([start[inverse] for start, inverse in first]), np.tile(rows, len(groupings))
+    _, component = connected_components(coo_array((np.ones(len(links[0])), links), shape=(len(rows),) * 2))
+    _, lead, place = np.unique(component, return_index=True, return_inverse=True)
+    return lead[place]
+
+
+def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
+    splits = [competition.rows(split)[["image_id", "path"]].assign(split=split) for split in ("train", "test")]
+    images = pd.concat(splits, ignore_index=True)
+    found = _search(settings, list(images["path"]))
+    matched = images["image_id"].to_numpy()[found.matched]
+    return pd.DataFrame(
+        {
+            "image_id": images["image_id"],
+            "split": images["split"],
+            "group": found.group,
+            "matched_id": np.where(found.matched >= 0, matched, ""),
+            "similarity": found.similarity,
+        }
+    )
+
+
+def _search(settings: Settings, paths: list[Path]) -> Groups:
+    if not settings.folds.near_copies:
+        return Groups(np.arange(len(paths)), np.full(len(paths), -1), np.full(len(paths), np.nan))
+    with progress("look for near copies", len(paths)) as show:
+        return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, workers=-1, on_progress=show)
+
+
+def _warn(groups: pd.DataFrame, competition: Competition) -> None:
+    conflicts = conflicting(groups, competition)
+    if len(conflicts):
+        shown = ", ".join(map(str, conflicts[:3]))
+        warn(f"copies of one photo carry different labels in {len(conflicts)} groups (groups.csv: group {shown} …)")
+    shared = groups.groupby("group")["split"].nunique()
+    shared = shared[shared > 1]
+    if len(shared):
+        warn(
+            f"train and test share {len(shared)} photos (groups.csv: group {', '.join(map(str, shared.index[:3]))} …): "
+            "the test score will be better than the CV, which never trains on a copy of what it scores"
+        )
+
+
+def conflicting(groups: pd.DataFrame, competition: Competition) -> list[int]:
+    """Return the numbers of the groups whose training images carry more than one label."""
+    labels = competition.train["label"].groupby(groups_of(groups, "train")).nunique()
+    return labels.index[labels > 1].tolist()

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import Tiny
+from ripik.competition import read_competition
+from ripik.errors import InputError
+from ripik.groups import conflicting, groups_of, joined, make_groups, read_groups
+
+
+def read(tiny: Tiny, *overrides: str) -> pd.DataFrame:
+    settings = tiny.settings(*overrides)
+    return read_groups(settings, read_competition(settings))
+
+
+def make(tiny: Tiny, *overrides: str) -> Path:
+    settings = tiny.settings(*overrides)
+    return make_groups(settings, read_competition(settings))
+
+
+def test_groups_tell_every_image_of_both_splits(tiny: Tiny) -> None:
+    make(tiny)
+    found = read(tiny)
+    assert found.columns.tolist() == ["image_id", "split", "group", "matched_id", "similarity"]
+    competition = read_competition(tiny.settings())
+    assert found["image_id"].tolist() == [*competition.train["image_id"], *competition.test["image_id"]]
+    train = found[found["split"] == "train"].assign(photo=tiny.truth["photo"].to_numpy())
+    assert (train.groupby("photo")["group"].nunique() == 1).all()
+    by_id = found.set_index("image_id")["group"]
+    assert (by_id.loc[found["matched_id"]].to_numpy() == found["group"]).all()  # a match is in the same group
+    assert found["similarity"].between(0.75, 1).all()
+    assert np.array_equal(groups_of(found, "test"), found["group"].iloc[len(competition.train) :])
+
+
+def test_without_near_copies_every_image_stands_alone(tiny: Tiny) -> None:
+    make(tiny, "folds.near_copies=false")
+    found = read(tiny, "folds.near_copies=false")
+    assert found["group"].tolist() == list(range(len(found)))
+    assert (found["matched_id"] == "").all()
+    assert found["similarity"].isna().all()
+
+
+def test_groups_are_made_once_and_again_when_an_image_changes(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make(tiny)
+    made = path.stat().st_mtime_ns
+    make(tiny)
+    assert path.stat().st_mtime_ns == made
+    image = tiny.input / "test" / "images" / read_competition(tiny.settings()).test["path"][0].name
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="made from other images"):
+        read(tiny)
+    make(tiny)
+    assert path.stat().st_mtime_ns > made
+
+
+def test_an_edited_file_is_the_users_and_is_checked(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make(tiny)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame.assign(group="7").to_csv(path, index=False)
+    make(tiny)
+    assert "by hand" in capsys.readouterr().out
+    assert (read(tiny)["group"] == 7).all()
+    frame.iloc[1:].to_csv(path, index=False)
+    with pytest.raises(InputError, match="every image once"):
+        make(tiny)
+
+
+def test_missing_groups_say_what_to_run(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="make folds"):
+        read(tiny)
+
+
+def test_copies_with_different_labels_are_a_warning(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    label = tiny.truth["label"].mask(np.arange(len(tiny.truth)) == 0, 3 - tiny.truth["label"].iloc[0] % 3)
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=label.astype(str)))
+    make(tiny)
+    assert "different labels in 1 groups" in capsys.readouterr().err
+    assert conflicting(read(tiny), read_competition(tiny.settings())) == [read(tiny)["group"].iloc[0]]
+
+
+def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    competition = read_competition(tiny.settings())
+    competition.test["path"][0].write_bytes(competition.train["path"][0].read_bytes())
+    make(tiny)
+    assert "train and test share 1 photos" in capsys.readouterr().err
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=20))
+def test_joined_rows_are_those_linked_by_either_grouping(pairs: list[tuple[int, int]]) -> None:
+    a, b = np.array(pairs).T
+    found = joined(a, b)
+    assert np.array_equal(found, joined(b, a))
+    for row, number in enumerate(found):
+        assert number == np.flatnonzero(found == number)[0]
+        assert (found[(a == a[row]) | (b == b[row])] == number).all()
+    assert np.array_equal(joined(found), found)  # nothing left to join
+
+
+def test_rows_without_a_link_stay_apart() -> None:
+    assert joined(np.array([0, 0, 1, 2, 3]), np.array(["x", "y", "y", "z", "w"])).tolist() == [0, 0, 0, 3, 4]
