@@ -274,3 +274,134 @@ def test_the_fingerprint_changes_with_an_image_or_an_id(tiny: Tiny) -> None:
     changed = now()
     tiny.edit(tiny.train_csv, set_cell(0, "image_id", "first"))
     assert now() != changed
+
+
+def corrections(tiny: Tiny, text: str, name: str = "corrections.csv") -> str:
+    (tiny.folder / name).write_text(text, encoding="utf-8")
+    return f"competition.corrections={tiny.folder / name}"
+
+
+def label_of(tiny: Tiny, image_id: str) -> int:
+    return int(tiny.truth.set_index("image_id")["label"][image_id])
+
+
+def another(tiny: Tiny, image_id: str) -> int:
+    return CLASSES[(CLASSES.index(label_of(tiny, image_id)) + 1) % len(CLASSES)]
+
+
+def test_corrections_replace_labels_and_count_what_they_change(tiny: Tiny) -> None:
+    before = read_competition(tiny.settings())
+    rows = f"image_id,label\n5,{another(tiny, '5')}\n1,{label_of(tiny, '1')}\n"
+    after = read_competition(tiny.settings(corrections(tiny, rows)))
+    changed = after.train["label"] != before.train["label"]
+    assert after.train.loc[changed, "image_id"].tolist() == ["5"]
+    assert after.train["label"][changed].tolist() == [another(tiny, "5")]
+    assert (before.corrected, after.corrected) == (0, 1)
+    assert after.train.dtypes["label"] == before.train.dtypes["label"]
+    assert after.train.drop(columns="label").equals(before.train.drop(columns="label"))
+    assert after.classes == before.classes
+
+
+def test_large_integers_are_corrected_exactly(tiny: Tiny) -> None:
+    large = 999_999_999_999_999_999
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=frame["label"].replace("2", str(large))))
+    image = next(image for image in tiny.truth["image_id"] if label_of(tiny, image) == 1)
+    found = read_competition(tiny.settings(corrections(tiny, f"image_id,label\n{image},{large}\n")))
+    assert found.train.set_index("image_id")["label"][image] == large
+
+
+def test_corrections_of_text_labels_and_under_the_competitions_own_names(tiny: Tiny) -> None:
+    tiny.edit(tiny.train_csv, lambda f: f.rename(columns={"image_id": "ID", "label": "Class"}))
+    tiny.edit(tiny.input / "test" / "test.csv", lambda f: f.rename(columns={"image_id": "ID"}))
+    tiny.edit(tiny.sample_csv, lambda f: f.rename(columns={"image_id": "ID", "label": "Class"}))
+    how = ["competition.id_column=ID", "competition.label_column=Class", "competition.label_type=string"]
+    for header in ("ID,Class", "image_id,label", "image_id,note,Class"):
+        row = "7,seen twice," if "note" in header else "7,"
+        given = corrections(tiny, f"{header}\n{row}{another(tiny, '7')}\n")
+        found = read_competition(tiny.settings(*how, given)).train.set_index("image_id")["label"]
+        assert found["7"] == str(another(tiny, "7"))
+
+
+def test_corrections_are_looked_for_here_and_then_beside_the_data(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tiny.folder / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (tiny.input / "mine.csv").write_text(f"image_id,label\n5,{another(tiny, '5')}\n")
+    settings = tiny.settings("competition.corrections=mine.csv")
+    assert read_competition(settings).corrected == 1
+    (here / "mine.csv").write_text(f"image_id,label\n5,{label_of(tiny, '5')}\n")
+    assert read_competition(settings).corrected == 0
+
+
+def test_missing_corrections_name_the_places_looked_at(tiny: Tiny) -> None:
+    message = refusal(tiny, "competition.corrections=mine.csv")
+    assert "no file mine.csv" in message
+    assert str(tiny.input / "mine.csv") in message
+    assert "competition.corrections" in message
+    assert f"no file {tiny.input}" in refusal(tiny, f"competition.corrections={tiny.input}")  # a folder
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("5,1\n777,2\n778,2", ["line 3", "777, 778", "train.csv", "these 2 lines"]),
+        ("19x,1", ["line 2", "19x is not"]),
+        ("5,9", ["line 2", "image 5", "label 9", "[1, 2, 3]"]),
+        ("5,dent", ["line 2", "'dent'"]),
+        ("5,", ["line 2", "missing"]),
+        ("5,1\n\n6,1\n5,2", ["id 5", "lines 2, 5"]),
+        (",1", ["line 2", "id is empty"]),
+    ],
+)
+def test_corrections_that_do_not_fit_are_told_by_line(tiny: Tiny, rows: str, words: list[str]) -> None:
+    message = refusal(tiny, corrections(tiny, f"image_id,label\n{rows}\n"))
+    assert "corrections.csv" in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("header", ["id,label", "image_id,class"])
+def test_corrections_without_their_columns_are_told(tiny: Tiny, header: str) -> None:
+    message = refusal(tiny, corrections(tiny, f"{header}\n5,1\n"))
+    assert "no column" in message
+    assert header.replace(",", ", ") in message
+    assert "image_id and label" in message
+
+
+def test_test_images_cannot_be_corrected(tiny: Tiny) -> None:
+    test_id = pd.read_csv(tiny.input / "test" / "test.csv", dtype=str)["image_id"].iloc[0]
+    assert f"{test_id} is not among" in refusal(tiny, corrections(tiny, f"image_id,label\n{test_id},1\n"))
+
+
+def test_corrections_may_not_empty_a_class(tiny: Tiny) -> None:
+    rows = "".join(f"{image},1\n" for image in tiny.truth["image_id"] if label_of(tiny, image) == 3)
+    assert "no image of 3" in refusal(tiny, corrections(tiny, f"image_id,label\n{rows}"))
+
+
+def test_frames_have_a_group_only_when_a_column_is_named(tiny: Tiny) -> None:
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=[f"0{i // 2}" for i in range(len(frame))]))
+    plain = read_competition(tiny.settings())
+    assert "group" not in plain.train
+    grouped = read_competition(tiny.settings("competition.group_column=car"))
+    assert grouped.train["group"].tolist() == [f"0{i // 2}" for i in range(len(grouped.train))]
+    assert "group" not in grouped.test
+    assert grouped.train.drop(columns="group").equals(plain.train)
+    tiny.edit(tiny.input / "test" / "test.csv", lambda frame: frame.assign(car="x"))
+    assert set(read_competition(tiny.settings("competition.group_column=car")).test["group"]) == {"x"}
+
+
+def test_a_group_column_that_train_lacks_is_told_with_those_there_are(tiny: Tiny) -> None:
+    message = refusal(tiny, "competition.group_column=car")
+    assert "train.csv has no column car" in message
+    assert "image_id, filename, label" in message
+    assert "competition.group_column" in message
+
+
+@pytest.mark.parametrize("csv", ["train/train.csv", "test/test.csv"])
+def test_an_empty_group_is_told_by_its_line(tiny: Tiny, csv: str) -> None:
+    for path in (tiny.train_csv, tiny.input / "test" / "test.csv"):
+        tiny.edit(path, lambda frame: frame.assign(car="x"))
+    tiny.edit(tiny.input / csv, set_cell(1, "car", " "))
+    message = refusal(tiny, "competition.group_column=car")
+    assert f"{csv}, line 3" in message
+    assert "car" in message

@@ -1,7 +1,6 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
 import functools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,27 +8,32 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ripik import artifacts
+from ripik.corrections import correct
 from ripik.errors import InputError
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Label, Settings
+from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
-SHOWN = 5
+GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
 
 
 @dataclass(frozen=True)
 class Competition:
     """The competition's data. Ids are text, exactly as written in the CSVs.
 
-    train: frame with image_id (str), path (Path), label (int or str), in the order of train.csv.
-    test: frame with image_id, path, in the order of test.csv.
+    train: frame with image_id (str), path (Path), label (int or str, as corrected), and group (str, the text of
+        `competition.group_column`) where that is set, in the order of train.csv.
+    test: frame with image_id, path, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
+    corrected: the number of training rows whose label `competition.corrections` changed.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
+    corrected: int = 0
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -53,8 +57,8 @@ class Competition:
 def read_competition(settings: Settings) -> Competition:
     """Read the competition of `settings`.
 
-    Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, and a sample
-    submission whose ids are not those of the test set.
+    Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
+    submission whose ids are not those of the test set, and corrections that do not fit (see `corrections.correct`).
     """
     how, root = settings.competition, layout_of(settings).input
     if not (root / how.train_csv).exists():
@@ -66,11 +70,12 @@ def read_competition(settings: Settings) -> Competition:
     test = _read_images(root, how.test_csv, how.test_images, how, [])
     sample = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
-    train = train.assign(label=_labels(train["label"], root / how.train_csv, how))
+    train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
+    train, corrected = correct(train, how, root, classes)
     _check_sample_columns(sample, root / how.sample_submission, how, classes)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes)
+    return Competition(train, test, sample, classes, corrected)
 
 
 def fingerprint(competition: Competition, split: str) -> str:
@@ -78,55 +83,28 @@ def fingerprint(competition: Competition, split: str) -> str:
     return competition.fingerprints[split]
 
 
-def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, more_columns: list[str]) -> pd.DataFrame:
+def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, required: list[str]) -> pd.DataFrame:
     path = root / csv
-    columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *more_columns]
-    frame = _read_table(path, columns)
-    _check_ids(frame[how.id_column], path)
+    columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
+    frame = read_table(path, columns)
     ids = frame[how.id_column]
+    check_ids(ids, path)
     names = frame[how.filename_column] if how.filename_column else ids + how.image_extension
     result = pd.DataFrame({"image_id": ids, "path": _image_paths(names, root / folder, path)})
-    return result.assign(label=frame[how.label_column]) if more_columns else result
+    if how.label_column in required:
+        result["label"] = frame[how.label_column]
+    if how.group_column:
+        return _with_group(result, frame, path, how.group_column, needed=bool(required))
+    return result
 
 
-def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
-            )
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(
-            f"there is no file {path}. The competition's folder must hold it, or name it in [competition]."
-        ) from None
-    except pd.errors.ParserWarning:
-        raise InputError(f"{path}: rows have more fields than the header has columns.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a UTF-8 CSV with a header: {error}") from None
-    frame = frame[(frame != "").any(axis=1)]  # blank lines are no rows; the index still tells the line
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise InputError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. "
-            "Set the names of the columns in [competition] (id_column, filename_column, label_column)."
-        )
-    if frame.empty:
-        raise InputError(f"{path} has a header but no rows.")
-    return frame
-
-
-def _check_ids(ids: pd.Series, path: Path) -> None:
-    empty = ids.index[ids.str.strip() == ""]
-    if len(empty):
-        raise InputError(f"{path}, line {empty[0] + 2}: the image id is empty.")
-    repeated = ids[ids.duplicated(keep=False)]
-    if len(repeated):
-        lines = [str(line + 2) for line in repeated.index[repeated == repeated.iloc[0]]]
-        raise InputError(
-            f"{path}: id {repeated.iloc[0]} stands on lines {', '.join(lines[:SHOWN])} "
-            f"({repeated.nunique()} ids are repeated). Every image needs an id of its own."
-        )
+def _with_group(images: pd.DataFrame, frame: pd.DataFrame, path: Path, column: str, needed: bool) -> pd.DataFrame:
+    if column not in frame.columns:
+        if needed:
+            raise InputError(f"{path} has no column {column}; it has {', '.join(frame.columns)}. {GROUP_HINT}")
+        return images
+    check_filled(frame[column], path, f"the {column}, which competition.group_column names, is empty")
+    return images.assign(group=frame[column])
 
 
 def _image_paths(names: pd.Series, folder: Path, csv: Path) -> list[Path]:
@@ -135,27 +113,12 @@ def _image_paths(names: pd.Series, folder: Path, csv: Path) -> list[Path]:
     for row, name in zip(names.index, names, strict=True):
         pure = PurePosixPath(name)
         if not name.strip() or pure.is_absolute() or ".." in pure.parts:
-            raise InputError(f"{csv}, line {row + 2}: {name!r} is not a file name inside {folder}.")
+            raise InputError(f"{csv}, line {line_of(row)}: {name!r} is not a file name inside {folder}.")
     paths = [folder / name for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
-        raise InputError(f"{len(missing)} of the {len(paths)} images of {csv} are not in {folder}: {_first(missing)}.")
+        raise InputError(f"{len(missing)} of the {len(paths)} images of {csv} are not in {folder}: {first(missing)}.")
     return paths
-
-
-def _labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series:
-    empty = texts.index[texts.str.strip() == ""]
-    if len(empty):
-        raise InputError(f"{path}, line {empty[0] + 2}: the label is missing ({len(empty)} rows have none).")
-    if how.label_type == "string":
-        return texts
-    wrong = texts.index[~texts.str.fullmatch(r"[+-]?\d{1,18}")]
-    if len(wrong):
-        raise InputError(
-            f"{path}, line {wrong[0] + 2}: label {texts[wrong[0]]!r} is not an integer. "
-            'For labels that are text set competition.label_type = "string".'
-        )
-    return texts.astype("int64")
 
 
 def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple[Label, ...]:
@@ -168,13 +131,13 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
         raise InputError(f"competition.classes names a class twice: {list(classes)}.")
     unknown = [label for label in present if label not in classes]
     if unknown:
-        line = train.index[train["label"] == unknown[0]][0] + 2
+        line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
             f"{path}, line {line}: label {unknown[0]!r} is not one of competition.classes {list(classes)}."
         )
     absent = [label for label in classes if label not in present]
     if absent:
-        raise InputError(f"{path}: no row has the label {_first(absent)}, which competition.classes names.")
+        raise InputError(f"{path}: no row has the label {first(absent)}, which competition.classes names.")
     if len(classes) < 2:
         raise InputError(f"{path}: at least two classes are needed, found {list(classes)} only.")
     return tuple(classes)
@@ -182,14 +145,14 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
 
 def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd.DataFrame:
     columns = [how.id_column] + ([how.label_column] if how.submission == "labels" else [])
-    sample = _read_table(path, columns)
-    _check_ids(sample[how.id_column], path)
+    sample = read_table(path, columns)
+    check_ids(sample[how.id_column], path)
     given, wanted = set(sample[how.id_column]), set(test["image_id"])
     if given != wanted:
         missing, extra = sorted(wanted - given), sorted(given - wanted)
         raise InputError(
-            f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({_first(missing)}), "
-            f"{len(extra)} are unknown ({_first(extra)})."
+            f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({first(missing)}), "
+            f"{len(extra)} are unknown ({first(extra)})."
         )
     return sample
 
@@ -206,9 +169,4 @@ def _check_sample_columns(sample: pd.DataFrame, path: Path, how: CompetitionSett
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
     if both and (root / how.train_images) == (root / how.test_images):
-        raise InputError(f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {_first(both)}.")
-
-
-def _first(values: list) -> str:
-    shown = ", ".join(str(value) for value in values[:SHOWN])
-    return (shown or "none") + (", …" if len(values) > SHOWN else "")
+        raise InputError(f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}.")

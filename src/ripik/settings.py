@@ -12,7 +12,7 @@ AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that 
 Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-BlendMethod = Literal["best", "equal", "geometric", "rank", "convex", "greedy", "coordinate"]  # simplest first
+BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -136,9 +136,9 @@ class PredictionSettings(Section):
 
 
 class BlendSettings(Section):
-    """Which blends are tried; their cross-fitted scores choose among them, ties go to the first."""
+    """Which blends are tried, the simplest first; their cross-fitted scores choose among them, ties go to the first."""
 
-    methods: tuple[BlendMethod, ...] = ("best", "equal", "geometric", "rank", "convex", "greedy", "coordinate")
+    methods: tuple[BlendMethod, ...] = ("equal", "geometric", "rank", "best", "convex", "greedy", "coordinate")
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
     restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone

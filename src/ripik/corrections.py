@@ -1,0 +1,84 @@
+"""The labels that the user corrected: a CSV of theirs beside the organiser's, whose files are never changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ripik.errors import InputError
+from ripik.settings import CompetitionSettings, Label
+from ripik.tables import check_ids, first, line_of, read_labels, read_table
+
+HINT = "competition.corrections names a CSV with the columns image_id and label."
+
+
+def correct(
+    train: pd.DataFrame, how: CompetitionSettings, root: Path, classes: Sequence[Label]
+) -> tuple[pd.DataFrame, int]:
+    """Return the training rows with the labels of `competition.corrections`, and how many labels those changed.
+
+    train: frame with image_id and label. root: the competition's folder. The CSV has image_id and label, or the
+    competition's own names of these two columns; further columns are not looked at. Its path is absolute, or relative
+    to the working directory, or to the competition's folder; the first that exists is taken.
+    Raises InputError for a missing file or column, an id that is empty, given twice or not in train.csv, a label that
+    is none of the classes, and for corrections that leave a class without rows.
+    """
+    if not how.corrections:
+        return train, 0
+    path = _find(how.corrections, root)
+    given = _read(path, how, classes)
+    unknown = given.index[~given["image_id"].isin(train["image_id"])]
+    if len(unknown):
+        ids = given["image_id"][unknown].tolist()
+        raise InputError(
+            f"{path}, line {line_of(unknown[0])}: {first(ids)} {'is' if len(ids) == 1 else 'are'} not among the ids "
+            f"of {how.train_csv}. Only labels of training images can be corrected; mend or remove "
+            f"{'the line' if len(ids) == 1 else f'these {len(ids)} lines'}."
+        )
+    wanted = dict(zip(given["image_id"], given["label"], strict=True))
+    together = [wanted.get(image_id, label) for image_id, label in zip(train["image_id"], train["label"], strict=True)]
+    labels = pd.Series(together, index=train.index, dtype=train["label"].dtype)
+    _check_left(labels, path, classes)
+    return train.assign(label=labels), int((labels != train["label"]).sum())
+
+
+def _find(name: str, root: Path) -> Path:
+    path = Path(name).expanduser()
+    places = [path, root / path] if not path.is_absolute() else [path]
+    for place in places:
+        if place.is_file():
+            return place
+    raise InputError(
+        f"competition.corrections: there is no file {' nor '.join(str(place) for place in places)}. "
+        "Write it, with the columns image_id and label, or leave the setting empty."
+    )
+
+
+def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.DataFrame:
+    table = read_table(path, [], HINT)
+    names = {
+        wanted: own if own in table.columns else wanted
+        for wanted, own in (("image_id", how.id_column), ("label", how.label_column))
+    }
+    missing = [name for name in names.values() if name not in table.columns]
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}. {HINT}")
+    check_ids(table[names["image_id"]], path)
+    labels = read_labels(table[names["label"]], path, how).astype(object)
+    wrong = labels.index[~labels.isin(list(classes))]
+    if len(wrong):
+        raise InputError(
+            f"{path}, line {line_of(wrong[0])}: image {table[names['image_id']][wrong[0]]} is given the label "
+            f"{labels[wrong[0]]!r}, which is not one of the classes {list(classes)}. Correct the line."
+        )
+    return pd.DataFrame({"image_id": table[names["image_id"]], "label": labels})
+
+
+def _check_left(labels: pd.Series, path: Path, classes: Sequence[Label]) -> None:
+    left = set(labels)
+    gone = [label for label in classes if label not in left]
+    if gone:
+        raise InputError(
+            f"{path}: with these corrections no image of {first(gone)} is left, and a class without images cannot be "
+            "learned. Keep one, or take the class out of train.csv."
+        )
