@@ -10,6 +10,7 @@ from conftest import Tiny
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.groups import conflicting, groups_of, joined, make_groups, read_groups
+from ripik.layout import layout_of
 
 
 def read(tiny: Tiny, *overrides: str) -> pd.DataFrame:
@@ -19,7 +20,8 @@ def read(tiny: Tiny, *overrides: str) -> pd.DataFrame:
 
 def make(tiny: Tiny, *overrides: str) -> Path:
     settings = tiny.settings(*overrides)
-    return make_groups(settings, read_competition(settings))
+    make_groups(settings, read_competition(settings))
+    return layout_of(settings).groups
 
 
 def test_groups_tell_every_image_of_both_splits(tiny: Tiny) -> None:

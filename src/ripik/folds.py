@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from ripik import artifacts
 from ripik.competition import Competition, read_competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
-from ripik.groups import groups_of, joined, make_groups, read_groups
+from ripik.groups import groups_of, joined, make_groups
+from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.settings import Settings
 
@@ -31,17 +33,13 @@ def make_folds(settings: Settings) -> Path:
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     competition = read_competition(settings)
-    path = layout_of(settings).folds
-    make_groups(settings, competition)
-    near = groups_of(read_groups(settings, competition), "train")
+    if competition.corrected:
+        say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
+    path, found = layout_of(settings).folds, make_groups(settings, competition)
+    make_groups_page(settings, competition, found)
+    near = groups_of(found, "train")
     groups = near if "group" not in competition.train else joined(near, competition.train["group"].to_numpy())
-    inputs = {
-        "ids": artifacts.digest(competition.train["image_id"].tolist()),
-        "labels": artifacts.digest(competition.train["label"].tolist()),
-        "groups": artifacts.digest(groups.tolist()),
-        "folds": settings.folds.model_dump(include={"n_splits", "seed", "tries"}),
-        "splitter": SPLITTER,
-    }
+    inputs = _inputs(settings, competition, groups)
     if artifacts.is_the_users(path):
         say(f"folds: {path} was written or edited by hand; it is kept and checked")
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
@@ -55,6 +53,16 @@ def make_folds(settings: Settings) -> Path:
     _warn_of_crossing(near, folds)
     _show(folds, competition)
     return path
+
+
+def _inputs(settings: Settings, competition: Competition, groups: np.ndarray) -> dict[str, Any]:
+    return {
+        "ids": artifacts.digest(competition.train["image_id"].tolist()),
+        "labels": artifacts.digest(competition.train["label"].tolist()),
+        "groups": artifacts.digest(groups.tolist()),
+        "folds": settings.folds.model_dump(include={"n_splits", "seed", "tries"}),
+        "splitter": SPLITTER,
+    }
 
 
 def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:

@@ -21,8 +21,8 @@ COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
 
 
-def make_groups(settings: Settings, competition: Competition) -> Path:
-    """Write `groups.csv` unless it is up to date or was edited by its user, and return its path.
+def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
+    """Write `groups.csv` unless it is up to date or was edited by its user, and return what `read_groups` reads.
 
     Columns: image_id, split (train or test), group (the same number for near copies of one photo), matched_id (the
     most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [-1, 1].
@@ -37,8 +37,9 @@ def make_groups(settings: Settings, competition: Competition) -> Path:
         text = artifacts.csv_text(_frame(settings, competition))
         artifacts.write_editable(path, text, inputs, time.monotonic() - start)
         say(f"folds: wrote {path}")
-    _warn(read_groups(settings, competition), competition)
-    return path
+    groups = read_groups(settings, competition)
+    _warn(groups, competition)
+    return groups
 
 
 def group_inputs(settings: Settings, competition: Competition) -> dict[str, Any]:

@@ -43,6 +43,11 @@ class Layout:
         return self.run / "groups.csv"
 
     @property
+    def groups_page(self) -> Path:
+        """The gallery of the near-copy groups."""
+        return self.run / "near-copies.html"
+
+    @property
     def analysis(self) -> Path:
         """The folder of tables and pages about the run."""
         return self.run / "analysis"
