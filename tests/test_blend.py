@@ -1,46 +1,29 @@
 import json
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
 
-from ripik.blend import blend, cross_fit, search_weights
+from guesses import CLASSES, confident, noise, skilled, softmax, targets
+from ripik.blend import LEVELS, METHODS, Blend, blend, fit_blend
 from ripik.errors import InputError
-from ripik.metrics import Metric, get_metric
+from ripik.metrics import get_metric
 
 F1 = get_metric("macro_f1")
 LOSS = get_metric("log_loss")
-CLASSES = 3
+EQUAL = ("equal", "geometric", "rank")
 
 
-def targets(seed: int, n: int = 150) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, CLASSES, n)
-
-
-def noise(seed: int, members: int, n: int = 150) -> np.ndarray:
-    return np.random.default_rng(seed).dirichlet(np.ones(CLASSES), (members, n))
-
-
-def skilled(y: np.ndarray, seed: int, members: int, skill: float = 1.0) -> np.ndarray:
-    logits = skill * np.eye(CLASSES)[y] + np.random.default_rng(seed).normal(size=(members, len(y), CLASSES))
-    odds = np.exp(logits)
-    return odds / odds.sum(axis=2, keepdims=True)
-
-
-def confident(y: np.ndarray, margin: float) -> np.ndarray:
-    return np.full((len(y), CLASSES), (1 - margin) / CLASSES) + margin * np.eye(CLASSES)[y]
+def fitted(method: str, oof: np.ndarray, y: np.ndarray, metric=F1, **how) -> Blend:
+    how = {"groups": np.arange(len(y)) // 3, "seed": 0, "restarts": 2, "bags": 4} | how
+    return fit_blend(method, oof, y, metric, **how)
 
 
 def test_blend_is_the_weighted_mean() -> None:
     first, second = np.array([[1.0, 0.0]]), np.array([[0.2, 0.8]])
     assert blend(np.stack([first, second]), np.array([0.25, 0.75])).tolist() == [pytest.approx([0.4, 0.6])]
-
-
-def test_blend_of_a_row_does_not_depend_on_its_neighbours() -> None:
-    members, weights = noise(0, 5), np.random.default_rng(1).dirichlet(np.ones(5))
-    whole = blend(members, weights)
-    for rows in (slice(0, 1), slice(3, 17), np.arange(0, 150, 7)):
-        assert np.array_equal(blend(members[:, rows], weights), whole[rows])
 
 
 def test_blend_takes_float32_members() -> None:
@@ -54,186 +37,214 @@ def test_blend_refuses_weights_off_the_simplex(weights: list[float]) -> None:
         blend(noise(0, 2), np.array(weights))
 
 
-@pytest.mark.parametrize("metric", [F1, LOSS, get_metric("auc"), get_metric("accuracy")], ids=lambda m: m.name)
-def test_weights_lie_on_the_simplex_and_beat_every_start(metric: Metric) -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss", "auc", "quadratic_kappa"])
+def test_every_method_gives_weights_on_the_simplex_and_rows_that_sum_to_one(method: str, metric: str) -> None:
     y = targets(0)
-    oof = np.concatenate([skilled(y, 1, 3), noise(2, 2)])
-    found = search_weights(oof, y, metric, seed=0)
-    assert found.weights.shape == (5,)
-    assert (found.weights >= 0).all()
-    assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
-    for start in (np.full(5, 0.2), *np.eye(5)):
-        start_score = metric.function(y, blend(oof, start))
-        assert metric.utility(found.score) >= metric.utility(start_score) - 1e-12
+    oof = np.concatenate([skilled(y, 1, 2), noise(2, 1)])
+    made = fitted(method, oof, y, get_metric(metric))
+    blended = made.apply(oof)
+    assert made.method == method
+    assert made.weights.shape == (3,)
+    assert (made.weights >= 0).all()
+    assert made.weights.sum() == pytest.approx(1.0, abs=1e-12)
+    assert blended.shape == (150, CLASSES)
+    assert (blended >= 0).all()
+    assert blended.sum(axis=1) == pytest.approx(1.0, abs=1e-12)
+    assert made.score == pytest.approx(get_metric(metric).function(y, blended), abs=1e-12)
+    assert made.trajectory[-1]["weights"] == made.weights.tolist()
+    assert made.trajectory[-1]["score"] == pytest.approx(made.score, abs=1e-12)
 
 
-@pytest.mark.parametrize("metric", [F1, LOSS], ids=lambda m: m.name)
-def test_trajectory_climbs_from_equal_weights_to_the_result(metric: Metric) -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("order", [slice(0, 1), slice(3, 17), np.arange(149, -1, -7)], ids=["one", "some", "backwards"])
+def test_a_row_does_not_depend_on_its_neighbours(method: str, order: slice | np.ndarray) -> None:
     y = targets(3)
-    oof = skilled(y, 4, 4)
-    found = search_weights(oof, y, metric, seed=0)
-    trajectory = json.loads(json.dumps(found.trajectory))
-    utilities = [metric.utility(point["score"]) for point in trajectory]
-    assert trajectory[0]["weights"] == [0.25] * 4
-    assert len(trajectory) > 2
-    assert all(later >= earlier - 1e-12 for earlier, later in pairwise(utilities))
-    steps = [point["step"] for point in trajectory]
-    assert steps == sorted(set(steps))
-    assert trajectory[-1]["weights"] == found.weights.tolist()
-    for point in trajectory:
-        assert point["score"] == metric.function(y, blend(oof, np.array(point["weights"])))
-    assert trajectory[-1]["score"] == found.score
+    oof, fresh = skilled(y, 4, 4), noise(5, 4)
+    made = fitted(method, oof, y)
+    assert np.array_equal(made.apply(fresh[:, order]), made.apply(fresh)[order])
 
 
-@pytest.mark.parametrize("metric", [F1, LOSS], ids=lambda m: m.name)
-def test_same_seed_same_weights(metric: Metric) -> None:
-    y = targets(5)
-    oof = skilled(y, 6, 4)
-    first, again = (search_weights(oof, y, metric, seed=9) for _ in range(2))
-    assert np.array_equal(first.weights, again.weights)
-    assert first.trajectory == again.trajectory
+@pytest.mark.parametrize("method", METHODS)
+def test_one_member_is_left_as_it_is(method: str) -> None:
+    y = targets(6)
+    oof, fresh = noise(7, 1), noise(8, 1)
+    made = fitted(method, oof, y)
+    assert made.weights.tolist() == [1.0]
+    assert np.array_equal(made.apply(fresh), fresh[0])
+    assert made.score == F1.function(y, oof[0])
 
 
-def test_equal_members_keep_equal_weights() -> None:
-    y = targets(7)
-    oof = np.repeat(skilled(y, 8, 1), 4, axis=0)
-    found = search_weights(oof, y, F1, seed=0)
-    assert found.weights.tolist() == [0.25] * 4
-    assert found.score == F1.function(y, oof[0])
-    for weights in np.random.default_rng(0).dirichlet(np.ones(4), 5):
-        assert F1.function(y, blend(oof, weights)) == found.score
-
-
-def test_a_perfect_member_gets_all_the_weight_by_log_loss() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_stored_as_json_blends_the_same(method: str) -> None:
     y = targets(9)
-    oof = np.stack([*noise(10, 2), confident(y, 1.0), *noise(11, 1)])
-    found = search_weights(oof, y, LOSS, seed=0)
-    assert found.weights.tolist() == [0, 0, 1, 0]
-    assert found.score == pytest.approx(0.0, abs=1e-12)
+    made = fitted(method, skilled(y, 10, 3), y)
+    again = Blend.from_json(json.loads(json.dumps(made.as_json())))
+    assert again.as_json() == made.as_json()
+    assert np.array_equal(again.apply(noise(11, 3)), made.apply(noise(11, 3)))
 
 
-def test_a_perfect_member_reaches_a_perfect_macro_f1_at_the_most_equal_weights_found() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "magic"},
+        {"weights": [0.5, 0.6]},
+        {"weights": "abc"},
+        {"score": None},
+        {"knots": None},
+        {"knots": [[0.0]]},
+    ],
+)
+def test_a_damaged_blend_is_refused(change: dict) -> None:
     y = targets(9)
-    oof = np.stack([confident(y, 0.05), confident((y + 1) % CLASSES, 0.9)])
-    found = search_weights(oof, y, F1, seed=0)
-    assert found.score == 1.0
-    # Perfect wherever 0.05 w > 0.9 (1 - w).
-    assert 0.9 / 0.95 < found.weights[0] <= 1.0
+    content = fitted("rank", skilled(y, 10, 2), y).as_json()
+    with pytest.raises(InputError):
+        Blend.from_json(content | change)
+    with pytest.raises(InputError, match="no stored blend"):
+        Blend.from_json({key: value for key, value in content.items() if key not in change})
 
 
-def test_a_harmful_member_is_lowered_to_exactly_nothing() -> None:
-    first = np.array([[0.9, 0.1], [0.5, 0.5]])
-    second, harmful = first[::-1, ::-1], np.array([[0.01, 0.99], [0.99, 0.01]])
-    oof = np.stack([first, second, harmful])
-    found = search_weights(oof, np.array([0, 1]), LOSS, seed=0, restarts=0, steps=(0.5,))
-    assert found.weights.tolist() == [0.5, 0.5, 0.0]
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in EQUAL])
+def test_a_member_that_adds_nothing_has_exactly_no_weight(method: str) -> None:
+    y = targets(12, 600)
+    oof = np.stack([skilled(y, 13, 1, skill=2.5)[0], confident((y + 1) % CLASSES, 0.98)])
+    made = fitted(method, oof, y, LOSS)
+    assert made.weights.tolist() == [1.0, 0.0]
+    assert made.used.tolist() == [True, False]
 
 
-def test_log_loss_weights_reach_the_optimum_of_a_fine_grid() -> None:
-    y = targets(12)
-    oof = np.concatenate([skilled(y, 13, 1, skill=2.0), noise(14, 1)])
-    grid = [LOSS.function(y, blend(oof, np.array([w, 1 - w]))) for w in np.linspace(0, 1, 1001)]
-    assert search_weights(oof, y, LOSS, seed=0).score == pytest.approx(min(grid), abs=1e-3)
+def test_members_without_weight_do_not_matter_and_can_be_left_out() -> None:
+    y = targets(14)
+    oof = np.concatenate([skilled(y, 15, 2), noise(16, 1)])
+    made = Blend("convex", np.array([0.3, 0.7, 0.0]), 0.0)
+    assert np.array_equal(made.apply(oof), made.apply(np.concatenate([oof[:2], noise(17, 1)])))
+    assert np.array_equal(made.of(np.array([0, 1])).apply(oof[:2]), made.apply(oof))
+    with pytest.raises(InputError, match="sum to 1"):
+        made.of(np.array([1, 2]))
 
 
-def test_macro_f1_search_comes_near_an_exhaustive_grid() -> None:
-    y = targets(15)
-    oof = skilled(y, 16, 3)
-    ticks = np.linspace(0, 1, 41)
-    grid = [(a, b, 1 - a - b) for a in ticks for b in ticks if a + b <= 1]
-    best = max(F1.function(y, blend(oof, np.abs(np.array(w)))) for w in grid)
-    assert search_weights(oof, y, F1, seed=0).score >= best - 0.01
+@pytest.mark.parametrize("method", EQUAL)
+def test_of_equal_members_the_blend_is_the_member(method: str) -> None:
+    y = targets(18)
+    member = skilled(y, 19, 1)
+    made = fitted(method, np.repeat(member, 3, axis=0), y)
+    assert made.weights == pytest.approx(1 / 3)
+    assert made.apply(np.repeat(member, 3, axis=0)) == pytest.approx(member[0], abs=1e-6)
 
 
-def test_one_member_needs_no_search() -> None:
-    y = targets(17)
-    oof = noise(18, 1)
-    found = search_weights(oof, y, F1, seed=0)
-    assert found.weights.tolist() == [1.0]
-    assert [point["step"] for point in found.trajectory] == [1]
-    assert found.score == F1.function(y, oof[0])
+def test_best_takes_the_best_member_and_of_equals_the_lower_loss() -> None:
+    y = targets(20)
+    oof = np.stack([skilled(y, 21, 1)[0], confident(y, 0.3), confident(y, 0.6), confident(y, 0.5)])
+    assert fitted("best", oof, y).weights.tolist() == [0, 0, 1, 0]
+    assert fitted("best", oof[[0, 1, 1]], y).weights.tolist() == [0, 1, 0]
+    assert fitted("best", oof[:2], y, LOSS).weights.tolist() == [0, 1]
 
 
-def folds(n: int = 150) -> np.ndarray:
-    return np.arange(n) % 5
+def test_geometric_is_the_normalised_geometric_mean_and_a_zero_is_no_veto() -> None:
+    oof = np.array([[[0.8, 0.2], [1.0, 0.0]], [[0.2, 0.8], [0.1, 0.9]]])
+    blended = fitted("geometric", oof, np.array([0, 1])).apply(oof)
+    assert blended[0] == pytest.approx([0.5, 0.5])
+    tiny = np.finfo(np.float32).eps
+    assert blended[1, 1] == pytest.approx(np.sqrt(0.9 * tiny) / (np.sqrt(0.9 * tiny) + np.sqrt(0.1)))
 
 
-def test_cross_fit_blends_each_fold_with_weights_of_the_others() -> None:
-    y, fold = targets(19), folds()
-    oof = skilled(y, 20, 3)
-    fitted = cross_fit(oof, y, fold, F1, seed=3)
-    assert sorted(fitted.weights) == [0, 1, 2, 3, 4]
-    for held, weights in fitted.weights.items():
-        rows = fold == held
-        expected = search_weights(oof[:, ~rows], y[~rows], F1, seed=3)
-        assert np.array_equal(weights, expected.weights)
-        assert np.array_equal(fitted.blended[rows], blend(oof[:, rows], weights))
-    assert fitted.score == F1.function(y, fitted.blended)
+def test_rank_undoes_what_makes_one_member_bolder_than_another() -> None:
+    y = targets(22, 3000)
+    timid = skilled(y, 23, 2)
+    bold = timid[0] ** 3 / (timid[0] ** 3).sum(axis=1, keepdims=True)
+    members, even = np.stack([bold, timid[1]]), timid.mean(axis=0).argmax(axis=1)
+    by_mean, by_rank = (fitted(method, members, y).apply(members).argmax(axis=1) for method in ("equal", "rank"))
+    assert (by_rank == even).mean() > (by_mean == even).mean() + 0.02
 
 
-def test_cross_fit_never_uses_the_held_labels() -> None:
-    y, fold = targets(21), folds()
-    oof = skilled(y, 22, 4)
-    before = cross_fit(oof, y, fold, F1, seed=0)
-    for held in range(5):
-        rows = fold == held
-        changed = np.where(rows, (y + 1) % CLASSES, y)
-        after = cross_fit(oof, changed, fold, F1, seed=0)
-        assert np.array_equal(after.blended[rows], before.blended[rows])
-        assert not np.array_equal(after.blended[~rows], before.blended[~rows])
+def test_rank_keeps_a_rare_class_rare() -> None:
+    rng = np.random.default_rng(24)
+    y = rng.choice(3, size=4000, p=[0.02, 0.38, 0.6])
+    logits = np.log([0.02, 0.38, 0.6]) + 1.5 * np.eye(3)[y] + rng.normal(size=(3, 4000, 3))
+    oof = softmax(logits)
+    shares = np.bincount(fitted("rank", oof, y).apply(oof).argmax(axis=1), minlength=3) / 4000
+    expected = np.bincount(oof.mean(axis=0).argmax(axis=1), minlength=3) / 4000
+    assert shares == pytest.approx(expected, abs=0.02)
 
 
-def test_cross_fit_of_one_member_is_that_member() -> None:
-    y = targets(23)
-    oof = noise(24, 1)
-    fitted = cross_fit(oof, y, folds(), F1, seed=0)
-    assert np.array_equal(fitted.blended, oof[0])
+def test_rank_stretches_no_further_than_the_fitted_rows() -> None:
+    y = targets(25)
+    oof = confident(y, 0.5)[None] * np.ones((2, 1, 1))
+    made = fitted("rank", oof, y)
+    assert made.knots is not None
+    assert made.knots.shape == (2, CLASSES, len(LEVELS))
+    extreme = np.array([[[1.0, 0.0, 0.0]]] * 2)
+    assert made.apply(extreme)[0] == pytest.approx([4 / 6, 1 / 6, 1 / 6], abs=1e-9)
 
 
-def test_in_sample_is_optimistic_and_cross_fitted_is_not() -> None:
-    in_sample, honest = [], []
-    for seed in range(12):
-        y, oof = targets(100 + seed), noise(200 + seed, 5)
-        in_sample.append(search_weights(oof, y, get_metric("accuracy"), seed=seed, restarts=2).score)
-        honest.append(cross_fit(oof, y, folds(), get_metric("accuracy"), seed=seed, restarts=2).score)
-    gaps = np.array(in_sample) - np.array(honest)
-    assert gaps.mean() > 2 * gaps.std(ddof=1) / np.sqrt(len(gaps))
-    # Noise guesses one row in three right, and 12 x 150 rows have this standard error.
-    assert abs(np.mean(honest) - 1 / 3) < 3 * np.sqrt(2 / 9 / (12 * 150))
+members_and_classes = st.tuples(st.integers(2, 4), st.integers(0, 2**32 - 1))
 
 
+@given(members_and_classes, st.sampled_from(["best", "equal", "geometric", "rank", "convex", "greedy"]))
+@effort(max_examples=40, deadline=None)
+def test_members_in_another_order_have_their_weights_in_that_order(made_of: tuple[int, int], method: str) -> None:
+    number, seed = made_of
+    y = targets(seed, 90)
+    oof, order = skilled(y, seed, number), np.random.default_rng(seed).permutation(number)
+    straight, turned = fitted(method, oof, y), fitted(method, oof[order], y)
+    assert turned.weights == pytest.approx(straight.weights[order], abs=2e-3)
+    assert turned.score == pytest.approx(straight.score, abs=0.02)
+
+
+@given(st.sampled_from(METHODS), st.integers(0, 2**32 - 1))
+@effort(max_examples=30, deadline=None)
+def test_blends_of_any_members_are_probabilities(method: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shares = rng.choice([0.01, 1.0, 50.0])  # from nearly one-hot, with exact zeros, to nearly flat
+    oof = rng.dirichlet(np.full(4, shares), (3, 40)).astype(np.float32)
+    blended = fitted(method, oof, rng.integers(0, 4, 40), restarts=1).apply(oof)
+    assert (blended >= 0).all()
+    assert blended.sum(axis=1) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_blend(method: str) -> None:
+    y = targets(26)
+    oof = skilled(y, 27, 3)
+    assert fitted(method, oof, y, seed=5).as_json() == fitted(method, oof, y, seed=5).as_json()
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_missing_row_is_refused(value: float) -> None:
+def test_a_missing_row_is_refused(method: str, value: float) -> None:
     y, oof = targets(25), noise(26, 3)
+    made = fitted(method, oof, y)
     oof[1, 42, 0] = value
     message = r"blend member 1 have 1 of 150 rows .*first: row 42"
     with pytest.raises(InputError, match=message):
-        search_weights(oof, y, F1, seed=0)
+        fitted(method, oof, y)
     with pytest.raises(InputError, match=message):
-        cross_fit(oof, y, folds(), F1, seed=0)
+        made.apply(oof)
     with pytest.raises(InputError, match=message):
         blend(oof, np.array([0.5, 0.0, 0.5]))
+
+
+def test_scores_that_are_no_probabilities_are_refused() -> None:
+    with pytest.raises(InputError, match=r"member 1 have 150 of 150 rows that are negative or do not sum to 1"):
+        fitted("equal", noise(0, 2) * [[[1.0]], [[2.0]]], targets(0))
+    with pytest.raises(InputError, match="negative"):
+        fitted("equal", noise(0, 2) + np.array([-2.0, 1.0, 1.0]), targets(0))
 
 
 @pytest.mark.parametrize("oof", [np.ones((5, 3)), np.ones((0, 5, 3))])
 def test_members_of_another_shape_are_refused(oof: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"\(members, rows, classes\)"):
-        search_weights(oof, np.zeros(5, dtype=int), F1, seed=0)
+        fitted("equal", oof, np.zeros(5, dtype=int))
 
 
-def test_targets_of_another_length_are_refused() -> None:
-    with pytest.raises(InputError, match="149"):
-        search_weights(noise(0, 2), targets(0, 149), F1, seed=0)
+def test_other_members_than_fitted_are_refused() -> None:
+    made = fitted("rank", noise(0, 2), targets(0))
+    with pytest.raises(InputError, match="2 members cannot blend 3"):
+        made.apply(noise(0, 3))
+    with pytest.raises(InputError, match="3 classes cannot blend 2"):
+        made.apply(np.full((2, 5, 2), 0.5))
 
 
-@pytest.mark.parametrize(
-    ("fold", "message"),
-    [
-        (np.zeros(150, dtype=int), "at least two folds"),
-        (np.arange(149), "one whole fold number a row"),
-        (np.full(150, 0.5), "one whole fold number a row"),
-    ],
-)
-def test_folds_are_checked(fold: np.ndarray, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        cross_fit(noise(0, 2), targets(0), fold, F1, seed=0)
+def test_an_unknown_method_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean greedy"):
+        fitted("gredy", noise(0, 2), targets(0))

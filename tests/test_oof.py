@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
-from ripik import artifacts, ensemble, pipeline
+from ripik import artifacts, ensemble
 from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
 from ripik.layout import Job
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
+from ripik.scores import probabilities, score_rows
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 Values = Callable[[Job, str, int, int], np.ndarray]
@@ -292,11 +293,13 @@ def test_scores_are_pooled_with_the_mean_of_folds_and_accuracy_beside(tiny: Tiny
     right = np.eye(3)[run.targets()]
     wrong_in_fold_0 = np.where((oof["fold"] == 0).to_numpy()[:, None], np.roll(right, 1, axis=1), right)
     oof[COLUMNS] = wrong_in_fold_0
-    found = pipeline.scores(run, oof)
-    assert found.accuracy == pytest.approx(2 / 3)
+    found = score_rows(run, probabilities(run, oof))
+    assert found.accuracy.value == pytest.approx(2 / 3)
     assert found.by_fold == pytest.approx([0, 1, 1])
     assert found.mean_of_folds == pytest.approx(2 / 3)
-    assert found.pooled == pytest.approx(2 / 3)
+    assert found.pooled.value == pytest.approx(2 / 3)
+    assert found.pooled.low < 2 / 3 < found.pooled.high
+    assert set(found.class_f1) == {"1", "2", "3"}
 
 
 def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
 from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts
@@ -82,8 +83,15 @@ def test_weights_json_tells_the_blend(finished: Tiny) -> None:
     assert sum(told["weights"].values()) == pytest.approx(1)
     assert min(told["weights"].values()) >= 0
     assert set(told["scores"]) >= {"in_sample", "cross_fitted", "members"}
-    assert told["trajectory"][-1]["score"] == pytest.approx(told["scores"]["in_sample"])
-    assert set(told["cross_fitted_weights"]) == {"0", "1"}
+    oof = pd.read_csv(finished.run / "ensemble" / "oof.csv")
+    found = oof.filter(like="p_").to_numpy().argmax(axis=1) + 1
+    f1 = f1_score(oof["label"], found, average="macro")
+    assert told["scores"]["cross_fitted"] == pytest.approx(f1)
+    assert told["scores"]["intervals"]["pooled"]["low"] <= f1 <= told["scores"]["intervals"]["pooled"]["high"]
+    assert len(told["recipes_without_fold"]) == 4  # two folds, halved for the tuning
+    assert {option["stage"] for option in told["options"]} == {"copies vote", "blend", "offsets"}
+    assert told["test"]["photos"] == 2
+    assert sum(told["test"]["class_shares_estimated"].values()) == pytest.approx(1)
 
 
 def test_a_second_run_does_nothing_again(finished: Tiny) -> None:

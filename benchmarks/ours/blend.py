@@ -1,4 +1,4 @@
-"""The search of a blend's weights, in-sample and cross-fitted, on made-up members of different strength.
+"""The fit of a blend by each method, in-sample and cross-fitted, on made-up members of different strength.
 
 python -m benchmarks.ours.blend [--members 8] [--rows 7200] [--classes 6]
 """
@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 
-from ripik.blend import cross_fit, search_weights
-from ripik.metrics import get_metric
+from ripik.blend import METHODS, Blend, fit_blend
+from ripik.metrics import Metric, get_metric
 
-FOLDS = 5
+FOLDS, COPIES = 5, 3
+SLOWEST = METHODS[-1]  # whose seconds and scores stand first
 
 
 def members_of(number: int, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,31 +27,46 @@ def members_of(number: int, rows: int, classes: int) -> tuple[np.ndarray, np.nda
     return powers / powers.sum(axis=2, keepdims=True), truth
 
 
+def fitted(
+    method: str, probabilities: np.ndarray, truth: np.ndarray, rows: np.ndarray, metric: Metric
+) -> tuple[Blend, float]:
+    """Return the method's blend, fitted on these rows, and the seconds it took."""
+    start = time.perf_counter()
+    made = fit_blend(method, probabilities[:, rows], truth[rows], metric, groups=rows // COPIES, seed=0)
+    return made, time.perf_counter() - start
+
+
+def cross_fitted(method: str, probabilities: np.ndarray, truth: np.ndarray, metric: Metric) -> tuple[float, float]:
+    """Return the score of all rows, each blended as fitted on the other folds, and the seconds of the fits."""
+    every = np.arange(len(truth))
+    fold, blended, seconds = every // COPIES % FOLDS, np.empty(probabilities.shape[1:]), 0.0
+    for held in range(FOLDS):
+        made, took = fitted(method, probabilities, truth, every[fold != held], metric)
+        blended[fold == held] = made.apply(probabilities[:, fold == held])
+        seconds += took
+    return float(metric.function(truth, blended)), seconds
+
+
 def main() -> None:
-    """Search once for all rows and once a fold; print the seconds of each and the scores."""
+    """Fit each method once on all rows and once a fold; print the seconds of each and the scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--rows", type=int, default=7200)
     parser.add_argument("--classes", type=int, default=6)
     given = parser.parse_args()
     probabilities, truth = members_of(given.members, given.rows, given.classes)
-    fold, metric = np.arange(given.rows) % FOLDS, get_metric("macro_f1")
-    start = time.perf_counter()
-    found = search_weights(probabilities, truth, metric, seed=0)
-    middle = time.perf_counter()
-    fitted = cross_fit(probabilities, truth, fold, metric, seed=0)
-    end = time.perf_counter()
-    print(
-        json.dumps(
-            {
-                "seconds": middle - start,
-                "cross_fit_seconds": end - middle,
-                "score": found.score,
-                "cross_fitted": fitted.score,
-                "members": [float(metric.function(truth, member)) for member in probabilities],
-            }
-        )
-    )
+    metric, methods = get_metric("macro_f1"), {}
+    for method in METHODS:
+        made, seconds = fitted(method, probabilities, truth, np.arange(len(truth)), metric)
+        honest, cross_fit_seconds = cross_fitted(method, probabilities, truth, metric)
+        methods[method] = {
+            "seconds": seconds,
+            "cross_fit_seconds": cross_fit_seconds,
+            "score": made.score,
+            "cross_fitted": honest,
+        }
+    members = [float(metric.function(truth, member)) for member in probabilities]
+    print(json.dumps(methods[SLOWEST] | {"members": members, "methods": methods}))
 
 
 if __name__ == "__main__":

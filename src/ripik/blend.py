@@ -1,51 +1,150 @@
-"""Blends of the members' probabilities: weights on the simplex, tuned on OOF predictions.
+"""Blends of the members' probabilities: fitted on some rows, applied to any rows, each row by itself.
 
-`search_weights` gives the weights used on test and an in-sample score, which is optimistic: it is measured on
-the rows the weights were tuned on. `cross_fit` gives the honest score: each fold is blended with weights that
-were tuned on the other folds only.
+`fit_blend` fits one of the METHODS and tells its in-sample score, which is optimistic: it is measured on the rows the
+blend was fitted on. Honest scores are the business of whoever fits on some folds and applies to others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, Metric, check_probabilities, check_targets, confusion_matrix
+from ripik.convex import fit_convex
+from ripik.coordinate import STEPS, search_weights
+from ripik.errors import InputError, nearest
+from ripik.greedy import select_greedily
+from ripik.members import (
+    TIE,
+    BlendResult,
+    TrajectoryPoint,
+    check_distributions,
+    checked_members,
+    weighted_mean,
+)
+from ripik.metrics import FloatArray, IntArray, Metric, check_targets, log_loss
 
-STEPS = (0.5, 0.2, 0.1, 0.05, 0.02)
-TIE = 1e-12
+__all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "search_weights"]
+
+METHODS = ("equal", "geometric", "rank", "best", "convex", "greedy", "coordinate")  # from the simplest
 SUM_TOLERANCE = 1e-6
-
-
-class TrajectoryPoint(TypedDict):
-    """One best-so-far of a search; ``step`` counts the weightings tried until then, this one included."""
-
-    step: int
-    weights: list[float]
-    score: float
+SMALLEST = float(
+    np.finfo(np.float32).eps
+)  # in geometric means: predictions are float32, so 0 only means less than this
+# Shares of the rows below each of a column's 101 kept quantiles; denser at the ends, where a rare class is decided.
+LEVELS = (1.0 - np.cos(np.linspace(0.0, np.pi, 101))) / 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class BlendResult:
-    """Weights (members,), >= 0 and summing to 1; their *in-sample* score; every best-so-far on the way."""
+class Blend:
+    """A fitted blend: weights (members,), >= 0 and summing to 1, exactly 0 for members that add nothing.
 
+    ``score`` is in-sample. ``knots`` (members, C, 101) are the quantiles of the fitted rows, for 'rank' only.
+    """
+
+    method: str
     weights: FloatArray
     score: float
-    trajectory: list[TrajectoryPoint]
+    trajectory: list[TrajectoryPoint] = field(default_factory=list)
+    knots: FloatArray | None = None
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which members have a weight, (members,); the others' values do not matter."""
+        used: NDArray[np.bool_] = self.weights > 0
+        return used
+
+    def of(self, members: IntArray) -> Blend:
+        """Return the same blend for some of its members only, given by index; those left out must have no weight.
+
+        The trajectory stays that of all members. Raises `InputError` where a member with a weight is left out.
+        """
+        _check_weights(self.weights[members], len(members))
+        return replace(self, weights=self.weights[members], knots=None if self.knots is None else self.knots[members])
+
+    def apply(self, probabilities: FloatArray) -> FloatArray:
+        """Return the blend (n, C) of the members' probabilities (members, n, C), float64.
+
+        A row's result depends on that row alone, and sums to 1 as its members' rows do. Where one member has all the
+        weight, its probabilities are returned as they are. Raises `InputError` for a missing value or another number
+        of members or classes.
+        """
+        members = checked_members(probabilities)
+        if len(members) != len(self.weights):
+            raise InputError(f"A blend of {len(self.weights)} members cannot blend {len(members)}.")
+        used, weights = members[self.used], self.weights[self.used]
+        if len(used) == 1:
+            return used[0]
+        if self.method == "geometric":
+            return _normalised(np.exp(weighted_mean(np.log(np.maximum(used, SMALLEST)), weights)))
+        if self.knots is not None:
+            return _mean_by_rank(used, weights, self.knots[self.used])
+        return weighted_mean(used, weights)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads, of plain numbers, lists and strings."""
+        return {
+            "method": self.method,
+            "weights": self.weights.tolist(),
+            "score": self.score,
+            "trajectory": self.trajectory,
+            "knots": None if self.knots is None else self.knots.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Blend:
+        """Return the blend that `as_json` told of; raises `InputError` for anything else."""
+        try:
+            knots = None if content["knots"] is None else np.array(content["knots"], dtype=np.float64)
+            weights = np.array(content["weights"], dtype=np.float64)
+            found = cls(content["method"], weights, float(content["score"]), content["trajectory"], knots)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"This is no stored blend ({error!r}): make it again.") from error
+        check_method(found.method)
+        _check_weights(weights, len(weights))
+        if (found.method == "rank") != (knots is not None) or (knots is not None and knots.shape[::2] != _shape(found)):
+            raise InputError(f"The stored {found.method} blend has not the quantiles it needs: make it again.")
+        return found
 
 
-@dataclass(frozen=True, eq=False)
-class CrossFit:
-    """Rows (n, C), each blended by weights of the other folds; their pooled score; weights per held fold."""
+def fit_blend(
+    method: str,
+    oof: FloatArray,
+    y: IntArray,
+    metric: Metric,
+    *,
+    groups: ArrayLike,
+    seed: int,
+    restarts: int = 8,
+    bags: int = 20,
+) -> Blend:
+    """Fit one of the METHODS on the members' probabilities (members, n, C) of rows of known classes y (n,).
 
-    blended: FloatArray
-    score: float
-    weights: dict[int, FloatArray]
+    - best: the member with the best score; of equals the one with the lower log loss, then the first;
+    - equal, geometric: the arithmetic and the normalised geometric mean, all weights equal;
+    - rank: each member's probability of a class becomes its rank among the fitted rows'; the members' mean rank is
+      turned back into the mean of their probabilities of that rank (quantile normalisation, Bolstad et al. 2003), and
+      rows are normalised. So members of different confidence count alike, and a rare class stays rare;
+    - convex: the weights of the least log loss (`convex.fit_convex`);
+    - greedy: selection by the metric in `bags` draws of `groups` (n,) (`greedy.select_greedily`);
+    - coordinate: a search by the metric from `restarts` random starts and others (`coordinate.search_weights`).
+
+    Raises `InputError` for an unknown method, missing values, wrong shapes, and rows that are no probabilities.
+    """
+    check_method(method)
+    members, y = checked_members(oof), np.asarray(y)
+    check_targets(y, *members.shape[1:])
+    for index, member in enumerate(members):
+        check_distributions(member, f"probabilities of blend member {index}")
+    if method in ("convex", "greedy", "coordinate"):
+        found = _searched(method, members, y, metric, groups, seed, restarts, bags)
+        return Blend(method, found.weights, found.score, found.trajectory)
+    weights = _best(members, y, metric) if method == "best" else np.full(len(members), 1.0 / len(members))
+    made = Blend(method, weights, np.nan, knots=_quantiles(members) if method == "rank" else None)
+    score = metric.function(y, made.apply(members))
+    return Blend(method, weights, score, [{"step": 0, "weights": weights.tolist(), "score": score}], made.knots)
 
 
 def blend(probabilities: FloatArray, weights: FloatArray) -> FloatArray:
@@ -53,184 +152,76 @@ def blend(probabilities: FloatArray, weights: FloatArray) -> FloatArray:
 
     Raises `InputError` for a missing value, or weights that are not one a member, >= 0 and summing to 1.
     """
-    members = _checked_members(probabilities)
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (len(members),):
-        raise InputError(f"{len(members)} members need as many weights, not shape {weights.shape}.")
+    members, weights = checked_members(probabilities), np.asarray(weights, dtype=np.float64)
+    _check_weights(weights, len(members))
+    return weighted_mean(members, weights)
+
+
+def check_method(method: str) -> None:
+    """Raise `InputError` unless this is one of the METHODS."""
+    if method not in METHODS:
+        raise InputError(f"blend.methods: there is no method {method!r}{nearest(str(method), METHODS)}.")
+
+
+def _searched(
+    method: str,
+    members: FloatArray,
+    y: IntArray,
+    metric: Metric,
+    groups: ArrayLike,
+    seed: int,
+    restarts: int,
+    bags: int,
+) -> BlendResult:
+    if method == "convex":
+        return fit_convex(members, y, metric)
+    if method == "greedy":
+        return select_greedily(members, y, metric, groups=groups, seed=seed, bags=bags)
+    return search_weights(members, y, metric, seed=seed, restarts=restarts)
+
+
+def _best(members: FloatArray, y: IntArray, metric: Metric) -> FloatArray:
+    utilities = np.array([metric.utility(metric.function(y, member)) for member in members])
+    equals = np.flatnonzero(utilities >= utilities.max() - TIE)
+    chosen = min(equals.tolist(), key=lambda member: log_loss(y, members[member]))
+    weights: FloatArray = np.eye(len(members))[chosen]
+    return weights
+
+
+def _quantiles(members: FloatArray) -> FloatArray:
+    """Return each member's and class's quantiles at the LEVELS, (members, C, 101)."""
+    return np.moveaxis(np.quantile(members, LEVELS, axis=1), 0, -1)
+
+
+def _mean_by_rank(members: FloatArray, weights: FloatArray, knots: FloatArray) -> FloatArray:
+    if members.shape[2] != knots.shape[1]:
+        raise InputError(f"A blend of {knots.shape[1]} classes cannot blend {members.shape[2]}.")
+    blended = np.empty(members.shape[1:])
+    for c in range(members.shape[2]):
+        ranks = sum(w * _ranks(member[:, c], own[c]) for w, member, own in zip(weights, members, knots, strict=True))
+        blended[:, c] = np.interp(ranks, LEVELS, np.tensordot(weights, knots[:, c], 1))
+    return _normalised(np.maximum(blended, SMALLEST))
+
+
+def _ranks(values: FloatArray, quantiles: FloatArray) -> FloatArray:
+    """Return the shares of the fitted rows below the values; equal quantiles count as their middle."""
+    distinct, where = np.unique(quantiles, return_inverse=True)
+    levels = np.bincount(where, LEVELS) / np.bincount(where)
+    ranks: FloatArray = np.interp(values, distinct, levels)
+    return ranks
+
+
+def _normalised(rows: FloatArray) -> FloatArray:
+    normalised: FloatArray = rows / rows.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def _shape(found: Blend) -> tuple[int, int]:
+    return len(found.weights), len(LEVELS)
+
+
+def _check_weights(weights: FloatArray, members: int) -> None:
+    if weights.shape != (members,):
+        raise InputError(f"{members} members need as many weights, not shape {weights.shape}.")
     if not (weights >= 0).all() or abs(weights.sum() - 1.0) > SUM_TOLERANCE:
         raise InputError(f"Blend weights must be >= 0 and sum to 1, not {weights.tolist()}.")
-    return _mean(members, weights)
-
-
-def search_weights(
-    oof: FloatArray,
-    y: IntArray,
-    metric: Metric,
-    *,
-    seed: int,
-    restarts: int = 8,
-    steps: Sequence[float] = STEPS,
-) -> BlendResult:
-    """Return the weights that score best in-sample for the metric itself, by seeded coordinate search.
-
-    ``oof`` is (members, n, C), ``y`` (n,) class indices. From equal weights, each member alone and
-    ``restarts`` Dirichlet(1) draws, the search climbs: a move gives one member ``step`` more or less weight
-    and rescales; the best of the 2 x members moves is taken while it improves the score, then the step
-    shrinks. Equal scores (within 1e-12) go to the weights closest to equal ones, then to those found first.
-    A single member gets weight 1 without a search. Raises `InputError` for missing values and wrong shapes.
-    """
-    members = _checked_members(oof)
-    y = np.asarray(y)
-    check_targets(y, *members.shape[1:])
-    search = _Search(_utility(members, y, metric))
-    for start in _starts(len(members), seed, restarts):
-        search.climb(start, steps)
-    search.round()
-    trajectory = [_point(found, members, y, metric) for found in search.bests]
-    return BlendResult(search.bests[-1].weights, trajectory[-1]["score"], trajectory)
-
-
-def cross_fit(
-    oof: FloatArray,
-    y: IntArray,
-    fold: IntArray,
-    metric: Metric,
-    *,
-    seed: int,
-    restarts: int = 8,
-    steps: Sequence[float] = STEPS,
-) -> CrossFit:
-    """Blend each fold's rows with weights tuned on the other folds, and score all rows pooled.
-
-    ``oof`` is (members, n, C), ``y`` and ``fold`` (n,) integers. A fold's labels never touch the weights its
-    own rows get. Every fold's search uses the same seed. Raises `InputError` for fewer than two folds,
-    missing values and wrong shapes.
-    """
-    members = _checked_members(oof)
-    y, fold = np.asarray(y), np.asarray(fold)
-    _check_folds(fold, members.shape[1])
-    check_targets(y, *members.shape[1:])
-    blended = np.full(members.shape[1:], np.nan)
-    weights: dict[int, FloatArray] = {}
-    for held in np.unique(fold).tolist():
-        rows = fold == held
-        tuned = search_weights(members[:, ~rows], y[~rows], metric, seed=seed, restarts=restarts, steps=steps)
-        weights[held] = tuned.weights
-        blended[rows] = blend(members[:, rows], tuned.weights)
-    return CrossFit(blended, metric.function(y, blended), weights)
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    weights: FloatArray
-    utility: float
-    step: int
-
-    def beats(self, other: _Found) -> bool:
-        if abs(self.utility - other.utility) > TIE:
-            return self.utility > other.utility
-        return self._spread() < other._spread() - TIE
-
-    def _spread(self) -> float:
-        return float(((self.weights - 1.0 / len(self.weights)) ** 2).sum())
-
-
-@dataclass(eq=False)
-class _Search:
-    """One run of the search: what to maximise, how many weightings were tried, the bests so far."""
-
-    utility: Callable[[FloatArray], float]
-    tried: int = 0
-    bests: list[_Found] = field(default_factory=list)
-
-    def climb(self, start: FloatArray, steps: Sequence[float]) -> None:
-        here = self._try(start)
-        self._keep(here)
-        for step in steps:
-            while (there := self._best_move(here, step)).utility > here.utility + TIE:
-                here = there
-                self._keep(here)
-
-    def round(self) -> None:
-        """Prefer the best weights in hundredths when they score as well: a crumb of a member is not worth its run."""
-        rough = np.round(self.bests[-1].weights, 2)
-        if np.array_equal(rough, self.bests[-1].weights):
-            return
-        found = self._try(rough / rough.sum())
-        if found.utility >= self.bests[-1].utility - TIE:
-            self.bests.append(found)
-
-    def _best_move(self, here: _Found, step: float) -> _Found:
-        best = here
-        for weights in _moves(here.weights, step):
-            found = self._try(weights)
-            best = found if found.beats(best) else best
-        return best
-
-    def _try(self, weights: FloatArray) -> _Found:
-        self.tried += 1
-        return _Found(weights, self.utility(weights), self.tried)
-
-    def _keep(self, found: _Found) -> None:
-        if not self.bests or found.beats(self.bests[-1]):
-            self.bests.append(found)
-
-
-def _moves(weights: FloatArray, step: float) -> Iterator[FloatArray]:
-    """Yield the weights with each member raised, then lowered, by the step and rescaled to sum to 1."""
-    for member in range(len(weights)):
-        for change in (step, -min(step, float(weights[member]))):
-            moved = weights.copy()
-            moved[member] += change
-            if change != 0 and moved.sum() > 0:
-                yield moved / moved.sum()
-
-
-def _starts(members: int, seed: int, restarts: int) -> Iterator[FloatArray]:
-    yield np.full(members, 1.0 / members)
-    if members > 1:
-        yield from np.eye(members)
-        yield from np.random.default_rng(seed).dirichlet(np.ones(members), size=restarts)
-
-
-def _utility(members: FloatArray, y: IntArray, metric: Metric) -> Callable[[FloatArray], float]:
-    """Return weights -> utility; label metrics look only at the rows on which members disagree."""
-    if metric.from_confusion is None:
-        return lambda weights: metric.utility(metric.unchecked(y, _mean(members, weights)))
-    from_confusion, n_classes = metric.from_confusion, members.shape[2]
-    votes = members.argmax(axis=2)
-    open_rows = (votes != votes[0]).any(axis=0)
-    settled = confusion_matrix(y[~open_rows], votes[0, ~open_rows], n_classes)
-    contested, contested_y = np.ascontiguousarray(members[:, open_rows]), y[open_rows]
-
-    def utility(weights: FloatArray) -> float:
-        predicted = _mean(contested, weights).argmax(axis=1)
-        return metric.utility(from_confusion(settled + confusion_matrix(contested_y, predicted, n_classes)))
-
-    return utility
-
-
-def _mean(members: FloatArray, weights: FloatArray) -> FloatArray:
-    mean: FloatArray = np.einsum("m,mnc->nc", weights, members)
-    return mean
-
-
-def _point(found: _Found, members: FloatArray, y: IntArray, metric: Metric) -> TrajectoryPoint:
-    score = metric.function(y, _mean(members, found.weights))
-    return {"step": found.step, "weights": found.weights.tolist(), "score": score}
-
-
-def _checked_members(probabilities: FloatArray) -> FloatArray:
-    members = np.asarray(probabilities, dtype=np.float64)
-    if members.ndim != 3 or len(members) == 0:
-        raise InputError(f"A blend needs probabilities of shape (members, rows, classes), not {members.shape}.")
-    for index, member in enumerate(members):
-        check_probabilities(member, f"probabilities of blend member {index}")
-    return members
-
-
-def _check_folds(fold: NDArray[np.integer], n_rows: int) -> None:
-    if fold.shape != (n_rows,) or not np.issubdtype(fold.dtype, np.integer):
-        raise InputError(f"Cross-fitting needs one whole fold number a row ({n_rows}), not {fold.dtype} {fold.shape}.")
-    if len(np.unique(fold)) < 2:
-        raise InputError("Cross-fitting needs at least two folds: the weights are tuned on the other folds.")

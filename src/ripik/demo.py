@@ -13,7 +13,8 @@ from ripik.jobs import Run, open_run
 from ripik.layout import layout_of
 from ripik.metrics import confusion_matrix, macro_f1
 from ripik.oof import read_predictions
-from ripik.pipeline import check_settings, score_row, scores, train
+from ripik.pipeline import check_settings, score_row, train
+from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import Settings
 
 SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 300, 120, 128
@@ -59,12 +60,12 @@ def _draw(settings: Settings) -> None:
 
 def _show(run: Run, hidden: float) -> None:
     rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
-    cv = scores(run, read_predictions(run.layout.ensemble / "oof.csv", run, "train"))
-    rows.append(["blend, cross-fitted (the CV)", f"{cv.pooled:.4f}", f"{cv.accuracy:.4f}", ""])
-    rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", ""])
-    table("The demo's result", ["", "macro F1", "accuracy", "seconds"], rows)
+    oof = read_predictions(run.layout.ensemble / "oof.csv", run, "train")
+    rows.append(_short(["blend, nested (the CV)", *score_rows(run, probabilities(run, oof)).cells(), ""]))
+    rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", "", ""])
+    table("The demo's result", ["", "macro F1", LEVEL, "accuracy", "seconds"], rows)
 
 
 def _short(row: list[str]) -> list[str]:
-    name, pooled, _, _, accuracy, seconds = row
-    return [f"{name}, OOF", pooled, accuracy, seconds]
+    name, pooled, ends, _, accuracy, seconds = row
+    return [name, pooled, ends, accuracy, seconds]

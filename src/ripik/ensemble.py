@@ -1,7 +1,8 @@
-"""The step `ensemble`: blend the variants by weights tuned on OOF, score the blend, write and log the submission."""
+"""The step `ensemble`: blend the variants as tuned on OOF, score the blend honestly, write and log the submission."""
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,26 +11,35 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.blend import BlendResult, CrossFit, blend, cross_fit, search_weights
-from ripik.console import say, table
+from ripik.bootstrap import predictive
+from ripik.console import progress, say
+from ripik.decision import estimate_priors
+from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, open_run
 from ripik.metrics import get_metric
-from ripik.oof import check_oof, probability_columns, read_predictions
-from ripik.pipeline import predict, score_rows
+from ripik.nested import Nested, nest, parts
+from ripik.oof import probability_columns
+from ripik.pipeline import predict
+from ripik.recipe import Known, Rows
+from ripik.scores import Scores, score_rows
 from ripik.settings import Settings
+from ripik.stacked import known_rows, test_rows
 from ripik.submission import append_log, check_submission, submission_frame, submission_name
+from ripik.verdicts import show_blend
+from ripik.views import merge as merge_views
 
-METHOD = "coordinate search on the simplex, by the competition's metric"
+METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     """Blend the variants (none: all), predicting what is missing first; return the path of the submission CSV.
 
-    Writes ensemble/oof.csv (each row blended by weights tuned on the other folds), test.csv (by the weights tuned on
+    Writes ensemble/oof.csv (each row as a recipe tuned on the other folds blends it), test.csv (by the recipe tuned on
     all), weights.json, and a checked, logged submission. A blend whose inputs did not change is not made again.
     """
     predict(settings, variants)
     run = open_run(settings)
+    make_groups(settings, run.competition)
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
@@ -44,9 +54,15 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
+    groups = read_groups(run.settings, run.competition)
     return {
+        "version": METHODS,
         "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
+        "merge": run.settings.prediction.merge,
         "blend": run.settings.blend.model_dump(),
+        "decision": run.settings.decision.model_dump(),
+        "groups": artifacts.digest(groups["group"].tolist()),
+        "folds": run.folds_digest,
         "competition": run.settings.competition.model_dump(mode="json"),
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
@@ -57,66 +73,80 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
     artifacts.check_writable(run.layout.submissions)
     with artifacts.making(folder / "meta.json", inputs, outputs) as more:
-        columns = probability_columns(run.competition.classes)
-        oof, test = (_stack(run, members, split, columns) for split in ("train", "test"))
-        found, honest = _tune(run, oof)
-        blended = blend(test, found.weights)
-        _write_frame(outputs[0], _member(run, members[0], "train"), columns, honest.blended)
-        _write_frame(outputs[1], _member(run, members[0], "test"), columns, blended)
-        told = _told(run, members, oof, found, honest)
+        known, test = known_rows(run, members), test_rows(run, members)
+        found = _nest(run, known)
+        blended, cv = found.fitted.apply(test), score_rows(run, found.oof)
+        _write_frame(outputs[0], run, "train", found.oof)
+        _write_frame(outputs[1], run, "test", blended)
+        told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
         artifacts.write_json(outputs[2], told)
-        submission = _submit(run, members, blended, honest.score)
+        submission = _submit(run, members, blended, cv.pooled.value)
         more["submission"] = str(submission)
-    _show(run, told, submission)
+    show_blend(told, found)
+    say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
     return submission
 
 
-def _stack(run: Run, members: Sequence[str], split: str, columns: Sequence[str]) -> np.ndarray:
-    return np.stack([_member(run, name, split)[list(columns)].to_numpy() for name in members])
+def _nest(run: Run, known: Known) -> Nested:
+    settings, metric = run.settings, get_metric(run.settings.competition.metric)
+    choices = len(np.unique(parts(known.fold, known.group))) + 1
+    with progress("choose the blend, without each fold and on all", choices) as show:
+        return nest(known, metric, settings.blend, settings.decision, settings.prediction.merge, show)
 
 
-def _tune(run: Run, oof: np.ndarray) -> tuple[BlendResult, CrossFit]:
-    how, metric, truth = run.settings.blend, get_metric(run.settings.competition.metric), run.targets()
-    found = search_weights(oof, truth, metric, seed=how.seed, restarts=how.restarts)
-    fold = run.folds["fold"].to_numpy()
-    return found, cross_fit(oof, truth, fold, metric, seed=how.seed, restarts=how.restarts)
-
-
-def _told(run: Run, members: Sequence[str], oof: np.ndarray, found: BlendResult, honest: CrossFit) -> dict[str, Any]:
-    """Return the content of weights.json."""
-    how, metric = run.settings.blend, get_metric(run.settings.competition.metric)
-    cv = score_rows(run, honest.blended)
+def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Scores) -> dict[str, Any]:
+    """Return what weights.json tells of the members, the choice and its scores."""
+    merging = run.settings.prediction.merge
+    merged = [merge_views(member, merging) for member in known.rows.probabilities]
+    weights = dict(zip(members, found.fitted.blend.weights.tolist(), strict=True))
     return {
         "members": list(members),
-        "weights": dict(zip(members, found.weights.tolist(), strict=True)),
-        "method": METHOD,
-        "metric": metric.name,
+        "weights": weights,
+        "dropped": [name for name, weight in weights.items() if weight == 0],
+        "method": str(found.fitted.recipe),
+        "metric": run.settings.competition.metric,
         "scores": {
-            "in_sample": found.score,
-            "cross_fitted": cv.pooled,
+            "in_sample": found.in_sample,
+            "cross_fitted": cv.pooled.value,
             "cross_fitted_by_fold": cv.by_fold,
             "cross_fitted_mean_of_folds": cv.mean_of_folds,
-            "cross_fitted_accuracy": cv.accuracy,
-            "members": {name: score_rows(run, values).pooled for name, values in zip(members, oof, strict=True)},
+            "cross_fitted_accuracy": cv.accuracy.value,
+            "intervals": cv.as_json(),
+            "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },
-        "cross_fitted_weights": {str(held): weights.tolist() for held, weights in honest.weights.items()},
-        "seed": how.seed,
-        "restarts": how.restarts,
-        "trajectory": found.trajectory,
+        "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
+        "recipes_without_fold": {str(held): str(recipe) for held, recipe in found.recipes.items()},
+        "fitted": found.fitted.as_json(),
+        "seed": run.settings.blend.seed,
+        "restarts": run.settings.blend.restarts,
+        "bags": run.settings.blend.bags,
+        "trajectory": found.fitted.blend.trajectory,
     }
 
 
-def _member(run: Run, name: str, split: str) -> pd.DataFrame:
-    csv = "oof.csv" if split == "train" else "test.csv"
-    frame = read_predictions(run.layout.variant(name) / csv, run, split)
+def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
+    """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
+    metric, photos = get_metric(run.settings.competition.metric), len(np.unique(test.photo))
+    expected = predictive(run.targets(), found.oof, run.folds["group"].to_numpy(), metric, photos)
+    plain = replace(found.fitted, recipe=replace(found.fitted.recipe, prior_shift=False), offsets=None)
+    shares = estimate_priors(plain.apply(test), found.fitted.shares).priors
+    classes = [str(label) for label in run.competition.classes]
+    return {
+        "test": {
+            "photos": photos,
+            "expected_score": asdict(expected),
+            "class_shares_in_train": dict(zip(classes, found.fitted.shares.tolist(), strict=True)),
+            "class_shares_estimated": dict(zip(classes, shares.tolist(), strict=True)),
+        }
+    }
+
+
+def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
+    known = run.competition.rows(split)[["image_id"]]
     if split == "train":
-        check_oof(frame, run)
-    return frame
-
-
-def _write_frame(path: Path, like: pd.DataFrame, columns: Sequence[str], values: np.ndarray) -> None:
-    known = like.drop(columns=list(columns))
-    artifacts.write_csv(path, pd.concat([known, pd.DataFrame(values, columns=list(columns))], axis=1))
+        known = known.assign(fold=run.folds["fold"], label=run.competition.train["label"])
+    columns = probability_columns(run.competition.classes)
+    artifacts.write_csv(path, pd.concat([known, pd.DataFrame(values, columns=columns)], axis=1))
 
 
 def _submit(run: Run, members: Sequence[str], test: np.ndarray, cv: float) -> Path:
@@ -149,15 +179,3 @@ def _commit() -> str:
     except FileNotFoundError:
         return ""
     return found.stdout.strip()
-
-
-def _show(run: Run, told: dict[str, Any], submission: Path) -> None:
-    scores = told["scores"]
-    rows = [[name, f"{told['weights'][name]:.3f}", f"{score:.4f}", ""] for name, score in scores["members"].items()]
-    folds, accuracy = scores["cross_fitted_mean_of_folds"], scores["cross_fitted_accuracy"]
-    rows += [
-        ["blend, cross-fitted (the CV)", "", f"{scores['cross_fitted']:.4f}", f"{folds:.4f}, {accuracy:.4f}"],
-        ["blend, in-sample (optimistic)", "", f"{scores['in_sample']:.4f}", ""],
-    ]
-    table("Ensemble", ["member", "weight", f"OOF {told['metric']}", "mean of folds, accuracy"], rows)
-    say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")

@@ -9,6 +9,7 @@ from ripik.ensemble import blend_inputs
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
+from ripik.recipe import Fitted
 from ripik.settings import Settings
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -25,25 +26,25 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
     if not paths:
         raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
-    weights = _blend_weights(settings)
+    members, fitted = _finished_blend(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
-    arguments = (settings, weights, paths, target)
+    arguments = (settings, members, fitted, paths, target)
     run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(paths)} photos)")
     return target
 
 
-def _blend_weights(settings: Settings) -> dict[str, float]:
-    """Return the weight of every variant that counts in the finished blend; all of its models must be up to date."""
+def _finished_blend(settings: Settings) -> tuple[list[str], Fitted]:
+    """Return the members that count in the finished blend, and it; all of their models must be up to date."""
     opened = open_run(settings)
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():
         raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
-    members = list(artifacts.read_json(path)["weights"])
-    weights = {name: weight for name, weight in artifacts.read_json(path)["weights"].items() if weight > 0}
-    for name in weights:
+    told = artifacts.read_json(path)
+    members = [name for name, weight in told["weights"].items() if weight > 0]
+    for name in members:
         if name not in settings.variants:
             raise InputError(f"{path} blends {name}, which the configuration does not declare. Run `make ensemble`.")
         stale = [job for job in predicting_jobs(settings, settings.variants[name]) if not is_trained(opened, job)]
@@ -51,6 +52,6 @@ def _blend_weights(settings: Settings) -> dict[str, float]:
             raise InputError(
                 f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
             )
-    if not artifacts.is_fresh(opened.layout.ensemble / "meta.json", blend_inputs(opened, members)):
+    if not artifacts.is_fresh(opened.layout.ensemble / "meta.json", blend_inputs(opened, told["members"])):
         raise InputError(f"{path} was made from other predictions or settings. Run `make ensemble` again.")
-    return weights
+    return members, Fitted.from_json(told["fitted"]).of_used()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.batches import ArrayRows
-from ripik.blend import blend
+from ripik.duplicates import near_copy_groups
 from ripik.engine import Reporter
 from ripik.features import initial_weights, reads_pixels
 from ripik.images import decode, resize
@@ -17,6 +17,7 @@ from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
+from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
 from ripik.views import IDENTITY, merge
 
@@ -26,9 +27,9 @@ CHUNK = 256
 class MemberModels:
     """The loaded networks of one member: the frozen prefix they share (None: empty), and a suffix a job."""
 
-    def __init__(self, run: Run, name: str, weight: float, sample: np.ndarray) -> None:
+    def __init__(self, run: Run, name: str, sample: np.ndarray) -> None:
         """Load them; sample: some images, uint8 (k, S, S, 3), on which the engines that run them are compared."""
-        self.weight, self.settings, self.variant = weight, run.settings, run.settings.variants[name]
+        self.settings, self.variant = run.settings, run.settings.variants[name]
         self.prefix: Predictor | None = None
         if not reads_pixels(run.settings, self.variant):
             prefix = build_prefix(self.variant, initial_weights(run.settings, self.variant))
@@ -38,13 +39,18 @@ class MemberModels:
         self.suffixes = [predictor_of(run, self.variant, suffix, inputs) for suffix in suffixes]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the mean over jobs of the merged views, (n, C), of uint8 images (n, S, S, 3)."""
+        """Return the mean over jobs, (views, n, C), of uint8 images (n, S, S, 3).
+
+        The views are one, merged as for the variant's CSVs, unless the blend chooses among them.
+        """
         how, rows = self.settings.prediction, np.arange(len(images))
         inputs = {view: self._inputs(images, view) for view in how.views}
         found = []
         for suffix in self.suffixes:
-            by_view = [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
-            found.append(merge(np.stack(by_view), how.merge))
+            by_view = np.stack(
+                [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
+            )
+            found.append(by_view if self.settings.blend.views == "auto" else merge(by_view, how.merge)[None])
         return np.mean(found, axis=0)
 
     def engines(self) -> list[dict]:
@@ -61,28 +67,34 @@ class MemberModels:
 
 
 def predict_paths(
-    settings: Settings, weights: dict[str, float], paths: Sequence[Path], target: Path, report: Reporter
+    settings: Settings, members: Sequence[str], fitted: Fitted, paths: Sequence[Path], target: Path, report: Reporter
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class."""
     run = open_run(settings)
-    sizes = {settings.variants[name].image_size for name in weights}
+    sizes = {settings.variants[name].image_size for name in members}
     sample = _pixels(paths[:SAMPLE], sizes)
-    models = [
-        MemberModels(run, name, weight, sample[settings.variants[name].image_size]) for name, weight in weights.items()
-    ]
+    models = [MemberModels(run, name, sample[settings.variants[name].image_size]) for name in members]
     found = []
     for start in range(0, len(paths), CHUNK):
-        found.append(_blend(models, _pixels(paths[start : start + CHUNK], sizes)))
+        pixels = _pixels(paths[start : start + CHUNK], sizes)
+        found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
         report(min(start + CHUNK, len(paths)), len(paths))
-    probabilities = np.concatenate(found)
+    probabilities = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, paths)))
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)
     frame.insert(0, "filename", [path.name for path in paths])
-    inputs = {"blend": weights, "photos": artifacts.files_digest(paths)}
+    inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths)}
     with artifacts.making(artifacts.meta_beside(target), inputs, [target]) as more:
         more["engines"] = {model.variant.name: model.engines() for model in models}
         artifacts.write_csv(target, frame)
+
+
+def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path]) -> np.ndarray:
+    """Return which of the photos are near copies of one another, where copies vote."""
+    if not fitted.recipe.copies_vote:
+        return np.arange(len(paths))
+    return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold).group
 
 
 def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarray]:
@@ -93,8 +105,3 @@ def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarr
         for size, images in pixels.items():
             images.append(resize(photo, size))
     return {size: np.stack(images) for size, images in pixels.items()}
-
-
-def _blend(models: Sequence[MemberModels], pixels: dict[int, np.ndarray]) -> np.ndarray:
-    members = np.stack([model.predict(pixels[model.variant.image_size]) for model in models])
-    return blend(members, np.array([model.weight for model in models]))

@@ -11,6 +11,7 @@ from ripik.errors import InputError
 from ripik.folds import check_groups
 from ripik.jobs import Run, is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
 from ripik.layout import Job
+from ripik.scores import probabilities, score_rows
 from ripik.settings import Label, Variant
 from ripik.views import merge
 
@@ -34,11 +35,12 @@ def merge_variant(run: Run, variant: Variant) -> None:
     folder = run.layout.variant(variant.name)
     inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
     meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
-    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"]):
+    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"]) as more:
         oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
         check_oof(oof, run)
         artifacts.write_csv(folder / "oof.csv", oof)
         artifacts.write_csv(folder / "test.csv", test)
+        more["scores"] = score_rows(run, probabilities(run, oof)).as_json()
 
 
 def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
@@ -73,6 +75,26 @@ def _with_own_labels(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
     return frame.assign(label=own.astype(object).where(same, frame["label"]))
 
 
+def read_views(run: Run, variant: Variant, split: str) -> np.ndarray:
+    """Return a variant's probabilities of a split by view, float64 (views, n, C), rows in the order of the split.
+
+    The mean over seeds and, for the test set, folds. Raises InputError when a job is not predicted.
+    """
+    jobs = jobs_of(run.settings, variant) if split == "train" else predicting_jobs(run.settings, variant)
+    _check_finished(run, jobs)
+    ids = run.competition.rows(split)["image_id"]
+    position = pd.Series(np.arange(len(ids)), index=ids)
+    shape = len(run.settings.prediction.views), len(ids), len(run.competition.classes)
+    total, times = np.zeros(shape), np.zeros(len(ids))
+    for job in jobs:
+        if split == "test" or job.fold is not None:
+            values, known = _stored(run, job, "oof" if split == "train" else "test")
+            rows = position.loc[known].to_numpy()
+            total[:, rows] += values
+            times[rows] += 1
+    return total / times[:, None]
+
+
 def check_oof(oof: pd.DataFrame, run: Run) -> None:
     """Raise InputError unless every training row has probabilities, in its own fold, and no group crosses folds."""
     values = oof[probability_columns(run.competition.classes)].to_numpy()
@@ -100,10 +122,15 @@ def _check_finished(run: Run, jobs: Sequence[Job]) -> None:
 
 
 def _load(run: Run, job: Job, split: str) -> pd.DataFrame:
-    with np.load(predictions_path(run, job), allow_pickle=False) as stored:
-        merged = merge(stored[split], run.settings.prediction.merge)
-        ids = stored["held_ids" if split == "oof" else "test_ids"]
+    values, ids = _stored(run, job, split)
+    merged = merge(values, run.settings.prediction.merge)
     return pd.DataFrame(merged, index=ids, columns=probability_columns(run.competition.classes))
+
+
+def _stored(run: Run, job: Job, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the job's probabilities (views, n, C) of `oof` or `test`, and the ids of the rows."""
+    with np.load(predictions_path(run, job), allow_pickle=False) as stored:
+        return stored[split], stored["held_ids" if split == "oof" else "test_ids"]
 
 
 def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:

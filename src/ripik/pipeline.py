@@ -2,11 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from ripik import artifacts
 from ripik.augmentation import check_preset
@@ -29,7 +25,8 @@ from ripik.jobs import (
 )
 from ripik.layout import Job
 from ripik.metrics import get_metric
-from ripik.oof import merge_variant, probability_columns, read_predictions
+from ripik.oof import merge_variant, read_predictions
+from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import OPENVINO, Settings, Variant
 from ripik.views import check_views
 
@@ -142,48 +139,14 @@ def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
     """Print each variant's OOF score, the mean over folds, accuracy and seconds."""
     metric = opened.settings.competition.metric
     rows = [score_row(opened, variant) for variant in variants]
-    columns = ["variant", f"OOF {metric}", "mean of folds", "each fold", "accuracy", "seconds"]
+    columns = ["variant", f"OOF {metric}", LEVEL, "mean of folds", "accuracy", "seconds"]
     table("Out-of-fold scores", columns, rows)
 
 
 def score_row(opened: Run, variant: Variant) -> list[str]:
     """Return the variant's name, its scores' cells, and the seconds of its jobs."""
     frame = read_predictions(opened.layout.variant(variant.name) / "oof.csv", opened, "train")
-    return [variant.name, *scores(opened, frame).cells(), f"{_seconds(opened, variant):.0f}"]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The metric over all pooled OOF rows, the metric of each fold, and accuracy."""
-
-    pooled: float
-    by_fold: list[float]
-    accuracy: float
-
-    @property
-    def mean_of_folds(self) -> float:
-        """The mean of the folds' metrics, over those where it exists."""
-        return float(np.nanmean(self.by_fold))
-
-    def cells(self) -> list[str]:
-        """Return the scores as a table shows them: pooled, mean of folds, each fold, accuracy."""
-        folds = " ".join(f"{score:.3f}" for score in self.by_fold)
-        return [f"{self.pooled:.4f}", f"{self.mean_of_folds:.4f}", folds, f"{self.accuracy:.4f}"]
-
-
-def scores(opened: Run, oof: pd.DataFrame) -> Scores:
-    """Score an OOF frame whose rows stand in the order of train.csv."""
-    return score_rows(opened, oof[probability_columns(opened.competition.classes)].to_numpy())
-
-
-def score_rows(opened: Run, values: np.ndarray) -> Scores:
-    """Score out-of-fold probabilities, (n, C), rows in the order of train.csv."""
-    metric, accuracy = get_metric(opened.settings.competition.metric), get_metric("accuracy")
-    truth = opened.targets()
-    fold = opened.folds["fold"].to_numpy()
-    rows = [fold == number for number in np.unique(fold)]
-    by_fold = [metric.function(truth[held], values[held]) for held in rows]
-    return Scores(metric.function(truth, values), by_fold, accuracy.function(truth, values))
+    return [variant.name, *score_rows(opened, probabilities(opened, frame)).cells(), f"{_seconds(opened, variant):.0f}"]
 
 
 def _seconds(opened: Run, variant: Variant) -> float:

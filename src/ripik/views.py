@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ripik.errors import InputError, nearest
+from ripik.metrics import log_loss
 
 IDENTITY = "identity"
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -71,6 +72,24 @@ def merge(probabilities: np.ndarray, how: str) -> np.ndarray:
     logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).mean(axis=0)
     powers = np.exp(logs - logs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def choose_views(probabilities: np.ndarray, y: np.ndarray, how: str) -> list[int]:
+    """Return the indices, ascending, of the views whose merge has the least log loss, by forward selection.
+
+    probabilities: (views, n, C); y: class indices (n,). From the best view alone, the view that lowers the loss most
+    is added as long as one does.
+    """
+    chosen: list[int] = []
+    least = np.inf
+    while len(chosen) < len(probabilities):
+        left = [view for view in range(len(probabilities)) if view not in chosen]
+        losses = [log_loss(y, merge(probabilities[[*chosen, view]], how)) for view in left]
+        if min(losses) >= least:
+            break
+        least = min(losses)
+        chosen.append(left[losses.index(least)])
+    return sorted(chosen)
 
 
 def check_views(names: Sequence[str]) -> None:

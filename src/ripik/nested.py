@@ -1,0 +1,185 @@
+"""Choose a recipe and score it honestly: whatever is tuned or chosen is scored on folds it has not seen.
+
+Three scores, from optimistic to honest: in-sample (fitted and scored on the same rows); cross-fitted, by which a
+recipe is chosen (fitted on the other folds, but the best of several is looked at); nested, the CV (each fold is
+predicted by a recipe that was chosen and fitted on the other folds alone; Varma and Simon 2006, Cawley and Talbot
+2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ripik import bootstrap
+from ripik.bootstrap import Interval
+from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.recipe import Fitted, Known, Recipe, fit
+from ripik.settings import BlendSettings, DecisionSettings
+
+DRAWS = 400  # of the bootstrap that tells how sure a gain is
+DIGITS = 9  # scores that agree so far are equal
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One recipe that was looked at in a stage: its cross-fitted score, and its gain over the stage's first option."""
+
+    stage: str
+    recipe: Recipe
+    score: float
+    gain: Interval
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Nested:
+    """What was chosen on all rows, the looks that led there, and the honest predictions (n, C) of every row."""
+
+    fitted: Fitted
+    options: list[Option]
+    in_sample: float
+    oof: FloatArray
+    recipes: dict[int, Recipe]  # what was chosen without each fold
+
+
+def nest(
+    known: Known,
+    metric: Metric,
+    how: BlendSettings,
+    decision: DecisionSettings,
+    merging: str,
+    progress: Progress | None = None,
+) -> Nested:
+    """Choose and fit a recipe on all rows, and again without each fold, whose rows it then predicts.
+
+    `progress` is given the number of choices done, of folds + 1. Two folds are halved by groups for the tuning: without
+    one, two others must be left to choose by.
+    """
+    with threadpool_limits(1):  # the arrays are small: threads of BLAS would wait for each other
+        return _nest(replace(known, fold=parts(known.fold, known.group)), metric, how, decision, merging, progress)
+
+
+def _nest(
+    known: Known,
+    metric: Metric,
+    how: BlendSettings,
+    decision: DecisionSettings,
+    merging: str,
+    progress: Progress | None,
+) -> Nested:
+    tuning, folds = _Tuning(known, metric, how, decision, merging), np.unique(known.fold).tolist()
+    oof = np.full(known.rows.probabilities.shape[2:], np.nan)
+    recipes = {}
+    for number, held in enumerate(folds):
+        recipes[held] = tuning.choose(held)[0]
+        rows = known.fold == held
+        oof[rows] = tuning.fitted(recipes[held], held).apply(known.rows[rows])
+        if progress:
+            progress(number + 1)
+    recipe, options = tuning.choose()
+    fitted = tuning.fitted(recipe)
+    if progress:
+        progress(len(folds) + 1)
+    return Nested(fitted, options, metric.function(known.y, fitted.apply(known.rows)), oof, recipes)
+
+
+def parts(fold: IntArray, group: IntArray) -> IntArray:
+    """Return the folds as they are, or two folds halved by groups into four, (n,)."""
+    if len(np.unique(fold)) > 2:
+        return fold
+    halves = np.zeros(len(fold), np.int64)
+    for number in np.unique(fold):
+        rows = fold == number
+        halves[rows] = np.unique(group[rows], return_inverse=True)[1] % 2
+    return 2 * fold + halves
+
+
+@dataclass(eq=False)
+class _Tuning:
+    """Fits of recipes on all folds but some, each made once."""
+
+    known: Known
+    metric: Metric
+    how: BlendSettings
+    decision: DecisionSettings
+    merging: str
+    made: dict[tuple[Recipe, frozenset[int]], Fitted] = field(default_factory=dict)
+
+    def fitted(self, recipe: Recipe, *without: int) -> Fitted:
+        key = recipe, frozenset(without)
+        if key not in self.made:
+            rows = np.flatnonzero(~np.isin(self.known.fold, without))
+            self.made[key] = fit(recipe, self.known[rows], self.metric, self.how, self.merging)
+        return self.made[key]
+
+    def choose(self, *without: int) -> tuple[Recipe, list[Option]]:
+        """Choose stage by stage, on the folds but `without`: the best score, of equals the simplest.
+
+        Offsets must gain more than the standard error of their gain.
+        """
+        recipe, options = self._first(), list[Option]()
+        for stage, alternatives in self._stages():
+            candidates = alternatives(recipe)
+            if len(candidates) < 2:
+                recipe = candidates[0]
+                continue
+            recipe, looked = self._stage(stage, candidates, without)
+            options += looked
+        return recipe, options
+
+    def _first(self) -> Recipe:
+        method = "equal" if "equal" in self.how.methods else self.how.methods[0]
+        return Recipe(method, prior_shift=self.decision.prior_shift)
+
+    def _stages(self) -> list[tuple[str, Callable[[Recipe], list[Recipe]]]]:
+        """Return the stages and, for each, what it may turn a recipe into, the simplest first."""
+        members, views = self.known.rows.probabilities.shape[:2]
+        methods = self.how.methods if members > 1 else self.how.methods[:1]
+        copies = len(np.unique(self.known.rows.photo)) < len(self.known.y)
+        vote = _switch(self.decision.copies_vote if copies else "off")
+        offsets = _switch("off" if self.metric.uses_probabilities else self.decision.offsets)
+        chosen = _switch("auto" if self.how.views == "auto" and views > 1 else "off")
+        return [
+            ("copies vote", lambda recipe: [replace(recipe, copies_vote=used) for used in vote]),
+            ("views", lambda recipe: [replace(recipe, choose_views=used) for used in chosen]),
+            ("blend", lambda recipe: [replace(recipe, method=method) for method in methods]),
+            ("offsets", lambda recipe: [replace(recipe, offsets=used) for used in offsets]),
+        ]
+
+    def _stage(self, stage: str, recipes: Sequence[Recipe], without: Sequence[int]) -> tuple[Recipe, list[Option]]:
+        rows = np.flatnonzero(~np.isin(self.known.fold, without))
+        known = self.known[rows]
+        predicted = [self._cross_fitted(recipe, without)[rows] for recipe in recipes]
+        scores = [self.metric.function(known.y, values) for values in predicted]
+        utilities = [round(self.metric.utility(score), DIGITS) for score in scores]
+        chosen = utilities.index(max(utilities))
+        if stage == "offsets" and chosen:
+            gain = self._gain(known, predicted[0], predicted[chosen])
+            chosen = chosen if self.metric.utility(gain.value) > gain.error else 0
+        if without:
+            return recipes[chosen], []
+        gains = [self._gain(known, predicted[0], values) for values in predicted]
+        looked = [
+            Option(stage, *told, number == chosen)
+            for number, told in enumerate(zip(recipes, scores, gains, strict=True))
+        ]
+        return recipes[chosen], looked
+
+    def _cross_fitted(self, recipe: Recipe, without: Sequence[int]) -> FloatArray:
+        found = np.full(self.known.rows.probabilities.shape[2:], np.nan)
+        for held in np.setdiff1d(self.known.fold, without).tolist():
+            rows = self.known.fold == held
+            found[rows] = self.fitted(recipe, held, *without).apply(self.known.rows[rows])
+        return found
+
+    def _gain(self, known: Known, a: FloatArray, b: FloatArray) -> Interval:
+        return bootstrap.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
+
+
+def _switch(setting: str) -> list[bool]:
+    return {"off": [False], "on": [True], "auto": [False, True]}[setting]

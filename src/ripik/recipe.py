@@ -1,0 +1,132 @@
+"""From the members' probabilities to the submitted ones: a recipe's steps, each fitted on rows whose truth is known.
+
+views merged → copies of a photo vote → members blended → class shares adapted → class offsets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ripik.blend import Blend, fit_blend
+from ripik.decision import Offsets, adapt, estimate_priors, fit_offsets, vote
+from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.settings import BlendSettings
+from ripik.views import choose_views, merge
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is chosen before anything is fitted."""
+
+    method: str  # of the blend
+    copies_vote: bool = False
+    offsets: bool = False
+    choose_views: bool = False
+    prior_shift: bool = False
+
+    def __str__(self) -> str:
+        parts = {"copies vote": self.copies_vote, "offsets": self.offsets, "chosen views": self.choose_views}
+        return " + ".join([self.method, *(name for name, used in parts.items() if used)])
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows to fit on or to predict: what the members say of them, and which of them show one photo.
+
+    probabilities: float (members, views, n, C). photo: (n,), equal for near copies.
+    """
+
+    probabilities: FloatArray
+    photo: IntArray
+
+    def __getitem__(self, rows: IntArray | slice) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.probabilities[:, :, rows], self.photo[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Rows whose truth is known: class indices, folds, and the groups that never cross folds, all (n,)."""
+
+    rows: Rows
+    y: IntArray
+    fold: IntArray
+    group: IntArray
+
+    def __getitem__(self, rows: IntArray) -> Known:
+        """Return some of the rows."""
+        return Known(self.rows[rows], self.y[rows], self.fold[rows], self.group[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A recipe with everything that was fitted for it; `views` are indices for each member."""
+
+    recipe: Recipe
+    views: list[list[int]]
+    merge: str
+    blend: Blend
+    shares: FloatArray  # of the classes where it was fitted, (C,)
+    offsets: Offsets | None
+
+    def apply(self, rows: Rows) -> FloatArray:
+        """Return the submitted probabilities (n, C) of rows, which are looked at together: copies, class shares."""
+        blended = self.blend.apply(_members(self.recipe, self.views, self.merge, rows))
+        if self.recipe.prior_shift:
+            blended = adapt(blended, estimate_priors(blended, self.shares))
+        return self.offsets.apply(blended) if self.offsets else blended
+
+    def of_used(self) -> Fitted:
+        """Return the same for the members whose weight is not 0, in their order."""
+        used = np.flatnonzero(self.blend.weights)
+        return replace(self, views=[self.views[member] for member in used], blend=self.blend.of(used))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "recipe": asdict(self.recipe),
+            "views": self.views,
+            "merge": self.merge,
+            "blend": self.blend.as_json(),
+            "shares": self.shares.tolist(),
+            "offsets": self.offsets.as_json() if self.offsets else None,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Fitted:
+        """Return what `as_json` wrote."""
+        return cls(
+            Recipe(**content["recipe"]),
+            content["views"],
+            content["merge"],
+            Blend.from_json(content["blend"]),
+            np.array(content["shares"]),
+            Offsets.from_json(content["offsets"]) if content["offsets"] else None,
+        )
+
+
+def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, merging: str) -> Fitted:
+    """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
+
+    Views are chosen by log loss (`views.choose_views`), the blend as `blend.fit_blend` does, offsets as
+    `decision.fit_offsets` does, on probabilities as they stand after the steps before.
+    """
+    probabilities, every = known.rows.probabilities, list(range(known.rows.probabilities.shape[1]))
+    chosen = recipe.choose_views and len(every) > 1
+    views = [choose_views(member, known.y, merging) if chosen else every for member in probabilities]
+    members = _members(recipe, views, merging, known.rows)
+    how_long = {"seed": how.seed, "restarts": how.restarts, "bags": how.bags}
+    blended = fit_blend(recipe.method, members, known.y, metric, groups=known.group, **how_long)
+    shares = np.bincount(known.y, minlength=members.shape[2]) / len(known.y)
+    offsets = None
+    if recipe.offsets:
+        offsets = fit_offsets(blended.apply(members), known.y, metric, groups=known.group, seed=how.seed)
+    return Fitted(recipe, views, merging, blended, shares, offsets)
+
+
+def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: Rows) -> FloatArray:
+    merged = np.stack([merge(member[used], merging) for member, used in zip(rows.probabilities, views, strict=True)])
+    return vote(merged, rows.photo) if recipe.copies_vote else merged

@@ -1,0 +1,65 @@
+"""Scores of out-of-fold predictions: pooled with their intervals, fold by fold, and class by class."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik.bootstrap import Interval, interval, per_class_f1
+from ripik.jobs import Run
+from ripik.metrics import FloatArray, get_metric
+
+LEVEL = "95 %"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The metric and accuracy over all pooled OOF rows, the metric of each fold, and the F1 of each class."""
+
+    pooled: Interval
+    by_fold: list[float]
+    accuracy: Interval
+    class_f1: dict[str, Interval]
+
+    @property
+    def mean_of_folds(self) -> float:
+        """The mean of the folds' metrics, over those where it exists."""
+        return float(np.nanmean(self.by_fold))
+
+    def cells(self) -> list[str]:
+        """Return the scores as a table shows them: pooled, interval, mean of folds, accuracy."""
+        numbers = f"{self.mean_of_folds:.4f}", f"{self.accuracy.value:.4f}"
+        return [f"{self.pooled.value:.4f}", ends(self.pooled), *numbers]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything, the mean of folds too."""
+        return {**asdict(self), "mean_of_folds": self.mean_of_folds}
+
+
+def ends(of: Interval) -> str:
+    """Return the ends of an interval as a table shows them."""
+    return f"{of.low:.3f} to {of.high:.3f}"
+
+
+def score_rows(run: Run, values: FloatArray) -> Scores:
+    """Score out-of-fold probabilities, (n, C), rows in the order of train.csv.
+
+    Intervals are drawn over the groups of folds.csv (`bootstrap`).
+    """
+    metric, truth = get_metric(run.settings.competition.metric), run.targets()
+    fold, groups = run.folds["fold"].to_numpy(), run.folds["group"].to_numpy()
+    classes = [str(label) for label in run.competition.classes]
+    return Scores(
+        interval(truth, values, groups, metric),
+        [metric.function(truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
+        interval(truth, values, groups, get_metric("accuracy")),
+        dict(zip(classes, per_class_f1(truth, values, groups), strict=True)),
+    )
+
+
+def probabilities(run: Run, oof: pd.DataFrame) -> FloatArray:
+    """Return the probabilities (n, C) of a frame of predictions, in class order."""
+    return oof[[f"p_{label}" for label in run.competition.classes]].to_numpy()

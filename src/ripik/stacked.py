@@ -1,0 +1,45 @@
+"""What a blend is fitted on and applied to: the members' stored predictions, as arrays in the order of the CSVs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ripik.groups import groups_of, read_groups
+from ripik.jobs import Run
+from ripik.oof import check_oof, read_predictions, read_views
+from ripik.recipe import Known, Rows
+from ripik.scores import probabilities
+
+
+def known_rows(run: Run, members: Sequence[str]) -> Known:
+    """Return the OOF predictions of the members (names of variants) with truth, folds and groups.
+
+    Near copies vote together only inside their fold; a user's own folds may part them.
+    Raises InputError where an `oof.csv` lacks rows or is not of the present folds.
+    """
+    fold = run.folds["fold"].to_numpy()
+    photo = np.unique(np.stack([_photos(run, "train"), fold]), axis=1, return_inverse=True)[1].ravel()
+    for name in members:
+        check_oof(_frame(run, name, "train"), run)
+    return Known(Rows(_stacked(run, members, "train"), photo), run.targets(), fold, run.folds["group"].to_numpy())
+
+
+def test_rows(run: Run, members: Sequence[str]) -> Rows:
+    """Return the members' predictions of the test set."""
+    return Rows(_stacked(run, members, "test"), _photos(run, "test"))
+
+
+def _photos(run: Run, split: str) -> np.ndarray:
+    return groups_of(read_groups(run.settings, run.competition), split)
+
+
+def _frame(run: Run, name: str, split: str) -> pd.DataFrame:
+    return read_predictions(run.layout.variant(name) / ("oof.csv" if split == "train" else "test.csv"), run, split)
+
+
+def _stacked(run: Run, members: Sequence[str], split: str) -> np.ndarray:
+    """Return (members, views, n, C); one view, the merged ones of the CSV, unless views are to be chosen."""
+    if run.settings.blend.views == "auto":
+        return np.stack([read_views(run, run.settings.variants[name], split) for name in members])
+    return np.stack([probabilities(run, _frame(run, name, split))[None] for name in members])

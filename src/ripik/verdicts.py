@@ -1,0 +1,92 @@
+"""What a person is told of a finished blend: tables and plain sentences."""
+
+from typing import Any
+
+from ripik.bootstrap import Interval
+from ripik.console import say, table
+from ripik.nested import Nested
+from ripik.scores import LEVEL, ends
+
+SHIFT = 0.05  # difference of a class share from which it is spoken of
+
+
+def show_blend(told: dict[str, Any], found: Nested) -> None:
+    """Print members and CV, what was looked at on the way, the classes' F1, and what to expect of the test set.
+
+    `told` is the content of weights.json.
+    """
+    _members(told)
+    _options(found, told["metric"])
+    _classes(told)
+    _say_members(told)
+    _say_test(told)
+
+
+def _members(told: dict[str, Any]) -> None:
+    scores = told["scores"]
+    rows = [
+        [name, f"{told['weights'][name]:.3f}", *_cells(score), f"{score['accuracy']['value']:.4f}"]
+        for name, score in scores["members"].items()
+    ]
+    cv = scores["intervals"]
+    rows += [
+        ["blend, nested (the CV)", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
+        ["blend, in-sample (optimistic)", "", f"{scores['in_sample']:.4f}", "", "", ""],
+    ]
+    columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, "mean of folds", "accuracy"]
+    table(f"Ensemble: {told['method']}", columns, rows)
+
+
+def _cells(score: dict[str, Any]) -> list[str]:
+    pooled = score["pooled"]
+    return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), f"{score['mean_of_folds']:.4f}"]
+
+
+def _options(found: Nested, metric: str) -> None:
+    rows = [
+        [
+            option.stage,
+            str(option.recipe),
+            f"{option.score:.4f}",
+            f"{option.gain.value:+.4f} ± {option.gain.error:.4f}",
+            "chosen" if option.chosen else "",
+        ]
+        for option in found.options
+    ]
+    if rows:
+        columns = ["choice", "recipe", f"cross-fitted {metric}", "gain over the first, ± its error", ""]
+        table("What was chosen (the nested CV chooses again without each fold)", columns, rows)
+
+
+def _classes(told: dict[str, Any]) -> None:
+    shares = told["test"]
+    rows = [
+        [label, f"{f1['value']:.3f}", ends(Interval(**f1)), f"{train:.3f}", f"{estimated:.3f}"]
+        for (label, f1), train, estimated in zip(
+            told["scores"]["intervals"]["class_f1"].items(),
+            shares["class_shares_in_train"].values(),
+            shares["class_shares_estimated"].values(),
+            strict=True,
+        )
+    ]
+    table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test"], rows)
+
+
+def _say_members(told: dict[str, Any]) -> None:
+    if told["dropped"]:
+        say(f"{', '.join(told['dropped'])} add nothing to the blend and are dropped (weight 0).")
+
+
+def _say_test(told: dict[str, Any]) -> None:
+    expected, test = Interval(**told["test"]["expected_score"]), told["test"]
+    say(
+        f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos will score "
+        f"{ends(expected)} with a probability of {LEVEL}, chance in both sets counted."
+    )
+    pairs = zip(test["class_shares_in_train"].items(), test["class_shares_estimated"].values(), strict=True)
+    moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
+    if moved:
+        say(
+            f"The test set seems to have other shares of class {', '.join(moved)} than train "
+            "(decision.prior_shift = true follows them)."
+        )
