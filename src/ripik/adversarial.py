@@ -1,0 +1,141 @@
+"""The step `analyse adversarial`: can the training images be told from the test images?
+
+A linear head on stored features tries (adversarial validation). Near copies stand on one side of its folds, too, or
+it would know a photo of the test set by its copy. What it cannot tell apart, a CV can speak for.
+"""
+
+import itertools
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.bootstrap import Interval, interval
+from ripik.competition import Competition
+from ripik.console import progress, say
+from ripik.features import Item, feature_inputs
+from ripik.folds import make_folds, split
+from ripik.gallery import Picture, Row, Section, write_gallery
+from ripik.groups import joined, read_groups
+from ripik.jobs import Run, open_run
+from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.metrics import get_metric
+from ripik.pipeline import prepare
+from ripik.settings import Settings
+from ripik.stored import photo_head, read_features, stored_settings
+
+ADVERSARIAL = 1  # to be raised when the classifier changes
+LITTLE = 0.6  # AUC below which a difference, however certain, is small
+SHOWN = 24  # photos a section of the page
+ITEMS = [Item("train"), Item("test")]
+
+
+def adversarial(settings: Settings) -> Path:
+    """Write `analysis/adversarial.csv` and the page `adversarial.html` beside it; return the path of the table.
+
+    Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), in the
+    order of train.csv, then test.csv. Prints the AUC with its 95 % interval, drawn over groups of near copies. Makes
+    the folds and the features that are missing; nothing is done twice while the recorded inputs match.
+    Raises InputError when no variant trains its head alone.
+    """
+    variant, settings = photo_head(settings), stored_settings(settings)
+    make_folds(settings)
+    run = open_run(settings)
+    path = run.layout.analysis / "adversarial.csv"
+    groups, meta = _groups(run), artifacts.meta_beside(path)
+    inputs = {
+        "version": ADVERSARIAL,
+        "head": [STRENGTH, TOLERANCE, ITERATIONS],
+        "groups": artifacts.digest(groups.tolist()),
+        "folds": [settings.folds.n_splits, settings.folds.seed],
+        "features": settings.features.dtype,
+        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
+    }
+    if artifacts.is_fresh(meta, inputs):
+        say(f"adversarial: {path} is up to date")
+    else:
+        prepare(settings, run.competition, [variant])
+        features = read_features(settings, run.competition, variant, ITEMS)
+        with artifacts.making(meta, inputs, [path, path.with_suffix(".html")]) as more:
+            more["auc"] = _make(run, features, groups, path)
+    auc = Interval(**artifacts.read_json(meta)["auc"])
+    say(f"adversarial: AUC {auc.value:.3f} (95 % {auc.low:.3f} to {auc.high:.3f}). {meaning(auc)}")
+    say(f"adversarial: see {path.with_suffix('.html')}")
+    return path
+
+
+def meaning(auc: Interval) -> str:
+    """Say what an AUC between training and test images, with its interval, means for the CV."""
+    if auc.low > 0.5:
+        much = " a little" if auc.value < LITTLE else ""
+        return (
+            f"Train and test differ{much}: look at the photos that give it away. Where the test set holds what train "
+            "does not, the CV does not speak for it."
+        )
+    return "Train and test cannot be told apart, so as far as these features see, the CV speaks for the test set."
+
+
+def _groups(run: Run) -> np.ndarray:
+    """Return the group of every training, then every test image: near copies, and what else folds.csv joins."""
+    near = read_groups(run.settings, run.competition)["group"].to_numpy()
+    of_folds = run.folds["group"].astype(str).tolist()
+    alone = [f"test {row}" for row in range(len(run.competition.test))]
+    return joined(near, np.array([*of_folds, *alone]))
+
+
+def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:
+    """Write table and page; return the AUC and its interval."""
+    sizes, how = [len(run.competition.train), len(run.competition.test)], run.settings.folds
+    is_test = np.repeat([0, 1], sizes)
+    fold = split(is_test, groups, how.n_splits, how.seed)
+    with progress("adversarial: heads", how.n_splits) as show:
+        number = itertools.count(1)
+        found = out_of_fold(features, is_test, fold, 2, balanced=True, done=lambda: show(next(number)))
+    auc = interval(is_test, found.astype(np.float64), groups, get_metric("auc"))
+    images = _images(run.competition).assign(p_test=found[:, 1], group=groups)
+    artifacts.write_csv(path, images[["image_id", "split", "p_test"]])
+    _write_page(path.with_suffix(".html"), images, auc)
+    return asdict(auc)
+
+
+def _images(competition: Competition) -> pd.DataFrame:
+    """Return image_id, path, label as text (empty in test) and split, train above test."""
+    train = competition.train.assign(split="train", label="label " + competition.train["label"].astype(str))
+    test = competition.test.assign(split="test", label="")
+    both = pd.concat([frame[["image_id", "path", "label", "split"]] for frame in (train, test)])
+    return both.reset_index(drop=True)
+
+
+def _write_page(page: Path, images: pd.DataFrame, auc: Interval) -> None:
+    train, test = (images[images["split"] == split] for split in ("train", "test"))
+    sections = [
+        _section(
+            "Training photos most like the test set",
+            "Where they differ from other training photos, the test set probably does, too.",
+            train.sort_values("p_test", ascending=False, kind="stable"),
+        ),
+        _section(
+            "Test photos least like the training set",
+            "What models have seen least of. Is it another camera, place or season, or a class by itself?",
+            test.sort_values("p_test", ascending=False, kind="stable"),
+        ),
+    ]
+    intro = (
+        f"A linear head on stored features tells train from test with an AUC of {auc.value:.3f} (95 % {auc.low:.3f} to "
+        f"{auc.high:.3f}; 0.5 is guessing). {meaning(auc)}\nUnder each photo: its id, and the probability, by a head "
+        "that trained on no copy of it, that it is of the test set; 0.5 is as like one side as the other. Of near "
+        "copies one is shown."
+    )
+    write_gallery(page, "Train or test?", intro, sections)
+
+
+def _section(title: str, text: str, images: pd.DataFrame) -> Section:
+    photos = images.drop_duplicates("group")
+    pictures = [
+        Picture(photo["path"], f"{photo['image_id']} {photo['label']}".strip(), f"p(test) {photo['p_test']:.3f}")
+        for photo in photos.head(SHOWN).to_dict("records")
+    ]
+    return Section(f"{title}: {len(pictures)} of {len(photos)}", text, [Row("", pictures)])
