@@ -1,0 +1,189 @@
+"""The step `analyse labels`: training images whose label is likely wrong, as a table and a page to look at.
+
+Near copies with different labels come first: at least one of them is wrong. Then come those that the out-of-fold
+probabilities speak against, found by confident learning (Northcutt, Jiang and Chuang 2021, in the library cleanlab).
+Nothing is relabelled; `competition.corrections` is where its user does.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import fingerprint
+from ripik.console import say, table
+from ripik.errors import InputError
+from ripik.gallery import Picture, Row, Section, write_gallery
+from ripik.groups import groups_of, read_groups
+from ripik.jobs import Run, open_run
+from ripik.oof import check_oof, probability_columns, read_predictions
+from ripik.settings import Label, Settings
+from ripik.suspects import COPIES, MODEL, find_suspects
+
+COLUMNS = [
+    *("image_id", "filename", "label", "suggested", "p_label", "p_suggested", "quality", "group", "reason", "copies")
+]
+SHOWN, BESIDE, LISTED = 60, 5, 10  # photos a section of the page, copies beside each, rows in the terminal
+MEANING = {
+    COPIES: "Near copies of one photo carry different labels, so at least one is wrong. Suggested is the label of most "
+    "copies, or between equals the more probable one. If these are different photos, the grouping is wrong instead.",
+    MODEL: "Models that did not train on the photo give its label little probability. Many of these are hard or show "
+    "two things at once, and are labelled well: look before correcting. The least probable labels come first.",
+}
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is known of the training images: probabilities (n, C) out of fold, and near-copy groups (n,)."""
+
+    run: Run
+    sources: list[Path]
+    probabilities: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def source(self) -> str:
+        """Whose the probabilities are, in words."""
+        names = [path.parent.name for path in self.sources]
+        if names == ["ensemble"]:
+            return "the blend"
+        return f"the mean of {', '.join(names)}" if len(names) > 1 else f"the variant {names[0]}"
+
+    def others(self, row: int) -> np.ndarray:
+        """Return the rows of the other copies of a row's photo."""
+        rows = np.flatnonzero(self.groups == self.groups[row])
+        return rows[rows != row]
+
+
+def label_issues(settings: Settings) -> Path:
+    """Write `analysis/labels.csv` and the page `analysis/labels.html`; return the path of the table.
+
+    Probabilities are those of `ensemble/oof.csv`, or else the mean of the variants' `oof.csv` that are there. One row
+    per suspected image, the most suspicious first: image_id, filename, label, suggested, p_label and p_suggested (mean
+    over the photo's copies), quality (cleanlab's score in [0, 1], low is bad), group, reason (`copies disagree` or
+    `model disagrees`), copies (ids of the other images of the group, with spaces between).
+    Raises InputError when there are no out-of-fold predictions, or they are not those of the present folds and labels.
+    """
+    evidence = _evidence(open_run(settings))
+    run, path = evidence.run, evidence.run.layout.analysis / "labels.csv"
+    page = path.with_suffix(".html")
+    inputs = {
+        "oof": {source.parent.name: artifacts.file_digest(source) for source in evidence.sources},
+        "labels": artifacts.digest(run.competition.train["label"].tolist()),
+        "groups": artifacts.digest(evidence.groups.tolist()),
+        "images": fingerprint(run.competition, "train"),
+        "cleanlab": version("cleanlab"),
+    }
+    with artifacts.making(artifacts.meta_beside(path), inputs, [path, page]):
+        suspects = find_suspects(run.targets(), evidence.probabilities, evidence.groups)
+        found = _named(evidence, suspects)
+        artifacts.write_csv(path, found[COLUMNS])
+        _write_page(evidence, page, found)
+    _show(evidence, found)
+    say(f"labels: wrote {path} and {page}. Nothing was relabelled. {_how_to_correct(run)}")
+    return path
+
+
+def _evidence(run: Run) -> _Evidence:
+    blend = run.layout.ensemble / "oof.csv"
+    members = [run.layout.variant(name) / "oof.csv" for name in run.settings.variants]
+    sources = [path for path in ([blend] if blend.exists() else members) if path.exists()]
+    if not sources:
+        raise InputError(f"there is no oof.csv below {run.layout.run}. Run `make train`, then look at the labels.")
+    frames = [read_predictions(path, run, "train") for path in sources]
+    for frame in frames:
+        check_oof(frame, run)
+    columns = probability_columns(run.competition.classes)
+    mean = np.mean([frame[columns].to_numpy() for frame in frames], axis=0)
+    return _Evidence(run, sources, mean, _groups(run))
+
+
+def _groups(run: Run) -> np.ndarray:
+    """Return every training row's near-copy group: of groups.csv, or of folds.csv where no other rule made them."""
+    if run.layout.groups.exists():
+        return groups_of(read_groups(run.settings, run.competition), "train")
+    if "group" in run.competition.train:
+        return np.arange(len(run.folds))
+    return run.folds["group"].to_numpy()
+
+
+def _named(evidence: _Evidence, suspects: pd.DataFrame) -> pd.DataFrame:
+    """Return the suspects as labels.csv has them: ids, names and labels of the organiser; and their `row`."""
+    run, rows = evidence.run, suspects["row"]
+    train, classes = run.competition.train, run.competition.classes
+    folder = run.layout.input / run.settings.competition.train_images
+    return suspects.assign(
+        image_id=train["image_id"].iloc[rows].to_numpy(),
+        filename=[path.relative_to(folder).as_posix() for path in train["path"].iloc[rows]],
+        label=[classes[index] for index in suspects["label"]],
+        suggested=[classes[index] for index in suspects["suggested"]],
+        group=evidence.groups[rows],
+        copies=[" ".join(train["image_id"].iloc[evidence.others(row)]) for row in rows],
+    )
+
+
+def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:
+    sections = []
+    for reason, meaning in MEANING.items():
+        photos = found[found["reason"] == reason].groupby("group", sort=False)
+        rows = [_row(evidence, same) for _, same in list(photos)[:SHOWN]]
+        sections.append(Section(reason.capitalize(), meaning, rows, total=len(photos)))
+    intro = (
+        f"{len(found)} of {len(evidence.groups)} training images carry a label that their copies or the models speak "
+        f"against. Probabilities are out of fold, of {evidence.source}. Copies of a photo stand side by side; where "
+        f"only some of them are suspected, these are marked.\nNothing was relabelled. {_how_to_correct(evidence.run)}"
+    )
+    write_gallery(page, f"Labels of {evidence.run.settings.run} to look at", intro, sections)
+
+
+def _row(evidence: _Evidence, same: pd.DataFrame) -> Row:
+    """Return a photo's row of the page: its suspects, then its other copies."""
+    rows, suggested = same["row"].tolist(), same["suggested"].iloc[0]
+    everyone = [*rows, *(row for row in evidence.others(rows[0]) if row not in rows)]
+    hidden = len(everyone) - BESIDE - 1
+    mixed = len(rows) < len(everyone)  # a mark on all of them would tell nothing
+    pictures = [_picture(evidence, row, suggested, alarm=mixed and row in rows) for row in everyone[: BESIDE + 1]]
+    given = ", ".join(dict.fromkeys(str(label) for label in same["label"]))
+    title = f"labelled {given}, suggested {suggested}"
+    return Row(f"{title} ({hidden} more copies are not shown)" if hidden > 0 else title, pictures)
+
+
+def _picture(evidence: _Evidence, row: int, suggested: Label, *, alarm: bool) -> Picture:
+    competition, probabilities = evidence.run.competition, evidence.probabilities[row]
+    image_id, path, label = (competition.train[column].iloc[row] for column in ("image_id", "path", "label"))
+    chance = dict(zip(competition.classes, probabilities, strict=True))
+    told = dict.fromkeys([label, suggested, competition.classes[int(probabilities.argmax())]])
+    note = "\n".join(f"{'or' if number else 'label'} {one}: p {chance[one]:.2f}" for number, one in enumerate(told))
+    return Picture(path, image_id, note, alarm)
+
+
+def _show(evidence: _Evidence, found: pd.DataFrame) -> None:
+    photos = found.drop_duplicates(["group", "reason"])
+    cells = photos.head(LISTED).assign(
+        copies=[str(len(evidence.others(row))) for row in photos["row"].head(LISTED)],
+        p_label=photos["p_label"].map("{:.3f}".format),
+        p_suggested=photos["p_suggested"].map("{:.3f}".format),
+        reason=photos["reason"].str.split().str[0],
+    )
+    if len(cells):
+        names = ["image_id", "copies", "label", "suggested", "p_label", "p_suggested", "reason"]
+        title = f"the first {len(cells)} of {len(photos)} photos with a suspected label, by {evidence.source}"
+        heads = ["image", "copies", "label", "suggested", "p(label)", "p(suggested)", "who disagrees"]
+        table(title, heads, cells[names].astype(str).to_numpy().tolist())
+    by_copies = (found["reason"] == COPIES).sum()
+    say(
+        f"labels: of {len(evidence.groups)} images {by_copies} disagree with their copies, and "
+        f"{len(found) - by_copies} with {evidence.source}"
+    )
+
+
+def _how_to_correct(run: Run) -> str:
+    place = run.settings.competition.corrections
+    named = "" if place else ' set competition.corrections = "corrections.csv",'
+    return (
+        f"To correct some, write {place or 'corrections.csv'} with the columns image_id and label, a line for every "
+        f"image and what its label should be,{named} and run `make folds train ensemble` again."
+    )
