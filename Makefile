@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble config bench test lint lock clean
+.PHONY: help setup demo data folds augment train predict ensemble compare analyse config bench test lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,8 +38,8 @@ demo: $(READY)  ## draw a small competition and run the whole line on it
 data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
 	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')
 
-folds: $(READY)  ## group near copies, write stratified grouped folds
-	@$(RIPIK) folds $(OPTIONS)
+folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: and show how other splits lie)
+	@$(RIPIK) folds $(OPTIONS) $(if $(AUDIT),--audit)
 
 augment: $(READY)  ## write the augmented copies as JPEG, or PREVIEW=1: a contact sheet
 	@$(RIPIK) augment $(OPTIONS) $(if $(PREVIEW),--preview)
@@ -52,6 +52,12 @@ predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of phot
 
 ensemble: $(READY)  ## blend the variants, write and check the submission CSV
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN)
+
+compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
+	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
+
+analyse: $(READY)  ## look into a finished run: TOPIC=labels or TOPIC=adversarial
+	@$(RIPIK) analyse $(OPTIONS) '$(TOPIC)'
 
 config: $(READY)  ## print the effective configuration
 	@$(RIPIK) config $(OPTIONS)

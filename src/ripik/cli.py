@@ -18,6 +18,10 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
+TOPICS = {
+    "labels": "suspected label errors",
+    "adversarial": "whether train can be told from test",
+}
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -57,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
     _add(steps, "config", _config, "print the effective configuration as TOML")
     data = _add(steps, "data", _data, "fill the input folder from Kaggle, a folder or a zip")
     data.add_argument("--source", type=Path, metavar="PATH", help="a folder or zip instead of the Kaggle dataset")
-    _add(steps, "folds", _folds, "group near copies and write stratified, grouped folds")
+    folds = _add(steps, "folds", _folds, "group near copies and write stratified, grouped folds")
+    folds.add_argument("--audit", action="store_true", help="also show how much other splits would lie")
     augment = _add(steps, "augment", _augment, "write the augmented copies as JPEG (training does not need them)")
     augment.add_argument(
         "--preview", action="store_true", help="only a contact sheet of every transform and some copies"
@@ -70,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     ensemble = _add(steps, "ensemble", _ensemble, "blend the variants and write the submission CSV")
     for step in (train, predict, ensemble):
         step.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="only these variants")
+    compare = _add(steps, "compare", _compare, "tell whether B is better than A, with the interval of the difference")
+    for side in ("a", "b"):
+        compare.add_argument(side, metavar=side.upper(), help="a variant, ensemble, RUN, RUN/VARIANT or an OOF CSV")
+    analyse = _add(steps, "analyse", _analyse, "look into a finished run")
+    analyse.add_argument(
+        "topic", choices=list(TOPICS), help="; ".join(f"{topic}: {what}" for topic, what in TOPICS.items())
+    )
     _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
     return top
 
@@ -95,6 +107,11 @@ def _data(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _folds(settings: Settings, options: argparse.Namespace) -> None:
+    if options.audit:
+        from ripik.audit import audit
+
+        audit(settings)
+        return
     from ripik.folds import make_folds
 
     make_folds(settings)
@@ -136,6 +153,23 @@ def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.ensemble import ensemble
 
     ensemble(settings, options.variants)
+
+
+def _compare(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.compare import compare
+
+    compare(settings, options.a, options.b)
+
+
+def _analyse(settings: Settings, options: argparse.Namespace) -> None:
+    if options.topic == "labels":
+        from ripik.labels import label_issues
+
+        label_issues(settings)
+    else:
+        from ripik.adversarial import adversarial
+
+        adversarial(settings)
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> None:
