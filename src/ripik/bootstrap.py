@@ -144,11 +144,11 @@ def verdict(found: Interval, metric: Metric) -> str:
 
 @dataclass(frozen=True)
 class _Data:
-    """Rows in an order that depends on what they hold alone, and the number of each row's group."""
+    """Rows in an order that depends on what they hold alone, sides swapped or not, and each row's group."""
 
     y: IntArray
     sides: Sequence[FloatArray]
-    group: NDArray[np.int64]
+    group: IntArray
 
     @classmethod
     def of(cls, y: IntArray, sides: Sequence[FloatArray], groups: ArrayLike) -> _Data:
@@ -160,18 +160,16 @@ class _Data:
             raise InputError(f"The two sides have {' and '.join(str(side.shape[1]) for side in sides)} classes.")
         if names.shape != y.shape or (names != names).any():
             raise InputError(f"The groups must be one value a row ({len(y)} in all), none of them missing.")
-        order, group = _canonical(np.column_stack([y, *sides]), names)
+        order, group = _canonical(y, sides, names)
         if group[-1] < 1:
             raise InputError("All rows are in one group: how sure a score is shows only between groups.")
         return cls(y[order], [side[order] for side in sides], group)
 
     @property
     def count(self) -> int:
-        """How many groups there are."""
         return int(self.group[-1]) + 1
 
     def witnesses(self, rows: NDArray[np.bool_]) -> int:
-        """Return how many groups the rows belong to."""
         return len(np.unique(self.group[rows]))
 
     def differs(self, metric: Metric) -> NDArray[np.bool_]:
@@ -208,14 +206,20 @@ class _Data:
         return count
 
 
-def _canonical(content: FloatArray, groups: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _canonical(y: IntArray, sides: Sequence[FloatArray], groups: NDArray[Any]) -> tuple[IntArray, IntArray]:
     """Return the rows' order by group, groups by the rows they hold, and the ordered rows' group from 0."""
+    content = np.column_stack([y, *sorted(sides, key=lambda side: _sorted_rows(y, side).tobytes())])
     code = np.unique(content, axis=0, return_inverse=True)[1].ravel()
     member = np.unique(groups, return_inverse=True)[1].ravel()
     order = np.lexsort((code, member))
     parts = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
     parts.sort(key=lambda rows: code[rows].tolist())
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
+
+
+def _sorted_rows(y: IntArray, side: FloatArray) -> FloatArray:
+    rows = np.column_stack([y, side])
+    return rows[np.lexsort(rows.T)]
 
 
 def _f1_or_nan(confusion: IntArray) -> FloatArray:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
+LONGEST = 24  # characters of a cell that is never broken
 
 
 def console() -> Console:
@@ -33,7 +34,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """Print a table; the first column is left-aligned, the others right."""
     drawn = Table(title=Text(title), title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
-        drawn.add_column(Text(column), justify="right" if position else "left", overflow="fold", no_wrap=not position)
+        cells = max((len(row[position]) for row in rows), default=0)
+        least = max([cells, *map(len, column.split())])  # in a narrow terminal only headings break, between words
+        drawn.add_column(
+            Text(column),
+            justify="right" if position else "left",
+            overflow="fold",
+            no_wrap=not position,
+            min_width=least if least <= LONGEST else None,
+        )
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)

@@ -61,7 +61,7 @@ def _draw(settings: Settings) -> None:
 def _show(run: Run, hidden: float) -> None:
     rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
     oof = read_predictions(run.layout.ensemble / "oof.csv", run, "train")
-    rows.append(_short(["blend, nested (the CV)", *score_rows(run, probabilities(run, oof)).cells(), ""]))
+    rows.append(_short(["blend, nested: CV", *score_rows(run, probabilities(run, oof)).cells(), ""]))
     rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", "", ""])
     table("The demo's result", ["", "macro F1", LEVEL, "accuracy", "seconds"], rows)
 

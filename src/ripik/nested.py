@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -27,9 +28,13 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Option:
-    """One recipe that was looked at in a stage: its cross-fitted score, and its gain over the stage's first option."""
+    """One recipe that was looked at in a stage: its cross-fitted score, and its gain over the stage's first option.
+
+    `name` is what the stage calls it: yes, no, or a blend's method.
+    """
 
     stage: str
+    name: str
     recipe: Recipe
     score: float
     gain: Interval
@@ -123,10 +128,10 @@ class _Tuning:
         Offsets must gain more than the standard error of their gain.
         """
         recipe, options = self._first(), list[Option]()
-        for stage, alternatives in self._stages():
-            candidates = alternatives(recipe)
+        for stage, changes in self._stages().items():
+            candidates = {name: replace(recipe, **change) for name, change in changes.items()}
             if len(candidates) < 2:
-                recipe = candidates[0]
+                (recipe,) = candidates.values()
                 continue
             recipe, looked = self._stage(stage, candidates, without)
             options += looked
@@ -136,23 +141,21 @@ class _Tuning:
         method = "equal" if "equal" in self.how.methods else self.how.methods[0]
         return Recipe(method, prior_shift=self.decision.prior_shift)
 
-    def _stages(self) -> list[tuple[str, Callable[[Recipe], list[Recipe]]]]:
-        """Return the stages and, for each, what it may turn a recipe into, the simplest first."""
+    def _stages(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return, for every stage, its options by name and what each changes in a recipe, the simplest first."""
         members, views = self.known.rows.probabilities.shape[:2]
         methods = self.how.methods if members > 1 else self.how.methods[:1]
         copies = len(np.unique(self.known.rows.photo)) < len(self.known.y)
-        vote = _switch(self.decision.copies_vote if copies else "off")
-        offsets = _switch("off" if self.metric.uses_probabilities else self.decision.offsets)
-        chosen = _switch("auto" if self.how.views == "auto" and views > 1 else "off")
-        return [
-            ("copies vote", lambda recipe: [replace(recipe, copies_vote=used) for used in vote]),
-            ("views", lambda recipe: [replace(recipe, choose_views=used) for used in chosen]),
-            ("blend", lambda recipe: [replace(recipe, method=method) for method in methods]),
-            ("offsets", lambda recipe: [replace(recipe, offsets=used) for used in offsets]),
-        ]
+        labels = not self.metric.uses_probabilities
+        return {
+            "copies vote": _switch("copies_vote", self.decision.copies_vote if copies else "off"),
+            "chosen views": _switch("choose_views", self.how.views if views > 1 else "off"),
+            "blend": {method: {"method": method} for method in methods},
+            "offsets": _switch("offsets", self.decision.offsets if labels else "off"),
+        }
 
-    def _stage(self, stage: str, recipes: Sequence[Recipe], without: Sequence[int]) -> tuple[Recipe, list[Option]]:
-        rows = np.flatnonzero(~np.isin(self.known.fold, without))
+    def _stage(self, stage: str, options: dict[str, Recipe], without: Sequence[int]) -> tuple[Recipe, list[Option]]:
+        rows, recipes = np.flatnonzero(~np.isin(self.known.fold, without)), list(options.values())
         known = self.known[rows]
         predicted = [self._cross_fitted(recipe, without)[rows] for recipe in recipes]
         scores = [self.metric.function(known.y, values) for values in predicted]
@@ -164,11 +167,8 @@ class _Tuning:
         if without:
             return recipes[chosen], []
         gains = [self._gain(known, predicted[0], values) for values in predicted]
-        looked = [
-            Option(stage, *told, number == chosen)
-            for number, told in enumerate(zip(recipes, scores, gains, strict=True))
-        ]
-        return recipes[chosen], looked
+        looked = zip(options, recipes, scores, gains, strict=True)
+        return recipes[chosen], [Option(stage, *told, number == chosen) for number, told in enumerate(looked)]
 
     def _cross_fitted(self, recipe: Recipe, without: Sequence[int]) -> FloatArray:
         found = np.full(self.known.rows.probabilities.shape[2:], np.nan)
@@ -181,5 +181,6 @@ class _Tuning:
         return bootstrap.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
 
 
-def _switch(setting: str) -> list[bool]:
-    return {"off": [False], "on": [True], "auto": [False, True]}[setting]
+def _switch(field: str, setting: str) -> dict[str, dict[str, Any]]:
+    used = {"off": (False,), "all": (False,), "on": (True,), "auto": (False, True)}[setting]
+    return {"yes" if value else "no": {field: value} for value in used}

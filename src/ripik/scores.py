@@ -41,7 +41,7 @@ class Scores:
 
 def ends(of: Interval) -> str:
     """Return the ends of an interval as a table shows them."""
-    return f"{of.low:.3f} to {of.high:.3f}"
+    return f"{of.low:.3f}–{of.high:.3f}"
 
 
 def score_rows(run: Run, values: FloatArray) -> Scores:

@@ -30,8 +30,8 @@ def _members(told: dict[str, Any]) -> None:
     ]
     cv = scores["intervals"]
     rows += [
-        ["blend, nested (the CV)", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
-        ["blend, in-sample (optimistic)", "", f"{scores['in_sample']:.4f}", "", "", ""],
+        ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
+        ["blend, in-sample", "", f"{scores['in_sample']:.4f}", "", "", ""],
     ]
     columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, "mean of folds", "accuracy"]
     table(f"Ensemble: {told['method']}", columns, rows)
@@ -45,17 +45,16 @@ def _cells(score: dict[str, Any]) -> list[str]:
 def _options(found: Nested, metric: str) -> None:
     rows = [
         [
-            option.stage,
-            str(option.recipe),
+            f"{option.stage}: {option.name}",
             f"{option.score:.4f}",
-            f"{option.gain.value:+.4f} ± {option.gain.error:.4f}",
+            f"{option.gain.value:+.4f} ± {option.gain.error:.4f}" if option.gain.error else "",
             "chosen" if option.chosen else "",
         ]
         for option in found.options
     ]
     if rows:
-        columns = ["choice", "recipe", f"cross-fitted {metric}", "gain over the first, ± its error", ""]
-        table("What was chosen (the nested CV chooses again without each fold)", columns, rows)
+        columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
+        table("What was chosen on all folds; the CV chooses again without each", columns, rows)
 
 
 def _classes(told: dict[str, Any]) -> None:
@@ -80,8 +79,8 @@ def _say_members(told: dict[str, Any]) -> None:
 def _say_test(told: dict[str, Any]) -> None:
     expected, test = Interval(**told["test"]["expected_score"]), told["test"]
     say(
-        f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos will score "
-        f"{ends(expected)} with a probability of {LEVEL}, chance in both sets counted."
+        f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
+        f"with a probability of {LEVEL}, chance in both sets counted."
     )
     pairs = zip(test["class_shares_in_train"].items(), test["class_shares_estimated"].values(), strict=True)
     moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
