@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import pseudo_tests
+from benchmarks import pseudo_blends, pseudo_tests
 from benchmarks.pseudo_tests import Outcome, Photos, draw_test, pseudo_test, read_photos, summary
 
 from ripik.bootstrap import Interval
@@ -74,3 +74,24 @@ def test_a_runs_files_are_read(tmp_path: Path) -> None:
     frame.head(17).to_csv(tmp_path / "folds.csv", index=False)
     with pytest.raises(SystemExit, match="18 rows"):
         read_photos(tmp_path, tmp_path)
+
+
+def test_a_blend_meets_rows_it_was_not_chosen_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(60), 2)
+    label = group % 3 + 5
+    known = pd.DataFrame({"image_id": [f"i{row}" for row in range(len(group))], "fold": group % 4, "label": label})
+    known[["image_id", "label"]].assign(group=group, fold=known["fold"]).to_csv(tmp_path / "folds.csv", index=False)
+    for member in ("a", "b"):
+        logits = 2 * np.eye(3)[label - 5] + rng.normal(0, 1, (len(group), 3))
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        (tmp_path / member).mkdir()
+        columns = pd.DataFrame(p, columns=["p_5", "p_6", "p_7"])
+        pd.concat([known, columns], axis=1).sample(frac=1, random_state=1).to_csv(tmp_path / member / "oof.csv")
+    read = pseudo_blends.read_run(tmp_path, ["a", "b"])
+    assert read.y.tolist() == (label - 5).tolist()
+    np.testing.assert_allclose(read.rows.probabilities[1, 0], p, rtol=1e-12)
+    found = pseudo_blends.pseudo_test(read, get_metric("macro_f1"), seed=0)
+    assert 0.4 < found.cv < 1
+    assert found.expected.low < found.cv < found.expected.high
+    assert found.test == found.one_head
