@@ -66,22 +66,22 @@ def covered(found: list[Interval], truth: float | list[float]) -> float:
 
 def test_intervals_cover_the_truth_and_a_bootstrap_of_rows_does_not() -> None:
     rng = np.random.default_rng(0)
-    sets = [EVEN.draw(rng, 150) for _ in range(200)]
-    of_groups = [interval(y, p, g, MACRO_F1, draws=300) for y, p, g in sets]
-    of_rows = [interval(y, p, np.arange(len(y)), MACRO_F1, draws=300) for y, p, _ in sets]
+    sets = [EVEN.draw(rng, 150) for _ in range(400)]
+    of_groups = [interval(*one, MACRO_F1, draws=300, seed=seed) for seed, one in enumerate(sets)]
+    of_rows = [interval(y, p, np.arange(len(y)), MACRO_F1, draws=300, seed=i) for i, (y, p, _) in enumerate(sets)]
     assert covered(of_groups, EVEN.truth) >= 0.91
     assert covered(of_rows, EVEN.truth) <= 0.85
 
 
-def test_intervals_cover_the_truth_with_two_or_three_groups_of_a_class() -> None:
+def test_intervals_cover_the_truth_with_about_three_groups_of_a_class() -> None:
     rng = np.random.default_rng(1)
-    found = [interval(*RARE.draw(rng, 120), MACRO_F1, draws=300) for _ in range(200)]
+    found = [interval(*RARE.draw(rng, 150), MACRO_F1, draws=300, seed=seed) for seed in range(200)]
     assert covered(found, RARE.truth) >= 0.9
 
 
 def test_intervals_of_a_class_cover_its_f1() -> None:
     rng = np.random.default_rng(2)
-    found = [per_class_f1(*EVEN.draw(rng, 150), draws=300) for _ in range(200)]
+    found = [per_class_f1(*EVEN.draw(rng, 150), draws=300, seed=seed) for seed in range(200)]
     truth = f1_of(EVEN.shares[:, None] * EVEN.predicts)
     for index in range(4):
         assert covered([one[index] for one in found], truth[index]) >= 0.9
@@ -90,10 +90,10 @@ def test_intervals_of_a_class_cover_its_f1() -> None:
 def test_predictive_intervals_cover_the_score_of_a_fresh_test_set() -> None:
     rng = np.random.default_rng(3)
     found, scores, sure = [], [], []
-    for _ in range(200):
+    for seed in range(200):
         y, p, groups = EVEN.draw(rng, 150)
-        found.append(predictive(y, p, groups, MACRO_F1, 70, draws=300))
-        sure.append(interval(y, p, groups, MACRO_F1, draws=300))
+        found.append(predictive(y, p, groups, MACRO_F1, 70, draws=300, seed=seed))
+        sure.append(interval(y, p, groups, MACRO_F1, draws=300, seed=seed))
         scores.append(MACRO_F1.function(*EVEN.draw(rng, 70)[:2]))
     assert 0.91 <= covered(found, scores) < 1
     assert covered(sure, scores) < 0.85
@@ -103,7 +103,7 @@ def test_predictive_intervals_cover_the_score_of_a_fresh_test_set() -> None:
 def test_classifiers_that_are_equally_good_are_rarely_told_apart(changed: int) -> None:
     rng = np.random.default_rng(changed)
     said = []
-    for _ in range(200):
+    for seed in range(200):
         y = EVEN.labels(rng, 300)
         common = EVEN.predict(rng, y)
         sides = []
@@ -111,7 +111,7 @@ def test_classifiers_that_are_equally_good_are_rarely_told_apart(changed: int) -
             own = rng.random((300, 1)) < changed / 2 / 300
             sides.append(EVEN.one_hot(np.where(own, EVEN.predict(rng, y), common)))
         groups = np.arange(300).repeat(COPIES)
-        found = difference(y.repeat(COPIES), *sides, groups, MACRO_F1, draws=300)
+        found = difference(y.repeat(COPIES), *sides, groups, MACRO_F1, draws=300, seed=seed)
         said.append(verdict(found, MACRO_F1) != "cannot tell")
     assert np.mean(said) <= 0.08
 
@@ -261,7 +261,7 @@ Y, P, G = drawn(8)
         (lambda: interval(Y, P, np.zeros(len(Y)), ACCURACY), "All rows are in one group"),
         (lambda: interval(Y, P, G[1:], ACCURACY), "one value a row"),
         (lambda: interval(Y, P, np.where(G == 3, np.nan, G), ACCURACY), "none of them missing"),
-        (lambda: interval(Y, np.where(P > 0.9, np.nan, P), G, ACCURACY), "missing or infinite"),
+        (lambda: interval(Y, np.where(P.max() > P, P, np.nan), G, ACCURACY), "missing or infinite"),
         (lambda: per_class_f1(Y[1:], P, G), "shape"),
         (lambda: interval(Y, P, G, ACCURACY, level=95), "not 95"),
         (lambda: difference(Y, P, np.hstack([P, 0 * P[:, :1]]), G, ACCURACY), "4 and 5 classes"),

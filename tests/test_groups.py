@@ -3,13 +3,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import Tiny
 from ripik.competition import read_competition
 from ripik.errors import InputError
-from ripik.groups import conflicting, groups_of, joined, make_groups, read_groups
+from ripik.groups import conflicting, groups_of, make_groups, read_groups
 from ripik.layout import layout_of
 
 
@@ -89,18 +87,3 @@ def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.Captu
     competition.test["path"][0].write_bytes(competition.train["path"][0].read_bytes())
     make(tiny)
     assert "train and test share 1 photos" in capsys.readouterr().err
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=20))
-def test_joined_rows_are_those_linked_by_either_grouping(pairs: list[tuple[int, int]]) -> None:
-    a, b = np.array(pairs).T
-    found = joined(a, b)
-    assert np.array_equal(found, joined(b, a))
-    for row, number in enumerate(found):
-        assert number == np.flatnonzero(found == number)[0]
-        assert (found[(a == a[row]) | (b == b[row])] == number).all()
-    assert np.array_equal(joined(found), found)  # nothing left to join
-
-
-def test_rows_without_a_link_stay_apart() -> None:
-    assert joined(np.array([0, 0, 1, 2, 3]), np.array(["x", "y", "y", "z", "w"])).tolist() == [0, 0, 0, 3, 4]

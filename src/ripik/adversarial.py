@@ -19,9 +19,10 @@ from ripik.console import progress, say
 from ripik.features import Item, feature_inputs
 from ripik.folds import make_folds, split
 from ripik.gallery import Picture, Row, Section, write_gallery
-from ripik.groups import joined, read_groups
+from ripik.groups import read_groups
 from ripik.jobs import Run, open_run
 from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.linking import joined
 from ripik.metrics import get_metric
 from ripik.pipeline import prepare
 from ripik.settings import Settings

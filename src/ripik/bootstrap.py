@@ -5,9 +5,8 @@ bootstrap; Field & Welsh 2007, JRSS B 69), and the quantiles of the scores of th
 Drawing rows instead would take three copies of a photo for three witnesses.
 
 A draw may lack a rare class. It then has no F1 or recall, and is left out of that draw's macro mean: counting it as 0
-would drag the interval down, and drawing within classes would forget that the class counts are chance, too. In
-simulations with two or three groups in the rarest class the 95 % interval of macro F1 covered 94 % this way, 82 % and
-77 % the other two.
+would drag the interval down, and drawing within classes would forget that the class counts are chance, too. Where the
+rarest class has about three groups, the 95 % interval of macro F1 covered 94 % in simulations, 82 % and 77 % otherwise.
 
 Quantiles of few witnesses are too narrow, so they are taken further out, as Student's t is wider than the normal
 (expanded percentiles; Hesterberg 2015, The American Statistician 69). Witnesses are the groups; those that hold the
@@ -123,21 +122,24 @@ def per_class_f1(
 ) -> list[Interval]:
     """Return the F1 of each of the C classes with its interval, over the draws that hold the class.
 
-    A class without rows has value 0 and no interval (NaN). Where it is all right or
-    all wrong, the draws are, too, and the interval has no width.
-    Arguments and errors as of `interval`.
+    A class without rows has value 0 and no interval (NaN). Where the rows are all right or all wrong, so are all
+    draws, and the interval has no width. Arguments and errors as of `interval`.
     """
     data = _Data.of(y, [probabilities], groups)
     confusion = data.confusion()
-    values = metrics.per_class_f1(confusion(np.ones(len(data.y), dtype=np.int64)))
-    found = data.draw(lambda times: _f1_or_nan(confusion(times)), draws, seed)
+
+    def f1(times: IntArray) -> FloatArray:
+        counts = confusion(times)
+        return np.where(counts.sum(axis=1) > 0, metrics.per_class_f1(counts), np.nan)
+
+    values, found = np.nan_to_num(f1(np.ones(len(data.y), dtype=np.int64))), data.draw(f1, draws, seed)
     witnesses = [data.witnesses(data.y == index) for index in range(len(values))]
     return [_told(float(v), f, level, n) for v, f, n in zip(values, found.T, witnesses, strict=True)]
 
 
 def verdict(found: Interval, metric: Metric) -> str:
     """Say what a difference b - a means for b: 'better', 'worse' or 'cannot tell' (zero is in the interval)."""
-    if found.low <= 0 <= found.high:
+    if not (found.low > 0 or found.high < 0):
         return "cannot tell"
     return "better" if metric.utility(found.value) > 0 else "worse"
 
@@ -208,22 +210,13 @@ class _Data:
 
 def _canonical(y: IntArray, sides: Sequence[FloatArray], groups: NDArray[Any]) -> tuple[IntArray, IntArray]:
     """Return the rows' order by group, groups by the rows they hold, and the ordered rows' group from 0."""
-    content = np.column_stack([y, *sorted(sides, key=lambda side: _sorted_rows(y, side).tobytes())])
-    code = np.unique(content, axis=0, return_inverse=True)[1].ravel()
+    whole = sorted((np.column_stack([y, side]) for side in sides), key=lambda rows: rows[np.lexsort(rows.T)].tobytes())
+    code = np.unique(np.hstack(whole), axis=0, return_inverse=True)[1].ravel()
     member = np.unique(groups, return_inverse=True)[1].ravel()
     order = np.lexsort((code, member))
     parts = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
     parts.sort(key=lambda rows: code[rows].tolist())
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
-
-
-def _sorted_rows(y: IntArray, side: FloatArray) -> FloatArray:
-    rows = np.column_stack([y, side])
-    return rows[np.lexsort(rows.T)]
-
-
-def _f1_or_nan(confusion: IntArray) -> FloatArray:
-    return np.where(confusion.sum(axis=1) > 0, metrics.per_class_f1(confusion), np.nan)
 
 
 def _value(y: IntArray, probabilities: FloatArray, metric: Metric) -> float:

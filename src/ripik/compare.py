@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ripik.bootstrap import Interval, difference, interval, verdict
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
 from ripik.layout import layout_of
+from ripik.linking import joined
 from ripik.metrics import Metric, get_metric
 from ripik.settings import Settings
 from ripik.tables import check_ids, first, read_table
@@ -171,9 +170,7 @@ def _check_same(a: _Side, b: _Side) -> None:
 
 def _groups(settings: Settings, a: _Side, b: _Side) -> np.ndarray:
     """Return the group number of every row, (n,): rows that either side's folds.csv joins are together."""
-    of_a, of_b = (_numbers(_folds(settings, side), side) for side in (a, b))
-    links = coo_array((np.ones(len(of_a)), (of_a, of_a.max() + 1 + of_b)), shape=(of_a.max() + of_b.max() + 2,) * 2)
-    return connected_components(links, directed=False)[1][of_a]
+    return joined(*(_numbers(_folds(settings, side), side) for side in (a, b)))
 
 
 def _folds(settings: Settings, side: _Side) -> Path:

@@ -14,9 +14,10 @@ from ripik import artifacts
 from ripik.competition import Competition, read_competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
-from ripik.groups import groups_of, joined, make_groups
+from ripik.groups import groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
+from ripik.linking import joined
 from ripik.settings import Settings
 
 COLUMNS = ["image_id", "label", "group", "fold"]

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ripik import artifacts
 from ripik.competition import Competition, fingerprint
@@ -77,19 +75,6 @@ def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
 def groups_of(groups: pd.DataFrame, split: str) -> np.ndarray:
     """Return the group numbers of a split's rows, int64 (n,), in their order."""
     return groups.loc[groups["split"] == split, "group"].to_numpy()
-
-
-def joined(*groupings: np.ndarray) -> np.ndarray:
-    """Return int64 (n,): rows that share a value in any of the groupings, directly or in a chain, share a number.
-
-    The number is the smallest row of the group.
-    """
-    rows = np.arange(len(groupings[0]))
-    first = [np.unique(values, return_index=True, return_inverse=True)[1:] for values in groupings]
-    links = np.concatenate([start[inverse] for start, inverse in first]), np.tile(rows, len(groupings))
-    _, component = connected_components(coo_array((np.ones(len(links[0])), links), shape=(len(rows),) * 2))
-    _, lead, place = np.unique(component, return_index=True, return_inverse=True)
-    return lead[place]
 
 
 def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
