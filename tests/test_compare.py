@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import Tiny
 from ripik.compare import Comparison, compare
 from ripik.config import load_settings
 from ripik.errors import InputError
@@ -261,3 +262,9 @@ def test_a_comparison_can_be_read_by_a_script(runs: Runs) -> None:
     assert isinstance(found, Comparison)
     assert (found.a, found.b) == ("original", "finetuned")
     assert 0 < found.changed < found.images
+
+
+@pytest.mark.parametrize("name", ["~nobody", "x" * 300, ""])
+def test_a_name_that_no_file_can_have_is_told(tiny: Tiny, name: str) -> None:
+    with pytest.raises(InputError, match="there is no"):
+        compare(tiny.settings(), name, "original")

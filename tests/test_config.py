@@ -365,3 +365,10 @@ def test_finetuning_may_have_its_own_image_size_until_an_override_of_the_network
     assert (found["original"].image_size, found["finetuned"].image_size) == (224, 160)
     found = load(tmp_path, tables, "network.image_size=96").variants
     assert (found["original"].image_size, found["finetuned"].image_size) == (96, 96)
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"), [("[]", "at least 1"), ('["best", "best"]', "twice"), ('["bst"]', "blend.methods")]
+)
+def test_blend_methods_are_some_and_different(tmp_path: Path, methods: str, told: str) -> None:
+    assert told in refusal(tmp_path, f"[blend]\nmethods = {methods}\n")

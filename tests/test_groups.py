@@ -32,7 +32,7 @@ def test_groups_tell_every_image_of_both_splits(tiny: Tiny) -> None:
     assert (train.groupby("photo")["group"].nunique() == 1).all()
     by_id = found.set_index("image_id")["group"]
     assert (by_id.loc[found["matched_id"]].to_numpy() == found["group"]).all()  # a match is in the same group
-    assert found["similarity"].between(0.75, 1).all()
+    assert found["similarity"].between(0.5, 1).all()
     assert np.array_equal(groups_of(found, "test"), found["group"].iloc[len(competition.train) :])
 
 
@@ -87,3 +87,29 @@ def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.Captu
     competition.test["path"][0].write_bytes(competition.train["path"][0].read_bytes())
     make(tiny)
     assert "train and test share 1 photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("group", "", "group '' is no whole number"),
+        ("group", "g1", "line 2: group 'g1' is no whole number"),
+        ("group", "1.5", "no whole number"),
+        ("similarity", "high", "similarity 'high' is no number"),
+    ],
+)
+def test_an_edited_cell_is_checked(tiny: Tiny, column: str, value: str, told: str) -> None:
+    path = make(tiny)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame.loc[0, column] = value
+    frame.to_csv(path, index=False)
+    with pytest.raises(InputError, match=told):
+        read(tiny)
+
+
+@pytest.mark.parametrize("content", [b"", b"image_id;split;group;matched_id;similarity\n1;train;0;;\n", b"\xff\xfe"])
+def test_a_file_that_is_no_table_of_groups_is_told(tiny: Tiny, content: bytes) -> None:
+    path = make(tiny)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"groups\.csv"):
+        read(tiny)

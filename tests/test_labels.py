@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik import artifacts
+from ripik import artifacts, labels
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.labels import COLUMNS, label_issues
@@ -87,8 +87,8 @@ def test_suggestions_written_as_corrections_are_taken(tiny: Tiny) -> None:
     assert labels[found["image_id"]].tolist() == found["suggested"].tolist()
 
 
-def test_the_blend_is_preferred_to_the_mean_of_the_variants_there_are(
-    tiny: Tiny, capsys: pytest.CaptureFixture
+def test_a_present_blend_is_preferred_to_the_mean_of_the_variants_there_are(
+    tiny: Tiny, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = with_issues(tiny)
     write_oof(tiny, rows, "original", sure=0.9)
@@ -96,6 +96,9 @@ def test_the_blend_is_preferred_to_the_mean_of_the_variants_there_are(
     assert read(label_issues(tiny.settings()))["p_suggested"].iloc[0] == pytest.approx(0.8)
     assert "the mean of original, finetuned" in capsys.readouterr().out
     write_oof(tiny, rows, "ensemble", sure=0.6)
+    label_issues(tiny.settings())
+    assert "the mean of original, finetuned" in capsys.readouterr().out  # nothing vouches for that blend
+    monkeypatch.setattr(labels, "finished_blend", lambda run: {"members": []})
     assert read(label_issues(tiny.settings()))["p_suggested"].iloc[0] == pytest.approx(0.6)
     assert "the blend" in capsys.readouterr().out
 

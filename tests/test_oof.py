@@ -12,7 +12,8 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
 from ripik.layout import Job
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.scores import probabilities, score_rows
+from ripik.scores import evidence_groups, probabilities, score_rows
+from ripik.stacked import count_test_groups
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 Values = Callable[[Job, str, int, int], np.ndarray]
@@ -277,6 +278,7 @@ def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny, names: tuple[str,
     tiny.write_folds()
     change = {"image_id": ["NA", *tiny.truth["image_id"][1:]], "label": tiny.truth["label"].astype(str).map(rename)}
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(**change))
+    tiny.edit(tiny.run / "groups.csv", lambda frame: frame.assign(image_id=["NA", *frame["image_id"][1:]]))
     run = open_run(tiny.settings("competition.label_type=string"))
     for job in jobs_of(run.settings, run.settings.variants["original"]):
         finish(run, job)
@@ -334,3 +336,20 @@ def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
     finished(tiny)
     ensemble.ensemble(tiny.settings(), ["original", "original"])
     assert artifacts.read_json(tiny.run / "ensemble" / "weights.json")["members"] == ["original"]
+
+
+def test_copies_are_one_witness_even_where_the_users_folds_part_them(tiny: Tiny) -> None:
+    run = finished(tiny)
+    assert len(np.unique(evidence_groups(run))) == tiny.truth["photo"].nunique()
+    apart = tiny.truth[["image_id", "label"]].assign(group=range(len(tiny.truth)), fold=range(len(tiny.truth)))
+    apart.assign(fold=apart["fold"] % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
+    assert len(np.unique(evidence_groups(open_run(tiny.settings())))) == tiny.truth["photo"].nunique()
+
+
+def test_test_groups_are_counted_as_training_groups_are(tiny: Tiny) -> None:
+    tiny.write_folds()
+    assert count_test_groups(open_run(tiny.settings())) == tiny.test["photo"].nunique()
+    cars = tiny.truth["photo"] // 3  # three photos, nine images, a car
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + cars.astype(str)).to_numpy()))
+    run = open_run(tiny.settings("competition.group_column=car"))
+    assert count_test_groups(run) == round(len(tiny.test) / 9)

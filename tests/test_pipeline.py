@@ -88,7 +88,7 @@ def test_weights_json_tells_the_blend(finished: Tiny) -> None:
     f1 = f1_score(oof["label"], found, average="macro")
     assert told["scores"]["cross_fitted"] == pytest.approx(f1)
     assert told["scores"]["intervals"]["pooled"]["low"] <= f1 <= told["scores"]["intervals"]["pooled"]["high"]
-    assert len(told["recipes_without_fold"]) == 4  # two folds, halved for the tuning
+    assert len(told["recipes_without_part"]) == 4  # two folds, halved for the tuning
     assert {option["stage"] for option in told["options"]} == {"copies vote", "blend", "offsets"}
     assert told["test"]["photos"] == 2
     assert sum(told["test"]["class_shares_estimated"].values()) == pytest.approx(1)
@@ -139,6 +139,23 @@ def test_a_copy_moved_across_folds_stops_the_line(finished: Tiny, tmp_path: Path
             done = ripik(finished, step)
             assert done.returncode == 2
             assert "more than one fold" in done.stderr
+    finally:
+        path.write_bytes(kept)
+
+
+def test_a_blend_is_not_scored_on_folds_that_part_the_present_groups(finished: Tiny) -> None:
+    path = finished.run / "groups.csv"
+    kept = path.read_bytes()
+    groups, folds = pd.read_csv(path, dtype={"image_id": str}), pd.read_csv(finished.run / "folds.csv")
+    other = groups["group"][folds["fold"].ne(folds["fold"][0]).idxmax()]
+    groups.loc[groups["group"] == groups["group"][0], "group"] = other
+    groups.to_csv(path, index=False)
+    try:
+        for changed in ([], ["--set", "folds.seed=5"]):
+            done = ripik(finished, "ensemble", *changed)
+            assert done.returncode == 2
+            assert "make folds train" in done.stderr
+            path.write_bytes(kept)
     finally:
         path.write_bytes(kept)
 

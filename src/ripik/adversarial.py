@@ -51,6 +51,7 @@ def adversarial(settings: Settings) -> Path:
         "version": ADVERSARIAL,
         "head": [STRENGTH, TOLERANCE, ITERATIONS],
         "groups": artifacts.digest(groups.tolist()),
+        "labels": artifacts.digest(run.competition.train["label"].tolist()),
         "folds": [settings.folds.n_splits, settings.folds.seed],
         "features": settings.features.dtype,
         "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
@@ -76,6 +77,8 @@ def meaning(auc: Interval) -> str:
             f"Train and test differ{much}: look at the photos that give it away. Where the test set holds what train "
             "does not, the CV does not speak for it."
         )
+    if auc.high > LITTLE:
+        return "Too few images to tell: they may be alike, or differ."
     return "Train and test cannot be told apart, so as far as these features see, the CV speaks for the test set."
 
 

@@ -91,6 +91,7 @@ def _inputs(run: Run, photos: Variant, copies: Variant | None) -> dict[str, Any]
         "metric": run.settings.competition.metric,
         "classes": list(run.competition.classes),
         "copies": run.settings.augmentation.copies if copies else None,
+        "with_original": copies.with_original if copies else None,
         "features": run.settings.features.dtype,
         "read": [
             [item.copies, feature_inputs(run.settings, run.competition, variant, item)] for variant, item in items

@@ -107,7 +107,7 @@ def predictive(
     score = data.score(metric)
     own, fresh = data.draw(score, draws, seed), data.draw(score, draws, seed + 1, test_groups)
     found = value + fresh - own
-    possible = np.minimum(found, 1.0) if metric.greater_is_better else np.maximum(found, 0.0)
+    possible = np.clip(found, *metric.ends)
     return _told(value, possible, level, min(data.count, test_groups))
 
 

@@ -18,7 +18,7 @@ from ripik.console import say, table
 from ripik.errors import InputError, nearest
 from ripik.layout import layout_of
 from ripik.linking import joined
-from ripik.metrics import Metric, get_metric
+from ripik.metrics import ROW_SUM_TOLERANCE, Metric, get_metric
 from ripik.settings import Settings
 from ripik.tables import check_ids, first, read_table
 
@@ -107,8 +107,8 @@ class _Side:
 def _find(settings: Settings, side: str) -> Path:
     """Return the OOF CSV that one side of a comparison names."""
     run = layout_of(settings).run
-    places = [run / side / OOF, run.parent / side / ENSEMBLE / OOF, run.parent / side / OOF, Path(side).expanduser()]
-    found = next((path for path in places if path.is_file()), None)
+    places = [run / side / OOF, run.parent / side / ENSEMBLE / OOF, run.parent / side / OOF, Path(side)]
+    found = next((path for path in places if _is_file(path)), None)
     if found is not None:
         return found
     if side in settings.variants or side == ENSEMBLE:
@@ -120,6 +120,14 @@ def _find(settings: Settings, side: str) -> Path:
     hint = nearest(side, known)
     every = "" if "known" in hint else f" There are {', '.join(known)}."
     raise InputError(f"there is no {what} {side!r}{hint}.{every} Any {OOF} can be given by its path.")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _named(run: Path) -> list[str]:
@@ -141,6 +149,12 @@ def _read(path: Path) -> _Side:
     lacking = frame.loc[~np.isfinite(values).all(axis=1), "image_id"].tolist()
     if lacking:
         raise InputError(f"{path}: {len(lacking)} images lack a finite probability ({first(lacking)}). Predict again.")
+    off = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > ROW_SUM_TOLERANCE)
+    if off.any():
+        raise InputError(
+            f"{path}: the probabilities of {off.sum()} images are negative or do not sum to 1 "
+            f"({first(frame.loc[off, 'image_id'].tolist())}). Write probabilities, not scores."
+        )
     strange = frame.loc[~frame["label"].isin(classes), ["image_id", "label"]].to_numpy().tolist()
     if strange:
         name, label = strange[0]

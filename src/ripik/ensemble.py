@@ -12,8 +12,10 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.bootstrap import predictive
+from ripik.competition import read_competition
 from ripik.console import progress, say
 from ripik.decision import estimate_priors
+from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, open_run
 from ripik.metrics import get_metric
@@ -21,9 +23,9 @@ from ripik.nested import Nested, nest, parts
 from ripik.oof import probability_columns
 from ripik.pipeline import predict
 from ripik.recipe import Known, Rows
-from ripik.scores import Scores, score_rows
+from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
-from ripik.stacked import known_rows, test_rows
+from ripik.stacked import count_test_groups, known_rows, test_rows
 from ripik.submission import append_log, check_submission, submission_frame, submission_name
 from ripik.verdicts import show_blend
 from ripik.views import merge as merge_views
@@ -37,9 +39,10 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     Writes ensemble/oof.csv (each row as a recipe tuned on the other folds blends it), test.csv (by the recipe tuned on
     all), weights.json, and a checked, logged submission. A blend whose inputs did not change is not made again.
     """
+    competition = read_competition(settings)
+    check_made_from(settings, competition, make_groups(settings, competition))
     predict(settings, variants)
     run = open_run(settings)
-    make_groups(settings, run.competition)
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
@@ -51,6 +54,17 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     return _blend(run, members, inputs)
 
 
+def finished_blend(run: Run) -> dict[str, Any] | None:
+    """Return the content of weights.json where it was made from the present predictions and settings, or else None."""
+    told = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
+    if not isinstance(told, dict) or not {"weights", "members", "fitted", "test"} <= set(told):
+        return None
+    files = [run.layout.variant(name) / csv for name in told["members"] for csv in ("oof.csv", "test.csv")]
+    present = all(csv.exists() for csv in files)
+    fresh = present and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, told["members"]))
+    return told if fresh else None
+
+
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
@@ -59,9 +73,10 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "version": METHODS,
         "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
         "merge": run.settings.prediction.merge,
+        "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.model_dump(),
         "decision": run.settings.decision.model_dump(),
-        "groups": artifacts.digest(groups["group"].tolist()),
+        "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())],
         "folds": run.folds_digest,
         "competition": run.settings.competition.model_dump(mode="json"),
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
@@ -115,7 +130,7 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
-        "recipes_without_fold": {str(held): str(recipe) for held, recipe in found.recipes.items()},
+        "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),
         "seed": run.settings.blend.seed,
         "restarts": run.settings.blend.restarts,
@@ -126,8 +141,8 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
 
 def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
-    metric, photos = get_metric(run.settings.competition.metric), len(np.unique(test.photo))
-    expected = predictive(run.targets(), found.oof, run.folds["group"].to_numpy(), metric, photos)
+    metric, photos = get_metric(run.settings.competition.metric), count_test_groups(run)
+    expected = predictive(run.targets(), found.oof, evidence_groups(run), metric, photos)
     plain = replace(found.fitted, recipe=replace(found.fitted.recipe, prior_shift=False), offsets=None)
     shares = estimate_priors(plain.apply(test), found.fitted.shares).priors
     classes = [str(label) for label in run.competition.classes]

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from ripik import artifacts
 from ripik.console import say
 from ripik.engine import Task, run, undivided
-from ripik.ensemble import blend_inputs
+from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
@@ -26,32 +28,37 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
     if not paths:
         raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
-    members, fitted = _finished_blend(settings)
+    members, fitted, shares = _finished_blend(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
-    arguments = (settings, members, fitted, paths, target)
+    arguments = (settings, members, fitted, shares, paths, target)
     run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(paths)} photos)")
     return target
 
 
-def _finished_blend(settings: Settings) -> tuple[list[str], Fitted]:
-    """Return the members that count in the finished blend, and it; all of their models must be up to date."""
+def _finished_blend(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
+    """Return the members that count in the finished blend, it, and the test set's class shares; models up to date."""
     opened = open_run(settings)
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():
         raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
-    told = artifacts.read_json(path)
-    members = [name for name, weight in told["weights"].items() if weight > 0]
-    for name in members:
+    told = artifacts.read_if_whole(path)
+    for name in told.get("members", []) if isinstance(told, dict) else []:
         if name not in settings.variants:
             raise InputError(f"{path} blends {name}, which the configuration does not declare. Run `make ensemble`.")
+    told = finished_blend(opened)
+    if told is None:
+        raise InputError(
+            f"{path} is broken, or was made from other predictions or settings. Run `make ensemble` again."
+        )
+    members = [name for name, weight in told["weights"].items() if weight > 0]
+    for name in members:
         stale = [job for job in predicting_jobs(settings, settings.variants[name]) if not is_trained(opened, job)]
         if stale:
             raise InputError(
                 f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
             )
-    if not artifacts.is_fresh(opened.layout.ensemble / "meta.json", blend_inputs(opened, told["members"])):
-        raise InputError(f"{path} was made from other predictions or settings. Run `make ensemble` again.")
-    return members, Fitted.from_json(told["fitted"]).of_used()
+    shares = np.array(list(told["test"]["class_shares_estimated"].values()))
+    return members, Fitted.from_json(told["fitted"]).of_used(), shares

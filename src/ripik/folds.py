@@ -19,6 +19,7 @@ from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
+from ripik.tables import read_table, whole_numbers
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
@@ -38,8 +39,7 @@ def make_folds(settings: Settings) -> Path:
         say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
     path, found = layout_of(settings).folds, make_groups(settings, competition)
     make_groups_page(settings, competition, found)
-    near = groups_of(found, "train")
-    groups = near if "group" not in competition.train else joined(near, competition.train["group"].to_numpy())
+    groups = _joined_groups(competition, found)
     inputs = _inputs(settings, competition, groups)
     if artifacts.is_the_users(path):
         say(f"folds: {path} was written or edited by hand; it is kept and checked")
@@ -51,9 +51,28 @@ def make_folds(settings: Settings) -> Path:
         artifacts.write_editable(path, text, inputs, time.monotonic() - start)
         say(f"folds: wrote {path}")
     folds = read_folds(settings, competition)
-    _warn_of_crossing(near, folds)
+    _warn_of_crossing(groups, folds)
     _show(folds, competition)
     return path
+
+
+def check_made_from(settings: Settings, competition: Competition, groups: pd.DataFrame) -> None:
+    """Raise InputError when folds.csv was made from other groups or settings; warn when a user's own parts groups.
+
+    groups: the frame of `groups.csv`.
+    """
+    path, present = layout_of(settings).folds, _joined_groups(competition, groups)
+    folds = read_folds(settings, competition)
+    if artifacts.is_the_users(path):
+        _warn_of_crossing(present, folds)
+    elif not artifacts.is_fresh(artifacts.meta_beside(path), _inputs(settings, competition, present)):
+        raise InputError(f"{path} was made from other groups, labels or settings. Run `make folds train` first.")
+
+
+def _joined_groups(competition: Competition, groups: pd.DataFrame) -> np.ndarray:
+    """Return every training row's group: near copies, joined with those of one value of the user's column."""
+    near = groups_of(groups, "train")
+    return near if "group" not in competition.train else joined(near, competition.train["group"].to_numpy())
 
 
 def _inputs(settings: Settings, competition: Competition, groups: np.ndarray) -> dict[str, Any]:
@@ -74,17 +93,16 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     path = layout_of(settings).folds
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make folds` first.")
-    try:
-        frame = pd.read_csv(path, dtype={"image_id": str, "label": str}, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV: {error}. Delete it and run `make folds` again.") from None
-    if list(frame.columns) != COLUMNS:
-        raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(COLUMNS)}. Make it anew.")
+    frame = read_table(path, COLUMNS, "Delete it and run `make folds` again.")[COLUMNS]
+    frame = frame.assign(**{column: whole_numbers(frame[column], path) for column in ("group", "fold")})
     if sorted(frame["image_id"]) != sorted(competition.train["image_id"]):
         raise InputError(f"{path} does not list the ids of train.csv. Delete it and run `make folds` again.")
     frame = frame.set_index("image_id").loc[competition.train["image_id"]].reset_index()
     if frame["label"].tolist() != competition.train["label"].astype(str).tolist():
-        raise InputError(f"{path} has other labels than train.csv. Delete it and run `make folds` again.")
+        more = (
+            " (the file was edited by hand; to have it made again, delete it)" if artifacts.is_the_users(path) else ""
+        )
+        raise InputError(f"{path} has other labels than train.csv and its corrections. Run `make folds` again{more}.")
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
             f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
@@ -177,13 +195,14 @@ def _frame(competition: Competition, settings: Settings, groups: np.ndarray) -> 
     return pd.DataFrame({"image_id": train["image_id"], "label": train["label"], "group": groups, "fold": fold})
 
 
-def _warn_of_crossing(near: np.ndarray, folds: pd.DataFrame) -> None:
-    """Only folds of the user's own can part near copies."""
-    crossing = folds.groupby(near)["fold"].nunique()
+def _warn_of_crossing(groups: np.ndarray, folds: pd.DataFrame) -> None:
+    """Only folds of the user's own can part what belongs together."""
+    crossing = folds.groupby(groups)["fold"].nunique()
     if (crossing > 1).any():
+        ids = folds.loc[groups == crossing.index[crossing > 1][0], "image_id"].tolist()
         warn(
-            f"your folds part the near copies of {(crossing > 1).sum()} photos (groups.csv: group "
-            f"{crossing.index[crossing > 1][0]} …): the scores will be too good"
+            f"your folds part {(crossing > 1).sum()} groups of near copies or of your group column, the first with the "
+            f"images {', '.join(ids[:5])}: the scores will be too good"
         )
 
 
@@ -191,7 +210,7 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
     count = pd.Series(groups, index=labels.index).groupby(labels).nunique()
     if count.min() < 2:
         raise InputError(
-            f"class {count.idxmin()} of train.csv has a single group of near copies "
+            f"class {count.idxmin()} of train.csv has a single group "
             f"({(labels == count.idxmin()).sum()} images): no fold can train on it and score it. "
             "Add photos of it, or take its rows out."
         )
@@ -199,8 +218,8 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
         warn(f"class {label} has {number} groups for {n_splits} folds: some folds are scored without it")
     if labels.value_counts().max() < n_splits or len(np.unique(groups)) < n_splits:
         raise InputError(
-            f"train.csv is too small for {n_splits} folds: {len(labels)} images in {len(np.unique(groups))} groups of "
-            "near copies. Set folds.n_splits lower, or add photos."
+            f"train.csv is too small for {n_splits} folds: {len(labels)} images in {len(np.unique(groups))} groups. "
+            "Set folds.n_splits lower, or add photos."
         )
 
 

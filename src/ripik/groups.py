@@ -14,16 +14,18 @@ from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.tables import line_of, read_table, whole_numbers
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
+EDITED = "Delete the file and run `make folds`."
 
 
 def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     """Write `groups.csv` unless it is up to date or was edited by its user, and return what `read_groups` reads.
 
     Columns: image_id, split (train or test), group (the same number for near copies of one photo), matched_id (the
-    most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [-1, 1].
+    most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [0, 1].
     With `folds.near_copies = false` every image is a group by itself.
     """
     path = layout_of(settings).groups
@@ -58,18 +60,20 @@ def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     fresh = artifacts.is_fresh(artifacts.meta_beside(path), group_inputs(settings, competition))
     if not fresh and not artifacts.is_the_users(path):
         raise InputError(f"{path} was made from other images or settings. Run `make folds` again.")
-    frame = pd.read_csv(
-        path,
-        dtype={"image_id": str, "matched_id": str, "split": str},
-        keep_default_na=False,
-        na_values={"similarity": [""]},
-    )
+    frame = read_table(path, COLUMNS, EDITED)
+    frame = frame.assign(group=whole_numbers(frame["group"], path), similarity=_similarities(frame["similarity"], path))
     known = pd.concat([competition.rows(split)[["image_id"]].assign(split=split) for split in ("train", "test")])
-    if list(frame.columns) != COLUMNS or sorted(map(tuple, frame[KEY].to_numpy())) != sorted(
-        map(tuple, known[KEY].to_numpy())
-    ):
+    if sorted(map(tuple, frame[KEY].to_numpy())) != sorted(map(tuple, known[KEY].to_numpy())):
         raise InputError(f"{path} was edited: it does not list every image once. Delete it and run `make folds`.")
     return known[KEY].merge(frame, on=KEY, validate="one_to_one")[COLUMNS]
+
+
+def _similarities(texts: pd.Series, path: Path) -> pd.Series:
+    values = pd.to_numeric(texts, errors="coerce")
+    wrong = texts.index[values.isna() & (texts != "")]
+    if len(wrong):
+        raise InputError(f"{path}, line {line_of(wrong[0])}: similarity {texts[wrong[0]]!r} is no number. {EDITED}")
+    return values
 
 
 def groups_of(groups: pd.DataFrame, split: str) -> np.ndarray:

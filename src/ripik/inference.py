@@ -67,9 +67,18 @@ class MemberModels:
 
 
 def predict_paths(
-    settings: Settings, members: Sequence[str], fitted: Fitted, paths: Sequence[Path], target: Path, report: Reporter
+    settings: Settings,
+    members: Sequence[str],
+    fitted: Fitted,
+    shares: np.ndarray,
+    paths: Sequence[Path],
+    target: Path,
+    report: Reporter,
 ) -> None:
-    """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class."""
+    """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class.
+
+    shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
+    """
     run = open_run(settings)
     sizes = {settings.variants[name].image_size for name in members}
     sample = _pixels(paths[:SAMPLE], sizes)
@@ -79,7 +88,7 @@ def predict_paths(
         pixels = _pixels(paths[start : start + CHUNK], sizes)
         found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
         report(min(start + CHUNK, len(paths)), len(paths))
-    probabilities = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, paths)))
+    probabilities = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, paths)), shares)
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)
@@ -92,7 +101,7 @@ def predict_paths(
 
 def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path]) -> np.ndarray:
     """Return which of the photos are near copies of one another, where copies vote."""
-    if not fitted.recipe.copies_vote:
+    if not (fitted.recipe.copies_vote and settings.folds.near_copies):
         return np.arange(len(paths))
     return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold).group
 

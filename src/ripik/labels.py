@@ -15,6 +15,7 @@ import pandas as pd
 from ripik import artifacts
 from ripik.competition import fingerprint
 from ripik.console import say, table
+from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.groups import groups_of, read_groups
@@ -90,7 +91,7 @@ def label_issues(settings: Settings) -> Path:
 def _evidence(run: Run) -> _Evidence:
     blend = run.layout.ensemble / "oof.csv"
     members = [run.layout.variant(name) / "oof.csv" for name in run.settings.variants]
-    sources = [path for path in ([blend] if blend.exists() else members) if path.exists()]
+    sources = [path for path in ([blend] if finished_blend(run) else members) if path.exists()]
     if not sources:
         raise InputError(f"there is no oof.csv below {run.layout.run}. Run `make train`, then look at the labels.")
     frames = [read_predictions(path, run, "train") for path in sources]

@@ -43,6 +43,11 @@ class Metric:
         check_targets(y_true_index, *probabilities.shape)
         return self.unchecked(y_true_index, probabilities)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return the least and the greatest possible value."""
+        return -1.0 if self.name.endswith("kappa") else 0.0, 1.0 if self.greater_is_better else float("inf")
+
     def utility(self, value: float) -> float:
         """Return the value turned so that larger is always better."""
         return value if self.greater_is_better else -value

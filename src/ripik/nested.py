@@ -145,10 +145,12 @@ class _Tuning:
         """Return, for every stage, its options by name and what each changes in a recipe, the simplest first."""
         members, views = self.known.rows.probabilities.shape[:2]
         methods = self.how.methods if members > 1 else self.how.methods[:1]
-        copies = len(np.unique(self.known.rows.photo)) < len(self.known.y)
+        voting = self.decision.copies_vote
+        if voting == "auto" and len(np.unique(self.known.rows.photo)) == len(self.known.y):
+            voting = "off"  # nothing to learn from
         labels = not self.metric.uses_probabilities
         return {
-            "copies vote": _switch("copies_vote", self.decision.copies_vote if copies else "off"),
+            "copies vote": _switch("copies_vote", voting),
             "chosen views": _switch("choose_views", self.how.views if views > 1 else "off"),
             "blend": {method: {"method": method} for method in methods},
             "offsets": _switch("offsets", self.decision.offsets if labels else "off"),

@@ -107,7 +107,10 @@ def check_oof(oof: pd.DataFrame, run: Run) -> None:
     moved = joined[(joined["fold"] != joined["fold_of_folds"]) | (joined["label"] != joined["label_of_folds"])]
     if len(moved) or len(joined) != len(run.folds):
         which = ", ".join(moved["image_id"].head()) or "some are missing"
-        raise InputError(f"the out-of-fold predictions have other folds or labels than folds.csv (images: {which}).")
+        raise InputError(
+            f"the out-of-fold predictions have other folds or labels than folds.csv (images: {which}). "
+            "Run `make folds train ensemble` again."
+        )
     check_groups(joined[["image_id", "group", "fold"]])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ripik.blend import Blend, fit_blend
-from ripik.decision import Offsets, adapt, estimate_priors, fit_offsets, vote
+from ripik.decision import Offsets, PriorShift, adapt, estimate_priors, fit_offsets, vote
 from ripik.metrics import FloatArray, IntArray, Metric
 from ripik.settings import BlendSettings
 from ripik.views import choose_views, merge
@@ -72,11 +72,14 @@ class Fitted:
     shares: FloatArray  # of the classes where it was fitted, (C,)
     offsets: Offsets | None
 
-    def apply(self, rows: Rows) -> FloatArray:
-        """Return the submitted probabilities (n, C) of rows, which are looked at together: copies, class shares."""
+    def apply(self, rows: Rows, shares: FloatArray | None = None) -> FloatArray:
+        """Return the submitted probabilities (n, C) of rows, which are looked at together: copies, class shares.
+
+        shares: of the classes among the rows, (C,), where the recipe follows them; None: estimated on the rows.
+        """
         blended = self.blend.apply(_members(self.recipe, self.views, self.merge, rows))
         if self.recipe.prior_shift:
-            blended = adapt(blended, estimate_priors(blended, self.shares))
+            blended = _shifted(blended, self.shares, shares)
         return self.offsets.apply(blended) if self.offsets else blended
 
     def of_used(self) -> Fitted:
@@ -123,8 +126,15 @@ def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, mergin
     shares = np.bincount(known.y, minlength=members.shape[2]) / len(known.y)
     offsets = None
     if recipe.offsets:
-        offsets = fit_offsets(blended.apply(members), known.y, metric, groups=known.group, seed=how.seed)
+        before = blended.apply(members)
+        before = _shifted(before, shares, None) if recipe.prior_shift else before
+        offsets = fit_offsets(before, known.y, metric, groups=known.group, seed=how.seed)
     return Fitted(recipe, views, merging, blended, shares, offsets)
+
+
+def _shifted(probabilities: FloatArray, fitted: FloatArray, shares: FloatArray | None) -> FloatArray:
+    shift = estimate_priors(probabilities, fitted) if shares is None else PriorShift(shares, fitted, 0)
+    return adapt(probabilities, shift)
 
 
 def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: Rows) -> FloatArray:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ripik.bootstrap import Interval, interval, per_class_f1
+from ripik.groups import groups_of, read_groups
 from ripik.jobs import Run
+from ripik.linking import joined
 from ripik.metrics import FloatArray, get_metric
 
 LEVEL = "95 %"
@@ -44,13 +46,24 @@ def ends(of: Interval) -> str:
     return f"{of.low:.3f}–{of.high:.3f}"
 
 
+def evidence_groups(run: Run) -> np.ndarray:
+    """Return which training rows are one witness, int64 (n,): the groups of folds.csv, near copies, the user's column.
+
+    They differ from those of folds.csv only where that file is the user's own.
+    """
+    known = [run.folds["group"].to_numpy(), groups_of(read_groups(run.settings, run.competition), "train")]
+    if "group" in run.competition.train:
+        known.append(run.competition.train["group"].to_numpy())
+    return joined(*known)
+
+
 def score_rows(run: Run, values: FloatArray) -> Scores:
     """Score out-of-fold probabilities, (n, C), rows in the order of train.csv.
 
-    Intervals are drawn over the groups of folds.csv (`bootstrap`).
+    Intervals are drawn over `evidence_groups` (`bootstrap`).
     """
     metric, truth = get_metric(run.settings.competition.metric), run.targets()
-    fold, groups = run.folds["fold"].to_numpy(), run.folds["group"].to_numpy()
+    fold, groups = run.folds["fold"].to_numpy(), evidence_groups(run)
     classes = [str(label) for label in run.competition.classes]
     return Scores(
         interval(truth, values, groups, metric),

@@ -13,6 +13,7 @@ Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
+Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -60,7 +61,7 @@ class FoldSettings(Section):
     seed: Seed = 0
     tries: Count = 20  # seeded splits made; the one whose class shares differ least between folds is kept
     near_copies: bool = True  # False: only the group column, or every image by itself
-    near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.75  # similarity from which two images are one photo
+    near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5  # similarity from which two images are one photo
 
 
 class NetworkSettings(Section):
@@ -138,11 +139,25 @@ class PredictionSettings(Section):
 class BlendSettings(Section):
     """Which blends are tried, the simplest first; their cross-fitted scores choose among them, ties go to the first."""
 
-    methods: tuple[BlendMethod, ...] = ("equal", "geometric", "rank", "best", "convex", "greedy", "coordinate")
+    methods: Annotated[tuple[BlendMethod, ...], Field(min_length=1)] = (
+        "equal",
+        "geometric",
+        "rank",
+        "best",
+        "convex",
+        "greedy",
+        "coordinate",
+    )
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
     restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone
     bags: Count = 20  # of the greedy selection
+
+    @model_validator(mode="after")
+    def _methods_differ(self) -> "BlendSettings":
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError("blend.methods names a method twice")
+        return self
 
 
 class DecisionSettings(Section):

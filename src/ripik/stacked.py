@@ -7,9 +7,10 @@ import pandas as pd
 
 from ripik.groups import groups_of, read_groups
 from ripik.jobs import Run
+from ripik.linking import joined
 from ripik.oof import check_oof, read_predictions, read_views
 from ripik.recipe import Known, Rows
-from ripik.scores import probabilities
+from ripik.scores import evidence_groups, probabilities
 
 
 def known_rows(run: Run, members: Sequence[str]) -> Known:
@@ -22,12 +23,24 @@ def known_rows(run: Run, members: Sequence[str]) -> Known:
     photo = np.unique(np.stack([_photos(run, "train"), fold]), axis=1, return_inverse=True)[1].ravel()
     for name in members:
         check_oof(_frame(run, name, "train"), run)
-    return Known(Rows(_stacked(run, members, "train"), photo), run.targets(), fold, run.folds["group"].to_numpy())
+    return Known(Rows(_stacked(run, members, "train"), photo), run.targets(), fold, evidence_groups(run))
 
 
 def test_rows(run: Run, members: Sequence[str]) -> Rows:
     """Return the members' predictions of the test set."""
     return Rows(_stacked(run, members, "test"), _photos(run, "test"))
+
+
+def count_test_groups(run: Run) -> int:
+    """Return how many independent witnesses the test set holds: near copies, and the user's column where it has it.
+
+    Where train.csv alone has the column, test groups are taken to be as large as training groups.
+    """
+    train, test = run.competition.train, run.competition.test
+    if "group" in train and "group" not in test:
+        return max(1, round(len(test) * len(np.unique(evidence_groups(run))) / len(train)))
+    known = [_photos(run, "test"), *([test["group"].to_numpy()] if "group" in test else [])]
+    return len(np.unique(joined(*known)))
 
 
 def _photos(run: Run, split: str) -> np.ndarray:

@@ -46,6 +46,17 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is not a UTF-8 CSV with a header: {error}") from None
 
 
+def whole_numbers(texts: pd.Series, path: Path) -> pd.Series:
+    """Return a column of whole numbers, int64; InputError names the line of a cell that is none."""
+    wrong = texts.index[~texts.str.fullmatch(r"\d{1,18}")]
+    if len(wrong):
+        raise InputError(
+            f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is no whole number. Write one in "
+            "every row, or delete the file to have it made again."
+        )
+    return texts.astype("int64")
+
+
 def line_of(row: int) -> int:
     """Return the line of the file on which a row of `read_table` stands, by its index value."""
     return row + 2

@@ -86,6 +86,6 @@ def _say_test(told: dict[str, Any]) -> None:
     moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
     if moved:
         say(
-            f"The test set seems to have other shares of class {', '.join(moved)} than train "
-            "(decision.prior_shift = true follows them)."
+            f"The test set may have other shares of class {', '.join(moved)} than train. An estimate from these models "
+            "is no more sure than they are; decision.prior_shift = true follows it, and the CV shows what that costs."
         )
