@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,8 @@ def test_an_interrupted_training_goes_on_and_redoes_nothing(drawn: Drawn, tmp_pa
     slow = ["--variants", "original", "--set", "training.epochs=3000", "--set", "folds.n_splits=3"]
     command = [sys.executable, "-m", "ripik", "train", "--config", str(tiny.config), *slow]
     first = tiny.run / "original" / "fold0"
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are born ignoring it
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=heed) as process:
         deadline = time.monotonic() + 200
         while not (first / "state.npz").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
