@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import __version__, cli, folds
+from ripik import __version__, cli, folds, groups
 from ripik.config import load_settings
 from ripik.duplicates import Groups
 from ripik.engine import Task
 from ripik.errors import InputError, SurroundingsError
 
 Capture = pytest.CaptureFixture[str]
-STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "demo")
+STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "compare", "analyse", "demo")
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,12 @@ def known_groups(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the near-copy detection answer the truth at once."""
 
     def truth(paths: list[Path], **_: object) -> Groups:
-        photo = tiny.truth.set_index("image_id")["photo"].loc[[path.stem for path in paths]].to_numpy()
-        group = np.array([np.flatnonzero(photo == p)[0] for p in photo])
+        photos = tiny.truth.set_index("image_id")["photo"].to_dict()
+        photo = [photos.get(path.stem, path.stem) for path in paths]  # a test photo is by itself
+        group = np.array([photo.index(each) for each in photo])
         return Groups(group, np.full(len(group), -1), np.full(len(group), np.nan))
 
-    monkeypatch.setattr(folds, "near_copy_groups", truth)
+    monkeypatch.setattr(groups, "near_copy_groups", truth)
 
 
 def one_message(capsys: Capture) -> str:

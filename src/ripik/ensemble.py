@@ -21,7 +21,7 @@ from ripik.jobs import Run, choose_variants, open_run
 from ripik.metrics import get_metric
 from ripik.nested import Nested, nest, parts
 from ripik.oof import probability_columns
-from ripik.pipeline import predict
+from ripik.pipeline import check_settings, predict
 from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
@@ -39,6 +39,8 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
     Writes ensemble/oof.csv (each row as a recipe tuned on the other folds blends it), test.csv (by the recipe tuned on
     all), weights.json, and a checked, logged submission. A blend whose inputs did not change is not made again.
     """
+    check_settings(settings)
+    choose_variants(settings, variants)
     competition = read_competition(settings)
     check_made_from(settings, competition, make_groups(settings, competition))
     predict(settings, variants)

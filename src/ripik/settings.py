@@ -61,7 +61,7 @@ class FoldSettings(Section):
     seed: Seed = 0
     tries: Count = 20  # seeded splits made; the one whose class shares differ least between folds is kept
     near_copies: bool = True  # False: only the group column, or every image by itself
-    near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5  # similarity from which two images are one photo
+    near_copy_threshold: Annotated[float, Field(gt=0, le=1)] = 0.55  # similarity from which two images are one photo
 
 
 class NetworkSettings(Section):
