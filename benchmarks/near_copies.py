@@ -38,6 +38,7 @@ BGR_TO_GREY = np.array([0.114, 0.587, 0.299], np.float32)
 SMALL = 96  # side of the images of `scale`, px
 WORKERS = 2
 Image = np.ndarray  # uint8 or float32, H × W × 3, BGR
+Alter = Callable[[Image, np.random.Generator], Image]
 
 
 def main() -> None:
@@ -118,27 +119,12 @@ def _shared(function: Callable[..., list[Path]], arguments: Sequence[tuple]) -> 
     return [path for paths in lists for path in paths]
 
 
-def _copies_of(
-    base: Path,
-    number: int,
-    *,
-    folder: Path,
-    seed: int,
-    copies: int,
-    alter: Callable[[Image, np.random.Generator], Image],
-) -> list[Path]:
-    """Write a photo and its altered copies."""
+def _copies_of(base: Path, number: int, *, folder: Path, seed: int, copies: int, alter: Alter) -> list[Path]:
     return _write(cv2.imread(str(base)), number, folder, seed, copies, alter)
 
 
-def _write(
-    photo: Image,
-    number: int,
-    folder: Path,
-    seed: int,
-    copies: int,
-    alter: Callable[[Image, np.random.Generator], Image],
-) -> list[Path]:
+def _write(photo: Image, number: int, folder: Path, seed: int, copies: int, alter: Alter) -> list[Path]:
+    """Write a photo and its altered copies."""
     paths = [folder / f"{number}_{copy}.jpg" for copy in range(copies)]
     for copy, path in enumerate(paths):
         image = alter(photo, np.random.default_rng([seed, number, copy])) if copy else photo
