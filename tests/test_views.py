@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from ripik.errors import InputError
-from ripik.views import VIEWS, check_views, get_view, merge
+from ripik.merging import merge
+from ripik.views import VIEWS, check_views, get_view
 
 FLIPS = ("hflip", "vflip", "rot180", "transpose", "transverse")
 CROPS = [name for name in VIEWS if name.startswith("crop")]

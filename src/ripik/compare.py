@@ -6,23 +6,22 @@ needed, and the runs may have other configurations than the present one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from ripik.analysis.alignment import align
+from ripik.analysis.loading import BLEND, OOF, Predictions, load
+from ripik.analysis.witnesses import FOLDS
 from ripik.bootstrap import Interval, difference, interval, verdict
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
 from ripik.layout import layout_of
 from ripik.linking import joined
-from ripik.metrics import ROW_SUM_TOLERANCE, Metric, get_metric
+from ripik.metrics import Metric, get_metric
 from ripik.settings import Settings
-from ripik.tables import check_ids, first, read_table
 
-OOF, FOLDS, ENSEMBLE = "oof.csv", "folds.csv", "ensemble"
 TITLES = {"macro_f1": "macro F1", "auc": "AUC"}
 
 
@@ -71,48 +70,26 @@ def compare(settings: Settings, a: str, b: str) -> Comparison:
     labels or classes.
     """
     metric = get_metric(settings.competition.metric)
-    of_a, of_b = (_read(_find(settings, side)) for side in (a, b))
-    _check_same(of_a, of_b)
-    of_b = of_b.with_classes(of_a.classes)
-    groups = _groups(settings, of_a, of_b)
+    of_a = _load(settings, a)
+    of_b = align(of_a, _load(settings, b))
+    groups = joined(of_a.groups, of_b.groups)
     wanted = dict.fromkeys([metric.name, "accuracy"])
     scores = tuple(_score(get_metric(name), of_a, of_b, groups) for name in wanted)
-    changed = of_a.values.argmax(axis=1) != of_b.values.argmax(axis=1)
+    changed = of_a.frame["predicted"].to_numpy() != of_b.frame["predicted"].to_numpy()
     found = Comparison(a, b, len(groups), len(np.unique(groups)), int(changed.sum()), scores)
     _show(found)
     return found
 
 
-@dataclass(frozen=True)
-class _Side:
-    """Out-of-fold predictions as they stand in a file, rows in the order of their ids."""
-
-    path: Path
-    ids: list[str]
-    labels: list[str]
-    classes: list[str]
-    values: np.ndarray  # float64, (n, C)
-
-    @property
-    def targets(self) -> np.ndarray:
-        """The class index of every row."""
-        return pd.Index(self.classes).get_indexer(pd.Index(self.labels))
-
-    def with_classes(self, classes: Sequence[str]) -> _Side:
-        """Return the same with the classes in another order."""
-        order = [self.classes.index(label) for label in classes]
-        return replace(self, classes=list(classes), values=self.values[:, order])
-
-
 def _find(settings: Settings, side: str) -> Path:
     """Return the OOF CSV that one side of a comparison names."""
     run = layout_of(settings).run
-    places = [run / side / OOF, run.parent / side / ENSEMBLE / OOF, run.parent / side / OOF, Path(side)]
+    places = [run / side / OOF, run.parent / side / BLEND / OOF, run.parent / side / OOF, Path(side)]
     found = next((path for path in places if _is_file(path)), None)
     if found is not None:
         return found
-    if side in settings.variants or side == ENSEMBLE:
-        raise InputError(f"there is no {places[0]}. Run `make {'ensemble' if side == ENSEMBLE else 'train'}` first.")
+    if side in settings.variants or side == BLEND:
+        raise InputError(f"there is no {places[0]}. Run `make {'ensemble' if side == BLEND else 'train'}` first.")
     known = _named(run)
     what = "file" if side.endswith(".csv") else "variant, run or file"
     if not known:
@@ -137,84 +114,16 @@ def _named(run: Path) -> list[str]:
     return own + [f"{folder.parent.name}/{folder.name}" for folder in made if folder.parent != run]
 
 
-def _read(path: Path) -> _Side:
-    frame = read_table(path, ["image_id", "label"], "An OOF CSV has image_id, fold, label and a p_<label> a class.")
-    check_ids(frame["image_id"], path)
-    frame = frame.sort_values("image_id")
-    columns = [name for name in frame.columns if name.startswith("p_")]
-    classes = [name.removeprefix("p_") for name in columns]
-    if len(columns) < 2:
-        raise InputError(f"{path} has {len(columns)} columns p_<label>: an OOF CSV has one for each class.")
-    values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    lacking = frame.loc[~np.isfinite(values).all(axis=1), "image_id"].tolist()
-    if lacking:
-        raise InputError(f"{path}: {len(lacking)} images lack a finite probability ({first(lacking)}). Predict again.")
-    off = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > ROW_SUM_TOLERANCE)
-    if off.any():
-        raise InputError(
-            f"{path}: the probabilities of {off.sum()} images are negative or do not sum to 1 "
-            f"({first(frame.loc[off, 'image_id'].tolist())}). Write probabilities, not scores."
-        )
-    strange = frame.loc[~frame["label"].isin(classes), ["image_id", "label"]].to_numpy().tolist()
-    if strange:
-        name, label = strange[0]
-        raise InputError(
-            f"{path}: {len(strange)} images have labels without a column, the first {name}: there is no p_{label}. "
-            f"The classes are {', '.join(classes)}."
-        )
-    return _Side(path, frame["image_id"].tolist(), frame["label"].tolist(), classes, values)
+def _load(settings: Settings, side: str) -> Predictions:
+    """Read a side; a file outside a run is taken to be of the configured run's folds."""
+    path = _find(settings, side)
+    own = path.absolute().parent.parent / FOLDS
+    return load(path, metric=settings.competition.metric, folds=own if own.is_file() else layout_of(settings).folds)
 
 
-def _check_same(a: _Side, b: _Side) -> None:
-    """Raise InputError unless both sides have the same classes, images and labels, in any order."""
-    for what, of_a, of_b in (("classes", a.classes, b.classes), ("image ids", a.ids, b.ids)):
-        only_a, only_b = sorted(set(of_a) - set(of_b)), sorted(set(of_b) - set(of_a))
-        if only_a or only_b:
-            raise InputError(
-                f"{a.path} and {b.path} have different {what}: {len(only_a)} only the first has ({first(only_a)}), "
-                f"{len(only_b)} only the second ({first(only_b)}). Compare predictions of the same training images."
-            )
-    other = [name for name, of_a, of_b in zip(a.ids, a.labels, b.labels, strict=True) if of_a != of_b]
-    if other:
-        raise InputError(
-            f"{a.path} and {b.path} have different labels for {len(other)} images ({first(other)}). "
-            "Make both from the same train.csv and corrections."
-        )
-
-
-def _groups(settings: Settings, a: _Side, b: _Side) -> np.ndarray:
-    """Return the group number of every row, (n,): rows that either side's folds.csv joins are together."""
-    return joined(*(_numbers(_folds(settings, side), side) for side in (a, b)))
-
-
-def _folds(settings: Settings, side: _Side) -> Path:
-    """Return the folds.csv of the run that a file belongs to, or else of the configured run."""
-    places = dict.fromkeys([side.path.absolute().parent.parent / FOLDS, layout_of(settings).folds.absolute()])
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        raise InputError(
-            f"no {FOLDS} tells which images of {side.path} are copies of one photo: there is no "
-            f"{' and no '.join(map(str, places))}. Run `make folds`, or keep the file in a folder of its run."
-        )
-    return found
-
-
-def _numbers(path: Path, side: _Side) -> np.ndarray:
-    frame = read_table(path, ["image_id", "group"], f"A {FOLDS} has image_id, label, group and fold.")
-    check_ids(frame["image_id"], path)
-    group = frame.set_index("image_id")["group"].reindex(side.ids)
-    lacking = group.index[group.isna() | (group == "")].tolist()
-    if lacking:
-        raise InputError(
-            f"{path} has no group for {len(lacking)} images of {side.path} ({first(lacking)}). "
-            "Compare files that were made with these folds."
-        )
-    return pd.factorize(group)[0]
-
-
-def _score(metric: Metric, a: _Side, b: _Side, groups: np.ndarray) -> Scored:
-    apart = difference(a.targets, a.values, b.values, groups, metric)
-    of_a, of_b = (interval(side.targets, side.values, groups, metric) for side in (a, b))
+def _score(metric: Metric, a: Predictions, b: Predictions, groups: np.ndarray) -> Scored:
+    apart = difference(a.targets, a.probabilities, b.probabilities, groups, metric)
+    of_a, of_b = (interval(side.targets, side.probabilities, groups, metric) for side in (a, b))
     return Scored(metric.name, of_a, of_b, apart, verdict(apart, metric))
 
 

@@ -13,13 +13,14 @@ from ripik.engine import Reporter
 from ripik.features import initial_weights, reads_pixels
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
+from ripik.merging import merge
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
-from ripik.views import IDENTITY, merge
+from ripik.views import IDENTITY
 
 CHUNK = 256
 

@@ -1,8 +1,6 @@
 """Rows that belong together by any of several groupings."""
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 def joined(*groupings: np.ndarray) -> np.ndarray:
@@ -10,9 +8,14 @@ def joined(*groupings: np.ndarray) -> np.ndarray:
 
     The number is the smallest row of the group.
     """
-    rows = np.arange(len(groupings[0]))
-    first = [np.unique(values, return_index=True, return_inverse=True)[1:] for values in groupings]
-    links = np.concatenate([start[inverse] for start, inverse in first]), np.tile(rows, len(groupings))
-    _, component = connected_components(coo_array((np.ones(len(links[0])), links), shape=(len(rows),) * 2))
-    _, lead, place = np.unique(component, return_index=True, return_inverse=True)
-    return lead[place]
+    memberships = [np.unique(values, return_inverse=True)[1].ravel() for values in groupings]
+    lead = np.arange(len(groupings[0]))
+    while True:
+        before = lead
+        for member in memberships:
+            least = np.full(member.max(initial=-1) + 1, len(lead))
+            np.minimum.at(least, member, lead)
+            lead = least[member]
+        lead = lead[lead]  # the leader's own leader: long chains close in few rounds
+        if np.array_equal(lead, before):
+            return lead

@@ -11,9 +11,9 @@ from ripik.errors import InputError
 from ripik.folds import check_groups
 from ripik.jobs import Run, is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
 from ripik.layout import Job
+from ripik.merging import merge
 from ripik.scores import probabilities, score_rows
 from ripik.settings import Label, Variant
-from ripik.views import merge
 
 SUM_TOLERANCE = 1e-4
 

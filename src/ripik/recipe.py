@@ -12,9 +12,10 @@ import numpy as np
 
 from ripik.blend import Blend, fit_blend
 from ripik.decision import Offsets, PriorShift, adapt, estimate_priors, fit_offsets, vote
+from ripik.merging import merge
 from ripik.metrics import FloatArray, IntArray, Metric
 from ripik.settings import BlendSettings
-from ripik.views import choose_views, merge
+from ripik.views import choose_views
 
 
 @dataclass(frozen=True)

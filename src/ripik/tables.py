@@ -1,13 +1,18 @@
 """Read the CSVs that people write: every cell as text, every mistake told with its file and line."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ripik.errors import InputError
-from ripik.settings import CompetitionSettings
+
+if TYPE_CHECKING:  # `ripik.analysis` reads tables without loading the settings
+    from ripik.settings import CompetitionSettings
 
 SHOWN = 5
 COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, filename_column, label_column)."

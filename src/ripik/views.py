@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ripik.errors import InputError, nearest
+from ripik.merging import merge
 from ripik.metrics import log_loss
 
 IDENTITY = "identity"
@@ -60,18 +61,6 @@ def get_view(name: str) -> View:
     if name not in VIEWS:
         raise InputError(f"prediction.views: there is no view {name!r}{nearest(name, list(VIEWS))}.")
     return VIEWS[name]
-
-
-def merge(probabilities: np.ndarray, how: str) -> np.ndarray:
-    """Merge the probabilities of several views, (views, n, C) → (n, C), rows summing to 1.
-
-    `arithmetic` is the mean; `geometric` the normalised geometric mean (the mean of log-probabilities).
-    """
-    if how == "arithmetic":
-        return probabilities.mean(axis=0)
-    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).mean(axis=0)
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def choose_views(probabilities: np.ndarray, y: np.ndarray, how: str) -> list[int]:

@@ -1,0 +1,52 @@
+"""Read the small files of a run folder, every mistake told with its place and what to do."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ripik.errors import InputError
+from ripik.tables import line_of
+
+JOB = re.compile(r"(?:fold(\d+)|refit)(?:-seed(\d+))?")
+REFIT = -1
+
+
+def job_of(folder: str) -> tuple[int, int] | None:
+    """Return (fold, seed number) of a training's folder by its name, fold -1 for the refit; None for another folder."""
+    found = JOB.fullmatch(folder)
+    return (REFIT if found[1] is None else int(found[1]), int(found[2] or 0)) if found else None
+
+
+def read_object(path: Path, make: str) -> dict[str, Any]:
+    """Return what a JSON file of one object holds; `make` says what (re)makes the file.
+
+    Raises InputError when there is no such file or it holds anything else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise InputError(f"there is no file {path}. {make}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no JSON: {error}. {make}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds a JSON {type(found).__name__}, not an object. {make}")
+    return found
+
+
+def number_at(content: Any, keys: tuple[str, ...]) -> float:
+    """Return the number at a place in nested objects; NaN where there is no number."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return float(content) if isinstance(content, int | float) else float("nan")
+
+
+def numbers(texts: pd.Series, path: Path, make: str) -> pd.Series:
+    """Return a column of text as float64, empty cells as NaN; InputError names the line of one that is no number."""
+    values = pd.to_numeric(texts, errors="coerce").astype("float64")
+    wrong = texts.index[values.isna() & (texts.str.strip() != "")]
+    if len(wrong):
+        raise InputError(f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is no number. {make}")
+    return values

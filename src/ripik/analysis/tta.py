@@ -1,0 +1,117 @@
+"""What each view of test-time augmentation adds to a variant's out-of-fold score."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik.analysis.loading import Predictions, load
+from ripik.analysis.reading import REFIT, job_of, read_object
+from ripik.bootstrap import Interval, difference
+from ripik.errors import InputError
+from ripik.merging import merge
+from ripik.metrics import FloatArray, get_metric
+
+STORED, META = "predictions.npz", "predictions.meta.json"
+SAME = 1e-6  # how far the merge of all views may be from oof.csv, which keeps nine digits
+PREDICT_AGAIN = "Run `make predict`."
+NOTHING = Interval(*[float("nan")] * 4)
+
+
+def views(run: str | Path, variant: str) -> pd.DataFrame:
+    """Return a row a view, in the configuration's order: its score by itself, and what it adds to all the others.
+
+    Columns: view, alone (the metric of the view by itself), without (of all other views, merged), adds (the variant's
+    score less `without`: above 0 the view helps, for log loss below 0), low and high (the 95 % interval of adds, over
+    groups). A single view has no others (NaN). Views are merged for each seed, and the seeds by their mean, as in
+    `oof.csv`. Raises InputError when a file is missing or broken, or `oof.csv` was not merged from the present views.
+    """
+    p = load(Path(run) / variant)
+    names, stored, how = _stored(p)
+    metric, y = get_metric(p.metric), p.targets
+    _check_same(p, _merged(stored, how))
+    rows = []
+    for index, name in enumerate(names):
+        alone = metric.function(y, _merged(stored[:, [index]], how))
+        without, adds = float("nan"), NOTHING
+        if len(names) > 1:
+            others = _merged(np.delete(stored, index, axis=1), how)
+            without = metric.function(y, others)
+            adds = difference(y, others, p.probabilities, p.groups, metric)
+        rows.append(
+            {"view": name, "alone": alone, "without": without, "adds": adds.value, "low": adds.low, "high": adds.high}
+        )
+    return pd.DataFrame(rows)
+
+
+def _merged(stored: np.ndarray, how: str) -> FloatArray:
+    """Return the mean over seeds of the merged views: (seeds, views, n, C) → float64 (n, C)."""
+    merged: FloatArray = np.stack([merge(views, how) for views in stored]).astype(np.float64).mean(axis=0)
+    return merged
+
+
+def _stored(p: Predictions) -> tuple[list[str], np.ndarray, str]:
+    """Return the views' names, probabilities float32 (seeds, views, n, C) with the rows of `p`, and their merge."""
+    folder = p.path.parent
+    jobs, how = _merged_jobs(folder)
+    names = {job: _view_names(folder / job) for job in jobs}
+    view_names = next(iter(names.values()))
+    other = [job for job, found in names.items() if found != view_names]
+    if other:
+        raise InputError(f"{folder / other[0]} has other views than {folder / next(iter(jobs))}. {PREDICT_AGAIN}")
+    seeds = max(seed for _, seed in jobs.values()) + 1
+    values = np.full((seeds, len(view_names), len(p.frame), len(p.classes)), np.nan, np.float32)
+    position = pd.Index(p.frame["image_id"])
+    for job, (_, seed) in jobs.items():
+        found, ids = _held(folder / job / STORED)
+        rows = position.get_indexer(pd.Index(ids))
+        if (rows < 0).any() or found.shape != (len(view_names), len(rows), len(p.classes)):
+            raise InputError(
+                f"{folder / job / STORED} holds other images, views or classes than oof.csv. {PREDICT_AGAIN}"
+            )
+        values[seed][:, rows] = found
+    return view_names, values, how
+
+
+def _merged_jobs(folder: Path) -> tuple[dict[str, tuple[int, int]], str]:
+    """Return the jobs that oof.csv was merged from, their fold and seed by folder, and how views were merged."""
+    path = folder / "meta.json"
+    inputs = read_object(path, PREDICT_AGAIN).get("inputs")
+    made_from, how = (inputs.get("predictions"), inputs.get("merge")) if isinstance(inputs, dict) else (None, None)
+    known = {name: job for name in made_from if (job := job_of(name))} if isinstance(made_from, dict) else {}
+    jobs = {name: job for name, job in known.items() if job[0] != REFIT}
+    if not jobs or not isinstance(how, str):
+        raise InputError(f"{path} does not tell which predictions oof.csv was merged from, and how. {PREDICT_AGAIN}")
+    return jobs, how
+
+
+def _view_names(job: Path) -> list[str]:
+    told: Any = read_object(job / META, PREDICT_AGAIN)
+    for key in ("inputs", "prediction", "views"):
+        told = told.get(key) if isinstance(told, dict) else None
+    if not isinstance(told, list) or not told:
+        raise InputError(f"{job / META} does not name the views. {PREDICT_AGAIN}")
+    return [str(name) for name in told]
+
+
+def _held(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return stored["oof"], stored["held_ids"]
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}. {PREDICT_AGAIN}") from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is broken ({error}). Delete it and run `make predict`.") from None
+
+
+def _check_same(p: Predictions, merged: FloatArray) -> None:
+    off = ~(np.abs(merged - p.probabilities) <= SAME).all(axis=1)
+    if off.any():
+        raise InputError(
+            f"{p.path} was not merged from the present {STORED} of its folds: {off.sum()} images differ, the first "
+            f"{p.frame['image_id'].to_numpy()[off][0]}. {PREDICT_AGAIN}"
+        )
