@@ -32,6 +32,7 @@ RESERVED_NAMES = (
     "augmented_images",
     "kernel",
     "analysis",
+    "running",
 )
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,

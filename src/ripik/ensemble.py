@@ -18,6 +18,7 @@ from ripik.decision import estimate_priors
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, open_run
+from ripik.merging import merge as merge_views
 from ripik.metrics import get_metric
 from ripik.nested import Nested, nest, parts
 from ripik.oof import probability_columns
@@ -28,7 +29,6 @@ from ripik.settings import Settings
 from ripik.stacked import count_test_groups, known_rows, test_rows
 from ripik.submission import append_log, check_submission, submission_frame, submission_name
 from ripik.verdicts import show_blend
-from ripik.views import merge as merge_views
 
 METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
 
@@ -97,7 +97,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
         _write_frame(outputs[1], run, "test", blended)
         told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
         artifacts.write_json(outputs[2], told)
-        submission = _submit(run, members, blended, cv.pooled.value)
+        submission = _submit(run, blended, told)
         more["submission"] = str(submission)
     show_blend(told, found)
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
@@ -166,24 +166,29 @@ def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
     artifacts.write_csv(path, pd.concat([known, pd.DataFrame(values, columns=columns)], axis=1))
 
 
-def _submit(run: Run, members: Sequence[str], test: np.ndarray, cv: float) -> Path:
+def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
+    """Write, check and log the submission of a blend that weights.json tells of; return its path."""
     how, classes, sample = run.settings.competition, run.competition.classes, run.competition.sample
     names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
     frame = submission_frame(sample, run.competition.test["image_id"], test, classes, **names)
     check_submission(frame, sample, classes, **names)
-    now = datetime.now()
+    now, cv = datetime.now(), told["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
+    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs"})
     row = {
         "file": path.name,
         "time": now.isoformat(timespec="seconds"),
         "commit": _commit(),
-        "config_hash": artifacts.digest(run.settings.model_dump(mode="json", exclude={"paths", "jobs"}))[:12],
-        "members": list(members),
+        "config_hash": artifacts.digest(configuration)[:12],
+        "members": told["members"],
         "cv": cv,
     }
+    kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
+    record = {**row, **kept, "versions": artifacts.versions(), "configuration": configuration}
+    artifacts.write_json(path.with_suffix(".json"), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
 

@@ -48,6 +48,21 @@ class Layout:
         return self.run / "near-copies.html"
 
     @property
+    def config(self) -> Path:
+        """The effective configuration of the last training or blend."""
+        return self.run / "config.toml"
+
+    @property
+    def images(self) -> Path:
+        """The CSV of where each image lies."""
+        return self.run / "images.csv"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report."""
+        return self.run / "report"
+
+    @property
     def analysis(self) -> Path:
         """The folder of tables and pages about the run."""
         return self.run / "analysis"
@@ -81,6 +96,10 @@ class Layout:
     def job(self, job: Job) -> Path:
         """The folder of one training."""
         return self.variant(job.variant) / job.folder
+
+    def running(self, job: Job) -> Path:
+        """The file that shows who is at work on a training."""
+        return self.run / "running" / f"{job.variant}-{job.folder}.json"
 
 
 def layout_of(settings: Settings) -> Layout:

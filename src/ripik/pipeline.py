@@ -26,6 +26,7 @@ from ripik.jobs import (
 from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
+from ripik.record import record_run
 from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import OPENVINO, Settings, Variant
 from ripik.views import check_views
@@ -75,6 +76,7 @@ def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
 
 def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> None:
     settings = opened.settings
+    record_run(opened)
     wanted = {variant.name: jobs_of(settings, variant, folds) for variant in variants}
     lacking = {name: [job for job in jobs if not _is_done(opened, job)] for name, jobs in wanted.items()}
     done = sum(len(jobs) for jobs in wanted.values()) - sum(len(jobs) for jobs in lacking.values())

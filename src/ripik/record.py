@@ -1,0 +1,30 @@
+"""What a run tells of itself to whoever studies it: its configuration, and where its images lie."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import Competition
+from ripik.config import to_toml
+from ripik.jobs import Run
+
+
+def record_run(run: Run) -> None:
+    """Write `config.toml` (every default written out) and `images.csv`, unless they stand there as they would be.
+
+    Columns of `images.csv`: image_id, split (train or test), path (absolute), train above test.
+    """
+    _write_if_changed(run.layout.config, to_toml(run.settings))
+    _write_if_changed(run.layout.images, artifacts.csv_text(_images(run.competition)))
+
+
+def _images(competition: Competition) -> pd.DataFrame:
+    splits = [competition.rows(split)[["image_id", "path"]].assign(split=split) for split in ("train", "test")]
+    both = pd.concat(splits, ignore_index=True)
+    return both.assign(path=[str(Path(path).absolute()) for path in both["path"]])[["image_id", "split", "path"]]
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        artifacts.write_text(path, text)
