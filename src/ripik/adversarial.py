@@ -35,17 +35,29 @@ ITEMS = [Item("train"), Item("test")]
 
 
 def adversarial(settings: Settings) -> Path:
+    """Make the folds, then what `tell_apart` makes; print the AUC and what it means, and return the table's path.
+
+    Raises InputError when no variant trains its head alone.
+    """
+    photo_head(settings)
+    make_folds(settings)
+    path = tell_apart(open_run(settings))
+    auc = read_auc(path)
+    say(f"adversarial: AUC {auc.value:.3f} (95 % {auc.low:.3f} to {auc.high:.3f}). {meaning(auc)}")
+    say(f"adversarial: see {path.with_suffix('.html')}")
+    return path
+
+
+def tell_apart(run: Run) -> Path:
     """Write `analysis/adversarial.csv` and the page `adversarial.html` beside it; return the path of the table.
 
     Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), in the
-    order of train.csv, then test.csv. Prints the AUC with its 95 % interval, drawn over groups of near copies. Makes
-    the folds and the features that are missing; nothing is done twice while the recorded inputs match.
+    order of train.csv, then test.csv. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
+    that are missing; nothing is done twice while the recorded inputs match.
     Raises InputError when no variant trains its head alone.
     """
-    variant, settings = photo_head(settings), stored_settings(settings)
-    make_folds(settings)
-    run = open_run(settings)
-    path = run.layout.analysis / "adversarial.csv"
+    settings = stored_settings(run.settings)
+    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
     groups, meta = _groups(run), artifacts.meta_beside(path)
     inputs = {
         "version": ADVERSARIAL,
@@ -58,15 +70,17 @@ def adversarial(settings: Settings) -> Path:
     }
     if artifacts.is_fresh(meta, inputs):
         say(f"adversarial: {path} is up to date")
-    else:
-        prepare(settings, run.competition, [variant])
-        features = read_features(settings, run.competition, variant, ITEMS)
-        with artifacts.making(meta, inputs, [path, path.with_suffix(".html")]) as more:
-            more["auc"] = _make(run, features, groups, path)
-    auc = Interval(**artifacts.read_json(meta)["auc"])
-    say(f"adversarial: AUC {auc.value:.3f} (95 % {auc.low:.3f} to {auc.high:.3f}). {meaning(auc)}")
-    say(f"adversarial: see {path.with_suffix('.html')}")
+        return path
+    prepare(settings, run.competition, [variant])
+    features = read_features(settings, run.competition, variant, ITEMS)
+    with artifacts.making(meta, inputs, [path, path.with_suffix(".html")]) as more:
+        more["auc"] = _make(run, features, groups, path)
     return path
+
+
+def read_auc(path: Path) -> Interval:
+    """Return the AUC with its interval that was found with the table `path`."""
+    return Interval(**artifacts.read_json(artifacts.meta_beside(path))["auc"])
 
 
 def meaning(auc: Interval) -> str:

@@ -14,6 +14,7 @@ from ripik.layout import layout_of
 from ripik.metrics import confusion_matrix, macro_f1
 from ripik.oof import read_predictions
 from ripik.pipeline import check_settings, score_row, train
+from ripik.report.step import report
 from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import Settings
 
@@ -22,7 +23,7 @@ PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS
 
 
 def demo(settings: Settings) -> None:
-    """Draw the competition unless it is there, run folds, train and ensemble, and print what came of it."""
+    """Draw the competition unless it is there, run folds, train, ensemble and report, and print what came of it."""
     start = time.monotonic()
     if settings.run != "demo":
         raise InputError("the demo draws a competition of its own into input/demo; give it configs/demo.toml only.")
@@ -32,7 +33,9 @@ def demo(settings: Settings) -> None:
     submission = ensemble(settings)
     run = open_run(settings)
     _show(run, hidden_score(run, pd.read_csv(submission, dtype={"image_id": str}), truth()))
+    page = report(settings)
     say(f"submission: {submission}")
+    say(f"report: {page}")
     say(f"the whole line took {time.monotonic() - start:.0f} s")
 
 

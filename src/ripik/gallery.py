@@ -77,15 +77,18 @@ def data_uri(path: Path, tile: int) -> str:
         photo = decode(path)
     except (InputError, OSError):
         return ""
-    jpeg = cv2.imencode(".jpg", cv2.cvtColor(_fit(photo, tile * DENSITY), cv2.COLOR_RGB2BGR), _quality())[1]
+    return jpeg_uri(fit(photo, tile * DENSITY))
+
+
+def jpeg_uri(photo: np.ndarray) -> str:
+    """Return an image, uint8 (H, W, 3) RGB, as a JPEG data URI."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), quality)[1]
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
-def _quality() -> list[int]:
-    return [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-
-
-def _fit(photo: np.ndarray, side: int) -> np.ndarray:
+def fit(photo: np.ndarray, side: int) -> np.ndarray:
+    """Return an image whose longer side has at most `side` pixels; a smaller one as it is."""
     height, width = photo.shape[:2]
     shrink = side / max(height, width)
     if shrink >= 1:

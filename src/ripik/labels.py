@@ -60,16 +60,26 @@ class _Evidence:
 
 
 def label_issues(settings: Settings) -> Path:
-    """Write `analysis/labels.csv` and the page `analysis/labels.html`; return the path of the table.
+    """Make the table and page of `find_label_issues`, print what was found, and return the path of the table."""
+    run = open_run(settings)
+    path, found = find_label_issues(run)
+    _show(_evidence(run), found)
+    say(f"labels: wrote {path} and {path.with_suffix('.html')}. Nothing was relabelled. {_how_to_correct(run)}")
+    return path
+
+
+def find_label_issues(run: Run) -> tuple[Path, pd.DataFrame]:
+    """Write `analysis/labels.csv` and the page `analysis/labels.html`; return the path of the table, and the table.
 
     Probabilities are those of `ensemble/oof.csv`, or else the mean of the variants' `oof.csv` that are there. One row
     per suspected image, the most suspicious first: image_id, filename, label, suggested, p_label and p_suggested (mean
     over the photo's copies), quality (cleanlab's score in [0, 1], low is bad), group, reason (`copies disagree` or
-    `model disagrees`), copies (ids of the other images of the group, with spaces between).
+    `model disagrees`), copies (ids of the other images of the group, with spaces between); the returned one also has
+    `row`, the place in train.csv.
     Raises InputError when there are no out-of-fold predictions, or they are not those of the present folds and labels.
     """
-    evidence = _evidence(open_run(settings))
-    run, path = evidence.run, evidence.run.layout.analysis / "labels.csv"
+    evidence = _evidence(run)
+    path = run.layout.analysis / "labels.csv"
     page = path.with_suffix(".html")
     inputs = {
         "oof": {source.parent.name: artifacts.file_digest(source) for source in evidence.sources},
@@ -83,9 +93,7 @@ def label_issues(settings: Settings) -> Path:
         found = _named(evidence, suspects)
         artifacts.write_csv(path, found[COLUMNS])
         _write_page(evidence, page, found)
-    _show(evidence, found)
-    say(f"labels: wrote {path} and {page}. Nothing was relabelled. {_how_to_correct(run)}")
-    return path
+    return path, found
 
 
 def _evidence(run: Run) -> _Evidence:

@@ -1,0 +1,83 @@
+"""What the models learned from and what awaits them: folds, groups, test shares, adversarial validation, copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ripik import analysis
+from ripik.adversarial import meaning, read_auc
+from ripik.augmentation import alone, build_pipeline, make_copies
+from ripik.errors import InputError
+from ripik.gallery import DENSITY, fit, jpeg_uri
+from ripik.images import decode
+from ripik.preview import COPIES, HEADERS
+from ripik.report import plots
+from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
+from ripik.report.evidence import Evidence
+from ripik.report.results import drawn
+from ripik.report.words import share
+
+SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
+
+
+def folds(e: Evidence) -> Section:
+    """Images of every class by fold, and how large the groups of near copies are."""
+    counts, sizes = analysis.fold_classes(e.folder), analysis.group_sizes(e.folder)
+    rows = [[f"fold {fold}", f"{row.sum()}", *map(str, row)] for fold, row in counts.iterrows()]
+    table = Table("Images by fold and label", ["", "all", *map(str, counts.columns)], rows)
+    charts = drawn(plots.fold_sizes(counts), plots.group_sizes(sizes))
+    return Section("folds", "Folds and groups", [Beside([*charts, table])])
+
+
+def test_set(e: Evidence) -> Section:
+    """Class shares on test against train."""
+    found = analysis.shares(e.folder, e.focus.name)
+    rows = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
+    text = (
+        "If the test set is like the training set, the classes predicted on it have the shares of those predicted out "
+        "of fold; estimated are the shares themselves, from the blend's probabilities."
+    )
+    columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test"]
+    return Section(
+        "test", "Test set", [Text(text), Beside([*drawn(plots.shares(found)), Table("Shares", columns, rows)])]
+    )
+
+
+def adversarial(path: Path) -> Section:
+    """Whether train can be told from test, by the table of `analyse adversarial`."""
+    auc = read_auc(path)
+    table = pd.read_csv(path, dtype={"image_id": str})
+    sides = [table.loc[table["split"] == split, "p_test"].to_numpy() for split in ("train", "test")]
+    text = (
+        f"A linear head on stored features tells train from test with an AUC of {auc.value:.3f} (95 % {auc.low:.3f} to "
+        f"{auc.high:.3f}; 0.5 is guessing). {meaning(auc)}"
+    )
+    return Section(
+        "adversarial", "Train or test?", [Text(text), *drawn(plots.adversarial(sides[0], sides[1], auc.value))]
+    )
+
+
+def augmentation(e: Evidence) -> Section:
+    """Photos under each transform and as full copies."""
+    how, train = e.run.settings.augmentation, e.run.competition.train
+    pipeline = build_pipeline(how.preset, how.size)
+    names = ["photo", *(header.replace("-|", "").replace("|", " ") for header in HEADERS[1:])]
+    names += [f"copy {number}" for number in range(1, COPIES + 1)]
+    blocks = []
+    for photo in train.drop_duplicates("label").head(SHEETS).to_dict("records"):
+        try:
+            image = decode(photo["path"])
+        except (InputError, OSError):
+            continue
+        resized = next(alone(image, pipeline, how.seed))
+        pictures = [*alone(resized, pipeline, how.seed)]
+        pictures += make_copies(image, photo["image_id"], range(1, COPIES + 1), pipeline=pipeline, seed=how.seed)
+        tiles = [
+            Tile([View(f"photo {photo['image_id']}, {name}", jpeg_uri(fit(picture, SIDE * DENSITY)))], name)
+            for name, picture in zip(names, pictures, strict=True)
+        ]
+        blocks.append(Photos(f"Photo {photo['image_id']}, label {photo['label']}", "", tiles, SIDE))
+    text = f"Each transform of the preset {how.preset!r} applied to the photo alone, then six full copies."
+    return Section("augmentation", "Augmentation", [Text(text), *blocks] if blocks else [])

@@ -1,0 +1,104 @@
+"""What the report is drawn from: a run's predictions by `ripik.analysis`, and what lies beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ripik import analysis, artifacts
+from ripik.analysis import Predictions
+from ripik.errors import InputError
+from ripik.jobs import Run, jobs_of, open_run
+from ripik.metrics import get_metric
+from ripik.settings import Settings
+
+Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-CAM, float32 (h, w) of 0–1
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A run's predictions and blend.
+
+    members: the variants' predictions by name. blend: that of `told`, the content of weights.json; both None where
+    there is no blend of the present predictions.
+    """
+
+    run: Run
+    members: dict[str, Predictions]
+    blend: Predictions | None
+    told: dict[str, Any] | None
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run.layout.run
+
+    @property
+    def everyone(self) -> dict[str, Predictions]:
+        """The members, then the blend where there is one."""
+        return {**self.members, **({self.blend.name: self.blend} if self.blend else {})}
+
+    @cached_property
+    def focus(self) -> Predictions:
+        """What the report looks into: the blend, or else the best member."""
+        return self.blend or self.members[self.best]
+
+    @cached_property
+    def best(self) -> str:
+        """The member of the best OOF score."""
+        metric = get_metric(self.focus_metric)
+        return max(self.members, key=lambda name: metric.utility(float(self.scores[name][metric.name]["value"])))
+
+    def has(self, member: str, file: str) -> bool:
+        """Whether every finished training of a member still has this file in its folder."""
+        jobs = jobs_of(self.run.settings, self.run.settings.variants[member])
+        return all((self.run.layout.job(job) / file).is_file() for job in jobs)
+
+    @property
+    def submission(self) -> str:
+        """The name of the submission CSV that the blend wrote; empty without a blend."""
+        meta = artifacts.read_meta(self.run.layout.ensemble / "meta.json") if self.told else None
+        return Path(meta["submission"]).name if meta else ""
+
+    @property
+    def focus_metric(self) -> str:
+        """The competition's metric."""
+        return self.run.settings.competition.metric
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """`analysis.scores` of each by name: value, low, high and error of every score."""
+        found = {name: analysis.scores(of).set_index("score") for name, of in self.everyone.items()}
+        return {name: {str(score): dict(row) for score, row in frame.iterrows()} for name, frame in found.items()}
+
+    @cached_property
+    def explained(self) -> str:
+        """The member whose Grad-CAM is shown: the one of most weight, of equals the best."""
+        if not self.told:
+            return self.best
+        weights, metric = self.told["weights"], get_metric(self.focus_metric)
+        return max(
+            self.members,
+            key=lambda name: (
+                round(weights.get(name, 0.0), 9),
+                metric.utility(float(self.scores[name][metric.name]["value"])),
+            ),
+        )
+
+
+def gather(settings: Settings, told: dict[str, Any] | None) -> Evidence:
+    """Read what a run has predicted; `told` is the content of weights.json, None where the blend is not up to date.
+
+    Raises InputError when no variant has an `oof.csv`.
+    """
+    run = open_run(settings)
+    found = analysis.load_run(run.layout.run)
+    blend = found.pop("ensemble", None)
+    members = {name: found[name] for name in settings.variants if name in found}
+    if not members:
+        raise InputError(f"no variant of {run.layout.run} has an oof.csv. Run `make train`, then `make report`.")
+    return Evidence(run, members, blend if told else None, told)

@@ -1,0 +1,105 @@
+"""Photos to look at: confident errors, what is least certain, and suspected label errors, with Grad-CAM beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ripik import analysis
+from ripik.report.blocks import Block, Photos, Section, Text
+from ripik.report.evidence import Evidence
+from ripik.report.photos import Album
+from ripik.report.words import number
+
+SHOWN, SIDE = 24, 144
+Row = dict[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What stands with a photo: the classes whose heat map is shown, a caption and a note."""
+
+    explain: Sequence[str]
+    caption: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A gallery: what is told of each photo, by image id, one of each group; the first of `total` groups."""
+
+    title: str
+    text: str
+    photos: dict[str, Told]
+    total: int
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return the (image id, class) whose heat maps are shown."""
+        return [(image_id, label) for image_id, told in self.photos.items() for label in told.explain]
+
+
+def choose(e: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
+    """Return the galleries. suspects: the table of `analyse labels`, None where there is none."""
+    wrong, unsure = analysis.errors(e.focus), analysis.uncertain(e.focus)
+    found = [
+        _shown(
+            "Most confident errors",
+            "What the models are surest of and wrong about: wrong labels, two things at once, or a cue that misleads.",
+            wrong,
+            lambda row: Told([row["predicted"], row["label"]], _verdict(row), _certainty(row)),
+        ),
+        _shown(
+            "Least certain",
+            "Where the most probable class has the least probability, right or wrong.",
+            unsure,
+            lambda row: Told([row["predicted"]], _verdict(row), _certainty(row)),
+        ),
+    ]
+    return found + ([_suspected(suspects)] if suspects is not None and len(suspects) else [])
+
+
+def _verdict(row: Row) -> str:
+    return f"label {row['label']}, predicted {row['predicted']}"
+
+
+def _certainty(row: Row) -> str:
+    own = f"p_{row['label']}"
+    return f"{row['image_id']}: p {number(row['confidence'], 2)}, of its label {number(row[own], 2)}"
+
+
+def _suspected(suspects: pd.DataFrame) -> Shown:
+    return _shown(
+        "Suspected label errors",
+        "Labels that copies of the photo or the models speak against. Many are hard photos, labelled well: look first.",
+        suspects,
+        lambda row: Told(
+            [str(row["label"]), str(row["suggested"])],
+            f"label {row['label']}, suggested {row['suggested']}",
+            f"{row['image_id']}: {row['reason']}, p of its label {number(row['p_label'], 2)}",
+        ),
+    )
+
+
+def _shown(title: str, text: str, rows: pd.DataFrame, tell: Callable[[Row], Told]) -> Shown:
+    photos = rows.drop_duplicates("group")
+    shown = {row["image_id"]: tell(row) for row in photos.head(SHOWN).to_dict("records")}
+    return Shown(title, text, shown, len(photos))
+
+
+def gallery(e: Evidence, album: Album, galleries: list[Shown]) -> Section:
+    """The galleries, each photo with its heat maps where there are some."""
+    how = (
+        f"Beside each photo: what speaks for a class (Grad-CAM), by the model of {e.explained} that was not trained on "
+        "it; light is much. One photo of each group of near copies. Click, tap or tab to a photo to enlarge it."
+    )
+    blocks: list[Block] = [Text(how if album.maps else "One photo of each group of near copies.")]
+    for shown in galleries:
+        tiles = [
+            album.tile(image_id, told.caption, told.note, told.explain, SIDE) for image_id, told in shown.photos.items()
+        ]
+        count = f" {len(tiles)} of {shown.total} groups." if shown.total else ""
+        blocks.append(Photos(shown.title, shown.text + count, tiles, SIDE))
+    return Section("photos", "Photos to look at", blocks)

@@ -1,0 +1,40 @@
+"""How the run was made: time per step, configuration, versions."""
+
+from __future__ import annotations
+
+from ripik import analysis, artifacts
+from ripik.config import to_toml
+from ripik.report import plots
+from ripik.report.blocks import Beside, Listing, Section, Table
+from ripik.report.evidence import Evidence
+from ripik.report.results import drawn
+from ripik.report.words import duration
+
+
+def times(e: Evidence) -> Section:
+    """Seconds of every step, as recorded when it ran."""
+    found = analysis.times(e.folder)
+    rows = [[row["step"], row["what"], duration(row["seconds"])] for row in found.to_dict("records")]
+    title = "Recorded when each was made; jobs that ran side by side are summed"
+    return Section(
+        "times", "Time", [Beside([*drawn(plots.times(found)), Table(title, ["step", "what", "time"], rows)])]
+    )
+
+
+def configuration(e: Evidence) -> Section:
+    """The exact configuration, and the versions that the focus was made with."""
+    versions = {**artifacts.versions(), **_trained_with(e)}
+    rows = [[name, version] for name, version in versions.items()]
+    return Section(
+        "configuration",
+        "Configuration",
+        [
+            Table("Versions: of the training where it tells them, else of this report", ["package", "version"], rows),
+            Listing("Every setting, as TOML", to_toml(e.run.settings)),
+        ],
+    )
+
+
+def _trained_with(e: Evidence) -> dict[str, str]:
+    found = e.members[e.best].meta.get("versions")
+    return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}

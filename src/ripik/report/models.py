@@ -1,0 +1,99 @@
+"""How the models got there: learning curves, calibration, the blend, and what views and offsets add."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from ripik import analysis
+from ripik.report import plots
+from ripik.report.blocks import Beside, Block, Section, Table, Text
+from ripik.report.evidence import Evidence
+from ripik.report.results import drawn
+from ripik.report.words import change, number, signed, spoken
+
+
+def learning(e: Evidence) -> Section:
+    """The training loss of every fold by epoch, and the inner split's score where there is one."""
+    charts = []
+    for name in (name for name in e.members if e.has(name, "history.csv")):
+        history = analysis.history(e.folder, name)
+        scores = [column for column in history.columns if column.startswith("inner_") and column != "inner_loss"]
+        charts += [plots.learning_curves(history, column, name) for column in ["loss", *scores]]
+    text = "A thin line a fold, on its training rows; dashed: on the inner split, where there is one."
+    blocks = drawn(*charts)
+    return Section("learning", "Learning curves", [Text(text), *blocks] if blocks else [])
+
+
+def calibration(e: Evidence) -> Section:
+    """Whether probabilities are shares of right predictions."""
+    rows = [
+        [name, number(analysis.calibration_error(of), 4), number(e.scores[name]["log_loss"]["value"], 4)]
+        for name, of in e.everyone.items()
+    ]
+    table = Table("How far confidence is from accuracy", ["", "calibration error (ECE)", "log loss"], rows)
+    chart = plots.reliability({e.focus.name: analysis.calibration(e.focus)})
+    return Section("calibration", "Calibration", [Beside([*drawn(chart), table])])
+
+
+def blend(e: Evidence) -> Section:
+    """Weights, what was looked at before they were chosen, the search's trajectory, and how alike the members are."""
+    blocks: list[Block] = []
+    if e.told:
+        trajectory = plots.trajectory(e.told["trajectory"], e.focus_metric, e.told["members"])
+        charts = drawn(plots.weights(e.told["weights"]), trajectory)
+        blocks.append(Beside([*charts, *_options(e.told["options"], spoken(e.focus_metric))]))
+    if len(e.members) > 1:
+        blocks.append(Beside([*drawn(plots.correlation(analysis.correlation(e.members))), _hits(e)]))
+    return Section("blend", "Blend and members", blocks)
+
+
+def _options(options: list[dict], metric: str) -> list[Table]:
+    rows = [
+        [
+            f"{option['stage']}: {option['name']}",
+            number(option["score"], 4),
+            _with_error(option["gain"]),
+            "chosen" if option["chosen"] else "",
+        ]
+        for option in options
+    ]
+    marked = [row for row, option in enumerate(options) if option["chosen"]]
+    columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
+    return [Table("What was looked at on all folds", columns, rows, marked)] if rows else []
+
+
+def _with_error(gain: dict[str, float]) -> str:
+    return f"{signed(gain['value'])} ± {number(gain['error'], 4)}" if gain["error"] else ""
+
+
+def _hits(e: Evidence) -> Table:
+    found = analysis.hits(e.members)
+    rows = found[["member", "right", "only_right", "only_wrong"]].astype(str).to_numpy().tolist()
+    columns = ["", "right", "it alone is right", "it alone is wrong"]
+    return Table("Images by the members that predict their class", columns, rows)
+
+
+def adding(e: Evidence) -> Section:
+    """What each test-time view adds to each variant, and the blend's class offsets."""
+    found = {name: analysis.views(e.folder, name) for name in e.members if e.has(name, "predictions.npz")}
+    found = {name: views for name, views in found.items() if len(views) > 1}
+    blocks: list[Block] = [*drawn(*(plots.views(views, e.focus_metric, name) for name, views in found.items()))]
+    rows = [[name, *_view(row)] for name, views in found.items() for row in views.to_dict("records")]
+    if rows:
+        columns = ["variant", "view", f"alone, {spoken(e.focus_metric)}", "all others", "adds", "95 %"]
+        blocks.append(Table("What each view adds to the merge of all others", columns, rows))
+    return Section("views", "Views and offsets", [*blocks, *_offsets(e)])
+
+
+def _view(row: dict[Hashable, Any]) -> list[str]:
+    scores = [number(row["alone"], 4), number(row["without"], 4)]
+    return [row["view"], *scores, signed(row["adds"]), change(row["low"], row["high"])]
+
+
+def _offsets(e: Evidence) -> list[Block]:
+    fitted = (e.told or {}).get("fitted", {}).get("offsets")
+    if not fitted:
+        return [Text("The blend uses no class offsets.")] if e.told else []
+    values = dict(zip(e.focus.classes, fitted["values"], strict=True))
+    return [*drawn(plots.offsets(values))]

@@ -1,0 +1,26 @@
+"""The charts of the report, each from a data frame; `Chart` holds the SVG with its title and description."""
+
+from ripik.report.charts import Chart
+from ripik.report.plots_blend import correlation, offsets, trajectory, views, weights
+from ripik.report.plots_data import adversarial, group_sizes, shares
+from ripik.report.plots_folds import fold_scores, fold_sizes, learning_curves, times
+from ripik.report.plots_scores import class_f1, reliability, variant_scores
+
+__all__ = [
+    "Chart",
+    "adversarial",
+    "class_f1",
+    "correlation",
+    "fold_scores",
+    "fold_sizes",
+    "group_sizes",
+    "learning_curves",
+    "offsets",
+    "reliability",
+    "shares",
+    "times",
+    "trajectory",
+    "variant_scores",
+    "views",
+    "weights",
+]

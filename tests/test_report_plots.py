@@ -1,0 +1,302 @@
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from ripik.report import plots, words
+from ripik.report.charts import Chart
+from ripik.report.panels import around, spread
+
+SVG = "{http://www.w3.org/2000/svg}"
+NAMES = ["dent", "tire flat", "lamp", "glass"]
+HOSTILE = ["<script>alert(1)</script>", "a & b\nc", "$x_1$ {y}_z^2 \\alpha", "日" * 100]
+NAN = math.nan
+
+
+def classes(labels: list[str], seed: int = 0) -> pd.DataFrame:
+    f1 = np.random.default_rng(seed).uniform(0.3, 0.9, len(labels))
+    return pd.DataFrame({"label": labels, "images": range(3, 3 + len(labels)), "f1": f1, "low": f1 - 0.1, "high": f1})
+
+
+def scores(names: list[str]) -> pd.DataFrame:
+    value = np.linspace(0.7, 0.8, len(names))
+    return pd.DataFrame({"name": names, "value": value, "low": value - 0.04, "high": value + 0.03})
+
+
+def history(folds: int = 3, epochs: int = 4, seeds: int = 1) -> pd.DataFrame:
+    rows = [
+        {"fold": fold, "seed": seed, "epoch": epoch, "loss": (1 + fold) / epoch, "inner_loss": 1.5 / epoch}
+        for fold in range(-1, folds)
+        for seed in range(seeds)
+        for epoch in range(1, epochs + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def bins(shift: float = 0.0) -> pd.DataFrame:
+    low = np.array([0.4, 0.6, 0.8])
+    right = low + 0.1 - shift
+    columns = {"low": low, "high": low + 0.2, "images": [10, 30, 60], "confidence": low + 0.1, "accuracy": right}
+    return pd.DataFrame(columns | {"accuracy_low": right - 0.1, "accuracy_high": right + 0.1})
+
+
+def by_fold(names: list[str], folds: int = 3) -> dict[str, pd.DataFrame]:
+    return {
+        name: pd.DataFrame({"fold": range(folds), "macro_f1": 0.7 + 0.01 * index + 0.02 * np.arange(folds)})
+        for index, name in enumerate(names)
+    }
+
+
+def steps(members: int, length: int = 5) -> list[dict]:
+    shares = np.random.default_rng(0).dirichlet(np.ones(members), length)
+    return [{"step": 10 * i, "weights": shares[i].tolist(), "score": 0.7 + 0.01 * i} for i in range(length)]
+
+
+def alike(names: list[str]) -> pd.DataFrame:
+    values = 0.5 + 0.5 * np.eye(len(names))
+    return pd.DataFrame(values, index=names, columns=names)
+
+
+def added(names: list[str]) -> pd.DataFrame:
+    n = len(names)
+    frame = {"view": names, "alone": [0.7] * n, "without": [0.71] * n, "adds": np.linspace(-0.01, 0.02, n)}
+    return pd.DataFrame(frame | {"low": np.linspace(-0.02, 0.01, n), "high": np.linspace(0.0, 0.03, n)})
+
+
+def class_shares(names: list[str]) -> pd.DataFrame:
+    share = np.linspace(0.1, 0.4, len(names))
+    frame = {"label": names, "train": share, "predicted_train": share[::-1], "predicted_test": share + 0.01}
+    return pd.DataFrame(frame | {"estimated_test": [NAN] * len(names)})
+
+
+MAKE: dict[str, Callable[[list[str]], Chart | None]] = {
+    "variant_scores": lambda names: plots.variant_scores(scores(names), "macro_f1"),
+    "fold_scores": lambda names: plots.fold_scores(by_fold(names), "macro_f1"),
+    "class_f1": lambda names: plots.class_f1(classes(names)),
+    "class_f1_two": lambda names: plots.class_f1(classes(names), classes(names, 1), (names[0], names[1])),
+    "learning_curves": lambda names: plots.learning_curves(history(), "loss", names[0]),
+    "reliability": lambda names: plots.reliability({name: bins(0.05 * i) for i, name in enumerate(names)}),
+    "weights": lambda names: plots.weights(dict.fromkeys(names, 1 / len(names))),
+    "trajectory": lambda names: plots.trajectory(steps(len(names)), "macro_f1", names),
+    "correlation": lambda names: plots.correlation(alike(names)),
+    "views": lambda names: plots.views(added(names), "macro_f1", names[0]),
+    "offsets": lambda names: plots.offsets(dict(zip(names, (0.1, -0.3, 0, 0.2), strict=True))),
+    "fold_sizes": lambda names: plots.fold_sizes(pd.DataFrame([[5, 6, 7, 8], [1, 2, 3, 4]], columns=names)),
+    "group_sizes": lambda _: plots.group_sizes(
+        pd.DataFrame({"images": [1, 3], "train_groups": [9, 30], "test_groups": [4, 0]})
+    ),
+    "shares": lambda names: plots.shares(class_shares(names)),
+    "adversarial": lambda _: plots.adversarial([0.1, 0.4, 0.5], [0.4, 0.9]),
+    "times": lambda names: plots.times(
+        pd.DataFrame({"step": "train", "what": names, "seconds": [0.5, 90.0, 7200.0, 3.0]})
+    ),
+}
+
+
+def made(chart: Chart | None) -> Chart:
+    assert chart is not None
+    return chart
+
+
+def marks(chart: Chart) -> list[tuple[float, float]]:
+    return [(float(each.attrib["x"]), float(each.attrib["y"])) for each in ET.fromstring(chart.svg).iter(f"{SVG}use")]
+
+
+def shown(chart: Chart) -> list[str]:
+    return [each.text or "" for each in ET.fromstring(chart.svg).iter(f"{SVG}text")]
+
+
+def value_at(chart: Chart, x: float) -> float:
+    """Read a value off the x axis, whose numbers stand above it in the middle of their lines."""
+    ticks = [
+        (float(each.attrib["x"]), float((each.text or "").replace("−", "-")))
+        for each in ET.fromstring(chart.svg).iter(f"{SVG}text")
+        if "middle" in each.attrib["style"] and re.fullmatch(r"[−+]?[\d.]+", each.text or "")
+    ]
+    places, values = np.array(ticks).T
+    slope, start = np.polyfit(places, values, 1)
+    return float(slope * x + start)
+
+
+@pytest.mark.parametrize("labels", [NAMES, HOSTILE], ids=["names", "hostile"])
+@pytest.mark.parametrize("kind", MAKE)
+def test_every_chart_is_sound(kind: str, labels: list[str]) -> None:
+    chart, again = made(MAKE[kind](labels)), made(MAKE[kind](labels))
+    ET.fromstring(chart.svg)
+    assert chart == again
+    assert len(chart.svg) < 60_000
+    assert not re.search(r"<script|rgb|#[0-9a-f]{6}[;\"]|nan|inf\b", chart.svg.lower().replace("inf</", ""))
+    assert re.search(r"\d", chart.description)
+    assert chart.description.endswith(".")
+    assert "\n" not in chart.description + chart.title
+
+
+def test_ids_of_all_charts_differ() -> None:
+    ids = re.findall(r'\bid="([^"]+)"', "".join(made(make(NAMES)).svg for make in MAKE.values()))
+    assert len(ids) > 2 * len(MAKE)
+    assert len(set(ids)) == len(ids)
+
+
+def test_names_are_text_and_no_mathematics() -> None:
+    texts = shown(made(plots.class_f1(classes(["<b>x</b>", "$x_1$", "a\nb"]))))
+    assert {"<b>x</b>", "$x_1$", "a b"} <= set(texts)
+
+
+def test_scores_stand_where_the_axis_says() -> None:
+    frame = scores(["a", "b", "ensemble"])
+    chart = made(plots.variant_scores(frame, "macro_f1"))
+    read = [value_at(chart, x) for x, _ in marks(chart)]
+    assert read == pytest.approx(frame["value"].tolist(), abs=5e-4)
+    assert {"0.700", "0.750", "0.800"} <= set(shown(chart))
+    assert "ensemble 0.800 (0.760 to 0.830)" in chart.description
+
+
+def test_intervals_end_where_the_axis_says() -> None:
+    frame = classes(NAMES)
+    chart = made(plots.class_f1(frame))
+    colour = "stroke:var(--c0)"
+    lines = [e.attrib["d"] for e in ET.fromstring(chart.svg).iter(f"{SVG}path") if colour in e.attrib.get("style", "")]
+    found = [[float(n) for n in re.findall(r"[\d.]+", line)] for line in lines if "C" not in line]
+    ends = [(value_at(chart, line[0]), value_at(chart, line[2])) for line in found]
+    assert ends == [pytest.approx(pair, abs=2e-3) for pair in zip(frame["low"], frame["high"], strict=True)]
+    assert [line[1] for line in found] == sorted(line[1] for line in found)  # class order, from above
+
+
+def test_bars_are_as_long_as_the_weights() -> None:
+    chart = made(plots.weights({"a": 0.2, "b": 0.0, "c": 0.8}))
+    path = next(e for e in ET.fromstring(chart.svg).iter(f"{SVG}path") if "fill:var(--c0)" in e.attrib["style"])
+    xs = np.array([float(x) for x, _ in re.findall(r"([\d.]+) ([\d.]+)", path.attrib["d"])])
+    lengths = sorted({round(float(x - xs.min()), 1) for x in xs})
+    assert lengths[0] == 0
+    assert lengths[2] / lengths[1] == pytest.approx(4, rel=0.01)
+    assert chart.description == "Weights of the 3 members: a 0.20, b 0.00 and c 0.80."
+
+
+def test_learning_curves_tell_the_mean_of_the_folds_and_the_refit() -> None:
+    chart = made(plots.learning_curves(history(folds=3, epochs=4), "loss"))
+    assert {"mean 0.500", "refit 0.000", "inner mean 0.375", "inner refit 0.375"} <= set(shown(chart))
+    shorter = history().query("not (fold == 2 and epoch > 2)")  # a fold that stopped early ends the mean
+    assert "mean 1.000" in shown(made(plots.learning_curves(shorter, "loss")))
+
+
+def test_auc_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    train, test = rng.uniform(size=50).round(1), rng.uniform(0.2, 1, 30).round(1)
+    expected = roc_auc_score([0] * 50 + [1] * 30, np.concatenate([train, test]))
+    assert made(plots.adversarial(train, test)).title == f"Train against test: AUC {expected:.3f}"
+    assert "AUC 0.612" in made(plots.adversarial(train, test, 0.612)).title
+
+
+def test_sizes_times_and_shares_are_told() -> None:
+    sizes = made(MAKE["fold_sizes"](NAMES))
+    assert {"26", "10", "5", "8"} <= set(shown(sizes))
+    assert "fold 0 26 and fold 1 10" in sizes.description
+    times = made(MAKE["times"](NAMES))
+    assert times.title == "Time: 2.0 h"
+    assert {"0.5 s", "1.5 min", "2.0 h", "3.0 s"} <= set(shown(times))
+    assert (
+        "dent: true in train 10 %, predicted in train 40 %, predicted in test 11 %"
+        in made(MAKE["shares"](NAMES)).description
+    )
+
+
+def test_many_groups_and_times_are_drawn_together_without_loss() -> None:
+    frame = pd.DataFrame({"images": range(1, 31), "train_groups": [2] * 30, "test_groups": [1] * 30})
+    assert "38 in train and 19 in test of 12 or more images" in made(plots.group_sizes(frame)).description
+    times = pd.DataFrame({"step": "train", "what": [f"fold {i}" for i in range(40)], "seconds": [10.0] * 40})
+    chart = made(plots.times(times))
+    assert {"17 shorter ones", "2.8 min"} <= set(shown(chart))
+    assert chart.title == "Time: 6.7 min"
+
+
+def test_large_runs_stay_small() -> None:
+    labels = [f"a class of some kind {index}" for index in range(50)]
+    large = [
+        plots.class_f1(classes(labels), classes(labels, 1)),
+        plots.shares(class_shares(labels)),
+        plots.offsets(dict.fromkeys(labels, 0.1)),
+        plots.learning_curves(history(5, 30, 4), "loss"),
+        plots.fold_sizes(pd.DataFrame(np.arange(250).reshape(5, 50), columns=labels)),
+        plots.correlation(alike(labels[:20])),
+        plots.fold_scores(by_fold(labels[:20], 10), "macro_f1"),
+    ]
+    assert max(len(made(chart).svg) for chart in large) < 60_000
+
+
+EMPTY = pd.DataFrame
+NOTHING: dict[str, Callable[[], Chart | None]] = {
+    "variant_scores": lambda: plots.variant_scores(scores([]), "macro_f1"),
+    "fold_scores": lambda: plots.fold_scores({"a": EMPTY({"fold": [0], "macro_f1": [NAN]})}, "macro_f1"),
+    "class_f1": lambda: plots.class_f1(classes([])),
+    "learning_curves": lambda: plots.learning_curves(history(), "accuracy"),
+    "reliability": lambda: plots.reliability({"a": bins().head(0)}),
+    "weights": lambda: plots.weights({"a": 1.0}),
+    "trajectory": lambda: plots.trajectory(steps(3, 1), "macro_f1"),
+    "trajectory of one": lambda: plots.trajectory(steps(1, 3), "macro_f1"),
+    "correlation": lambda: plots.correlation(alike(["a"])),
+    "views": lambda: plots.views(added(["identity"]), "macro_f1"),
+    "offsets": lambda: plots.offsets({"a": 0.0, "b": 0.0}),
+    "fold_sizes": lambda: plots.fold_sizes(EMPTY({"a": [0, 0]})),
+    "group_sizes": lambda: plots.group_sizes(EMPTY({"images": [1], "train_groups": [0], "test_groups": [0]})),
+    "shares": lambda: plots.shares(class_shares([])),
+    "adversarial": lambda: plots.adversarial([], [0.5]),
+    "times": lambda: plots.times(EMPTY({"step": ["a"], "what": ["b"], "seconds": [NAN]})),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_nothing_to_draw_is_none(kind: str) -> None:
+    assert NOTHING[kind]() is None
+
+
+def test_degenerate_frames_are_drawn() -> None:
+    one = EMPTY({"label": ["a"], "images": [0], "f1": [0.0], "low": [NAN], "high": [NAN]})
+    flat = EMPTY({"name": ["a", "b"], "value": [0.5, NAN], "low": [0.5, NAN], "high": [0.5, NAN]})
+    drawn = [
+        plots.class_f1(one),
+        plots.class_f1(one.assign(f1=NAN)),
+        plots.class_f1(classes(NAMES), classes(NAMES[:2]), ("a", "b")),
+        plots.variant_scores(flat, "log_loss"),
+        plots.variant_scores(flat.assign(high=math.inf), "log_loss"),
+        plots.fold_scores(by_fold(["a"], 1), "macro_f1"),
+        plots.fold_scores(by_fold(["a"], 3) | {"b": by_fold(["b"], 3)["b"].head(1)}, "macro_f1"),
+        plots.learning_curves(history(1, 1), "loss"),
+        plots.learning_curves(history().query("fold == -1"), "loss"),
+        plots.reliability({"a": bins().head(1).assign(accuracy_low=NAN)}),
+        plots.correlation(alike(["a", "b"]) * NAN),
+        plots.views(added(["a", "b"]).assign(low=NAN, high=NAN), "macro_f1"),
+        plots.shares(class_shares(["a"])),
+        plots.adversarial([0.5], [0.5]),
+        plots.trajectory(steps(3, 2), "log_loss"),
+        plots.fold_sizes(EMPTY({"a": [1]})),
+    ]
+    for chart in drawn:
+        assert "nan" not in made(chart).svg.lower()
+
+
+def test_numbers_are_written_as_people_do() -> None:
+    assert [words.number(-0.25), words.number(-0.0001, 2), words.number(NAN), words.number(0.7, 3)] == [
+        "−0.25",
+        "0.00",
+        "–",
+        "0.700",
+    ]
+    assert [words.percent(each) for each in (0.5, 0.024, 0.0, 1.0)] == ["50 %", "2.4 %", "0 %", "100 %"]
+    told = [words.duration(each) for each in (0, 0.44, 12.3, 59.99, 90, 3599.9, 7800)]
+    assert told == ["0 s", "0.4 s", "12 s", "1.0 min", "1.5 min", "1.0 h", "2.2 h"]
+    assert words.spoken("macro_f1") == "macro F1"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_names_are_moved_apart_and_stay_in_order() -> None:
+    placed = spread([50, 50, 51, 10], 0, 100, 14)
+    assert np.diff(sorted(placed)).min() >= 13.9
+    assert np.argsort(placed, kind="stable").tolist() == [3, 0, 1, 2]
+    assert min(placed) >= 0
+    low, high = around([0.3, NAN, 0.4], ends=(0, 1))
+    assert low < 0.3 < 0.4 < high
