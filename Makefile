@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble compare analyse config bench test lint lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,8 +56,14 @@ ensemble: $(READY)  ## blend the variants, write and check the submission CSV
 compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
 	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
 
-analyse: $(READY)  ## look into a finished run: TOPIC=labels or TOPIC=adversarial
-	@$(RIPIK) analyse $(OPTIONS) '$(TOPIC)'
+report: $(READY)  ## show the run on one HTML page: output/<run>/report/index.html
+	@$(RIPIK) report $(OPTIONS)
+
+analyse: $(READY)  ## one question about a run (TOPIC=errors OF=finetuned; the topics: TOPIC=-h)
+	@$(RIPIK) analyse $(OPTIONS) $(if $(OF),--of '$(OF)') $(or $(TOPIC),-h)
+
+status: $(READY)  ## what is finished, running, stale or missing in the run
+	@$(RIPIK) status $(OPTIONS)
 
 config: $(READY)  ## print the effective configuration
 	@$(RIPIK) config $(OPTIONS)

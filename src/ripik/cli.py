@@ -18,7 +18,15 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
-TOPICS = {
+TOPICS = {  # what `analyse` answers
+    "scores": "every variant's scores with intervals, class by class",
+    "confusion": "which class is taken for which",
+    "errors": "wrong predictions, the most confident first",
+    "calibration": "whether confidence is accuracy",
+    "members": "how alike the variants are, and what each alone gets right",
+    "folds": "scores, images and labels by fold",
+    "views": "what each test-time view adds",
+    "runs": "all submissions so far: CV, leaderboard score, what changed",
     "labels": "suspected label errors",
     "adversarial": "whether train can be told from test",
 }
@@ -78,10 +86,13 @@ def parser() -> argparse.ArgumentParser:
     compare = _add(steps, "compare", _compare, "tell whether B is better than A, with the interval of the difference")
     for side in ("a", "b"):
         compare.add_argument(side, metavar=side.upper(), help="a variant, ensemble, RUN, RUN/VARIANT or an OOF CSV")
-    analyse = _add(steps, "analyse", _analyse, "look into a finished run")
+    analyse = _add(steps, "analyse", _analyse, "answer one question about a finished run: a table and a CSV")
     analyse.add_argument(
         "topic", choices=list(TOPICS), help="; ".join(f"{topic}: {what}" for topic, what in TOPICS.items())
     )
+    analyse.add_argument("--of", default="", metavar="NAME", help="a variant, or ensemble (default: the blend)")
+    _add(steps, "report", _report, "show the run on one HTML page")
+    _add(steps, "status", _status, "show what is finished, running, stale or missing")
     _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
     return top
 
@@ -162,14 +173,32 @@ def _compare(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _analyse(settings: Settings, options: argparse.Namespace) -> None:
+    if options.of and options.topic in ("labels", "adversarial", "members", "runs"):
+        raise InputError(f"--of goes with one variant's scores; the topic {options.topic} is about the whole run.")
     if options.topic == "labels":
         from ripik.labels import label_issues
 
         label_issues(settings)
-    else:
+    elif options.topic == "adversarial":
         from ripik.adversarial import adversarial
 
         adversarial(settings)
+    else:
+        from ripik.topics import analyse
+
+        analyse(settings, options.topic, options.of)
+
+
+def _report(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.report.step import report
+
+    report(settings)
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.status import status
+
+    status(settings)
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> None:

@@ -1,0 +1,148 @@
+"""The step `analyse`: one question about a run, answered in the terminal and as a CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import analysis, artifacts
+from ripik.analysis import Predictions
+from ripik.console import say, table
+from ripik.errors import InputError, nearest
+from ripik.layout import Layout, layout_of
+from ripik.settings import Settings
+
+LISTED = 20  # rows in the terminal
+Answer = tuple[pd.DataFrame, str]  # what goes to the CSV, and a sentence
+
+
+def analyse(settings: Settings, topic: str, of: str = "") -> Path:
+    """Print what `ripik.analysis` tells of a topic of `ANSWERS`, write `analysis/<topic>.csv`, and return its path.
+
+    of: the variant or `ensemble` that confusion, errors and calibration are about; empty: the blend, or else the
+    variant that comes last. Works on the run's files alone.
+    Raises InputError when the run has no predictions, or none of that name.
+    """
+    layout = layout_of(settings)
+    answer, sentence = ANSWERS[topic](layout, of)
+    path = layout.analysis / f"{topic}.csv"
+    artifacts.check_writable(path.parent)
+    artifacts.write_csv(path, answer)
+    if sentence:
+        say(sentence)
+    say(f"{topic}: wrote {path}")
+    return path
+
+
+def _scores(layout: Layout, of: str) -> Answer:
+    found = []
+    for name, predictions in _members(layout, of).items():
+        of_classes = analysis.class_scores(predictions).assign(score=lambda frame: "F1 of " + frame["label"])
+        rows = [analysis.scores(predictions), of_classes.rename(columns={"f1": "value"})]
+        columns = ["score", "value", "low", "high", "error"]
+        found.append(pd.concat([frame[columns] for frame in rows]).assign(name=name))
+    answer = pd.concat(found)[["name", "score", "value", "low", "high", "error"]]
+    wide = answer.pivot(index="score", columns="name", values="value")
+    wide = wide.loc[answer["score"].unique(), answer["name"].unique()].reset_index()
+    _show("Out-of-fold scores (intervals stand in the CSV)", wide)
+    return answer, ""
+
+
+def _confusion(layout: Layout, of: str) -> Answer:
+    predictions = _one(layout, of)
+    answer = analysis.confusion(predictions).reset_index().rename(columns={"index": "label"})
+    _show(f"Images by label (row) and class predicted by {predictions.name} (column)", answer)
+    return answer, ""
+
+
+def _errors(layout: Layout, of: str) -> Answer:
+    predictions = _one(layout, of)
+    answer = analysis.errors(predictions)
+    columns = ["image_id", "label", "predicted", "confidence", "loss", "fold", "group"]
+    one = answer.drop_duplicates("group")
+    _show(f"The most confident errors of {predictions.name}, one of each group", one.head(LISTED)[columns])
+    return answer, f"{len(answer)} of {len(predictions.frame)} images are predicted wrong, in {len(one)} groups"
+
+
+def _calibration(layout: Layout, of: str) -> Answer:
+    predictions = _one(layout, of)
+    answer = analysis.calibration(predictions)
+    shown = answer.rename(columns={"accuracy_low": "95 % from", "accuracy_high": "to"})
+    _show(f"Confidence and accuracy of {predictions.name}", shown)
+    return answer, f"expected calibration error {analysis.calibration_error(predictions):.4f}"
+
+
+def _between_members(layout: Layout, of: str) -> Answer:
+    members = {name: found for name, found in _members(layout, "").items() if name != analysis.BLEND}
+    alike = analysis.correlation(members)
+    answer = analysis.hits(members).merge(alike.add_prefix("correlation with "), left_on="member", right_index=True)
+    _show("Images predicted right, and right or wrong by one member alone", analysis.hits(members))
+    _show("Correlation of the probabilities of the true class", alike.rename_axis("member").reset_index())
+    return answer, ""
+
+
+def _folds(layout: Layout, of: str) -> Answer:
+    members = _members(layout, of)
+    parts = [analysis.fold_scores(found).set_index("fold") for found in members.values()]
+    metric = next(iter(members.values())).metric
+    scores = pd.concat({name: part[metric] for name, part in zip(members, parts, strict=True)}, axis=1)
+    counts, sizes = analysis.fold_classes(layout.run), parts[0][["images", "groups"]]
+    _show(f"{metric} by fold", scores.rename_axis("fold").reset_index())
+    _show("Images by fold and label", pd.concat([sizes, counts], axis=1).rename_axis("fold").reset_index())
+    answer = pd.concat([sizes, scores, counts.add_prefix("label ")], axis=1)
+    return answer.rename_axis("fold").reset_index(), ""
+
+
+def _views(layout: Layout, of: str) -> Answer:
+    names = [name for name in _members(layout, of) if name != analysis.BLEND]
+    answer = pd.concat([analysis.views(layout.run, name).assign(variant=name) for name in names])
+    answer = answer[["variant", *(column for column in answer.columns if column != "variant")]]
+    _show("Each test-time view: alone, all others without it, and what it adds", answer)
+    return answer, ""
+
+
+def _runs(layout: Layout, of: str) -> Answer:
+    answer = analysis.runs(layout.submissions)
+    shown = answer.drop(columns=["changed", "file", "members"])
+    _show("Submissions so far", shown.assign(time=shown["time"].astype(str).str.slice(5, 16)))
+    for row in answer[answer["changed"] != ""].itertuples():
+        say(f"{row.file}: {row.changed}")
+    return answer, ""
+
+
+ANSWERS: dict[str, Callable[[Layout, str], Answer]] = {
+    "scores": _scores,
+    "confusion": _confusion,
+    "errors": _errors,
+    "calibration": _calibration,
+    "members": _between_members,
+    "folds": _folds,
+    "views": _views,
+    "runs": _runs,
+}
+
+
+def _members(layout: Layout, of: str) -> dict[str, Predictions]:
+    found = analysis.load_run(layout.run)
+    if of and of not in found:
+        raise InputError(f"{layout.run} has no predictions of {of!r}{nearest(of, list(found))}.")
+    return {of: found[of]} if of else found
+
+
+def _one(layout: Layout, of: str) -> Predictions:
+    return list(_members(layout, of).values())[-1]
+
+
+def _show(title: str, frame: pd.DataFrame) -> None:
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    table(title, [str(column) for column in frame.columns], rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.4f}"
+    return str(value)
