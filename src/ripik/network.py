@@ -70,6 +70,21 @@ def trained_network(run: Run, job: Job) -> keras.Model:
     return suffix
 
 
+def whole_network(
+    run: Run, job: Job, backbone: keras.Model | None = None
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """Return a finished job's backbone, from pixels, with the weights it predicts with, and its head's kernel and bias.
+
+    Shapes (d, C) and (C,), float32. A backbone that this function returned for another job of the variant may be given
+    to be loaded anew, which is quicker than building one.
+    """
+    backbone = backbone or _whole_backbone(run, job)
+    suffix = _suffix(run, job, backbone)
+    read_weights(suffix, weights_path(run, job))
+    kernel, bias = suffix.get_layer("head").get_weights()
+    return backbone, kernel, bias
+
+
 def starting_network(run: Run, job: Job) -> keras.Model:
     """Return the suffix of a job as its training finds it: initial weights, or those of the job it starts from.
 
@@ -107,6 +122,11 @@ def _backbone(run: Run, job: Job) -> keras.Model | None:
     variant = run.settings.variants[job.variant]
     if _is_head(run, variant) and source_path(run.settings, variant, Item("train")).exists():
         return None
+    return _whole_backbone(run, job)
+
+
+def _whole_backbone(run: Run, job: Job) -> keras.Model:
+    variant = run.settings.variants[job.variant]
     backbone = build_backbone(variant.backbone, variant.image_size)
     load_weights(backbone, initial_weights(run.settings, variant))
     return backbone

@@ -4,9 +4,14 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ripik.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -85,10 +90,22 @@ def traced(model: Any, shape: Sequence[int], dtype: str) -> Any:
     return tf.function(call).get_concrete_function(tf.TensorSpec([None, *shape], dtype))
 
 
-def log_callbacks(folder: Path) -> list[Any]:
-    """Return the callbacks that write TensorBoard logs; none where the backend is not TensorFlow."""
+def gradient(function: Callable[[Any], Any], array: "np.ndarray") -> "np.ndarray":
+    """Return the gradient of a function at an array of floats, in its shape; the function maps tensors to a scalar.
+
+    Raises InputError where the backend is not TensorFlow.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return []
-    return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
+        raise InputError(
+            f"gradients, which Grad-CAM needs, are taken with TensorFlow, but Keras runs on {keras.backend.backend()}. "
+            "Set KERAS_BACKEND=tensorflow."
+        )
+    import tensorflow as tf
+
+    tensor = tf.convert_to_tensor(array)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        value = function(tensor)
+    return tape.gradient(value, tensor).numpy()
