@@ -2,14 +2,16 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ripik import artifacts, console, engine
-from ripik.engine import Report, Task, run, threads_per_job, undivided
+from ripik import artifacts, console
+from ripik.engine import Task, run, threads_per_job, undivided
 from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
 
@@ -122,9 +124,38 @@ def test_threads_are_the_cores_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads_per_job(JobSettings(jobs=2, threads=5)) == 5
 
 
-def test_lines_are_printed_when_a_task_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = engine._Lines()
-    for done in (1, 2, 3):
-        lines.show(Report("original/fold0", done, 3, "loss 0.5 [/b]"))
-    assert capsys.readouterr().out.splitlines() == ["original/fold0: 3/3 loss 0.5 [/b]"]
-    assert not console.console().is_terminal
+def talk(name: str, report: Progress) -> str:
+    report(1, 3, "half done")
+    console.say(f"{name} says [/b]")
+    console.warn(f"{name} warns")
+    sys.stdout.write("no end of line")
+    return f"{name} is content"
+
+
+def test_a_jobs_lines_reach_the_streams_they_are_meant_for(capsys: pytest.CaptureFixture[str]) -> None:
+    run([task(talk, "A")], JobSettings())
+    out, error = capsys.readouterr()
+    assert out.splitlines()[:2] == ["A says [/b]", "no end of line"]
+    assert out.splitlines()[2].startswith("talk: done in ")
+    assert out.endswith(" s, A is content\n")
+    assert error == "warning: A warns\n"
+
+
+def warn_from_threads(report: Progress) -> None:
+    def shout(number: int) -> None:
+        for _ in range(200):
+            console.say(f"{number}" * 50)
+
+    threads = [threading.Thread(target=shout, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for done in range(200):
+        report(done, 200)
+    for thread in threads:
+        thread.join()
+
+
+def test_reports_and_lines_of_several_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
+    run([task(warn_from_threads)], JobSettings())
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    assert sorted(lines) == sorted(f"{number}" * 50 for number in range(4) for _ in range(200))

@@ -1,6 +1,7 @@
 """Training one job: exact resumption, the inner split, class weights, and what the folder holds."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +33,12 @@ from ripik.network import starting_network, trained_network
 from ripik.optimization import class_weights
 from ripik.packed import HEADER, checksums_path
 from ripik.pipeline import prepare
-from ripik.prediction import predict_job
+from ripik.prediction import predict_job, work
 from ripik.prefix import check_networks, check_space, fill_store
+from ripik.presence import look, present
 from ripik.settings import Settings
 from ripik.training import Trainer, inner_split, train
+from test_eventlog import read
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")
@@ -255,11 +258,11 @@ def test_a_job_refuses_stores_of_other_data(opened: Open, tiny: Tiny, change: st
     else:
         tiny.edit(tiny.train_csv, lambda frame: frame.iloc[::-1])
     changed = open_run(run.settings)
-    for work in (train, predict_job):
+    for step in (train, predict_job):
         with pytest.raises(
             InputError, match=r"original/fold0: the stored images or features of train .*made from other"
         ):
-            work(changed, job, silent)
+            step(changed, job, silent)
     assert not is_trained(changed, job)
 
 
@@ -432,3 +435,101 @@ def test_the_photo_itself_stands_among_its_copies_unless_it_is_not_to(tiny: Tiny
     assert training_items(variant) == [Item("train"), Item("train", copies=True)]
     assert training_items(variant.model_copy(update={"with_original": False})) == [Item("train", copies=True)]
     assert training_items(variant.model_copy(update={"data": "original"})) == [Item("train")]
+
+
+class Listener:
+    """Keeps what a training reports."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[float, int, str]] = []
+
+    def __call__(self, done: float, total: int, note: str = "") -> None:
+        self.heard.append((done, total, note))
+
+
+def test_a_training_reports_parts_of_epochs_with_loss_score_and_rate(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ripik.epochs.SECONDS", 0.0)
+    run, job, listener = opened("training.batch_size=2", "training.inner_split=0.4"), Job("original", 0), Listener()
+    train(run, job, listener)
+    done = [heard[0] for heard in listener.heard]
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert done[-1] == 3
+    batches = -(-len(Trainer.create(run, job).rows) // 2)
+    assert {round(part % 1 * batches) for part in done} == set(range(batches))
+    assert all(isinstance(part, float) and total == 3 for part, total, _ in listener.heard)
+    within = [note for part, _, note in listener.heard if part > 1 and part % 1]
+    told = r"epoch [23]/3, loss \d+\.\d{3}, accuracy [01]\.\d{3}, inner macro_f1 [01]\.\d{3}, \d+ images/s"
+    assert any(re.fullmatch(told, note) for note in within)
+    history = pd.read_csv(run.layout.job(job) / "history.csv").iloc[-1]
+    last = f"epoch 3/3, loss {history['loss']:.3f}, accuracy {history['accuracy']:.3f}"
+    assert listener.heard[-1][2] == f"{last}, inner macro_f1 {history['inner_macro_f1']:.3f}"
+
+
+def test_a_resumed_training_reports_from_where_it_goes_on(opened: Open) -> None:
+    run, job, listener = opened(), Job("original", 0), Listener()
+    with pytest.raises(StoppedError):
+        train(run, job, stop_after(2))
+    train(run, job, listener)
+    assert listener.heard[0][:2] == (2.0, 3)
+    assert re.match(r"epoch 3/3, loss \d", listener.heard[0][2])
+
+
+def test_the_tensorboard_logs_of_a_resumed_training(opened: Open) -> None:
+    run, job = opened("training.inner_split=0.4", "training.batch_size=4"), Job("original", 0)
+    with pytest.raises(StoppedError):
+        train(run, job, stop_after(2))
+    train(run, job, silent)
+    folder = run.layout.job(job)
+    assert len(list((folder / "logs").iterdir())) == 2  # one a session
+    found = read(folder / "logs")
+    history = pd.read_csv(folder / "history.csv")
+    for name in ("loss", "accuracy", "inner_loss", "inner_macro_f1"):
+        steps, values = zip(*found[f"epoch/{name}"], strict=True)
+        assert steps == (1, 2, 3)
+        np.testing.assert_allclose(values, history[name], rtol=1e-6)
+    trainer = Trainer.create(run, job)
+    batches = trainer.steps // 3
+    assert [step for step, _ in found["batch/loss"]] == list(range(1, 3 * batches + 1))
+    rate = trainer.model.optimizer._learning_rate
+    expected = [float(rate(step)) for step in range(1, 3 * batches + 1)]
+    np.testing.assert_allclose([value for _, value in found["batch/learning_rate"]], expected, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose([value for _, value in found["epoch/learning_rate"]], expected[batches - 1 :: batches])
+
+
+def test_a_job_makes_itself_known_while_it_works(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripik.presence.SECONDS_BETWEEN_WRITES", 0.0)
+    run, job = opened(), Job("original", 0)
+    path, seen = run.layout.running(job), []
+
+    def watch(done: float, total: int, note: str = "") -> None:
+        seen.append(look(path))
+
+    history = work(run.settings, job, watch)
+    assert re.fullmatch(r"loss \d+\.\d{3}, accuracy \d\.\d{3}", history)
+    assert all(found and found.alive and found.pid == os.getpid() for found in seen)
+    notes = [found.note for found in seen if found]
+    assert notes[0] == "epoch 1/3"
+    assert notes[-1].startswith("predicted test 2/2")
+    assert not path.exists()
+    assert work(run.settings, job, silent) == history
+
+
+def test_a_job_that_another_process_does_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripik.presence.PAUSE", 0.001)
+    run, job = opened(), Job("original", 0)
+    with (
+        present(run.layout.running(job), str(job)),
+        pytest.raises(SurroundingsError, match=r"original/fold0 is already being worked on \(host"),
+    ):
+        work(run.settings, job, silent)
+    assert not run.layout.job(job).exists()
+
+
+def test_a_failed_job_is_no_longer_known(opened: Open) -> None:
+    run, job = opened(), Job("original", 0)
+    with pytest.raises(StoppedError):
+        work(run.settings, job, stop_after(1))
+    assert not run.layout.running(job).exists()

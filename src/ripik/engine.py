@@ -1,57 +1,59 @@
 """Where jobs run: each in a fresh process of its own, several at a time, with one progress view for all."""
 
 import importlib
+import io
 import multiprocessing
 import signal
 import sys
-import time
+import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Protocol
-
-from rich.progress import Progress, TaskID
+from typing import Any, Protocol
 
 from ripik import runtime
-from ripik.console import bar, console, say
 from ripik.errors import RipikError, SurroundingsError
+from ripik.live import Report, View, view
 from ripik.settings import JobSettings
 
 PATIENCE = 20.0  # seconds a terminated process has to tidy up
 
 
-@dataclass(frozen=True)
-class Report:
-    """A sign of life from a job: `done` of `total` units, with a note (loss, rate, …)."""
-
-    task: str
-    done: int
-    total: int
-    note: str = ""
-
-    @property
-    def ends(self) -> bool:
-        """Whether this is the last unit of its kind."""
-        return self.done >= self.total
-
-
 class Reporter(Protocol):
-    """What a job calls to tell how far it is."""
+    """What a job calls to tell how far it is; `ripik.live.Report` says what its arguments mean."""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def __call__(self, done: float, total: int, note: str = "") -> None:
         """Report `done` of `total` units."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line that a job printed."""
+
+    text: str
+    error: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a job: what it has to say, or what it raised."""
+
+    told: str = ""
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
 class Task:
     """A call `function(*arguments, report)` to be made in a process of its own.
 
-    function: "module:name", so that the parent need not import what only the job needs. needs_backend: whether Keras is
-    loaded first. after: names of tasks that must be done before, if they are among those to run.
+    function: "module:name", so that the parent need not import what only the job needs; a text that it returns is shown
+    when it is done. needs_backend: whether Keras is loaded first. after: names of tasks that must be done before, if
+    they are among those to run.
     """
 
     name: str
@@ -86,15 +88,26 @@ def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     exception, the processes are terminated: they keep their state on disk as they go. Raises SurroundingsError when a
     process is killed from outside.
     """
-    context, waiting = multiprocessing.get_context("spawn"), list(tasks)
+    context, waiting = multiprocessing.get_context("spawn"), _distinct(tasks)
     running: dict[Connection, Running] = {}
-    with _view() as show, _terminating(running):
+    with view([task.name for task in waiting], settings.jobs) as shown, _terminating(running):
         while waiting or running:
             for task in _ready(waiting, running)[: settings.jobs - len(running)]:
                 waiting.remove(task)
+                shown.begin(task.name)
                 _start(context, task, threads_per_job(settings), running)
             for pipe in wait(list(running)):
-                _receive(pipe, running, show)  # type: ignore[arg-type]
+                _receive(pipe, running, shown)  # type: ignore[arg-type]
+
+
+def _distinct(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks, those of a name that another one has numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for task in tasks:
+        seen[task.name] += 1
+        found.append(replace(task, name=f"{task.name} ({seen[task.name]})") if seen[task.name] > 1 else task)
+    return found
 
 
 def _ready(waiting: Sequence[Task], running: Mapping[Connection, Running]) -> list[Task]:
@@ -111,7 +124,7 @@ def _start(context: SpawnContext, task: Task, threads: int, running: dict[Connec
     running[receiver] = Running(task, process)
 
 
-def _receive(pipe: Connection, running: dict[Connection, Running], show: Callable[[Report], None]) -> None:
+def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) -> None:
     try:
         message = pipe.recv()
     except EOFError:
@@ -122,27 +135,68 @@ def _receive(pipe: Connection, running: dict[Connection, Running], show: Callabl
             "the memory ran out. Run the same command again with fewer jobs (JOBS=1) or a smaller batch size."
         ) from None
     if isinstance(message, Report):
-        show(message)
-        return
-    running.pop(pipe).process.join()
-    if message is not None:
-        raise message
+        shown.show(message)
+    elif isinstance(message, Said):
+        shown.message(message.text, error=message.error)
+    else:
+        finished = running.pop(pipe)
+        finished.process.join()
+        if message.error is not None:
+            raise message.error
+        shown.end(finished.task.name, message.told)
 
 
 def _work(task: Task, threads: int, pipe: Connection) -> None:
-    """Do the task in this process; send reports, and at the end None or the exception."""
+    """Do the task in this process; send reports and printed lines, and how it ended last of all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
-    try:
-        runtime.prepare_environment(threads)
-        if task.needs_backend:
-            runtime.import_backend()
-        module, name = task.function.split(":")
-        function = getattr(importlib.import_module(module), name)
-        function(*task.arguments, lambda done, total, note="": pipe.send(Report(task.name, done, total, note)))
-        pipe.send(None)
-    except Exception as error:  # whatever it is, the parent raises it
-        pipe.send(_portable(error))
+    send = _sender(pipe)
+    out, error = _Sayer(send, error=False), _Sayer(send, error=True)
+    with redirect_stdout(out), redirect_stderr(error):
+        try:
+            told = _call(task, threads, lambda done, total, note="": send(Report(task.name, done, total, note)))
+            ended = Ended(told)
+        except Exception as failure:  # whatever it is, the parent raises it
+            ended = Ended(error=_portable(failure))
+    for stream in (out, error):
+        stream.finish()
+    send(ended)
+
+
+def _call(task: Task, threads: int, report: Reporter) -> str:
+    runtime.prepare_environment(threads)
+    if task.needs_backend:
+        runtime.import_backend()
+    module, name = task.function.split(":")
+    return getattr(importlib.import_module(module), name)(*task.arguments, report) or ""
+
+
+def _sender(pipe: Connection) -> Callable[[Any], None]:
+    lock = threading.RLock()  # warnings come from any thread
+
+    def send(message: Any) -> None:
+        with lock:
+            pipe.send(message)
+
+    return send
+
+
+class _Sayer(io.TextIOBase):
+    """A stream whose lines go to the parent, which shows them beside its bars."""
+
+    def __init__(self, send: Callable[[Any], None], *, error: bool) -> None:
+        self.send, self.error, self.begun = send, error, ""
+
+    def write(self, text: str) -> int:
+        *lines, self.begun = (self.begun + text).split("\n")
+        for line in lines:
+            self.send(Said(line, self.error))
+        return len(text)
+
+    def finish(self) -> None:
+        """Send what is left of a line that was not ended."""
+        if self.begun:
+            self.write("\n")
 
 
 def _portable(error: Exception) -> Exception:
@@ -165,37 +219,3 @@ def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
             left.process.join(PATIENCE)
             left.process.kill()
             left.process.join()
-
-
-@contextmanager
-def _view() -> Iterator[Callable[[Report], None]]:
-    screen = console()
-    if not screen.is_terminal:
-        yield _Lines().show
-        return
-    with bar(screen) as progress:
-        yield _Bars(progress).show
-
-
-class _Bars:
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.bars: dict[str, TaskID] = {}
-
-    def show(self, report: Report) -> None:
-        if report.task not in self.bars:
-            self.bars[report.task] = self.progress.add_task(report.task, total=report.total, note="")
-        self.progress.update(self.bars[report.task], completed=report.done, total=report.total, note=report.note)
-
-
-class _Lines:
-    SECONDS = 15.0
-
-    def __init__(self) -> None:
-        self.last: dict[str, float] = {}
-
-    def show(self, report: Report) -> None:
-        now = time.monotonic()
-        if report.ends or now - self.last.setdefault(report.task, now) > self.SECONDS:
-            self.last[report.task] = now
-            say(f"{report.task}: {report.done}/{report.total} {report.note}".rstrip())

@@ -1,9 +1,12 @@
 """Predict with finished models: held-out rows and the test set, through the same views and the same code."""
 
 import numpy as np
+import pandas as pd
 
 from ripik import artifacts, runtime
+from ripik.console import Pace
 from ripik.engine import Reporter
+from ripik.epochs import scores_told
 from ripik.features import Item, source_path
 from ripik.jobs import (
     Run,
@@ -15,21 +18,44 @@ from ripik.jobs import (
     prediction_inputs,
     predictions_path,
 )
-from ripik.layout import Job
+from ripik.layout import Job, layout_of
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.packed import PackedRows
 from ripik.predictors import Predictor
+from ripik.presence import Tell, present
 from ripik.settings import Settings
 from ripik.training import train
 
 
-def work(settings: Settings, job: Job, report: Reporter) -> None:
-    """Do one job in this process: train it unless it is finished, then predict unless that is done."""
-    run = open_run(settings)
-    runtime.make_deterministic(job_seed(settings.variants[job.variant], job))
-    if not is_trained(run, job):
-        train(run, job, report)
-    predict_job(run, job, report)
+def work(settings: Settings, job: Job, report: Reporter) -> str:
+    """Do one job in this process: train it unless it is finished, then predict unless that is done.
+
+    Returns the last epoch's scores as text. Raises SurroundingsError when another process is doing the same job.
+    """
+    with present(layout_of(settings).running(job), str(job)) as tell:
+        run, told = open_run(settings), _telling(report, tell)
+        runtime.make_deterministic(job_seed(settings.variants[job.variant], job))
+        if not is_trained(run, job):
+            train(run, job, told)
+        predict_job(run, job, told)
+        return _last_scores(run, job)
+
+
+def _telling(report: Reporter, tell: Tell) -> Reporter:
+    """Return a reporter that also tells whoever asks for the run's status, with the time left."""
+    pace = Pace()
+
+    def both(done: float, total: int, note: str = "") -> None:
+        pace.note(done, total)
+        tell(done, total, note, pace.left())
+        report(done, total, note)
+
+    return both
+
+
+def _last_scores(run: Run, job: Job) -> str:
+    history = pd.read_csv(run.layout.job(job) / "history.csv")
+    return scores_told({str(name): float(value) for name, value in history.iloc[-1].items()})
 
 
 def predict_job(run: Run, job: Job, report: Reporter) -> None:
@@ -73,5 +99,5 @@ def _all_views(run: Run, job: Job, predictor: Predictor, split: str, rows: np.nd
     for number, view in enumerate(how.views):
         source = PackedRows([source_path(run.settings, variant, Item(split, view=view))])
         found.append(predict_rows(predictor, source, rows, view, how.batch_size))
-        report(number + 1, len(how.views), f"predicted {split}, {view}")
+        report(float(number + 1), len(how.views), f"predicted {split} {number + 1}/{len(how.views)}, {view}")
     return np.stack(found)

@@ -1,5 +1,6 @@
 """Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
 
+import functools
 import json
 import shutil
 import time
@@ -14,7 +15,9 @@ import pandas as pd
 from ripik import artifacts, runtime
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.engine import Reporter
+from ripik.epochs import EpochProgress, epoch_told, learning_rate, steps
 from ripik.errors import InputError
+from ripik.eventlog import EventLog
 from ripik.features import Item, source_path, training_items
 from ripik.folds import split
 from ripik.jobs import Run, check_stores, job_seed, training_inputs
@@ -118,8 +121,8 @@ class Trainer:
         examples = epoch_examples(keys, self.rows, self.blocks, self.per_row, seed=seed, epoch=epoch)
         targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
         data = Batches(self.source, examples, self.variant.batch_size, targets=targets)
-        progress = _EpochProgress(report, epoch, self.variant.epochs, len(data), self.variant.batch_size)
-        logs = self._fit(data, epoch, [progress, *runtime.log_callbacks(self.folder / "logs")])
+        how = (self.history, self.variant.epochs, len(data), self.variant.batch_size)
+        logs = self._fit(data, epoch, [EpochProgress(report, self.log, *how)])
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
                 f"{self.job}: the loss is no longer a number in epoch {epoch + 1}. Lower the learning rate of this "
@@ -128,8 +131,14 @@ class Trainer:
             )
         row = {name: float(values[-1]) for name, values in logs.items()} | self._score_inner()
         self.history.append({"epoch": epoch + 1, **row, "seconds": time.monotonic() - start})
+        self.log.scalars("epoch", row | {"learning_rate": learning_rate(self.model)}, epoch + 1)
         self.save()
-        report(epoch + 1, self.variant.epochs, f"loss {row['loss']:.4f}")
+        report(float(epoch + 1), self.variant.epochs, epoch_told(epoch + 1, self.variant.epochs, row))
+
+    @functools.cached_property
+    def log(self) -> EventLog:
+        """The TensorBoard log of this session."""
+        return EventLog(self.folder / "logs", steps(self.model))
 
     def _fit(self, data: Batches, epoch: int, callbacks: list[Any]) -> dict[str, list[float]]:
         weights = class_weights(self.run, self.variant, self.rows)
@@ -206,25 +215,6 @@ class Trainer:
             best_epoch=self.best_epoch() + 1,
             best_by=self.monitor,
         )
-
-
-class _EpochProgress(keras.callbacks.Callback):
-    """Report the running loss and rate after every batch."""
-
-    def __init__(self, report: Reporter, epoch: int, epochs: int, batches: int, batch_size: int) -> None:
-        super().__init__()
-        self.report, self.epoch, self.epochs = report, epoch, epochs
-        self.batches, self.batch_size, self.start = batches, batch_size, time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Report at most twenty times an epoch."""
-        if (batch + 1) % max(1, self.batches // 20):
-            return
-        rate = (batch + 1) * self.batch_size / (time.monotonic() - self.start)
-        note = (
-            f"batch {batch + 1}/{self.batches}, loss {(logs or {}).get('loss', float('nan')):.4f}, {rate:.0f} images/s"
-        )
-        self.report(self.epoch, self.epochs, note)
 
 
 def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:

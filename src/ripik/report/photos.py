@@ -36,8 +36,9 @@ class Album:
         views = [View(f"photo {image_id}, {caption}", jpeg_uri(photo), "photo" if explain else "")]
         for label in dict.fromkeys(explain):
             if (image_id, label) in self.maps:
-                heat = overlay(photo, self.maps[image_id, label])
-                views.append(View(f"where photo {image_id} speaks for {label}", jpeg_uri(heat), f"for {label}"))
+                heat = self.maps[image_id, label]
+                told = f"for {label}" if heat.any() else f"nothing for {label}"
+                views.append(View(f"photo {image_id}, what speaks {told}", jpeg_uri(overlay(photo, heat)), told))
         return Tile(views, caption, note)
 
 

@@ -1,0 +1,140 @@
+"""How each training of a run stands: finished, running, stopped, killed, stale or missing; nothing is changed."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ripik import artifacts
+from ripik.console import duration
+from ripik.errors import InputError
+from ripik.jobs import Run, is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
+from ripik.layout import Job
+from ripik.presence import Presence, look
+
+FINISHED, TRAINED, RUNNING, STOPPED = "finished", "trained", "running", "stopped"
+KILLED, STALE, MISSING = "killed", "stale", "missing"
+GONE_ON_FROM = (TRAINED, STOPPED, KILLED)
+SHOWN = 3  # differing inputs that are named
+WORDS = {  # inputs that are hashes or long, as a person calls them
+    "version": "the version of the training",
+    "weights": "the initial weights",
+    "folds": "folds.csv",
+    "classes": "the classes",
+    "pixels": "the images",
+    "start": "start",
+}
+WORDS_OF_PREDICTIONS = {"training": "the training", "weights": "the weights", "pixels": "the images"}
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job and how it stands; `detail` tells the rest in words. epoch: of the saved state, or of the one at work."""
+
+    job: Job
+    state: str
+    detail: str = ""
+    epoch: int = 0
+    presence: Presence | None = None
+
+
+def job_state(run: Run, job: Job) -> JobState:
+    """Return how a job stands, from its files and whoever is at work on it."""
+    presence, variant = look(run.layout.running(job)), run.settings.variants[job.variant]
+    if presence and presence.alive:
+        return running(job, presence)
+    meta = artifacts.read_meta(run.layout.job(job) / "meta.json")
+    if is_trained(run, job):
+        return _trained(run, job, presence)
+    saved, known = _saved_epochs(run, job)
+    if saved:
+        detail = f"after epoch {saved} of {variant.epochs}" + (f" ({presence.where})" if presence else "")
+        return JobState(job, KILLED if presence else STOPPED, detail, saved, presence)
+    if meta is not None:
+        return JobState(job, STALE, _stale(run, job, meta["inputs"]))
+    if known:
+        return JobState(job, STALE, "its saved state was made from other data or settings, or is broken")
+    if presence:
+        return JobState(job, KILLED, f"before the end of its first epoch ({presence.where})", 0, presence)
+    return JobState(job, MISSING)
+
+
+def running(job: Job, presence: Presence) -> JobState:
+    """Return the state of a job that a process is at work on."""
+    left = [f"{duration(presence.left)} left"] if presence.left is not None else []
+    told = [presence.note or "starts", *left, presence.where]
+    return JobState(job, RUNNING, ", ".join(told), int(presence.done), presence)
+
+
+def _trained(run: Run, job: Job, presence: Presence | None) -> JobState:
+    if is_predicted(run, job):
+        return JobState(job, FINISHED)
+    if presence:
+        return JobState(job, KILLED, f"while it predicted ({presence.where})", 0, presence)
+    meta = artifacts.read_meta(predictions_path(run, job).with_suffix(".meta.json"))
+    named = (
+        differences(meta["inputs"], artifacts.as_json(prediction_inputs(run, job)), WORDS_OF_PREDICTIONS)
+        if meta
+        else []
+    )
+    return JobState(job, TRAINED, f"its predictions differ in {_listed(named)}" if named else "not predicted")
+
+
+def _saved_epochs(run: Run, job: Job) -> tuple[int, bool]:
+    """Return the epochs of the saved state that the job would go on from, 0: none; and whether there is any state."""
+    folder = run.layout.job(job)
+    if not (folder / "state.npz").exists():
+        return 0, False
+    try:
+        with np.load(folder / "state.npz", allow_pickle=False) as state:
+            own = str(state["inputs"]) == artifacts.digest(training_inputs(run, job))
+            epochs = len(json.loads(str(state["history"])))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return 0, True
+    return (epochs if own and (folder / "best.weights.h5").exists() else 0), True
+
+
+def _stale(run: Run, job: Job, recorded: Mapping[str, Any]) -> str:
+    present = artifacts.as_json(training_inputs(run, job))
+    named = [name for name in differences(recorded, present, WORDS) if name != "start"]
+    if recorded.get("start") != present["start"]:
+        named.append(f"its start ({run.settings.variants[job.variant].start or 'none'})")
+    return f"differs in {_listed(named)}" if named else "its files are not all there"
+
+
+def differences(recorded: Mapping[str, Any], present: Mapping[str, Any], words: Mapping[str, str]) -> list[str]:
+    """Return what differs between two tables of inputs: `key old → new`, or for a key of `words` what it says of it."""
+    named = []
+    for key in [*present, *(key for key in recorded if key not in present)]:
+        old, new = recorded.get(key), present.get(key)
+        if old == new:
+            continue
+        if key in words:
+            named.append(words[key])
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+            named += differences(old, new, words)
+        elif not all(isinstance(value, int | float | str | None) for value in (old, new)):
+            named.append(key)
+        else:
+            named.append(f"{key} {_short(old)} → {_short(new)}")
+    return named
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 24 else f"{text[:8]}…"
+
+
+def _listed(named: list[str]) -> str:
+    more = len(named) - SHOWN
+    return ", ".join(named[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def state_without_run(job: Job, presence: Presence | None, error: InputError) -> JobState:
+    """Return how a job stands where folds or weights cannot be read, so that its inputs are not known."""
+    if presence and presence.alive:
+        return running(job, presence)
+    return JobState(job, MISSING, str(error))

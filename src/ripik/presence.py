@@ -1,0 +1,160 @@
+"""Who is at work on a job: a small file that its process keeps locked, so that a reader tells running from killed.
+
+The kernel drops the lock (`flock(2)`) when the process ends, however it ends. Where a file system knows no such locks
+(some network mounts), jobs run all the same: nobody is then seen at work, and two of them are not kept apart.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+from ripik import artifacts
+from ripik.errors import SurroundingsError
+
+Tell = Callable[..., None]
+SECONDS_BETWEEN_WRITES = 1.0
+SIZE = 2048  # bytes of the file, padded, so that it is rewritten in place by one write
+TRIES, PAUSE = 20, 0.05  # a reader holds the lock for a moment, and may meet a file half-written
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Who is, or was, at work on a job, since when, and how far it is.
+
+    since: local time in ISO format. done of total, note: as in `ripik.live.Report`. left: seconds left of what the job
+    is at, None while they are not known. alive: whether the process is still there; else it was killed.
+    """
+
+    host: str = ""
+    pid: int = 0
+    since: str = ""
+    done: float = 0.0
+    total: int = 0
+    note: str = ""
+    left: float | None = None
+    alive: bool = False
+
+    @property
+    def where(self) -> str:
+        """The host and the process."""
+        return f"host {self.host}, process {self.pid}, since {self.since.replace('T', ' ')}"
+
+
+@contextmanager
+def present(path: Path, what: str) -> Iterator[Tell]:
+    """Show in `path` that this process is at work while the block runs; yields what to call to tell how far it is.
+
+    That is called as tell(done, total, note, left) and writes at most once a second. The file is removed at the end,
+    and after an exception; one that a killed process left is taken over. `what` names the job in the error.
+    Raises SurroundingsError when another process is at work there.
+    """
+    descriptor = _take(path, what)
+    if descriptor is None:
+        yield lambda done, total, note="", left=None: None
+        return
+    mine = Presence(socket.gethostname(), os.getpid(), datetime.now().isoformat(timespec="seconds"))
+    try:
+        _write(descriptor, mine)
+        yield _teller(descriptor, mine)
+    finally:
+        path.unlink(missing_ok=True)  # while it is locked, so that it is never another's
+        os.close(descriptor)
+
+
+def look(path: Path) -> Presence | None:
+    """Return who is or was at work there; None when nobody is, or it cannot be told. Changes nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        alive = not _lock(descriptor, fcntl.LOCK_SH)
+        told = _read(descriptor)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return None
+        raise
+    finally:
+        os.close(descriptor)
+    return replace(told, alive=alive) if path.exists() else None
+
+
+def _take(path: Path, what: str) -> int | None:
+    """Return the descriptor of the file, locked; None where the file system has no locks."""
+    artifacts.check_writable(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in reversed(range(TRIES)):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if _lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
+                return descriptor
+            told = _read(descriptor) if not left else None
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in NO_LOCKS:
+                raise
+            path.unlink(missing_ok=True)
+            return None
+        os.close(descriptor)
+        if told is not None:
+            raise SurroundingsError(
+                f"{what} is already being worked on ({told.where}). Wait until that process ends, or stop it there, "
+                "and run the same command again."
+            )
+        time.sleep(PAUSE)
+    raise AssertionError("the last try returns or raises")
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Lock the file if nobody else's lock is in the way; return whether it is locked."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file still stands at its path: its last owner removes it before the lock goes."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
+
+
+def _teller(descriptor: int, mine: Presence) -> Tell:
+    last = time.monotonic()
+
+    def tell(done: float, total: int, note: str = "", left: float | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_WRITES:
+            last = time.monotonic()
+            with contextlib.suppress(OSError):  # a full disk is told by what the job has to keep
+                _write(descriptor, replace(mine, done=done, total=total, note=note, left=left))
+
+    return tell
+
+
+def _write(descriptor: int, told: Presence) -> None:
+    content = {key: value for key, value in asdict(told).items() if key != "alive"}
+    content["note"] = content["note"][: SIZE // 10]
+    os.pwrite(descriptor, json.dumps(content).ljust(SIZE - 1).encode() + b"\n", 0)
+
+
+def _read(descriptor: int) -> Presence:
+    """Return what the file tells; an empty record when it stays unreadable."""
+    for _ in range(TRIES):
+        with contextlib.suppress(ValueError, TypeError):
+            content = json.loads(os.pread(descriptor, SIZE, 0))
+            return Presence(**{field.name: content[field.name] for field in fields(Presence) if field.name in content})
+        time.sleep(PAUSE / 10)
+    return Presence()

@@ -1,0 +1,304 @@
+"""The step `status`: every state of every part is told, nothing is changed, and nothing heavy is loaded."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import Tiny
+from ripik import artifacts, presence
+from ripik.ensemble import ensemble
+from ripik.errors import InputError
+from ripik.folds import make_folds
+from ripik.jobs import Run, jobs_of, open_run, predictions_path, training_inputs
+from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
+from ripik.layout import Job
+from ripik.oof import merge_variant
+from ripik.presence import present
+from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
+from ripik.status import status
+from test_oof import finish
+
+JOB = Job("original", 0)
+
+
+@pytest.fixture
+def run(tiny: Tiny) -> Run:
+    tiny.write_folds()
+    return open_run(tiny.settings())
+
+
+@pytest.fixture
+def whole(tiny: Tiny) -> Run:
+    """A run with a blend of all four variants."""
+    tiny.write_folds()
+    opened = open_run(tiny.settings())
+    for variant in opened.settings.variants.values():
+        for job in jobs_of(opened.settings, variant):
+            finish(opened, job)
+    ensemble(opened.settings)
+    return opened
+
+
+@pytest.fixture(autouse=True)
+def changes_nothing(tiny: Tiny, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test builds, `status` itself must leave every file as it is."""
+    yield
+    before = snapshot(tiny.folder)
+    if (tiny.input / "train").exists():
+        find_status(tiny.settings())
+    assert snapshot(tiny.folder) == before
+
+
+def snapshot(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+def save_state(run: Run, job: Job, epochs: int) -> None:
+    """Write what a training leaves behind that was stopped after some epochs."""
+    folder = run.layout.job(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    history = json.dumps([{"epoch": epoch + 1, "loss": 1.0} for epoch in range(epochs)])
+    inputs = artifacts.digest(training_inputs(run, job))
+    np.savez(folder / "state.npz", history=np.array(history), inputs=np.array(inputs))
+    (folder / "best.weights.h5").touch()
+
+
+def leave_killed(run: Run, job: Job) -> None:
+    path = run.layout.running(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"host": "far", "pid": 7, "since": "2026-01-02T03:04:05"}))
+
+
+def test_without_data_it_says_what_to_do(tiny: Tiny) -> None:
+    shutil.rmtree(tiny.input)
+    with pytest.raises(InputError, match="make data"):
+        status(tiny.settings())
+
+
+def test_a_run_without_folds(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    found = status(tiny.settings())
+    assert (found.images, found.classes) == ((27, 6), 3)
+    assert (found.groups.state, found.folds.state, found.blend.state) == (MISSING, MISSING, MISSING)
+    assert {job.state for job in found.jobs} == {MISSING}
+    lines = capsys.readouterr().out.splitlines()
+    assert "groups.csv: missing" in lines
+    assert "submission: none yet" in lines
+    assert lines[-1] == found.next == "next: make folds"
+
+
+def test_folds_of_the_step_and_of_the_user(tiny: Tiny) -> None:
+    make_folds(tiny.settings())
+    found = find_status(tiny.settings())
+    assert (found.groups.state, found.folds.state) == (FRESH, FRESH)
+    assert found.next.startswith("next: make train (12 of 12 jobs)")
+    other = find_status(tiny.settings("folds.seed=7"))
+    assert (other.groups.state, other.folds.state, other.next) == (FRESH, STALE, "next: make folds")
+    changed = find_status(tiny.settings("folds.near_copy_threshold=0.9"))
+    assert changed.groups.detail == "differs in threshold 0.55 → 0.9"
+    assert changed.folds.detail == "groups.csv is stale"
+    tiny.write_folds()
+    found = find_status(tiny.settings())
+    assert (found.groups.state, found.folds.state) == (YOURS, YOURS)
+
+
+def test_broken_folds_of_the_user_are_to_be_mended(tiny: Tiny, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    finish(run, JOB)
+    tiny.edit(tiny.run / "folds.csv", lambda frame: frame.iloc[1:])
+    found = status(tiny.settings())
+    assert found.folds.state == BROKEN
+    assert found.next.startswith("next: mend folds.csv, which you edited: ")
+    assert {job.state for job in found.jobs} == {MISSING}
+    assert capsys.readouterr().out.count("does not list the ids of train.csv") == 3  # folds, jobs, next
+
+
+def test_the_states_of_a_job(run: Run) -> None:
+    assert job_state(run, JOB).state == MISSING
+    leave_killed(run, JOB)
+    found = job_state(run, JOB)
+    assert (found.state, found.epoch) == (KILLED, 0)
+    assert found.detail == "before the end of its first epoch (host far, process 7, since 2026-01-02 03:04:05)"
+    save_state(run, JOB, 3)
+    found = job_state(run, JOB)
+    assert (found.state, found.epoch) == (KILLED, 3)
+    assert found.detail.startswith("after epoch 3 of 30 (host far")
+    run.layout.running(JOB).unlink()
+    assert job_state(run, JOB).state == STOPPED
+    assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 from where it was left)"
+    finish(run, JOB)
+    assert job_state(run, JOB).state == FINISHED
+    predictions_path(run, JOB).unlink()
+    assert job_state(run, JOB).state == TRAINED
+    leave_killed(run, JOB)
+    assert job_state(run, JOB).detail.startswith("while it predicted (host far, process 7")
+
+
+def test_a_job_at_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "SECONDS_BETWEEN_WRITES", 0.0)
+    finish(run, JOB)  # whatever lies there, it is being done again
+    with present(run.layout.running(JOB), str(JOB)) as tell:
+        tell(2.5, 30, "epoch 3/30, loss 0.512", 754.4)
+        found = job_state(run, JOB)
+        where = f"host {socket.gethostname()}, process {os.getpid()}, since"
+        assert (found.state, found.epoch) == (RUNNING, 2)
+        assert found.detail.startswith(f"epoch 3/30, loss 0.512, 0:12:34 left, {where}")
+        all_of_it = find_status(run.settings)
+        assert all_of_it.next == "next: wait, 1 of 12 jobs are at work, 11 to go"
+    assert job_state(run, JOB).state == FINISHED
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("training.learning_rate=0.02", "differs in learning_rate 0.001 → 0.02"),
+        ("training.epochs=7", "differs in epochs 30 → 7"),
+        ("network.image_size=48", "differs in image_size 32 → 48, the images"),
+        ("features.store=false", "differs in store True → False"),
+        ("training.class_weights=balanced", "differs in class_weights none → balanced"),
+    ],
+)
+def test_a_stale_job_says_what_differs(tiny: Tiny, run: Run, override: str, told: str) -> None:
+    finish(run, JOB)
+    found = job_state(open_run(tiny.settings(override)), JOB)
+    assert (found.state, found.detail) == (STALE, told)
+
+
+def test_a_stale_start_folds_and_photos_are_named(tiny: Tiny, run: Run) -> None:
+    finish(run, JOB)
+    finish(run, Job("finetuned", 0))
+    found = job_state(open_run(tiny.settings("variants.original.epochs=7")), Job("finetuned", 0))
+    assert found.detail == "differs in its start (original)"
+    os.utime(run.competition.train["path"][0])
+    assert job_state(open_run(run.settings), JOB).detail == "differs in the images"
+    tiny.edit(tiny.run / "folds.csv", lambda frame: frame.iloc[::-1])
+    assert job_state(open_run(run.settings), JOB).detail == "differs in folds.csv, the images"
+
+
+def test_lost_weights_and_other_states_are_stale(tiny: Tiny, run: Run) -> None:
+    save_state(run, JOB, 3)
+    other = job_state(open_run(tiny.settings("training.epochs=7")), JOB)
+    assert (other.state, other.epoch) == (STALE, 0)
+    (run.layout.job(JOB) / "state.npz").write_bytes(b"PK\x03\x04 cut")
+    assert job_state(run, JOB).state == STALE
+    meta = run.layout.job(JOB) / "meta.json"
+    artifacts.write_meta(meta, inputs=training_inputs(run, JOB), outputs={"last.weights.h5": "x"}, seconds=1)
+    assert job_state(run, JOB).detail == "its files are not all there"
+
+
+def test_predictions_of_other_views_are_told(tiny: Tiny, run: Run) -> None:
+    finish(run, JOB)
+    found = job_state(open_run(tiny.settings('prediction.views=["identity"]')), JOB)
+    assert (found.state, found.detail) == (TRAINED, "its predictions differ in views")
+
+
+def test_differences_in_tables_inside_tables() -> None:
+    old = {"a": {"b": 1, "c": [1]}, "weights": "x", "gone": None, "d": "long " * 9}
+    new = {"a": {"b": 2, "c": [2]}, "weights": "y", "d": "", "new": True}
+    found = differences(old, new, {"weights": "the weights"})
+    assert found == ["b 1 → 2", "c", "the weights", "d long lon… → ", "new none → True"]
+    assert differences(old, old, {}) == []
+
+
+def test_a_weights_file_that_is_gone_is_told(tiny: Tiny, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    found = status(tiny.settings("network.weights=gone.h5"))
+    assert {job.state for job in found.jobs} == {MISSING}
+    assert capsys.readouterr().out.count("there is no file gone.h5") == 1
+
+
+def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    found = status(tiny.settings())
+    told = artifacts.read_json(tiny.run / "ensemble" / "weights.json")
+    assert {job.state for job in found.jobs} == {FINISHED}
+    assert found.blend.state == FRESH
+    assert found.blend.value == told["scores"]["cross_fitted"]
+    for variant in found.variants:
+        meta = artifacts.read_json(tiny.run / variant.name / "meta.json")
+        assert (variant.oof.state, variant.oof.value) == (FRESH, meta["scores"]["pooled"]["value"])
+    (submission,) = (tiny.folder / "submissions").glob("tiny-*.csv")
+    assert found.last["file"] == submission.name
+    assert (found.report.state, found.next) == (MISSING, "next: make report")
+    out = capsys.readouterr().out
+    assert "not needed" in out  # nothing is stored, and nothing has to be
+    assert f"CV macro_f1 {found.blend.value:.4f}" in out
+    assert "✓ finished" in out
+    page = tiny.run / "report" / "index.html"
+    page.parent.mkdir()
+    page.write_text("")
+    assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
+    os.utime(page, (1, 1))
+    late = find_status(tiny.settings())
+    assert (late.report.state, late.next) == (STALE, "next: make report")
+
+
+def test_what_follows_from_a_job_that_is_made_anew(tiny: Tiny, whole: Run) -> None:
+    seed_of_blend = find_status(tiny.settings("blend.seed=9"))
+    assert (seed_of_blend.blend.state, seed_of_blend.next) == (STALE, "next: make ensemble")
+    changed = find_status(tiny.settings("variants.original.epochs=7"))
+    assert [variant.oof.state for variant in changed.variants] == [STALE, FRESH, STALE, FRESH]
+    assert changed.blend.detail == "the oof.csv of original, finetuned is stale"
+    assert changed.next == "next: make train (6 of 12 jobs)"
+    (tiny.run / "original" / "oof.csv").unlink()
+    unmerged = find_status(tiny.settings())
+    assert unmerged.variants[0].oof.state == MISSING
+    assert unmerged.next == "next: make train (every job is finished; it only writes oof.csv)"
+    merge_variant(whole, whole.settings.variants["original"])
+    assert find_status(tiny.settings()).blend.state == FRESH
+
+
+def test_submissions_of_other_runs_are_not_shown(tiny: Tiny) -> None:
+    log = tiny.folder / "submissions" / "log.csv"
+    log.parent.mkdir()
+    names = [
+        f"{run}-20260101-00000{number}-cv0.5.csv" for number, run in enumerate(["tiny", "tiny", "tiny-2", "other"])
+    ]
+    pd.DataFrame({"file": names, "cv": "0.5", "public": ["", "0.61", "", ""]}).to_csv(log, index=False)
+    assert find_status(tiny.settings()).last == {"file": names[1], "cv": "0.5", "public": "0.61"}
+    log.write_text("nothing\n")
+    assert find_status(tiny.settings()).last == {}
+
+
+def test_every_state_has_its_words(tiny: Tiny, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tiny.settings("training.refit=true", "training.seeds=2")
+    opened = open_run(settings)
+    finish(opened, Job("original", 0))
+    save_state(opened, Job("original", 1), 3)
+    save_state(opened, Job("original", 2), 4)
+    leave_killed(opened, Job("original", 2))
+    with present(opened.layout.running(Job("original", None)), "refit"):
+        found = status(settings)
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if "original" in line)
+    assert re.findall(r"1\S\w", row) == ["1✓D", "1·M", "1‖S", "1·M", "1✗K", "1·M", "1▶R", "1·M"]
+    assert "original/fold1: stopped, after epoch 3 of 30" in out
+    assert "original/fold2: killed, after epoch 4 of 30 (host far, process 7" in out
+    assert "original/refit: running, starts, host" in out
+    for told in ("✓ finished", "▶ running", "‖ stopped, goes on", "✗ killed, goes on", "· missing"):
+        assert told in out
+    assert isinstance(found, Status)
+
+
+def test_jobs_that_stand_alike_share_a_line(tiny: Tiny, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for job in jobs_of(run.settings, run.settings.variants["original"]):
+        finish(run, job)
+    status(tiny.settings("training.epochs=7"))
+    assert "original/fold0, fold1, fold2: stale, differs in epochs 30 → 7\n" in capsys.readouterr().out
+
+
+def test_no_network_is_loaded(tiny: Tiny, run: Run) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ripik.config import load_settings; from ripik.status import status;"
+        "status(load_settings(Path(sys.argv[1]), [])); assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tiny.config)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("next: ")
