@@ -230,7 +230,7 @@ def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "not needed" in out  # nothing is stored, and nothing has to be
     assert f"CV macro_f1 {found.blend.value:.4f}" in out
-    assert "✓ finished" in out
+    assert re.search("✓D?( done)?: finished", out)
     page = tiny.run / "report" / "index.html"
     page.parent.mkdir()
     page.write_text("")
@@ -282,7 +282,7 @@ def test_every_state_has_its_words(tiny: Tiny, run: Run, capsys: pytest.CaptureF
     assert "original/fold1: stopped, after epoch 3 of 30" in out
     assert "original/fold2: killed, after epoch 4 of 30 (host far, process 7" in out
     assert "original/refit: running, starts, host" in out
-    for told in ("✓ finished", "▶ running", "‖ stopped, goes on", "✗ killed, goes on", "· missing"):
+    for told in ("✓D: finished", "▶R: running", "‖S: stopped, goes on", "✗K: killed, goes on", "·M: missing"):
         assert told in out
     assert isinstance(found, Status)
 

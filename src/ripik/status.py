@@ -60,7 +60,7 @@ def _show_variants(found: Status) -> None:
     fits = sum(widths) < console().width
     table("Trainings", columns, words if fits else _rows(found, names, short=True))
     seen = [state for state in SYMBOLS if any(job.state == state for job in found.jobs)]
-    say(", ".join(f"{SYMBOLS[state][0]} {SYMBOLS[state][2]}" for state in seen))
+    say(", ".join(f"{_mark(state, short=not fits)}: {SYMBOLS[state][2]}" for state in seen))
 
 
 def _rows(found: Status, names: Sequence[str], *, short: bool) -> list[list[str]]:
@@ -84,10 +84,13 @@ def _cell(jobs: Sequence[JobState], *, short: bool) -> str:
     counts = Counter(found.state for found in jobs)
     several = len(jobs) > 1
     return " ".join(
-        f"{count if several else ''}{symbol}{'' if short else ' '}{word[:1].upper() if short else word}"
-        for state, (symbol, word, _) in SYMBOLS.items()
-        if (count := counts[state])
+        f"{count if several else ''}{_mark(state, short=short)}" for state in SYMBOLS if (count := counts[state])
     )
+
+
+def _mark(state: str, *, short: bool) -> str:
+    symbol, word, _ = SYMBOLS[state]
+    return f"{symbol}{word[0].upper()}" if short else f"{symbol} {word}"
 
 
 def _stored(variant: VariantState) -> str:
