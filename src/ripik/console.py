@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
+SMALL = 0.05  # part of the work from which its first step tells how fast the rest will go
 LONGEST = 24  # characters of a cell that is never broken
 WIDEST_BAR = 30
 WARNING = "warning: "
@@ -76,8 +77,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 class Pace:
     """How fast a piece of work goes, by the signs of life of this session alone: what an earlier one did costs nothing.
 
-    The time before the second sign is left out as soon as there are three: a first step warms up. Less done than
-    before, or another total, begins something new.
+    The time before the second sign is left out as soon as there are three: a first step warms up, and if it is a small
+    part of the whole (compiling a network takes longer than many batches) it tells nothing. Less done than before, or
+    another total, begins something new.
     """
 
     def __init__(self) -> None:
@@ -95,6 +97,8 @@ class Pace:
         if len(self.signs) < 2:
             return None
         (start, before), (now, done) = self.signs[-2:]
+        if len(self.signs) == 2 and done - before < SMALL * self.total:
+            return None
         return (self.total - done) * (now - start) / (done - before) if done > before else None
 
     def __str__(self) -> str:
