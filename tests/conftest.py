@@ -1,6 +1,9 @@
 """A tiny competition: three classes, a few drawn photos, each photo present as three altered copies."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,12 @@ CLASSES = (1, 2, 3)
 PHOTOS_PER_CLASS, TEST_PHOTOS, COPIES, SIDE = 3, 2, 3, 48
 SPLITS = 3
 SOME_TIME = 1_700_000_000
+
+MEMBERS = ["original", "augmented", "finetuned", "augmented_finetuned"]
+FAST = (  # `finetuned` trains all layers, `augmented_finetuned` the last block
+    *("folds.n_splits=2", "training.epochs=2", "jobs.jobs=2"),
+    "variants.augmented_finetuned.train_from=block7a",
+)
 
 CONFIG = """
 [competition]
@@ -159,3 +168,58 @@ def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
     yield write_competition(tmp_path, drawn)
     for folder in [path for path in tmp_path.rglob("*") if path.is_dir()]:
         folder.chmod(0o755)
+
+
+def ripik(tiny: Tiny, step: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a step as a user does, by the settings that make it fast."""
+    fast = [part for override in FAST for part in ("--set", override)]
+    command = [sys.executable, "-m", "ripik", step, "--config", str(tiny.config), *fast, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
+    """Return the tiny competition after `train` and `ensemble` of all four variants; not to be changed."""
+    tiny = write_competition(tmp_path_factory.mktemp("finished"), drawn)
+    for step in ("folds", "train", "ensemble"):
+        done = ripik(tiny, step)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return tiny
+
+
+def copy_of(tiny: Tiny, folder: Path) -> Tiny:
+    """Return a copy of all that a competition's run holds, modification times included, that may be changed.
+
+    The organiser's files are the same, and so are weights and arrays: steps replace them, and never write into them.
+    """
+    folder.mkdir()
+    (folder / "input").symlink_to(tiny.input.resolve())
+    for name in ("output", "submissions"):
+        shutil.copytree(tiny.folder / name, folder / name, copy_function=_copied)
+    config = folder / tiny.config.name
+    text = CONFIG.format(folder=folder.as_posix())
+    config.write_text(text.replace(f'"{folder}/input"', f'"{tiny.input.resolve()}"'), encoding="utf-8")
+    return Tiny(folder, config, tiny.truth, tiny.test)
+
+
+def _copied(source: str, target: str) -> str:
+    if not source.endswith((".h5", ".npz", ".npy")):
+        return shutil.copy2(source, target)
+    os.link(source, target)
+    return target
+
+
+@pytest.fixture
+def mine(finished: Tiny, tmp_path: Path) -> Tiny:
+    """Return a copy of the finished competition for one test."""
+    return copy_of(finished, tmp_path / "mine")
+
+
+@pytest.fixture(scope="session")
+def reported(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """Return a copy of the finished competition after `report`; not to be changed."""
+    tiny = copy_of(finished, tmp_path_factory.mktemp("reported") / "tiny")
+    done = ripik(tiny, "report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report/index.html" in done.stdout
+    return tiny

@@ -160,8 +160,8 @@ def test_shares_of_train_test_and_estimated(tmp_path: Path) -> None:
     assert found["estimated_test"].isna().all()
     estimated = {"7": 0.25, "3": 0.25, "12": 0.5}
     write_json(tmp_path / "ensemble" / "weights.json", {"test": {"class_shares_estimated": estimated}})
-    for name in ("ensemble", "a"):
-        assert shares(tmp_path, name)["estimated_test"].tolist() == [0.25, 0.25, 0.5]
+    assert shares(tmp_path)["estimated_test"].tolist() == [0.25, 0.25, 0.5]
+    assert shares(tmp_path, "a")["estimated_test"].isna().all()  # what the blend estimates is not the variant's
     (tmp_path / "a" / "test.csv").unlink()
     with pytest.raises(InputError, match=r"no .*test\.csv"):
         shares(tmp_path, "a")

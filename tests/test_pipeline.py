@@ -14,27 +14,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from conftest import Drawn, Tiny, write_competition
+from conftest import MEMBERS, Drawn, Tiny, ripik, write_competition
 from ripik import artifacts
-
-FAST = ["--set", "folds.n_splits=2", "--set", "training.epochs=2", "--set", "jobs.jobs=2"]
-FAST += ["--set", "variants.augmented_finetuned.train_from=block7a"]  # `finetuned` trains all layers
-MEMBERS = ["original", "augmented", "finetuned", "augmented_finetuned"]
-
-
-def ripik(tiny: Tiny, step: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ripik", step, "--config", str(tiny.config), *FAST, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
-    """Return the tiny competition after `train` and `ensemble` of all four variants."""
-    tiny = write_competition(tmp_path_factory.mktemp("finished"), drawn)
-    for step in ("folds", "train", "ensemble"):
-        done = ripik(tiny, step)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return tiny
 
 
 def submissions(tiny: Tiny) -> list[Path]:
@@ -95,26 +76,25 @@ def test_weights_json_tells_the_blend(finished: Tiny) -> None:
     assert sum(told["test"]["class_shares_estimated"].values()) == pytest.approx(1)
 
 
-def test_a_second_run_does_nothing_again(finished: Tiny) -> None:
-    made = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*") if path.suffix in (".npz", ".h5", ".npy")}
-    done = ripik(finished, "train")
+def test_a_second_run_does_nothing_again(mine: Tiny) -> None:
+    made = {path: path.stat().st_mtime_ns for path in mine.run.rglob("*") if path.suffix in (".npz", ".h5", ".npy")}
+    done = ripik(mine, "train")
     assert "8 of 8 jobs are finished" in done.stdout
-    again = ripik(finished, "ensemble")
+    again = ripik(mine, "ensemble")
     assert "up to date" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert len(submissions(finished)) == 1
+    assert len(submissions(mine)) == 1
 
 
-def test_another_view_is_predicted_without_training(finished: Tiny) -> None:
-    weights = finished.run / "original" / "fold0" / "last.weights.h5"
+def test_another_view_is_predicted_without_training(mine: Tiny) -> None:
+    weights = mine.run / "original" / "fold0" / "last.weights.h5"
     made = weights.stat().st_mtime_ns
     arguments = ("--variants", "original", "--set", 'prediction.views=["identity", "hflip", "vflip"]')
-    done = ripik(finished, "predict", *arguments)
+    done = ripik(mine, "predict", *arguments)
     assert done.returncode == 0, done.stderr
-    with np.load(finished.run / "original" / "fold0" / "predictions.npz") as found:
+    with np.load(mine.run / "original" / "fold0" / "predictions.npz") as found:
         assert found["oof"].shape[0] == 3
     assert weights.stat().st_mtime_ns == made
-    assert ripik(finished, "predict", "--variants", "original").returncode == 0
 
 
 def test_a_folder_of_photos_is_predicted_as_the_test_set_was(finished: Tiny, tmp_path: Path) -> None:
@@ -129,49 +109,38 @@ def test_a_folder_of_photos_is_predicted_as_the_test_set_was(finished: Tiny, tmp
     assert found["label"].tolist() == (found.filter(like="p_").to_numpy().argmax(axis=1) + 1).tolist()
 
 
-def test_a_copy_moved_across_folds_stops_the_line(finished: Tiny, tmp_path: Path) -> None:
-    path = finished.run / "folds.csv"
-    kept = path.read_bytes()
+def test_a_copy_moved_across_folds_stops_the_line(mine: Tiny) -> None:
+    path = mine.run / "folds.csv"
     folds = pd.read_csv(path)
     folds.loc[0, "fold"] = 1 - folds.loc[0, "fold"]
     folds.to_csv(path, index=False)
-    try:
-        for step in ("train", "predict", "ensemble"):
-            done = ripik(finished, step)
-            assert done.returncode == 2
-            assert "more than one fold" in done.stderr
-    finally:
-        path.write_bytes(kept)
+    for step in ("train", "predict", "ensemble"):
+        done = ripik(mine, step)
+        assert done.returncode == 2
+        assert "more than one fold" in done.stderr
 
 
-def test_a_blend_is_not_scored_on_folds_that_part_the_present_groups(finished: Tiny) -> None:
-    path = finished.run / "groups.csv"
+def test_a_blend_is_not_scored_on_folds_that_part_the_present_groups(mine: Tiny) -> None:
+    path = mine.run / "groups.csv"
     kept = path.read_bytes()
-    groups, folds = pd.read_csv(path, dtype={"image_id": str}), pd.read_csv(finished.run / "folds.csv")
+    groups, folds = pd.read_csv(path, dtype={"image_id": str}), pd.read_csv(mine.run / "folds.csv")
     other = groups["group"][folds["fold"].ne(folds["fold"][0]).idxmax()]
     groups.loc[groups["group"] == groups["group"][0], "group"] = other
     groups.to_csv(path, index=False)
-    try:
-        for changed in ([], ["--set", "folds.seed=5"]):
-            done = ripik(finished, "ensemble", *changed)
-            assert done.returncode == 2
-            assert "make folds train" in done.stderr
-            path.write_bytes(kept)
-    finally:
+    for changed in ([], ["--set", "folds.seed=5"]):
+        done = ripik(mine, "ensemble", *changed)
+        assert done.returncode == 2
+        assert "make folds train" in done.stderr
         path.write_bytes(kept)
 
 
-def test_models_of_other_folds_are_never_mixed(finished: Tiny) -> None:
-    path = finished.run / "folds.csv"
-    kept = path.read_bytes()
+def test_models_of_other_folds_are_never_mixed(mine: Tiny) -> None:
+    path = mine.run / "folds.csv"
     folds = pd.read_csv(path)
     folds.assign(fold=1 - folds["fold"]).to_csv(path, index=False)
-    try:
-        done = ripik(finished, "ensemble")
-        assert done.returncode == 2
-        assert "original/fold0" in done.stderr
-    finally:
-        path.write_bytes(kept)
+    done = ripik(mine, "ensemble")
+    assert done.returncode == 2
+    assert "original/fold0" in done.stderr
 
 
 def test_an_interrupted_training_goes_on_and_redoes_nothing(drawn: Drawn, tmp_path: Path) -> None:
