@@ -54,7 +54,8 @@ def _scores(layout: Layout, of: str) -> Answer:
 
 def _confusion(layout: Layout, of: str) -> Answer:
     predictions = _one(layout, of)
-    answer = analysis.confusion(predictions).reset_index().rename(columns={"index": "label"})
+    answer = analysis.confusion(predictions)
+    answer.insert(0, "label", answer.index, allow_duplicates=True)  # a class may be called so, too
     _show(f"Images by label (row) and class predicted by {predictions.name} (column)", answer)
     return answer, ""
 
@@ -99,6 +100,8 @@ def _folds(layout: Layout, of: str) -> Answer:
 
 def _views(layout: Layout, of: str) -> Answer:
     names = [name for name in _members(layout, of) if name != analysis.BLEND]
+    if not names:
+        raise InputError("the ensemble has no views of its own: it blends those of its members. Name a variant.")
     answer = pd.concat([analysis.views(layout.run, name).assign(variant=name) for name in names])
     answer = answer[["variant", *(column for column in answer.columns if column != "variant")]]
     _show("Each test-time view: alone, all others without it, and what it adds", answer)

@@ -1,12 +1,12 @@
 """Study a run's out-of-fold predictions: from its files alone, without images, models or TensorFlow.
 
-    from ripik import analysis
+from ripik import analysis
 
-    oof = analysis.load("output/ripik/ensemble")  # or a variant's folder, a run's folder, an oof.csv
-    oof.frame[["image_id", "label", "predicted", "confidence", "loss"]]
-    analysis.scores(oof)
-    analysis.errors(oof).head(20)
-    analysis.correlation(analysis.load_run("output/ripik"))
+oof = analysis.load("output/ripik/ensemble")  # or a variant's folder, a run's folder, an oof.csv
+oof.frame[["image_id", "label", "predicted", "confidence", "loss"]]
+analysis.scores(oof)
+analysis.errors(oof).head(20)
+analysis.correlation(analysis.load_run("output/ripik"))
 """
 
 from ripik.analysis.alignment import align

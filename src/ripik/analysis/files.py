@@ -53,12 +53,13 @@ def shares(run: str | Path, name: str = BLEND) -> pd.DataFrame:
     """Return a row a class, in class order: its share of images, in [0, 1], as labelled and as predicted.
 
     Columns: label, train (labels of train.csv), predicted_train (out of fold), predicted_test (both most probable
-    classes of the variant or blend `name`), estimated_test (what the blend estimates of the test set; NaN where
-    `weights.json` does not tell). Raises InputError as `load` and `load_test` do, and for a broken `weights.json`.
+    classes of the variant or blend `name`), estimated_test (what the blend estimates of the test set; NaN for a
+    variant, and where `weights.json` does not tell). Raises InputError as `load` and `load_test` do, and for a broken
+    `weights.json`.
     """
     folder = Path(run)
     p, test = load(folder / name), load_test(folder / name)
-    told = read_blend(folder) if (folder / BLEND / WEIGHTS).exists() else {}
+    told = read_blend(folder) if name == BLEND and (folder / BLEND / WEIGHTS).exists() else {}
     labels = list(p.classes)
     found = {"train": p.frame["label"], "predicted_train": p.frame["predicted"], "predicted_test": test["predicted"]}
     columns = {key: texts.value_counts(normalize=True).reindex(labels).fillna(0.0) for key, texts in found.items()}

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+import pandas as pd
+
 from ripik import analysis
+from ripik.console import say
+from ripik.errors import InputError
 from ripik.report import plots
 from ripik.report.blocks import Beside, Block, Section, Table, Text
 from ripik.report.evidence import Evidence
@@ -76,14 +80,22 @@ def _hits(e: Evidence) -> Table:
 
 def adding(e: Evidence) -> Section:
     """What each test-time view adds to each variant, and the blend's class offsets."""
-    found = {name: analysis.views(e.folder, name) for name in e.members if e.has(name, "predictions.npz")}
-    found = {name: views for name, views in found.items() if len(views) > 1}
+    found = {name: views for name in e.members if (views := _views(e, name)) is not None and len(views) > 1}
     blocks: list[Block] = [*drawn(*(plots.views(views, e.focus_metric, name) for name, views in found.items()))]
     rows = [[name, *_view(row)] for name, views in found.items() for row in views.to_dict("records")]
     if rows:
         columns = ["variant", "view", f"alone, {spoken(e.focus_metric)}", "all others", "adds", "95 %"]
         blocks.append(Table("What each view adds to the merge of all others", columns, rows))
     return Section("views", "Views and offsets", [*blocks, *_offsets(e)])
+
+
+def _views(e: Evidence, name: str) -> pd.DataFrame | None:
+    """Return what the views of a variant add; None, and a word why, where its files do not tell any more."""
+    try:
+        return analysis.views(e.folder, name)
+    except InputError as error:
+        say(f"report: the views of {name} are left out: {error}")
+        return None
 
 
 def _view(row: dict[Hashable, Any]) -> list[str]:

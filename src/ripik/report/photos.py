@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -40,6 +41,15 @@ class Album:
                 told = f"for {label}" if heat.any() else f"nothing for {label}"
                 views.append(View(f"photo {image_id}, what speaks {told}", jpeg_uri(overlay(photo, heat)), told))
         return Tile(views, caption, note)
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a photo can be decoded."""
+    try:
+        decode(path)
+    except (InputError, OSError):
+        return False
+    return True
 
 
 def overlay(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from ripik.report.evidence import Evidence
 from ripik.report.photos import Album
 from ripik.report.words import change, ends, number, share, signed, spoken
 
-CELL_SIDE, CELL_PHOTOS, ALL_CELL_PHOTOS = 96, 12, 420
+CELL_SIDE = 96  # of a photo, CSS pixels
+CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where room is scarce, of all cells
 
 
 def drawn(*charts: Chart | None) -> list[Charts]:
@@ -43,7 +44,9 @@ def summary(e: Evidence) -> Section:
         rows.append(["variant", f"{e.focus.name}; there is no blend of the present predictions yet"])
     rows += [["submission", e.submission]] if e.submission else []
     return Section(
-        "summary", "Summary", [Table("", ["", e.focus.name], rows, wrapped=True), Text(advice(e), notable=True)]
+        "summary",
+        "Summary",
+        [Table("The run in short", ["", e.focus.name], rows, wrapped=True), Text(advice(e), notable=True)],
     )
 
 
@@ -114,9 +117,9 @@ def classes(e: Evidence) -> Section:
 def confusion(e: Evidence, album: Album) -> Section:
     """The confusion matrix, each cell leading to its photos."""
     counts = analysis.confusion(e.focus).to_numpy()
-    budget = _budget(counts)
+    photos = _budget(counts)
     rows = [
-        [_cell(e, album, counts, (label, predicted), budget) for predicted in range(len(counts))]
+        [_cell(e, album, counts, (label, predicted), int(photos[label, predicted])) for predicted in range(len(counts))]
         for label in range(len(counts))
     ]
     right = np.trace(counts) / counts.sum()
@@ -127,9 +130,15 @@ def confusion(e: Evidence, album: Album) -> Section:
     return Section("confusion", "Confusion", [Matrix(caption, e.focus.classes, rows)])
 
 
-def _budget(counts: np.ndarray) -> int:
-    """Return how many photos a cell may show, so that many classes do not make the page large."""
-    return min(max(ALL_CELL_PHOTOS // max(1, int(np.count_nonzero(counts))), 3), CELL_PHOTOS)
+def _budget(counts: np.ndarray) -> np.ndarray:
+    """Return how many photos each cell may show, (C, C), so that many classes do not make the page large.
+
+    Of more cells than there is room for, those of the most images have photos.
+    """
+    each = min(max(ALL_CELL_PHOTOS // max(1, int(np.count_nonzero(counts))), FEWEST), CELL_PHOTOS)
+    found = np.zeros(counts.size, dtype=np.int64)
+    found[np.argsort(-counts.ravel(), kind="stable")[: ALL_CELL_PHOTOS // each]] = each
+    return found.reshape(counts.shape)
 
 
 def _cell(e: Evidence, album: Album, counts: np.ndarray, place: tuple[int, int], budget: int) -> Cell:

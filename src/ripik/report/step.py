@@ -18,7 +18,7 @@ from ripik.labels import find_label_issues
 from ripik.report import data, galleries, making, models, results
 from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
-from ripik.report.photos import Album
+from ripik.report.photos import Album, is_readable
 from ripik.settings import HEAD, Settings
 from ripik.stored import photo_head, stored_settings
 
@@ -66,7 +66,10 @@ def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
     if not all(is_trained(e.run, job) for job in jobs_of(e.run.settings, variant)):
         say(f"report: the models of {e.explained} are not there, so no heat maps are shown")
         return {}
-    return heat_maps(e.run, e.explained, [request for gallery in shown for request in gallery.requests()])
+    requests = [request for gallery in shown for request in gallery.requests()]
+    paths = e.run.competition.train.set_index("image_id")["path"]
+    unreadable = {image_id for image_id in {image_id for image_id, _ in requests} if not is_readable(paths[image_id])}
+    return heat_maps(e.run, e.explained, [request for request in requests if request[0] not in unreadable])
 
 
 def _sections(e: Evidence, album: Album, shown: list[galleries.Shown], likeness: Path | None) -> list[Section]:
@@ -81,7 +84,7 @@ def _sections(e: Evidence, album: Album, shown: list[galleries.Shown], likeness:
         lambda: models.blend(e),
         lambda: models.adding(e),
         lambda: data.folds(e),
-        lambda: data.test_set(e),
+        *([lambda: data.test_set(e)] if (e.focus.path.parent / "test.csv").is_file() else []),
         *([lambda: data.adversarial(likeness)] if likeness else []),
         lambda: data.augmentation(e),
         lambda: making.times(e),
