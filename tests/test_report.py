@@ -479,3 +479,13 @@ def test_the_photos_of_the_confusion_matrix_are_bounded(classes: int, monkeypatc
     shown = [len(cell.photos.tiles) if cell.photos else 0 for cell in cells]
     assert 0 < sum(shown) <= 800  # of about 10 KB each
     assert max(shown) <= 12
+
+
+def test_a_blend_of_other_folds_is_left_out(again: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "heat_maps", lambda run, name, requests: {})
+    oof = again.run / "ensemble" / "oof.csv"
+    frame = pd.read_csv(oof, dtype=str)
+    frame.assign(fold=1 - frame["fold"].astype(int)).to_csv(oof, index=False)
+    weights = again.run / "ensemble" / "weights.json"
+    weights.write_text(weights.read_text()[:-20])
+    assert "ensemble" not in made(again).table("OOF macro F1")

@@ -96,9 +96,8 @@ def gather(settings: Settings, told: dict[str, Any] | None) -> Evidence:
     Raises InputError when no variant has an `oof.csv`.
     """
     run = open_run(settings)
-    found = analysis.load_run(run.layout.run)
-    blend = found.pop("ensemble", None)
-    members = {name: found[name] for name in settings.variants if name in found}
+    named = {name: run.layout.variant(name) for name in settings.variants}
+    members = {name: analysis.load(folder) for name, folder in named.items() if (folder / "oof.csv").is_file()}
     if not members:
         raise InputError(f"no variant of {run.layout.run} has an oof.csv. Run `make train`, then `make report`.")
-    return Evidence(run, members, blend if told else None, told)
+    return Evidence(run, members, analysis.load(run.layout.ensemble) if told else None, told)
