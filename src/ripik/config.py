@@ -12,7 +12,16 @@ import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
-from ripik.settings import HEAD, NetworkSettings, Section, Settings, SharedSettings, TrainingSettings, Variant
+from ripik.settings import (
+    HEAD,
+    LimitSettings,
+    NetworkSettings,
+    Section,
+    Settings,
+    SharedSettings,
+    TrainingSettings,
+    Variant,
+)
 
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
 DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
@@ -122,12 +131,13 @@ def _parse(text: str) -> Any:
 def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
     _refuse(path, _wrong_tables(raw))
     raw = dict(raw)
-    shared = {name: raw.pop(name, {}) for name in SHARED_TABLES}
+    shared = {name: dict(raw.pop(name, {})) for name in SHARED_TABLES}
+    limits = {key: shared["training"].pop(key) for key in LimitSettings.model_fields if key in shared["training"]}
     tables = raw.pop("variants", DEFAULT_VARIANTS)
     _refuse(path, [p for name, kind in SHARED_TABLES.items() for p in _problems(kind, shared[name], name)])
     variants = {name: _variant_table(name, table, shared) for name, table in tables.items()}
     _refuse(path, [p for name, table in variants.items() for p in _problems(Variant, table, f"variants.{name}")])
-    return _validated(path, {**raw, "run": path.stem, "variants": variants})
+    return _validated(path, {**raw, "run": path.stem, "training": limits, "variants": variants})
 
 
 def _refuse(path: Path, problems: list[str]) -> None:
@@ -136,7 +146,7 @@ def _refuse(path: Path, problems: list[str]) -> None:
 
 
 def _wrong_tables(raw: dict[str, Any]) -> list[str]:
-    known = [*(name for name in Settings.model_fields if name != "run"), *SHARED_TABLES]
+    known = list(dict.fromkeys([*(name for name in Settings.model_fields if name != "run"), *SHARED_TABLES]))
     problems = [f"unknown table [{name}]{nearest(name, known)}" for name in raw if name not in known]
     tables = {name: table for name, table in raw.items() if name in known}
     variants = raw.get("variants", DEFAULT_VARIANTS)

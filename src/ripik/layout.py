@@ -48,6 +48,11 @@ class Layout:
         return self.run / "near-copies.html"
 
     @property
+    def unreadable(self) -> Path:
+        """The CSV of the images that cannot be read."""
+        return self.run / "unreadable.csv"
+
+    @property
     def config(self) -> Path:
         """The effective configuration of the last training or blend."""
         return self.run / "config.toml"

@@ -1,5 +1,6 @@
 """The settings of a run: what can be set, its type, its range and its default."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -43,6 +44,7 @@ class CompetitionSettings(Section):
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"
     submission: Literal["labels", "probabilities"] = "labels"
+    on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 
 
@@ -109,6 +111,27 @@ class Variant(SharedSettings):
         if self.early_stopping and not self.inner_split:
             raise ValueError("early_stopping needs inner_split > 0: it must never look at the held fold")
         return self
+
+
+class LimitSettings(Section):
+    """What [training] says of a whole session and not of one variant."""
+
+    time_limit: str = ""  # such as 8h30m: of one command; it stops in time, and the next one goes on. Empty: none
+
+    @model_validator(mode="after")
+    def _limit_is_a_duration(self) -> "LimitSettings":
+        if self.seconds == 0:
+            raise ValueError(f"training.time_limit = {self.time_limit!r} is no duration: write it as 8h30m, 90m or 45s")
+        return self
+
+    @property
+    def seconds(self) -> float | None:
+        """The limit in seconds; None when there is none, 0 when it is no duration."""
+        if not self.time_limit:
+            return None
+        found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", self.time_limit)
+        hours, minutes, seconds = (int(text or 0) for text in found.groups()) if found else (0, 0, 0)
+        return 3600.0 * hours + 60.0 * minutes + seconds
 
 
 class AugmentationSettings(Section):
@@ -188,6 +211,7 @@ class Settings(Section):
     blend: BlendSettings = BlendSettings()
     decision: DecisionSettings = DecisionSettings()
     jobs: JobSettings = JobSettings()
+    training: LimitSettings = LimitSettings()
     variants: dict[str, Variant]
 
     @model_validator(mode="after")
