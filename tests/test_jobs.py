@@ -200,9 +200,8 @@ def test_a_job_is_finished_when_its_files_and_inputs_are_there(tiny: Tiny) -> No
     assert not is_trained(run, ORIGINAL)
     artifacts.write_text(weights, "w")
     assert not is_trained(run, ORIGINAL)
-    artifacts.write_meta(
-        folder / "meta.json", inputs=training_inputs(run, ORIGINAL), outputs={weights.name: "w"}, seconds=1
-    )
+    digests = {weights.name: artifacts.file_digest(weights)}
+    artifacts.write_meta(folder / "meta.json", inputs=training_inputs(run, ORIGINAL), outputs=digests, seconds=1)
     assert is_trained(run, ORIGINAL)
     assert not is_trained(opened(tiny, "training.epochs=3"), ORIGINAL)
     weights.unlink()
@@ -213,8 +212,8 @@ def test_a_job_is_predicted_when_its_files_and_inputs_are_there(tiny: Tiny) -> N
     run, job = opened(tiny), ORIGINAL
     path = predictions_path(run, job)
     artifacts.write_text(path, "p")
-    artifacts.write_meta(
-        path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs={path.name: "p"}, seconds=1
-    )
+    digests = {path.name: artifacts.file_digest(path)}
+    meta = path.with_suffix(".meta.json")
+    artifacts.write_meta(meta, inputs=prediction_inputs(run, job), outputs=digests, seconds=1)
     assert is_predicted(run, job)
     assert not is_predicted(opened(tiny, 'prediction.views=["vflip"]'), job)

@@ -36,7 +36,10 @@ def finish(run: Run, job: Job, values: Values = random_values) -> None:
     np.savez(path, held_ids=held, test_ids=test.to_numpy(dtype=str), **arrays)
     artifacts.write_meta(path.parent / "meta.json", inputs=training_inputs(run, job), outputs={}, seconds=1)
     artifacts.write_meta(
-        path.with_suffix(".meta.json"), inputs=prediction_inputs(run, job), outputs={path.name: "p"}, seconds=1
+        path.with_suffix(".meta.json"),
+        inputs=prediction_inputs(run, job),
+        outputs={path.name: artifacts.file_digest(path)},
+        seconds=1,
     )
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import artifacts, presence
+from ripik import artifacts, checkpoint, presence
+from ripik.checkpoint import Checkpoint, Progress
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.folds import make_folds
@@ -67,10 +68,9 @@ def save_state(run: Run, job: Job, epochs: int) -> None:
     """Write what a training leaves behind that was stopped after some epochs."""
     folder = run.layout.job(job)
     folder.mkdir(parents=True, exist_ok=True)
-    history = json.dumps([{"epoch": epoch + 1, "loss": 1.0} for epoch in range(epochs)])
-    inputs = artifacts.digest(training_inputs(run, job))
-    np.savez(folder / "state.npz", history=np.array(history), inputs=np.array(inputs))
-    (folder / "best.weights.h5").touch()
+    history = [{"epoch": epoch + 1, "loss": 1.0} for epoch in range(epochs)]
+    saved = Checkpoint(Progress(history), {"model": [np.zeros(1)], "optimizer": []})
+    checkpoint.save(run.layout.state(job), training_inputs(run, job), saved)
 
 
 def leave_killed(run: Run, job: Job) -> None:

@@ -3,19 +3,22 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import artifacts
+from ripik import artifacts, checkpoint, deadline
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.engine import Task
-from ripik.errors import InputError, SurroundingsError
+from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.features import (
     Item,
     feature_inputs,
@@ -37,6 +40,7 @@ from ripik.prediction import predict_job, work
 from ripik.prefix import check_networks, check_space, fill_store
 from ripik.presence import look, present
 from ripik.settings import Settings
+from ripik.stopping import TERMINATED
 from ripik.training import Trainer, inner_split, train
 from test_eventlog import read
 
@@ -91,6 +95,100 @@ def stop_after(epochs: int):  # type: ignore[no-untyped-def]
             raise StoppedError
 
     return report
+
+
+@pytest.fixture
+def obeyed() -> Iterator[None]:
+    """Let SIGTERM do what it does in a job's process."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def terminate_within(epoch: int):  # type: ignore[no-untyped-def]
+    """Return a reporter that has the process terminated after the first batch of an epoch (from 1)."""
+
+    def report(done: float, total: int, note: str = "") -> None:
+        if epoch - 1 < done < epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("variant", "overrides"),
+    [
+        ("original", ["network.dropout=0.3", "training.inner_split=0.3", "training.learning_rate=0.3"]),
+        ("augmented", ["training.copies_per_epoch=1"]),
+        ("finetuned", ["variants.finetuned.train_from=block7a", "finetuning.batch_size=4"]),
+    ],
+)
+def test_a_training_terminated_within_its_epochs_ends_with_the_same_files(
+    opened: Open, obeyed: None, variant: str, overrides: list[str]
+) -> None:
+    run = opened("training.batch_size=4", *overrides)
+    job, start = Job(variant, 1), Job("original", 1)
+    if variant == "finetuned":
+        train(run, start, silent)
+    train(run, job, silent)
+    folder = run.layout.job(job)
+    whole = [weights_of(folder / name) for name in ("last.weights.h5", "best.weights.h5")]
+    history = pd.read_csv(folder / "history.csv")
+    shutil.rmtree(folder)
+    for epoch in (1, 2, 3):
+        with pytest.raises(SystemExit, match=str(TERMINATED)):
+            train(run, job, terminate_within(epoch))
+        saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
+        assert saved is not None
+        assert (len(saved.history), saved.batches) == (epoch - 1, 1)
+    train(run, job, silent)
+    for before, name in zip(whole, ("last.weights.h5", "best.weights.h5"), strict=True):
+        after = weights_of(folder / name)
+        assert before.keys() == after.keys()
+        for key in before:
+            np.testing.assert_array_equal(before[key], after[key])
+    again = pd.read_csv(folder / "history.csv")
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), again.drop(columns="seconds"))
+
+
+def weights_of(path: Path) -> dict[str, np.ndarray]:
+    """Return every array of an HDF5 file."""
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_the_time_limit_stops_before_an_epoch_that_would_not_fit(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, job = opened(), Job("original", 0)
+    train(run, job, silent)
+    whole = weights(run, job)
+    shutil.rmtree(run.layout.job(job))
+    remaining = iter([1000.0, 1e-9])  # seconds before the first epoch and before the second
+    with monkeypatch.context() as patched:
+        patched.setattr(deadline, "left", lambda: next(remaining))
+        with pytest.raises(OutOfTimeError, match="run the same command again"):
+            train(run, job, silent)
+    saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
+    assert saved is not None
+    assert len(saved.history) == 1
+    train(run, job, silent)
+    for one, other in zip(whole, weights(run, job), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    run, job = opened(), Job("original", 0)
+    with pytest.raises(StoppedError):
+        train(run, job, stop_after(2))
+    state = run.layout.state(job)
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    state.write_bytes(content)
+    trainer = Trainer.create(run, job)
+    trainer.restore()
+    assert trainer.history == []
+    assert "state.npz is damaged: this training begins anew" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -309,8 +407,8 @@ def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
     meta = artifacts.meta_beside(source_path(run.settings, variant, Item("train")))
-    told = artifacts.read_json(meta)
-    artifacts.write_json(meta, told | {"engine": told["engine"] | {"name": "openvino 2020"}})
+    told = artifacts.read_meta(meta)
+    artifacts.write_meta(meta, **{**told, "engine": told["engine"] | {"name": "openvino 2020"}})
     more = run.settings.model_copy(
         update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
     )

@@ -1,6 +1,6 @@
 """Atomic files, content hashes and the `meta.json` that stands beside every artefact."""
 
-import glob
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -15,8 +15,12 @@ from typing import Any
 
 import pandas as pd
 
+from ripik.atomic import check_writable, replacing
+from ripik.console import warn
 from ripik.errors import SurroundingsError
 
+CHECKSUM = "checksum"  # the meta file's own
+DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on the disk."
 FLOAT_FORMAT = "%.9g"  # nine digits bring every float32 back exactly
 RECORDED_PACKAGES = (
     "ripik",
@@ -28,52 +32,6 @@ RECORDED_PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it otherwise.
-
-    Raises SurroundingsError when the folder is marked read-only (no write bit at all).
-    """
-    check_writable(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".*.{glob.escape(path.name)}"):
-        _remove_if_orphaned(left)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_if_orphaned(temporary: Path) -> None:
-    """Remove a temporary file whose process was killed before it could."""
-    owner = temporary.name.split(".")[1]
-    if not owner.isdigit() or int(owner) == os.getpid():
-        return
-    try:
-        os.kill(int(owner), 0)
-    except ProcessLookupError:
-        temporary.unlink(missing_ok=True)
-    except PermissionError:  # alive, somebody else's
-        return
-
-
-def check_writable(folder: Path) -> None:
-    """Raise SurroundingsError when the folder, or the nearest one above it that exists, is read-only.
-
-    A folder without any write bit is refused even to root, who could write there all the same.
-    """
-    folder = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not folder.is_dir():
-        raise SurroundingsError(f"{folder} is a file where a folder should be. Move it away and run again.")
-    if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
-        raise SurroundingsError(
-            f"cannot write to {folder}: the folder is read-only. Give it write permission (chmod u+w), or choose "
-            "another place: paths.output and paths.submissions of the configuration, or the command's own option."
-        )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -130,9 +88,10 @@ def making(meta: Path, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> It
     """Take away the meta file while its artefact is made in the block, and write the new one when it is there.
 
     So no interruption leaves new files that an old meta file vouches for. Yields a dictionary for whatever else the
-    meta file is to record.
+    meta file is to record. Where a damaged file is the reason, a warning says so.
     """
     check_writable(meta.parent)
+    tell_damaged(meta, inputs)
     meta.unlink(missing_ok=True)
     start, more = time.monotonic(), dict[str, Any]()
     yield more
@@ -152,7 +111,7 @@ def write_meta(
         "surroundings": surroundings(),
         **more,
     }
-    write_json(path, content)
+    write_json(path, {**content, CHECKSUM: digest(as_json(content))})
 
 
 def write_editable(path: Path, text: str, inputs: Mapping[str, Any], seconds: float) -> None:
@@ -160,31 +119,87 @@ def write_editable(path: Path, text: str, inputs: Mapping[str, Any], seconds: fl
     check_writable(path.parent)
     path.unlink(missing_ok=True)
     outputs = {path.name: hashlib.sha256(text.encode()).hexdigest()}
-    write_meta(meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds)
-    write_text(path, text)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        modified = temporary.stat().st_mtime_ns
+        write_meta(meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds, modified=modified)
 
 
 def is_the_users(path: Path) -> bool:
-    """Whether the file is there but was not written by `write_editable`, or was edited since."""
+    """Whether the file is there but was not written by `write_editable`, or was edited since.
+
+    Raises SurroundingsError for one whose content is another while its time of modification is not: no editor does
+    that, a failing disk does.
+    """
     if not path.exists():
         return False
     meta = read_meta(meta_beside(path))
-    return meta is None or meta["outputs"].get(path.name) != file_digest(path)
+    if meta is None:
+        return True
+    if is_whole(path, meta["outputs"].get(path.name)):
+        return False
+    if meta.get("modified") == path.stat().st_mtime_ns:
+        raise SurroundingsError(f"{path} {DAMAGED} Delete it and run `make folds`.")
+    return True
 
 
 def is_fresh(path: Path, inputs: Mapping[str, Any]) -> bool:
-    """Whether the artefact described by the meta file `path` was made from exactly `inputs` and still exists."""
+    """Whether the artefact described by the meta file `path` was made from exactly `inputs` and is there unchanged.
+
+    The content of its files is held against the recorded checksums, once a process for a file that nothing touches.
+    """
     meta = read_meta(path)
     if meta is None or meta["inputs"] != as_json(inputs):
         return False
-    return all((path.parent / name).exists() for name in meta["outputs"])
+    return all(is_whole(path.parent / name, recorded) for name, recorded in meta["outputs"].items())
+
+
+def is_whole(path: Path, recorded: str | None) -> bool:
+    """Whether the file is there with the recorded SHA-256."""
+    try:
+        stat = path.stat()
+        return _digest_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == recorded
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_of(path: Path, *_: int) -> str:
+    return file_digest(path)
+
+
+def check_whole(path: Path, meta: Path, remedy: str) -> Path:
+    """Return the path of a file that is as its meta file recorded it.
+
+    Raises SurroundingsError, which ends with `remedy`, for one that is not, and for one without a meta file: its
+    making was interrupted.
+    """
+    told = read_meta(meta)
+    if told is None:
+        raise SurroundingsError(f"{path} has no whole {meta.name}: it was being made when something stopped. {remedy}")
+    if not is_whole(path, told["outputs"].get(path.name)):
+        raise SurroundingsError(f"{path} {DAMAGED} {remedy}")
+    return path
+
+
+def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
+    """Warn of files that are to be made anew though their inputs are the recorded ones: they were changed or lost."""
+    told = read_meta(meta)
+    if told is not None and told["inputs"] == as_json(inputs):
+        for name, recorded in told["outputs"].items():
+            if not is_whole(meta.parent / name, recorded):
+                warn(
+                    f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is gone.'} It is made anew."
+                )
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
-    """Return what a meta file tells; None for one that is not there, or that a crash left unreadable."""
+    """Return what a meta file tells; None for one that is not there or not whole."""
     found = read_if_whole(path)
-    whole = isinstance(found, dict) and isinstance(found.get("outputs"), dict) and "inputs" in found
-    return found if whole else None
+    if not isinstance(found, dict) or not isinstance(found.get("outputs"), dict) or "inputs" not in found:
+        return None
+    checksum = found.pop(CHECKSUM, None)
+    return found if checksum == digest(found) else None
 
 
 def read_if_whole(path: Path) -> Any:

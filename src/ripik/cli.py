@@ -10,12 +10,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from ripik import __version__, config
-from ripik.errors import InputError, RipikError
+from ripik import __version__, config, deadline
+from ripik.errors import InputError, RipikError, Terminated
 from ripik.settings import Settings
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
 TOPICS = {  # what `analyse` answers
@@ -31,19 +32,26 @@ TOPICS = {  # what `analyse` answers
     "adversarial": "whether train can be told from test",
 }
 INTERRUPTED, TERMINATED = 130, 143
+GO_ON = "What is finished is kept: run the same command again to go on."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one step and return its exit code: 0 done, 2 bad input, 3 the surroundings, 130/143 stopped by a signal."""
+    """Run one step and return its exit code: 0 done, 2 bad input, 3 the surroundings, 75 at its time limit, 130/143
+    stopped by a signal."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         settings = config.load_settings(options.config, options.set)
-        options.step(settings, options)
+        with deadline.limited(settings.training.seconds):
+            options.step(settings, options)
     except RipikError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("stopped. What is finished is kept: run the same command again to go on.", INTERRUPTED)
+        return _fail(f"stopped. {GO_ON}", INTERRUPTED)
+    except Terminated:
+        return _fail(f"terminated. {GO_ON}", TERMINATED)
+    except MemoryError:
+        return _fail("the memory ran out. Run again with fewer jobs (JOBS=1), or on a larger machine.", 3)
     except OSError as error:
         if error.errno not in SURROUNDINGS:
             raise
@@ -53,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(_fail("terminated. What is finished is kept: run the same command again to go on.", TERMINATED))
+    raise Terminated
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,10 +1,9 @@
 """Where jobs run: each in a fresh process of its own, several at a time, with one progress view for all."""
 
+import contextlib
 import importlib
 import io
 import multiprocessing
-import signal
-import sys
 import threading
 import traceback
 from collections import Counter
@@ -16,12 +15,14 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from ripik import runtime
-from ripik.errors import RipikError, SurroundingsError
+from ripik import deadline, runtime
+from ripik.console import complain
+from ripik.errors import OutOfTimeError, RipikError, SurroundingsError
 from ripik.live import Report, View, view
 from ripik.settings import JobSettings
+from ripik.stopping import TERMINATED, end_when_asked
 
-PATIENCE = 20.0  # seconds a terminated process has to tidy up
+PATIENCE = 60.0  # seconds a terminated process has to finish its batch and save its state
 
 
 class Reporter(Protocol):
@@ -85,19 +86,28 @@ def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks, `settings.jobs` at a time; the first failure stops the rest and is raised here.
 
     Keras leaks memory over many trainings in one process, so every task gets a new one. On Ctrl-C, or any other
-    exception, the processes are terminated: they keep their state on disk as they go. Raises SurroundingsError when a
-    process is killed from outside.
+    exception, the processes are terminated: they save their state first. Raises SurroundingsError when a process is
+    killed from outside, and OutOfTimeError at the time limit; when a task stops by itself as it would pass the limit,
+    the others may go on until then, but none is started.
     """
     context, waiting = multiprocessing.get_context("spawn"), _distinct(tasks)
     running: dict[Connection, Running] = {}
+    stopped: list[OutOfTimeError] = []
     with view([task.name for task in waiting], settings.jobs) as shown, _terminating(running):
-        while waiting or running:
-            for task in _ready(waiting, running)[: settings.jobs - len(running)]:
+        while running or (waiting and not stopped):
+            deadline.check()
+            free = 0 if stopped else settings.jobs - len(running)
+            for task in _ready(waiting, running)[:free]:
                 waiting.remove(task)
                 shown.begin(task.name)
                 _start(context, task, threads_per_job(settings), running)
-            for pipe in wait(list(running)):
-                _receive(pipe, running, shown)  # type: ignore[arg-type]
+            for pipe in wait(list(running), timeout=deadline.left()):
+                try:
+                    _receive(pipe, running, shown)  # type: ignore[arg-type]
+                except OutOfTimeError as reason:
+                    stopped.append(reason)
+    if stopped:
+        raise stopped[0]
 
 
 def _distinct(tasks: Sequence[Task]) -> list[Task]:
@@ -130,10 +140,7 @@ def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) 
     except EOFError:
         ended = running.pop(pipe)
         ended.process.join()
-        raise SurroundingsError(
-            f"the process of {ended.task.name} was killed (exit code {ended.process.exitcode}), most likely because "
-            "the memory ran out. Run the same command again with fewer jobs (JOBS=1) or a smaller batch size."
-        ) from None
+        raise SurroundingsError(_ended_by(ended.task.name, ended.process.exitcode)) from None
     if isinstance(message, Report):
         shown.show(message)
     elif isinstance(message, Said):
@@ -146,10 +153,18 @@ def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) 
         shown.end(finished.task.name, message.told)
 
 
+def _ended_by(name: str, code: int | None) -> str:
+    if code == TERMINATED:
+        return f"the process of {name} was terminated; it saved its state. Run the same command again to go on."
+    return (
+        f"the process of {name} was killed (exit code {code}), most likely because the memory ran out. Run the same "
+        "command again, which goes on from the last saved state, with fewer jobs (JOBS=1) or a smaller batch size."
+    )
+
+
 def _work(task: Task, threads: int, pipe: Connection) -> None:
     """Do the task in this process; send reports and printed lines, and how it ended last of all."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    end_when_asked()
     send = _sender(pipe)
     out, error = _Sayer(send, error=False), _Sayer(send, error=True)
     with redirect_stdout(out), redirect_stderr(error):
@@ -175,7 +190,7 @@ def _sender(pipe: Connection) -> Callable[[Any], None]:
     lock = threading.RLock()  # warnings come from any thread
 
     def send(message: Any) -> None:
-        with lock:
+        with lock, contextlib.suppress(BrokenPipeError):  # a parent that is gone ends this process by a signal
             pipe.send(message)
 
     return send
@@ -210,12 +225,19 @@ def _portable(error: Exception) -> Exception:
 
 @contextmanager
 def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
+    """Terminate the processes that are left at the end, and give them time to save; a second Ctrl-C kills them."""
     try:
         yield
     finally:
+        if running:
+            names = ", ".join(left.task.name for left in running.values())
+            complain(f"waiting for {names} to finish the present batch and save")
         for left in running.values():
             left.process.terminate()
-        for left in running.values():
-            left.process.join(PATIENCE)
-            left.process.kill()
-            left.process.join()
+        try:
+            for left in running.values():
+                left.process.join(PATIENCE)
+        finally:
+            for left in running.values():
+                left.process.kill()
+                left.process.join()

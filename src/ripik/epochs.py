@@ -1,10 +1,12 @@
 """What a training tells of itself while it runs: reports within an epoch, and TensorBoard's scalars."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from ripik.engine import Reporter
 from ripik.eventlog import EventLog
@@ -13,39 +15,52 @@ LOGGED = 20  # times an epoch
 SECONDS = 0.2  # between two reports
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a session takes an epoch up: the epochs in all and those done; its batches done, left, their size."""
+
+    epochs: int
+    history: Sequence[Mapping[str, float]]
+    done: int
+    left: int
+    size: int
+
+
 class EpochProgress(keras.callbacks.Callback):
-    """Report and log the running loss and accuracy while an epoch goes on."""
+    """Go on with an epoch's running scores, report and log them, and stop after the present batch when asked to."""
 
     def __init__(
-        self,
-        report: Reporter,
-        log: EventLog,
-        history: Sequence[Mapping[str, float]],
-        epochs: int,
-        batches: int,
-        size: int,
+        self, report: Reporter, log: EventLog, where: Position, metrics: Sequence[np.ndarray], asked: Callable[[], bool]
     ) -> None:
-        """Take the epochs done (their number and last scores), how many there are to be, and an epoch's batches."""
+        """Take the metrics' variables as the epoch's first batches left them; empty at its beginning."""
         super().__init__()
-        self.report, self.log, self.epochs, self.batches, self.size = report, log, epochs, batches, size
-        self.epoch, self.scores = len(history), dict(history[-1]) if history else {}
+        self.report, self.log, self.where, self.metrics, self.asked = report, log, where, metrics, asked
+        self.epoch, self.scores = len(where.history), dict(where.history[-1]) if where.history else {}
         self.first = self.last = 0.0
+        self.done = 0  # batches of this session
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Report where the training begins, or goes on."""
-        self.report(float(self.epoch), self.epochs, epoch_told(self.epoch + 1, self.epochs, self.scores))
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Report where the training begins, or goes on, and take up the metrics, which Keras has just reset."""
+        for variable, value in zip(self.model.metrics_variables if self.metrics else (), self.metrics, strict=True):
+            variable.assign(value)
+        part = self.where.done / (self.where.done + self.where.left)
+        self.report(self.epoch + part, self.where.epochs, epoch_told(self.epoch + 1, self.where.epochs, self.scores))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Report and log what Keras knows after this many batches."""
         now, running = time.monotonic(), {name: float(value) for name, value in (logs or {}).items()}
         self.first = self.first or now  # the first batch compiles the network
-        if (batch + 1) % max(1, self.batches // LOGGED) == 0:
+        self.done = batch + 1
+        done, batches = self.where.done + self.done, self.where.done + self.where.left
+        if done % max(1, batches // LOGGED) == 0:
             self.log.scalars("batch", running | {"learning_rate": learning_rate(self.model)}, steps(self.model))
         if now - self.last >= SECONDS:
             self.last = now
-            rate = [f"{batch * self.size / (now - self.first):.0f} images/s"] if now > self.first else []
-            note = ", ".join([epoch_told(self.epoch + 1, self.epochs, self.scores | running), *rate])
-            self.report(self.epoch + (batch + 1) / self.batches, self.epochs, note)
+            rate = [f"{batch * self.where.size / (now - self.first):.0f} images/s"] if now > self.first else []
+            note = ", ".join([epoch_told(self.epoch + 1, self.where.epochs, self.scores | running), *rate])
+            self.report(self.epoch + done / batches, self.where.epochs, note)
+        if self.asked():
+            self.model.stop_training = True
 
 
 def epoch_told(epoch: int, epochs: int, row: Mapping[str, float]) -> str:

@@ -22,6 +22,16 @@ class SurroundingsError(RipikError):
     exit_code = 3
 
 
+class OutOfTimeError(RipikError):
+    """The time limit is reached, or would be by what comes next; everything is saved."""
+
+    exit_code = 75
+
+
+class Terminated(BaseException):  # noqa: N818 - no error, as KeyboardInterrupt is none
+    """The process was asked to end (SIGTERM)."""
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)

@@ -1,14 +1,11 @@
 """How each training of a run stands: finished, running, stopped, killed, stale or missing; nothing is changed."""
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ripik import artifacts
+from ripik import artifacts, checkpoint
+from ripik.checkpoint import Progress
 from ripik.console import duration
 from ripik.errors import InputError
 from ripik.jobs import Run, is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
@@ -49,17 +46,26 @@ def job_state(run: Run, job: Job) -> JobState:
     meta = artifacts.read_meta(run.layout.job(job) / "meta.json")
     if is_trained(run, job):
         return _trained(run, job, presence)
-    saved, known = _saved_epochs(run, job)
+    state = run.layout.state(job)
+    saved = checkpoint.peek(state, training_inputs(run, job))
     if saved:
-        detail = f"after epoch {saved} of {variant.epochs}" + (f" ({presence.where})" if presence else "")
-        return JobState(job, KILLED if presence else STOPPED, detail, saved, presence)
+        return _stopped(job, saved, variant.epochs, presence)
     if meta is not None:
         return JobState(job, STALE, _stale(run, job, meta["inputs"]))
-    if known:
+    if state.exists():
         return JobState(job, STALE, "its saved state was made from other data or settings, or is broken")
     if presence:
         return JobState(job, KILLED, f"before the end of its first epoch ({presence.where})", 0, presence)
     return JobState(job, MISSING)
+
+
+def _stopped(job: Job, saved: Progress, epochs: int, presence: Presence | None) -> JobState:
+    """Return the state of a job that is gone on from where it was left."""
+    done = len(saved.history)
+    detail = f"after epoch {done} of {epochs}" if done or not saved.batches else "within its first epoch"
+    detail += f" and {saved.batches} batches" if saved.batches and done else ""
+    where = f" ({presence.where})" if presence else ""
+    return JobState(job, KILLED if presence else STOPPED, detail + where, done, presence)
 
 
 def running(job: Job, presence: Presence) -> JobState:
@@ -81,20 +87,6 @@ def _trained(run: Run, job: Job, presence: Presence | None) -> JobState:
         else []
     )
     return JobState(job, TRAINED, f"its predictions differ in {_listed(named)}" if named else "not predicted")
-
-
-def _saved_epochs(run: Run, job: Job) -> tuple[int, bool]:
-    """Return the epochs of the saved state that the job would go on from, 0: none; and whether there is any state."""
-    folder = run.layout.job(job)
-    if not (folder / "state.npz").exists():
-        return 0, False
-    try:
-        with np.load(folder / "state.npz", allow_pickle=False) as state:
-            own = str(state["inputs"]) == artifacts.digest(training_inputs(run, job))
-            epochs = len(json.loads(str(state["history"])))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return 0, True
-    return (epochs if own and (folder / "best.weights.h5").exists() else 0), True
 
 
 def _stale(run: Run, job: Job, recorded: Mapping[str, Any]) -> str:

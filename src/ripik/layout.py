@@ -102,6 +102,10 @@ class Layout:
         """The folder of one training."""
         return self.variant(job.variant) / job.folder
 
+    def state(self, job: Job) -> Path:
+        """The file that a training goes on from."""
+        return self.job(job) / "state.npz"
+
     def running(self, job: Job) -> Path:
         """The file that shows who is at work on a training."""
         return self.run / "running" / f"{job.variant}-{job.folder}.json"

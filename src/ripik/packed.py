@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ripik import artifacts
-from ripik.console import say
+from ripik.atomic import to_disk
+from ripik.console import say, warn
 from ripik.errors import SurroundingsError
 
 HEADER = 256  # bytes, more than NumPy itself takes, so that the number of rows can grow without moving them
@@ -124,8 +124,12 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
     meta = artifacts.meta_beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if _tells(meta, inputs, made_by):
+        changed = path.exists() and not artifacts.is_fresh(meta, inputs)
         _rename(path, unfinished.rows)
         _rename(sums, unfinished.checksums)
+        if changed and unfinished.rows.exists() and unfinished.checksums.exists():
+            warn(f"{sums} {artifacts.DAMAGED} Every row is held against it, and those that differ are made anew.")
+            _forget_damaged_rows(unfinished)
     others = [file for file in _at_this_place(path) if file not in (unfinished.rows, unfinished.checksums, meta)]
     if others:
         say(f"{path} is made anew: what was there came from other inputs, or another maker")
@@ -138,16 +142,19 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
     rows = max(unfinished.count, _length(unfinished.checksums))
     os.truncate(unfinished.rows, HEADER + rows * unfinished.row_bytes)
     os.truncate(unfinished.checksums, rows * CHECKSUM.itemsize)
-    _write_at(unfinished.rows, 0, _header(rows, unfinished))
+    _write_at(unfinished.rows, 0, _header(rows, unfinished.row_shape, unfinished.dtype))
 
 
 def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], told: Mapping[str, Any], seconds: float) -> None:
     """Write the meta file first: without the other two it says nothing, and with it they can be gone on from."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
-    outputs = {path.name: f"by row, in {sums.name}", sums.name: artifacts.file_digest(unfinished.checksums)}
+    for file in (unfinished.rows, unfinished.checksums):
+        to_disk(file)
+    outputs = {sums.name: artifacts.file_digest(unfinished.checksums)}
     artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds, **told)
     unfinished.checksums.replace(sums)
     unfinished.rows.replace(path)
+    to_disk(path.parent)
 
 
 def _tells(meta: Path, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> bool:
@@ -162,6 +169,15 @@ def _at_this_place(path: Path) -> list[Path]:
     return [*named, *unfinished[0], *unfinished[1]]
 
 
+def _forget_damaged_rows(unfinished: Unfinished) -> None:
+    """Forget the rows that do not match their checksums, of which some may be damaged themselves."""
+    sums = _checksums(unfinished.checksums)
+    with unfinished.rows.open("rb") as file:
+        file.seek(HEADER)
+        good = [zlib.crc32(file.read(unfinished.row_bytes)) or 1 for _ in range(len(sums))]
+    _write_at(unfinished.checksums, 0, np.where(sums == np.array(good, CHECKSUM), sums, 0).astype(CHECKSUM))
+
+
 def _forget_lost_rows(unfinished: Unfinished) -> None:
     """Forget rows beyond the end of a file that was cut short."""
     unfinished.checksums.touch()
@@ -174,11 +190,11 @@ def _rename(file: Path, name: Path) -> None:
         file.replace(name)
 
 
-def _header(rows: int, unfinished: Unfinished) -> np.ndarray:
+def _header(rows: int, row_shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return the bytes of a `.npy` header, version 1.0, padded to HEADER (numpy.lib.format)."""
-    told = {"descr": unfinished.dtype, "fortran_order": False, "shape": (rows, *unfinished.row_shape)}
+    told = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
     text = str(told).ljust(HEADER - 11) + "\n"
-    assert len(text) == HEADER - 10, f"the header of {unfinished.row_shape} does not fit"
+    assert len(text) == HEADER - 10, f"the header of {row_shape} does not fit"
     return np.frombuffer(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1"), np.uint8)
 
 
@@ -236,14 +252,12 @@ class _OpenFile:
     def __init__(self, path: Path) -> None:
         self.path, self.sums = path, _checksums(checksums_path(path))
         self.file = path.open("rb", buffering=0)
-        try:
-            np.lib.format.read_magic(self.file)
-            (count, *shape), _, self.dtype = np.lib.format.read_array_header_1_0(self.file)
-        except (ValueError, SyntaxError, TokenError):
-            self._give_up(f"the header of {path} is damaged")
-        self.row_shape = tuple(shape)
+        shape, dtype = (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("row", ((), "u1"))
+        self.row_shape, self.dtype = tuple(shape), np.dtype(dtype)
         self.row_bytes = math.prod(shape) * self.dtype.itemsize
-        if path.stat().st_size != HEADER + count * self.row_bytes or len(self.sums) != count:
+        if self.file.read(HEADER) != _header(len(self.sums), self.row_shape, self.dtype.str).tobytes():
+            self._give_up(f"the header of {path}, or its meta file, is damaged")
+        if path.stat().st_size != HEADER + len(self.sums) * self.row_bytes:
             self._give_up(f"{path} is cut short")
 
     def __len__(self) -> int:

@@ -1,9 +1,9 @@
 """Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
 
 import functools
-import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts, runtime
+from ripik import artifacts, checkpoint, deadline, runtime
+from ripik.atomic import replacing
 from ripik.batches import Batches, epoch_examples, id_keys
+from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.engine import Reporter
-from ripik.epochs import EpochProgress, epoch_told, learning_rate, steps
+from ripik.epochs import EpochProgress, Position, epoch_told, learning_rate, steps
 from ripik.errors import InputError
 from ripik.eventlog import EventLog
 from ripik.features import Item, source_path, training_items
@@ -28,23 +30,25 @@ from ripik.optimization import class_weights, compile_model
 from ripik.packed import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import HEAD, KERAS, Variant
+from ripik.stopping import noticing
 
 
 def train(run: Run, job: Job, report: Reporter) -> None:
     """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
 
-    Writes into the job's folder: state.npz (after every epoch), history.csv, best and last weights, TensorBoard logs,
-    and meta.json last of all.
+    Writes into the job's folder: state.npz (after every epoch, and within one when the process is asked to end),
+    history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
+    when the time limit leaves no room for another epoch.
     """
     runtime.make_deterministic(job_seed(run.settings.variants[job.variant], job))
     trainer = Trainer.create(run, job)
     trainer.restore()
     while trainer.wants_more():
+        deadline.check(trainer.longest)
         trainer.run_epoch(report)
     trainer.finish()
 
 
-BEST = "best.weights.h5"
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
 
@@ -61,7 +65,10 @@ class Trainer:
     rows: np.ndarray
     inner: np.ndarray
     inputs: dict[str, Any]
-    history: list[dict[str, float]] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    metrics: Arrays = field(default_factory=list)  # of the epoch begun
+    best: Arrays = field(default_factory=list)  # variables of the model after its best epoch
+    longest: float = 0.0  # seconds of an epoch of this session
 
     @classmethod
     def create(cls, run: Run, job: Job) -> "Trainer":
@@ -80,6 +87,11 @@ class Trainer:
     def folder(self) -> Path:
         """The job's folder."""
         return self.run.layout.job(self.job)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row for each epoch done."""
+        return self.progress.history
 
     @property
     def per_row(self) -> int:
@@ -114,34 +126,63 @@ class Trainer:
         return len(self.history) < self.variant.epochs and not tired
 
     def run_epoch(self, report: Reporter) -> None:
-        """Train one epoch, then save the weights if they are the best so far, and the state."""
-        epoch, start = len(self.history), time.monotonic()
-        seed = job_seed(self.variant, self.job)
+        """Train one epoch, or what is left of it, and save the state; asked to end, save it after the present batch."""
+        start = time.monotonic()
+        with noticing() as asked:
+            data = self._batches()
+            where = Position(self.variant.epochs, self.history, self.progress.batches, len(data), data.batch_size)
+            position = EpochProgress(report, self.log, where, self.metrics, asked)
+            if self.metrics:
+                self.model.test_on_batch(*data[0])  # Keras makes the metrics' variables with the first batch
+            logs = self._fit(data, [position])
+            if not np.isfinite(logs["loss"][-1]):
+                raise InputError(self._diverged())
+            self.progress.batches += position.done
+            self.progress.seconds += time.monotonic() - start
+            if position.done == len(data):
+                self._end_epoch({name: float(values[-1]) for name, values in logs.items()})
+            self.save()
+            self._tell(report)
+        self.longest = max(self.longest, time.monotonic() - start)
+
+    def _batches(self) -> Batches:
+        """Return what is left of the present epoch's batches."""
         keys = id_keys(self.run.competition.train["image_id"])
+        seed, epoch = job_seed(self.variant, self.job), len(self.history)
         examples = epoch_examples(keys, self.rows, self.blocks, self.per_row, seed=seed, epoch=epoch)
         targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
-        data = Batches(self.source, examples, self.variant.batch_size, targets=targets)
-        how = (self.history, self.variant.epochs, len(data), self.variant.batch_size)
-        logs = self._fit(data, epoch, [EpochProgress(report, self.log, *how)])
-        if not np.isfinite(logs["loss"][-1]):
-            raise InputError(
-                f"{self.job}: the loss is no longer a number in epoch {epoch + 1}. Lower the learning rate of this "
-                f"variant, for instance --set variants.{self.variant.name}.learning_rate="
-                f"{self.variant.learning_rate / 10:g}."
-            )
-        row = {name: float(values[-1]) for name, values in logs.items()} | self._score_inner()
-        self.history.append({"epoch": epoch + 1, **row, "seconds": time.monotonic() - start})
-        self.log.scalars("epoch", row | {"learning_rate": learning_rate(self.model)}, epoch + 1)
-        self.save()
-        report(float(epoch + 1), self.variant.epochs, epoch_told(epoch + 1, self.variant.epochs, row))
+        left = examples[self.progress.batches * self.variant.batch_size :]
+        return Batches(self.source, left, self.variant.batch_size, targets=targets)
+
+    def _diverged(self) -> str:
+        return (
+            f"{self.job}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning rate of "
+            f"this variant, for instance --set variants.{self.variant.name}.learning_rate="
+            f"{self.variant.learning_rate / 10:g}."
+        )
+
+    def _end_epoch(self, logs: dict[str, float]) -> None:
+        """Score the inner split, note the epoch, and keep its weights if they are the best so far."""
+        start, epoch, row = time.monotonic(), len(self.history) + 1, logs | self._score_inner()
+        seconds = self.progress.seconds + time.monotonic() - start
+        self.history.append({"epoch": epoch, **row, "seconds": seconds})
+        self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
+        if self.best_epoch() == epoch - 1:
+            self.best = _values(self.model.variables)
+        self.log.scalars("epoch", row | {"learning_rate": learning_rate(self.model)}, epoch)
+
+    def _tell(self, report: Reporter) -> None:
+        done = len(self.history)
+        if done and not self.progress.batches:
+            report(float(done), self.variant.epochs, epoch_told(done, self.variant.epochs, self.history[-1]))
 
     @functools.cached_property
     def log(self) -> EventLog:
         """The TensorBoard log of this session."""
         return EventLog(self.folder / "logs", steps(self.model))
 
-    def _fit(self, data: Batches, epoch: int, callbacks: list[Any]) -> dict[str, list[float]]:
-        weights = class_weights(self.run, self.variant, self.rows)
+    def _fit(self, data: Batches, callbacks: list[Any]) -> dict[str, list[float]]:
+        epoch, weights = len(self.history), class_weights(self.run, self.variant, self.rows)
         try:
             return self.model.fit(
                 data,
@@ -170,47 +211,39 @@ class Trainer:
         return {"inner_loss": float(loss), f"inner_{metric.name}": float(metric.function(truth, found))}
 
     def save(self) -> None:
-        """Save the best weights when this epoch is the best, then the whole state in one file."""
-        if self.best_epoch() == len(self.history) - 1:
-            save_weights(self.suffix, self.folder / BEST)
-        state = {"history": np.array(json.dumps(self.history)), "inputs": np.array(artifacts.digest(self.inputs))}
-        for name, variables in self._variables().items():
-            state |= {f"{name}{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-        with artifacts.replacing(self.folder / "state.npz") as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **state)
+        """Save the whole state in one file."""
+        arrays = {"model": _values(self.model.variables), "optimizer": _values(self.model.optimizer.variables)}
+        if self.progress.batches:
+            arrays["metrics"] = _values(self.model.metrics_variables)
+        if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
+            arrays["best"] = self.best
+        checkpoint.save(self.run.layout.state(self.job), self.inputs, Checkpoint(self.progress, arrays))
 
     def restore(self) -> None:
         """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
+        artifacts.tell_damaged(self.folder / "meta.json", self.inputs)
         (self.folder / "meta.json").unlink(missing_ok=True)
-        if not self._has_own_state():
+        saved = checkpoint.load(self.run.layout.state(self.job), self.inputs)
+        if saved is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
-        with np.load(self.folder / "state.npz", allow_pickle=False) as state:
-            self.history = json.loads(str(state["history"]))
-            self.model.optimizer.build(self.model.trainable_variables)
-            for name, variables in self._variables().items():
-                for i, variable in enumerate(variables):
-                    variable.assign(state[f"{name}{i}"])
-
-    def _has_own_state(self) -> bool:
-        path = self.folder / "state.npz"
-        if not path.exists() or not (self.folder / BEST).exists():
-            return False
-        with np.load(path, allow_pickle=False) as state:
-            return str(state["inputs"]) == artifacts.digest(self.inputs)
-
-    def _variables(self) -> dict[str, list[keras.Variable]]:
-        return {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+        self.model.optimizer.build(self.model.trainable_variables)
+        _assign(self.model.variables, saved.arrays["model"])
+        _assign(self.model.optimizer.variables, saved.arrays["optimizer"])
+        self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
+        self.best = saved.arrays.get("best", saved.arrays["model"] if self.history else [])
 
     def finish(self) -> None:
-        """Write the last weights and the history, and the meta file that marks the job as finished."""
-        last, history = self.folder / "last.weights.h5", self.folder / "history.csv"
+        """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
+        last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
         save_weights(self.suffix, last)
+        _assign(self.model.variables, self.best)
+        save_weights(self.suffix, best)
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(
             self.folder / "meta.json",
             inputs=self.inputs,
-            outputs={path.name: artifacts.file_digest(path) for path in (last, self.folder / BEST, history)},
+            outputs={path.name: artifacts.file_digest(path) for path in (last, best, history)},
             seconds=sum(row["seconds"] for row in self.history),
             best_epoch=self.best_epoch() + 1,
             best_by=self.monitor,
@@ -237,7 +270,16 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
     return rows[~inner], rows[inner]
 
 
+def _values(variables: Sequence[keras.Variable]) -> Arrays:
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def save_weights(model: keras.Model, path: Path) -> None:
     """Save a model's weights atomically as Keras 3's `.weights.h5`."""
-    with artifacts.replacing(path) as temporary:
+    with replacing(path) as temporary:
         model.save_weights(temporary)

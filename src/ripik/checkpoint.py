@@ -1,0 +1,87 @@
+"""The saved state of a training, one file: whatever the next batch depends on, and the best weights so far."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ripik import artifacts
+from ripik.atomic import replacing
+from ripik.console import warn
+
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
+Arrays = list[np.ndarray]
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    history: a row an epoch, as in `history.csv`. batches: how many of the next epoch are done, in `seconds`.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    batches: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training's progress and its variables by group: model, optimizer, metrics (of the epoch begun), best."""
+
+    progress: Progress
+    arrays: dict[str, Arrays]
+
+
+def save(path: Path, inputs: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint made from `inputs`, atomically; a `.npz`, each of whose members carries a CRC-32."""
+    told = {"inputs": artifacts.digest(inputs), **vars(checkpoint.progress)}
+    groups = checkpoint.arrays.items()
+    named = {f"{group}-{i:04}": array for group, arrays in groups for i, array in enumerate(arrays)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, told=np.array(json.dumps(told)), **named)
+
+
+def load(path: Path, inputs: Mapping[str, Any]) -> Checkpoint | None:
+    """Return the checkpoint at a path; None when there is none, or one of other inputs.
+
+    A damaged one is told in a warning, and counts as none.
+    """
+    if not path.exists():
+        return None
+    try:
+        told, arrays = _read(path)
+    except UNREADABLE:
+        warn(f"{path} is damaged: this training begins anew")
+        return None
+    if told.pop("inputs") != artifacts.digest(inputs):
+        return None
+    return Checkpoint(Progress(**told), arrays)
+
+
+def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
+    """Return how far a saved training is; None when it is of other inputs, or broken. Reads no variables."""
+    try:
+        with np.load(path, allow_pickle=False) as state:
+            told = json.loads(str(state["told"]))
+            own = told.pop("inputs") == artifacts.digest(inputs)
+            return Progress(**told) if own else None
+    except (*UNREADABLE, TypeError):
+        return None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
+    arrays: dict[str, Arrays] = {}
+    with np.load(path, allow_pickle=False) as state:
+        for name in sorted(state.files):
+            if name != "told":
+                arrays.setdefault(name.split("-")[0], []).append(state[name])
+        return json.loads(str(state["told"])), arrays
