@@ -50,8 +50,8 @@ train: $(READY)  ## train and predict every missing (variant, fold)
 predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
 	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)') $(if $(OUT),--out '$(OUT)')
 
-ensemble: $(READY)  ## blend the variants, write and check the submission CSV
-	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN)
+ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: of those finished)
+	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN) $(if $(PARTIAL),--partial)
 
 compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
 	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'

@@ -5,6 +5,7 @@ import errno
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -12,13 +13,16 @@ from rich.console import Console
 
 from ripik import __version__, config, deadline
 from ripik.errors import InputError, RipikError, Terminated
+from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.turns import turn
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
+ALONE = ("folds", "augment", "predict", "ensemble", "analyse", "report", "demo")  # write, one of them at a time
 TOPICS = {  # what `analyse` answers
     "scores": "every variant's scores with intervals, class by class",
     "confusion": "which class is taken for which",
@@ -42,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         settings = config.load_settings(options.config, options.set)
-        with deadline.limited(settings.training.seconds):
+        alone = turn(layout_of(settings), options.name) if options.alone else nullcontext()
+        with deadline.limited(settings.training.seconds), alone:
             options.step(settings, options)
     except RipikError as error:
         return _fail(str(error), error.exit_code)
@@ -89,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--images", type=Path, metavar="FOLDER", help="predict every photo of this folder instead")
     predict.add_argument("--out", type=Path, metavar="CSV", help="where the folder's predictions go")
     ensemble = _add(steps, "ensemble", _ensemble, "blend the variants and write the submission CSV")
+    ensemble.add_argument(
+        "--partial", action="store_true", help="blend the variants that are finished, whatever is still to train"
+    )
     for step in (train, predict, ensemble):
         step.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="only these variants")
     compare = _add(steps, "compare", _compare, "tell whether B is better than A, with the interval of the difference")
@@ -107,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add(steps, name, step, summary, default="configs/ripik.toml"):  # type: ignore[no-untyped-def]
     added = steps.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-    added.set_defaults(step=step)
+    added.set_defaults(step=step, name=name, alone=name in ALONE)
     added.add_argument("--config", type=Path, default=Path(default), metavar="TOML", help=f"default: {default}")
     added.add_argument(
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting; may be repeated"
@@ -171,7 +179,7 @@ def _predict(settings: Settings, options: argparse.Namespace) -> None:
 def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.ensemble import ensemble
 
-    ensemble(settings, options.variants)
+    ensemble(settings, options.variants, partial=options.partial)
 
 
 def _compare(settings: Settings, options: argparse.Namespace) -> None:

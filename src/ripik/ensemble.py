@@ -13,11 +13,12 @@ import pandas as pd
 from ripik import artifacts
 from ripik.bootstrap import predictive
 from ripik.competition import read_competition
-from ripik.console import progress, say
+from ripik.console import progress, say, warn
 from ripik.decision import estimate_priors
+from ripik.errors import InputError
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
-from ripik.jobs import Run, choose_variants, open_run
+from ripik.jobs import Run, choose_variants, is_trained, jobs_of, open_run
 from ripik.merging import merge as merge_views
 from ripik.metrics import get_metric
 from ripik.nested import Nested, nest, parts
@@ -33,19 +34,21 @@ from ripik.verdicts import show_blend
 METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
 
 
-def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
+def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
     """Blend the variants (none: all), predicting what is missing first; return the path of the submission CSV.
 
     Writes ensemble/oof.csv (each row as a recipe tuned on the other folds blends it), test.csv (by the recipe tuned on
     all), weights.json, and a checked, logged submission. A blend whose inputs did not change is not made again.
+    With `partial`, variants that are not trained to the end are left out, and a warning names them.
     """
     check_settings(settings)
     choose_variants(settings, variants)
     competition = read_competition(settings)
     check_made_from(settings, competition, make_groups(settings, competition))
-    predict(settings, variants)
-    run = open_run(settings)
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
+    members = _finished(open_run(settings), members) if partial else members
+    predict(settings, members)
+    run = open_run(settings)
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs):
@@ -54,6 +57,19 @@ def ensemble(settings: Settings, variants: Sequence[str] = ()) -> Path:
             say(f"ensemble: up to date, {submission}")
             return submission
     return _blend(run, members, inputs)
+
+
+def _finished(run: Run, names: Sequence[str]) -> list[str]:
+    """Return the variants all of whose jobs are trained; InputError when there is none."""
+    trained = {
+        name: [is_trained(run, job) for job in jobs_of(run.settings, run.settings.variants[name])] for name in names
+    }
+    left_out = [f"{name} ({sum(done)} of {len(done)} trained)" for name, done in trained.items() if not all(done)]
+    if len(left_out) == len(names):
+        raise InputError(f"no variant is trained to the end: {', '.join(left_out)}. Run `make train` first.")
+    if left_out:
+        warn(f"a partial blend, without {', '.join(left_out)}")
+    return [name for name, done in trained.items() if all(done)]
 
 
 def finished_blend(run: Run) -> dict[str, Any] | None:
@@ -177,7 +193,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
-    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs"})
+    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training"})
     row = {
         "file": path.name,
         "time": now.isoformat(timespec="seconds"),

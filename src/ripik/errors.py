@@ -28,7 +28,7 @@ class OutOfTimeError(RipikError):
     exit_code = 75
 
 
-class Terminated(BaseException):  # noqa: N818 - no error, as KeyboardInterrupt is none
+class Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
 
 

@@ -20,6 +20,7 @@ from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.tables import read_table, whole_numbers
+from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
@@ -46,6 +47,7 @@ def make_folds(settings: Settings) -> Path:
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         say(f"folds: {path} is up to date")
     else:
+        refuse_while_training(layout_of(settings), path.name)
         start = time.monotonic()
         text = artifacts.csv_text(_frame(competition, settings, groups))
         artifacts.write_editable(path, text, inputs, time.monotonic() - start)

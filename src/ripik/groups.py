@@ -15,6 +15,7 @@ from ripik.errors import InputError
 from ripik.layout import layout_of
 from ripik.settings import Settings
 from ripik.tables import line_of, read_table, whole_numbers
+from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
@@ -33,6 +34,7 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     if artifacts.is_the_users(path):
         say(f"folds: {path} was written or edited by hand; it is kept and checked")
     elif not artifacts.is_fresh(artifacts.meta_beside(path), inputs):
+        refuse_while_training(layout_of(settings), path.name)
         start = time.monotonic()
         text = artifacts.csv_text(_frame(settings, competition))
         artifacts.write_editable(path, text, inputs, time.monotonic() - start)

@@ -108,7 +108,12 @@ class Layout:
 
     def running(self, job: Job) -> Path:
         """The file that shows who is at work on a training."""
-        return self.run / "running" / f"{job.variant}-{job.folder}.json"
+        return self.at_work.parent / f"{job.variant}-{job.folder}.json"
+
+    @property
+    def at_work(self) -> Path:
+        """The file that shows which command is at work on what the trainings share."""
+        return self.run / "running" / "run.json"
 
 
 def layout_of(settings: Settings) -> Layout:

@@ -23,12 +23,14 @@ from ripik.jobs import (
     open_run,
     start_job,
 )
-from ripik.layout import Job
+from ripik.layout import Job, layout_of
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
+from ripik.presence import refuse_if_at_work
 from ripik.record import record_run
 from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import OPENVINO, Settings, Variant
+from ripik.turns import turn
 from ripik.views import check_views
 
 
@@ -41,8 +43,11 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
     chosen = choose_variants(settings, variants)
     for variant in chosen:
         weights_inputs(variant)
-    make_folds(settings)
-    _finish_jobs(open_run(settings), chosen, folds)
+    with turn(layout_of(settings), "train"):
+        make_folds(settings)
+        opened = open_run(settings)
+        jobs = _prepare_jobs(opened, chosen, folds)
+    _finish_jobs(opened, chosen, jobs)
 
 
 def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
@@ -59,7 +64,7 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
             f"{len(untrained)} trainings are missing or were made from other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
-    _finish_jobs(opened, chosen, ())
+    _finish_jobs(opened, chosen, _prepare_jobs(opened, chosen, ()))
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
@@ -74,7 +79,11 @@ def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
         )
 
 
-def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> None:
+def _prepare_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> list[Job]:
+    """Make what the jobs that are not finished read, and return these jobs.
+
+    Raises SurroundingsError when another process is at work on one of them.
+    """
     settings = opened.settings
     record_run(opened)
     wanted = {variant.name: jobs_of(settings, variant, folds) for variant in variants}
@@ -82,11 +91,18 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int])
     done = sum(len(jobs) for jobs in wanted.values()) - sum(len(jobs) for jobs in lacking.values())
     if done:
         say(f"train: {done} of {sum(map(len, wanted.values()))} jobs are finished and up to date")
-    if any(lacking.values()):
-        prepare(settings, opened.competition, [variant for variant in variants if lacking[variant.name]])
     jobs = [job for variant in variants for job in lacking[variant.name]]
-    run([_task(opened, job) for job in jobs], settings.jobs)
-    _merge(opened, variants)
+    for job in jobs:
+        refuse_if_at_work(opened.layout.running(job), str(job))
+    if jobs:
+        prepare(settings, opened.competition, [variant for variant in variants if lacking[variant.name]])
+    return jobs
+
+
+def _finish_jobs(opened: Run, variants: Sequence[Variant], jobs: Sequence[Job]) -> None:
+    run([_task(opened, job) for job in jobs], opened.settings.jobs)
+    with turn(opened.layout, "train"):
+        _merge(opened, variants)
 
 
 def prepare(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:

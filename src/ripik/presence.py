@@ -7,6 +7,7 @@ The kernel drops the lock (`flock(2)`) when the process ends, however it ends. W
 import contextlib
 import errno
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -17,7 +18,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from ripik import artifacts
+from ripik import atomic, deadline
+from ripik.console import complain
 from ripik.errors import SurroundingsError
 
 Tell = Callable[..., None]
@@ -45,30 +47,39 @@ class Presence:
     alive: bool = False
 
     @property
+    def is_this_process(self) -> bool:
+        """Whether it is the process that asks."""
+        return (self.host, self.pid) == (socket.gethostname(), os.getpid())
+
+    @property
     def where(self) -> str:
         """The host and the process."""
         return f"host {self.host}, process {self.pid}, since {self.since.replace('T', ' ')}"
 
 
 @contextmanager
-def present(path: Path, what: str) -> Iterator[Tell]:
+def present(path: Path, what: str, note: str = "", *, wait: bool = False) -> Iterator[Tell]:
     """Show in `path` that this process is at work while the block runs; yields what to call to tell how far it is.
 
     That is called as tell(done, total, note, left) and writes at most once a second. The file is removed at the end,
-    and after an exception; one that a killed process left is taken over. `what` names the job in the error.
-    Raises SurroundingsError when another process is at work there.
+    and after an exception; one that a killed process left is taken over. `what` names the work in messages, `note`
+    tells its kind at the beginning. Another process that is at work there is waited for, with a line that names it, or
+    raises SurroundingsError; with `wait`, this process itself may be at work there already.
     """
-    descriptor = _take(path, what)
+    descriptor = _take(path, what, wait)
     if descriptor is None:
         yield lambda done, total, note="", left=None: None
         return
-    mine = Presence(socket.gethostname(), os.getpid(), datetime.now().isoformat(timespec="seconds"))
+    mine = Presence(socket.gethostname(), os.getpid(), datetime.now().isoformat(timespec="seconds"), note=note)
     try:
         _write(descriptor, mine)
         yield _teller(descriptor, mine)
     finally:
         path.unlink(missing_ok=True)  # while it is locked, so that it is never another's
         os.close(descriptor)
+        with contextlib.suppress(OSError):  # others are at work
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
 
 
 def look(path: Path) -> Presence | None:
@@ -89,30 +100,58 @@ def look(path: Path) -> Presence | None:
     return replace(told, alive=alive) if path.exists() else None
 
 
-def _take(path: Path, what: str) -> int | None:
-    """Return the descriptor of the file, locked; None where the file system has no locks."""
-    artifacts.check_writable(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in reversed(range(TRIES)):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            if _lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
-                return descriptor
-            told = _read(descriptor) if not left else None
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in NO_LOCKS:
-                raise
-            path.unlink(missing_ok=True)
+def refuse_if_at_work(path: Path, what: str) -> None:
+    """Raise SurroundingsError when a process, here or on another host, is at work there."""
+    found = look(path)
+    if found is not None and found.alive:
+        raise _taken(what, found)
+
+
+def _taken(what: str, by: Presence) -> SurroundingsError:
+    return SurroundingsError(
+        f"{what} is already being worked on ({by.where}). Wait until that process ends, or stop it there, and run the "
+        "same command again."
+    )
+
+
+def _take(path: Path, what: str, wait: bool) -> int | None:
+    """Return the descriptor of the file, locked; None where there are no locks, or this process holds it already."""
+    atomic.check_writable(path.parent)
+    for tried in itertools.count(1):
+        found = _try(path)
+        if not isinstance(found, Presence):
+            return found
+        if wait and found.is_this_process:
             return None
-        os.close(descriptor)
-        if told is not None:
-            raise SurroundingsError(
-                f"{what} is already being worked on ({told.where}). Wait until that process ends, or stop it there, "
-                "and run the same command again."
-            )
+        if tried == TRIES and not wait:
+            raise _taken(what, found)
+        if tried == TRIES:
+            at_it = " by ".join(filter(None, [f"{what} is being worked on", found.note]))
+            complain(f"waiting for another process: {at_it} ({found.where})")
+        deadline.check()
         time.sleep(PAUSE)
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("counting has no end")
+
+
+def _try(path: Path) -> int | Presence | None:
+    """Try once to lock the file: its descriptor, or who holds it, or None where there are no locks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:  # whoever was at work there has just removed the folder
+        return Presence()
+    try:
+        if _lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
+            return descriptor
+        told = _read(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in NO_LOCKS:
+            raise
+        path.unlink(missing_ok=True)
+        return None
+    os.close(descriptor)
+    return told
 
 
 def _lock(descriptor: int, kind: int) -> bool:
