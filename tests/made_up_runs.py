@@ -1,11 +1,13 @@
 """Folders of runs that hold nothing but files of predictions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ripik import artifacts
 from ripik.config import load_settings
 from ripik.settings import Settings
 
@@ -59,3 +61,9 @@ class Runs:
 def write(path: Path, frame: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False)
+
+
+def record(meta: Path, inputs: Mapping[str, Any], *outputs: Path) -> None:
+    """Write the meta file of some files, as the step that made them would."""
+    digests = {path.name: artifacts.file_digest(path) for path in outputs}
+    artifacts.write_meta(meta, inputs=inputs, outputs=digests, seconds=1)

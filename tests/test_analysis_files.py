@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from made_up_predictions import CLASSES, drawn, write_json, write_run
+from made_up_runs import record
 from ripik.analysis import fold_classes, group_sizes, history, read_blend, shares, times, views
 from ripik.analysis.loading import load
 from ripik.analysis.measures import scores
+from ripik.artifacts import read_meta
 from ripik.bootstrap import difference
-from ripik.errors import InputError
+from ripik.errors import InputError, RipikError
 from ripik.merging import merge
 from ripik.metrics import get_metric
 
@@ -79,10 +81,12 @@ def write_views(run: Path, how: str = "geometric", seeds: int = 2) -> np.ndarray
     fold = load(folder).frame["fold"].to_numpy()
     jobs = {f"fold{k}" + (f"-seed{s}" if s else ""): (k, s) for k in range(FOLDS) for s in range(seeds)}
     for name, (k, seed) in jobs.items():
-        write_json(folder / name / "predictions.meta.json", {"inputs": {"prediction": {"views": VIEWS}}, "seconds": 1})
-        held = np.flatnonzero(fold == k)[::-1]  # rows are joined by id
-        np.savez(folder / name / "predictions.npz", oof=stored[seed][:, held], held_ids=(held + 1).astype(str))
-    write_json(folder / "meta.json", {"inputs": {"merge": how, "predictions": dict.fromkeys([*jobs, "refit"], "0")}})
+        held, path = np.flatnonzero(fold == k)[::-1], folder / name / "predictions.npz"  # rows are joined by id
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, oof=stored[seed][:, held], held_ids=(held + 1).astype(str))
+        record(path.with_suffix(".meta.json"), {"prediction": {"views": VIEWS}}, path)
+    predictions = dict.fromkeys([*jobs, "refit"], "0")
+    record(folder / "meta.json", {"merge": how, "predictions": predictions}, folder / "oof.csv")
     return stored
 
 
@@ -109,8 +113,10 @@ def test_a_single_view_has_no_others(tmp_path: Path) -> None:
     for job in (tmp_path / "a").glob("fold*"):
         with np.load(job / "predictions.npz") as kept:
             np.savez(job / "predictions.npz", oof=kept["oof"][:1], held_ids=kept["held_ids"])
-        write_json(job / "predictions.meta.json", {"inputs": {"prediction": {"views": VIEWS[:1]}}})
+        record(job / "predictions.meta.json", {"prediction": {"views": VIEWS[:1]}}, job / "predictions.npz")
+    told = read_meta(tmp_path / "a" / "meta.json")
     write_run(tmp_path, "a", merge(stored[0][:1], "geometric"), drawn(ROWS)[1], COPIES)
+    record(tmp_path / "a" / "meta.json", told["inputs"], tmp_path / "a" / "oof.csv")
     found = views(tmp_path, "a")
     assert found["alone"].tolist() == [scores(load(tmp_path / "a"))["value"].iloc[0]]
     assert found[["without", "adds", "low", "high"]].isna().all(axis=None)
@@ -119,24 +125,33 @@ def test_a_single_view_has_no_others(tmp_path: Path) -> None:
 def test_views_that_are_missing_broken_or_of_another_oof(tmp_path: Path) -> None:
     write_views(tmp_path)
     folder = tmp_path / "a"
-    for path, text, message in (
-        (folder / "fold1" / "predictions.npz", None, r"no file .*fold1/predictions\.npz.*make predict"),
-        (folder / "fold1" / "predictions.npz", "broken", r"predictions\.npz is broken"),
-        (folder / "fold1" / "predictions.meta.json", None, r"no file .*predictions\.meta\.json"),
-        (folder / "fold1" / "predictions.meta.json", "{}", "does not name the views"),
-        (folder / "fold1" / "predictions.meta.json", '{"inputs": {"prediction": {"views": ["x"]}}}', "other views"),
-        (folder / "meta.json", None, r"no file .*meta\.json"),
-        (folder / "meta.json", "{}", "does not tell which predictions"),
-        (folder / "meta.json", '{"inputs": {"merge": "arithmetic", "predictions": {"fold0": "0"}}}', "was not merged"),
+    predictions, merged = folder / "fold1" / "predictions.npz", folder / "meta.json"
+    told, held, oof = predictions.with_suffix(".meta.json"), (folder / "fold1" / "predictions.npz",), folder / "oof.csv"
+    other = {"merge": "arithmetic", "predictions": {"fold0": "0"}}
+    for path, spoil, message in (
+        (predictions, predictions.unlink, r"no file .*fold1/predictions\.npz.*make predict"),
+        (predictions, lambda: predictions.write_text("broken"), r"predictions\.npz does not match the checksum"),
+        (told, told.unlink, r"no file .*predictions\.meta\.json"),
+        (told, lambda: told.write_text("{}"), "does not name the views"),
+        (told, lambda: record(told, {"prediction": {"views": ["x"]}}, *held), "other views"),
+        (merged, merged.unlink, r"no file .*meta\.json"),
+        (merged, lambda: merged.write_text("{}"), r"meta\.json is damaged or was edited"),
+        (merged, lambda: record(merged, {}, oof), "does not tell which predictions"),
+        (merged, lambda: record(merged, other, oof), "was not merged"),
     ):
         kept = path.read_bytes()
-        path.unlink() if text is None else path.write_text(text)
-        with pytest.raises(InputError, match=message):
+        spoil()
+        with pytest.raises(RipikError, match=message):
             views(tmp_path, "a")
         path.write_bytes(kept)
     views(tmp_path, "a")
-    np.savez(folder / "fold1" / "predictions.npz", oof=np.zeros((3, 1, 3)), held_ids=np.array(["no-such-id"]))
+    np.savez(predictions, oof=np.zeros((3, 1, 3)), held_ids=np.array(["no-such-id"]))
+    record(told, {"prediction": {"views": VIEWS}}, predictions)
     with pytest.raises(InputError, match="holds other images"):
+        views(tmp_path, "a")
+    predictions.write_text("broken")
+    record(told, {"prediction": {"views": VIEWS}}, predictions)
+    with pytest.raises(InputError, match=r"predictions\.npz is broken"):
         views(tmp_path, "a")
 
 

@@ -141,6 +141,9 @@ def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny, split: str) -> No
     shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
     assert shuffled["image_id"].astype(str).tolist() != before["image_id"].tolist()
     shuffled.to_csv(path, index=False)
+    with pytest.raises(SurroundingsError, match=rf"{path.name} does not match the checksum .*`make train ensemble`"):
+        read_predictions(path, run, split)
+    path.with_name("meta.json").unlink()
     pd.testing.assert_frame_equal(read_predictions(path, run, split), before, rtol=0, atol=1e-12)
 
 
@@ -157,6 +160,7 @@ def test_predictions_of_other_ids_are_refused(tiny: Tiny, change: str) -> None:
         "other": frame.assign(image_id=["new", *frame["image_id"][1:]]),
     }[change]
     changed.to_csv(path, index=False)
+    path.with_name("meta.json").unlink()
     with pytest.raises(InputError, match="ids of test"):
         read_predictions(path, run, "test")
 
@@ -166,6 +170,7 @@ def test_predictions_of_other_classes_are_refused(tiny: Tiny) -> None:
     merge_variant(run, run.settings.variants["original"])
     path = tiny.run / "original" / "oof.csv"
     tiny.edit(path, lambda frame: frame[["image_id", "fold", "label", "p_2", "p_1", "p_3"]])
+    path.with_name("meta.json").unlink()
     with pytest.raises(InputError, match="columns"):
         read_predictions(path, run, "train")
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from made_up_predictions import write_json
-from made_up_runs import CLASSES, Runs, write
+from made_up_runs import CLASSES, Runs, record, write
 from ripik import analysis, cli
 from ripik.errors import InputError
 from ripik.settings import Settings
@@ -126,10 +126,12 @@ def write_views(runs: Runs, name: str) -> None:
     for fold in sorted(oof["fold"].unique()):
         held = np.flatnonzero(oof["fold"] == fold)
         job = folder / f"fold{fold}"
-        write_json(job / "predictions.meta.json", {"inputs": {"prediction": {"views": ["identity", "hflip"]}}})
+        job.mkdir(exist_ok=True)
         np.savez(job / "predictions.npz", oof=stored[:, held], held_ids=oof["image_id"][held].to_numpy(dtype=str))
+        seen = {"prediction": {"views": ["identity", "hflip"]}}
+        record(job / "predictions.meta.json", seen, job / "predictions.npz")
     jobs = {f"fold{fold}": "0" for fold in range(5)}
-    write_json(folder / "meta.json", {"inputs": {"merge": "arithmetic", "predictions": jobs}})
+    record(folder / "meta.json", {"merge": "arithmetic", "predictions": jobs}, folder / "oof.csv")
 
 
 def test_views_of_every_variant(runs: Runs, capsys: pytest.CaptureFixture) -> None:

@@ -168,16 +168,15 @@ def _digest_of(path: Path, *_: int) -> str:
     return file_digest(path)
 
 
-def check_whole(path: Path, meta: Path, remedy: str) -> Path:
-    """Return the path of a file that is as its meta file recorded it.
+def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
+    """Return the path of a file that is as its meta file recorded it, or that stands by itself without one.
 
-    Raises SurroundingsError, which ends with `remedy`, for one that is not, and for one without a meta file: its
-    making was interrupted.
+    Raises SurroundingsError, which ends with `remedy`, for a file or meta file that is not.
     """
     told = read_meta(meta)
-    if told is None:
-        raise SurroundingsError(f"{path} has no whole {meta.name}: it was being made when something stopped. {remedy}")
-    if not is_whole(path, told["outputs"].get(path.name)):
+    if told is None and meta.exists():
+        raise SurroundingsError(f"{meta} is damaged or was edited, so that {path.name} cannot be trusted. {remedy}")
+    if told is not None and path.exists() and not is_whole(path, told["outputs"].get(path.name)):
         raise SurroundingsError(f"{path} {DAMAGED} {remedy}")
     return path
 

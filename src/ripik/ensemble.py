@@ -52,10 +52,12 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs):
-        submission = Path(artifacts.read_json(meta)["submission"])
-        if submission.exists():
+        told = artifacts.read_json(meta)
+        submission = Path(told["submission"])
+        if artifacts.is_whole(submission, told["sha256"]):
             say(f"ensemble: up to date, {submission}")
             return submission
+        say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
     return _blend(run, members, inputs)
 
 
@@ -114,7 +116,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
         told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
         artifacts.write_json(outputs[2], told)
         submission = _submit(run, blended, told)
-        more["submission"] = str(submission)
+        more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
     show_blend(told, found)
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
     return submission
@@ -203,7 +205,8 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
         "cv": cv,
     }
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
-    record = {**row, **kept, "versions": artifacts.versions(), "configuration": configuration}
+    made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
+    record = {**row, **kept, **made}
     artifacts.write_json(path.with_suffix(".json"), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path

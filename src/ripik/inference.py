@@ -10,7 +10,7 @@ from ripik import artifacts
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
 from ripik.engine import Reporter
-from ripik.features import initial_weights, reads_pixels
+from ripik.features import reads_pixels
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
 from ripik.merging import merge
@@ -33,7 +33,7 @@ class MemberModels:
         self.settings, self.variant = run.settings, run.settings.variants[name]
         self.prefix: Predictor | None = None
         if not reads_pixels(run.settings, self.variant):
-            prefix = build_prefix(self.variant, initial_weights(run.settings, self.variant))
+            prefix = build_prefix(run.settings, self.variant)
             self.prefix = make_predictor(prefix, run.settings.prediction.engine, sample)
         inputs = self._inputs(sample, IDENTITY)
         suffixes = [trained_network(run, job) for job in predicting_jobs(run.settings, self.variant)]

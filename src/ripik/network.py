@@ -1,20 +1,22 @@
 """The network of a job: a frozen prefix, and the suffix (the rest of the backbone and the head) that is trained."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from ripik import artifacts
 from ripik.backbone import Cut, build_backbone, cut
 from ripik.batches import Batches, Source, first_batch, prefetched
-from ripik.features import Item, initial_weights, reads_pixels, source_path
+from ripik.features import Item, reads_pixels, source_path
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
 from ripik.packed import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import HEAD, KERAS, Variant
-from ripik.weights import load_weights, read_weights
+from ripik.weights import load_initial_weights, read_weights
 
 
 class InferenceMode(keras.layers.Layer):
@@ -66,7 +68,7 @@ def build_suffix(
 def trained_network(run: Run, job: Job) -> keras.Model:
     """Return the suffix of a finished job with its trained weights."""
     suffix = _suffix(run, job, _backbone(run, job))
-    read_weights(suffix, weights_path(run, job))
+    read_weights(suffix, _trained_weights(run, job))
     return suffix
 
 
@@ -80,7 +82,7 @@ def whole_network(
     """
     backbone = backbone or _whole_backbone(run, job)
     suffix = _suffix(run, job, backbone)
-    read_weights(suffix, weights_path(run, job))
+    read_weights(suffix, _trained_weights(run, job))
     kernel, bias = suffix.get_layer("head").get_weights()
     return backbone, kernel, bias
 
@@ -94,7 +96,7 @@ def starting_network(run: Run, job: Job) -> keras.Model:
     if start is None:
         return _suffix(run, job, backbone)
     before = _suffix(run, start, backbone)
-    read_weights(before, weights_path(run, start))
+    read_weights(before, _trained_weights(run, start))
     suffix = _suffix(run, job, backbone)
     suffix.get_layer("head").set_weights(before.get_layer("head").get_weights())
     return suffix
@@ -113,6 +115,11 @@ def predictor_of(run: Run, variant: Variant, suffix: keras.Model, source: Source
     return make_predictor(suffix, run.settings.prediction.engine, first_batch(source, SAMPLE))
 
 
+def _trained_weights(run: Run, job: Job) -> Path:
+    path = weights_path(run, job)
+    return artifacts.check_recorded(path, path.parent / "meta.json", "Run `make train` again.")
+
+
 def _is_head(run: Run, variant: Variant) -> bool:
     return variant.train_from == HEAD and not reads_pixels(run.settings, variant)
 
@@ -128,7 +135,7 @@ def _backbone(run: Run, job: Job) -> keras.Model | None:
 def _whole_backbone(run: Run, job: Job) -> keras.Model:
     variant = run.settings.variants[job.variant]
     backbone = build_backbone(variant.backbone, variant.image_size)
-    load_weights(backbone, initial_weights(run.settings, variant))
+    load_initial_weights(backbone, run.settings, variant)
     return backbone
 
 

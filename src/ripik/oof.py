@@ -50,6 +50,7 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
     """
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
+    artifacts.check_recorded(path, path.parent / "meta.json", "Run `make train ensemble` again.")
     probabilities = probability_columns(run.competition.classes)
     frame = pd.read_csv(
         path,
@@ -132,7 +133,9 @@ def _load(run: Run, job: Job, split: str) -> pd.DataFrame:
 
 def _stored(run: Run, job: Job, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the job's probabilities (views, n, C) of `oof` or `test`, and the ids of the rows."""
-    with np.load(predictions_path(run, job), allow_pickle=False) as stored:
+    path = predictions_path(run, job)
+    artifacts.check_recorded(path, path.with_suffix(".meta.json"), "Run `make predict` again.")
+    with np.load(path, allow_pickle=False) as stored:
         return stored[split], stored["held_ids" if split == "oof" else "test_ids"]
 
 

@@ -20,7 +20,6 @@ from ripik.features import (
     Item,
     count,
     feature_inputs,
-    initial_weights,
     items_of,
     lacking_items,
     pixel_items,
@@ -32,7 +31,7 @@ from ripik.layout import layout_of
 from ripik.packed import PackedRows, Unfinished, is_packed, packing
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings, Variant
-from ripik.weights import load_weights, make_initial_weights
+from ripik.weights import load_initial_weights, make_initial_weights
 
 
 def check_networks(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
@@ -103,7 +102,7 @@ def fill_store(settings: Settings, competition: Competition, variants: Sequence[
         lacking = lacking_items(settings, competition, variant)
         if not lacking:
             continue
-        prefix = build_prefix(variant, initial_weights(settings, variant))
+        prefix = build_prefix(settings, variant)
         sample = first_batch(PackedRows([_pixels_of(settings, variant, lacking[0])]), SAMPLE)
         predictor = make_predictor(prefix, settings.prediction.engine, sample)
         _refuse_mixture(settings, competition, variant, predictor)
@@ -128,10 +127,10 @@ def _refuse_mixture(settings: Settings, competition: Competition, variant: Varia
             )
 
 
-def build_prefix(variant: Variant, weights: Path) -> keras.Model:
+def build_prefix(settings: Settings, variant: Variant) -> keras.Model:
     """Return the frozen prefix of a variant, pixels → stored outputs, with its initial weights."""
     backbone = build_backbone(variant.backbone, variant.image_size)
-    load_weights(backbone, weights)
+    load_initial_weights(backbone, settings, variant)
     prefix = cut(backbone, variant.train_from).prefix
     assert prefix is not None, "a variant that trains all layers has no prefix"
     prefix.jit_compile = False  # XLA on a CPU is several times slower

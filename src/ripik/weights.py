@@ -36,6 +36,16 @@ def make_initial_weights(settings: Settings, variant: Variant) -> Path:
     return path
 
 
+def load_initial_weights(backbone: keras.Model, settings: Settings, variant: Variant) -> None:
+    """Load the variant's initial weights, as the run holds them, into its backbone.
+
+    Raises SurroundingsError when the file is not what was written.
+    """
+    path = initial_weights(settings, variant)
+    artifacts.check_recorded(path, artifacts.meta_beside(path), "Run `make train` again.")
+    load_weights(backbone, path)
+
+
 def load_weights(backbone: keras.Model, path: Path) -> None:
     """Load a weights file (`.weights.h5`, or Keras' older `.h5`) into a backbone built without weights.
 

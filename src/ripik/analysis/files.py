@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.analysis.loading import BLEND, load, load_test, read_config
+from ripik import artifacts
+from ripik.analysis.loading import BLEND, META, load, load_test, read_config
 from ripik.analysis.reading import REFIT, job_of, number_at, numbers, read_object
 from ripik.analysis.witnesses import FOLDS, GROUPS, read_folds
 from ripik.errors import InputError
@@ -37,6 +38,7 @@ def history(run: str | Path, variant: str) -> pd.DataFrame:
 
 def _curve(path: Path, fold: int, seed: int) -> pd.DataFrame:
     make = f"Delete {path.parent} and run `make train`."
+    artifacts.check_recorded(path, path.parent / META, make)
     table = read_table(path, ["epoch", "loss", "accuracy", "seconds"], make)
     for name in ("epoch", "loss"):
         check_filled(table[name], path, f"the {name} is missing")
@@ -46,7 +48,8 @@ def _curve(path: Path, fold: int, seed: int) -> pd.DataFrame:
 
 def read_blend(run: str | Path) -> dict[str, Any]:
     """Return the content of the run's `ensemble/weights.json`; InputError when it is missing or broken."""
-    return read_object(Path(run) / BLEND / WEIGHTS, "Run `make ensemble`.")
+    path, make = Path(run) / BLEND / WEIGHTS, "Run `make ensemble`."
+    return read_object(artifacts.check_recorded(path, path.parent / META, make), make)
 
 
 def shares(run: str | Path, name: str = BLEND) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik import artifacts
 from ripik.analysis.witnesses import FOLDS, read_folds
 from ripik.errors import InputError
 from ripik.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
@@ -65,9 +65,10 @@ def load(path: str | Path, *, metric: str | None = None, folds: str | Path | Non
     metric: a name of `ripik.metrics`; None: that of the run's `config.toml`, macro F1 where there is none.
     folds: a `folds.csv`; None: the run's, and the predictions must then be of those folds. Groups are those of that
     file, joined with those of the `groups.csv` beside it.
-    Raises InputError when a file is missing or broken, an image has no probabilities or no group, or the folds differ.
+    Raises InputError when a file is missing or broken, an image has no probabilities or no group, or the folds differ,
+    and SurroundingsError when the file is not the one that the `meta.json` beside it recorded.
     """
-    file = find(Path(path), OOF)
+    file = _unchanged(find(Path(path), OOF))
     run = file.absolute().parent.parent
     given = _read_probabilities(file, ["image_id", "label"], OOF_COLUMNS)
     classes = _classes(given)
@@ -107,9 +108,9 @@ def load_test(path: str | Path) -> pd.DataFrame:
     """Return the test predictions of a `test.csv`, of the folder of a variant or blend, or of a run (its blend).
 
     Columns: image_id, path, `p_<label>` a class, predicted, confidence, as in `Predictions.frame`.
-    Raises InputError when the file is missing or broken.
+    Raises InputError when the file is missing or broken, SurroundingsError as `load` does.
     """
-    file = find(Path(path), TEST)
+    file = _unchanged(find(Path(path), TEST))
     given = _read_probabilities(file, ["image_id"], "A test.csv has image_id and a p_<label> a class.")
     classes = _classes(given)
     paths = _paths(file.absolute().parent.parent, "test", given["image_id"])
@@ -143,16 +144,16 @@ def read_config(run: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}. Any `make train` writes it again.") from None
 
 
+def _unchanged(file: Path) -> Path:
+    return artifacts.check_recorded(file, file.parent / META, "Run `make train ensemble` again.")
+
+
 def _metric(run: Path) -> str:
     return str(read_config(run).get("competition", {}).get("metric", METRIC))
 
 
 def _meta(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return artifacts.read_meta(folder / META) or {}
 
 
 def _classes(given: pd.DataFrame) -> tuple[str, ...]:

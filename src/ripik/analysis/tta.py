@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik import artifacts
 from ripik.analysis.loading import Predictions, load
 from ripik.analysis.reading import REFIT, job_of, read_object
 from ripik.bootstrap import Interval, difference
@@ -99,6 +100,7 @@ def _view_names(job: Path) -> list[str]:
 
 
 def _held(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    artifacts.check_recorded(path, path.parent / META, "Run `make predict`.")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return stored["oof"], stored["held_ids"]
