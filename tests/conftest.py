@@ -132,6 +132,11 @@ def _rows(photos: int, first_photo: int, first_id: int, seed: int) -> pd.DataFra
 
 @pytest.fixture(scope="session")
 def drawn() -> Drawn:
+    return draw_competition()
+
+
+def draw_competition() -> Drawn:
+    """Draw the competition's photos."""
     count = len(CLASSES) * PHOTOS_PER_CLASS
     train = _rows(count, 0, 1, seed=0)
     test = _rows(TEST_PHOTOS, count, len(train) + 1, seed=1)

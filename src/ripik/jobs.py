@@ -137,9 +137,9 @@ def _features(settings: Settings) -> dict[str, Any]:
 
 
 def trained_digest(run: Run, job: Job) -> str | None:
-    """Return the recorded checksum of the weights that a finished job predicts with; None while there are none."""
-    meta = artifacts.read_meta(run.layout.job(job) / "meta.json")
-    return meta["outputs"].get(weights_path(run, job).name) if meta else None
+    """Return the recorded checksum of the values of the weights a finished job predicts with; None without them."""
+    meta = artifacts.read_meta(run.layout.job(job) / "meta.json") or {}
+    return meta.get("weights", {}).get(weights_path(run, job).name)
 
 
 def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:

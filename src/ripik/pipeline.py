@@ -47,7 +47,7 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
         make_folds(settings)
         opened = open_run(settings)
         jobs = _prepare_jobs(opened, chosen, folds)
-    _finish_jobs(opened, chosen, jobs)
+    _finish_jobs(opened, chosen, folds, jobs)
 
 
 def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
@@ -64,7 +64,7 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
             f"{len(untrained)} trainings are missing or were made from other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
-    _finish_jobs(opened, chosen, _prepare_jobs(opened, chosen, ()))
+    _finish_jobs(opened, chosen, (), _prepare_jobs(opened, chosen, ()))
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
@@ -86,21 +86,30 @@ def _prepare_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]
     """
     settings = opened.settings
     record_run(opened)
-    wanted = {variant.name: jobs_of(settings, variant, folds) for variant in variants}
-    lacking = {name: [job for job in jobs if not _is_done(opened, job)] for name, jobs in wanted.items()}
-    done = sum(len(jobs) for jobs in wanted.values()) - sum(len(jobs) for jobs in lacking.values())
-    if done:
-        say(f"train: {done} of {sum(map(len, wanted.values()))} jobs are finished and up to date")
-    jobs = [job for variant in variants for job in lacking[variant.name]]
+    wanted = sum(len(jobs_of(settings, variant, folds)) for variant in variants)
+    jobs = _unfinished(opened, variants, folds)
+    if len(jobs) < wanted:
+        say(f"train: {wanted - len(jobs)} of {wanted} jobs are finished and up to date")
     for job in jobs:
         refuse_if_at_work(opened.layout.running(job), str(job))
     if jobs:
-        prepare(settings, opened.competition, [variant for variant in variants if lacking[variant.name]])
+        names = {job.variant for job in jobs}
+        prepare(settings, opened.competition, [variant for variant in variants if variant.name in names])
     return jobs
 
 
-def _finish_jobs(opened: Run, variants: Sequence[Variant], jobs: Sequence[Job]) -> None:
-    run([_task(opened, job) for job in jobs], opened.settings.jobs)
+def _unfinished(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> list[Job]:
+    jobs = [job for variant in variants for job in jobs_of(opened.settings, variant, folds)]
+    return [job for job in jobs if not _is_done(opened, job)]
+
+
+def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int], jobs: Sequence[Job]) -> None:
+    """Run the jobs, and those that start from one of them and are stale now; merge what is whole."""
+    tried: list[Job] = []
+    while jobs:
+        run([_task(opened, job) for job in jobs], opened.settings.jobs)
+        tried += jobs
+        jobs = [job for job in _unfinished(opened, variants, folds) if job not in tried]
     with turn(opened.layout, "train"):
         _merge(opened, variants)
 

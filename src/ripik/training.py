@@ -1,6 +1,7 @@
 """Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
 
 import functools
+import hashlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -236,9 +237,11 @@ class Trainer:
     def finish(self) -> None:
         """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
         last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
-        save_weights(self.suffix, last)
-        _assign(self.model.variables, self.best)
-        save_weights(self.suffix, best)
+        values = {}
+        for path in (last, best):
+            save_weights(self.suffix, path)
+            values[path.name] = _digest(self.suffix)
+            _assign(self.model.variables, self.best)
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(
             self.folder / "meta.json",
@@ -247,6 +250,7 @@ class Trainer:
             seconds=sum(row["seconds"] for row in self.history),
             best_epoch=self.best_epoch() + 1,
             best_by=self.monitor,
+            weights=values,
         )
 
 
@@ -277,6 +281,14 @@ def _values(variables: Sequence[keras.Variable]) -> Arrays:
 def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _digest(model: keras.Model) -> str:
+    """SHA-256 (hex) of a model's weights: the bytes of an HDF5 file differ from one writing to the next."""
+    found = hashlib.sha256()
+    for value in _values(model.weights):
+        found.update(np.ascontiguousarray(value).data)
+    return found.hexdigest()
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
