@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test lint lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test torture faults fuzz lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -80,6 +80,16 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)
+
+torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
+	@$(BIN)/python -m tests.torture --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
+		$(if $(BROKEN),--broken '$(BROKEN)')
+
+faults: $(READY)  ## damage every kind of file of a finished run and see what becomes of it (TRIES=3)
+	@$(BIN)/python tests/faults.py $(if $(TRIES),--tries $(TRIES))
+
+fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTES=10 SEED=)
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)  ## ruff check, ruff format --check, mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

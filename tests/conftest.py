@@ -12,10 +12,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from ripik import cli
 from ripik.config import load_settings
 from ripik.settings import Settings
+
+settings.register_profile("ripik", derandomize=True, deadline=None, database=None)
+settings.load_profile("ripik")
 
 CLASSES = (1, 2, 3)
 PHOTOS_PER_CLASS, TEST_PHOTOS, COPIES, SIDE = 3, 2, 3, 48

@@ -104,3 +104,12 @@ def test_a_missing_or_broken_file_is_told(tmp_path: Path) -> None:
     (tmp_path / FIRST[0]).with_suffix(".json").write_text("{")
     with pytest.raises(InputError, match=r"\.json is no JSON"):
         runs(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["/", "../elsewhere.csv", "a/b.csv"])
+def test_a_logged_file_is_a_name_in_the_folder(tmp_path: Path, file: str) -> None:
+    (tmp_path / "log.csv").write_text(
+        f"file,time,commit,config_hash,members,cv,public,private\n{file},2026-01-31T18:30:00,,,a,0.5,,\n"
+    )
+    with pytest.raises(InputError, match="is no name of a file"):
+        runs(tmp_path)

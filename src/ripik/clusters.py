@@ -62,9 +62,12 @@ class Known:
         return [part for part in parts if len(part) > 1]
 
     def hubs(self, groups: list[np.ndarray], level: float) -> list[int]:
-        """The member of each group that most links of at least this similarity lead to."""
-        links = np.bincount(self.pairs[self.scores >= level].ravel(), minlength=self.n)
-        return [int(group[links[group].argmax()]) for group in groups]
+        """The member of each group that most links of at least this similarity lead to, of equals the most similar."""
+        linked = self.scores >= level
+        ends = self.pairs[linked].ravel()
+        links = np.bincount(ends, minlength=self.n)
+        similarity = np.bincount(ends, np.repeat(self.scores[linked], 2), self.n)
+        return [int(group[np.lexsort((-similarity[group], -links[group]))[0]]) for group in groups]
 
 
 def marked(n: int, groups: list[np.ndarray]) -> np.ndarray:

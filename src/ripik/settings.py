@@ -3,26 +3,16 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ripik.errors import nearest
+from ripik.sections import Count, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
 AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
-Text = Annotated[str, Field(min_length=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Section(BaseModel):
-    """A frozen table of settings; keys it does not know are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class CompetitionSettings(Section):

@@ -40,6 +40,9 @@ def runs(submissions: str | Path) -> pd.DataFrame:
         frame[name] = numbers(frame[name], path, MEND)
     frame = frame.iloc[moments.argsort(kind="stable")].reset_index(drop=True)
     frame["run"] = [_run(Path(file).stem) for file in frame["file"]]
+    strange = frame.index[frame["file"].map(lambda file: Path(file).name != file)]
+    if len(strange):
+        raise InputError(f"{path}: file {frame['file'][strange[0]]!r} is no name of a file in {folder}. {MEND}")
     records = [_record(folder / file) for file in frame["file"]]
     frame["low"], frame["high"] = ([number_at(record, (*POOLED, end)) for record in records] for end in ("low", "high"))
     frame["changed"] = _changes(frame["run"].tolist(), records)

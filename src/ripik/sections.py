@@ -1,0 +1,37 @@
+"""What every table of settings has in common: it is frozen, knows its keys, and holds texts that can be used."""
+
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+Text = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A frozen table of settings; keys it does not know are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @field_validator("*")
+    @classmethod
+    def _is_usable_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what no name or path holds: control characters, and the home folder of nobody."""
+        if isinstance(value, str):
+            if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
+                raise ValueError(f"{info.field_name} = {value!r} holds a control character")
+            if value.startswith("~"):
+                _check_home(value, f"{info.field_name} = {value!r}")
+        return value
+
+
+def _check_home(path: str, told: str) -> None:
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{told}: there is no user of that name") from None
