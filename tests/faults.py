@@ -66,6 +66,12 @@ KINDS = {  # of what a run keeps; the first file that matches is damaged
     "submission": "submissions/*.csv",
     "submission's record": "submissions/*.json",
 }
+READ_AGAIN = {  # what is taken away besides, so that a store is read by what is made anew
+    "pixels": ("features", "original/fold0", "finetuned/fold0"),
+    "features": ("original/fold0",),
+    "initial": ("features/*-block7a-*", "finetuned/fold0"),
+    "saved": ("original/fold0/meta.json", "original/fold0/last.weights.h5"),
+}
 FAULTS = ("cut", "flipped", "emptied", "lost")
 
 
@@ -133,6 +139,9 @@ class World:
         """Damage a file of this kind, run the line, and judge."""
         self.restore()
         path = self.find(KINDS[kind])
+        for pattern in READ_AGAIN.get(kind.split()[0].removesuffix("'"), ()):
+            for needed in self.run.glob(pattern):
+                needed.unlink() if needed.is_file() else shutil.rmtree(needed)
         damage(path, fault, random.Random(f"{kind} {fault} {seed}"))
         told: list[str] = []
         for _ in range(2):

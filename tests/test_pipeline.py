@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from conftest import MEMBERS, Drawn, Tiny, ripik, write_competition
+from conftest import FAST, MEMBERS, Drawn, Tiny, ripik, write_competition
 from ripik import artifacts
 
 
@@ -84,6 +84,24 @@ def test_a_second_run_does_nothing_again(mine: Tiny) -> None:
     assert "up to date" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in made} == made
     assert len(submissions(mine)) == 1
+
+
+def test_two_processes_at_once_in_another_folder_give_the_same_bytes(
+    finished: Tiny, drawn: Drawn, tmp_path: Path
+) -> None:
+    tiny = write_competition(tmp_path, drawn)
+    settings = [word for setting in (*FAST, "jobs.jobs=1", "jobs.threads=1") for word in ("--set", setting)]
+    line = [sys.executable, "-m", "ripik", "train", "--config", str(tiny.config), *settings, "--variants", "original"]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*line, "--folds", fold], **quiet) for fold in ("0", "1")]
+    told = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    waited = [error for _, error in told if "waiting for another process" in error]
+    assert len(waited) == 1
+    assert f"{tiny.run} is being worked on by train (host" in " ".join(waited[0].split())
+    for name in ("folds.csv", "original/oof.csv", "original/test.csv"):
+        assert (tiny.run / name).read_bytes() == (finished.run / name).read_bytes(), name
+    assert not (tiny.run / "running").exists()
 
 
 def test_another_view_is_predicted_without_training(mine: Tiny) -> None:
