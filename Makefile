@@ -82,7 +82,7 @@ test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
-	@$(BIN)/python -m tests.torture --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
+	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
 		$(if $(BROKEN),--broken '$(BROKEN)')
 
 faults: $(READY)  ## damage every kind of file of a finished run and see what becomes of it (TRIES=3)

@@ -1,0 +1,176 @@
+"""A tiny competition's line, step by step: run, kept before and after each step, brought back, compared."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from conftest import draw_competition, write_competition
+
+HOOKS = Path(__file__).parent / "hooks"
+SETTINGS = (
+    *("folds.n_splits=2", "training.epochs=5", "training.batch_size=4", "finetuning.batch_size=4", "jobs.jobs=2"),
+    *("training.inner_split=0.4", "training.early_stopping=2", "training.learning_rate=0.02", "network.dropout=0.3"),
+    *("jobs.threads=1", "augmentation.copies=2", "variants.finetuned.train_from=block7a", "blend.bags=2"),
+)
+LATER = ("original/fold0/predictions", "finetuned/fold1/predictions")  # taken away, for `predict` to make
+SKIPPED = ("running", "logs", "report", "analysis")  # presence, times of day, pages
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the line; `train` comes in parts, so that a kill leaves little to run again."""
+
+    name: str
+    command: str
+    variants: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        return [self.command, *(["--variants", *self.variants] if self.variants else [])]
+
+
+ALL = ("original", "augmented", "finetuned")
+STEPS = (
+    Step("folds", "folds"),
+    Step("augment", "augment"),
+    Step("train-original", "train", ALL[:1]),
+    Step("train-augmented", "train", ALL[:2]),
+    Step("train-finetuned", "train", ALL),
+    Step("predict", "predict", ALL),
+    Step("ensemble", "ensemble", ALL),
+    Step("report", "report", ()),
+)
+
+
+class Line:
+    """The line in a folder of its own: `tiny` is where it runs, `kept` what stood before and after each step."""
+
+    def __init__(self, work: Path, source: Path | None = None) -> None:
+        self.work, self.source = work, source
+        self.tiny, self.kept = work / "tiny", work / "kept"
+        self.config = self.tiny / "tiny.toml"
+        if not self.config.exists():
+            self.tiny.mkdir(parents=True)
+            write_competition(self.tiny, draw_competition())
+
+    def told(self, step: Step) -> dict[str, float]:
+        """Return the seconds and the counted moments of an uninterrupted step."""
+        return json.loads((self.kept / step.name / "told.json").read_text())
+
+    def run_once(self, step: Step) -> None:
+        """Run a step uninterrupted and keep what stood before and after; nothing when that is done."""
+        folder = self.kept / step.name
+        if (folder / "told.json").exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        before = STEPS.index(step)
+        if before:
+            self.bring(self.kept / STEPS[before - 1].name / "after")
+        if step.name == "predict":
+            self._forget_predictions()
+        self.keep(folder / "before")
+        start, counter = time.monotonic(), self.work / "count"
+        counter.unlink(missing_ok=True)
+        with self.start(step, kill=0) as process:
+            said = process.communicate()[0]
+        if process.returncode:
+            raise RuntimeError(f"{step.name} ended with {process.returncode} uninterrupted:\n{said}")
+        seconds = time.monotonic() - start
+        self.keep(folder / "after")
+        moments = counter.stat().st_size if counter.exists() else 0
+        (folder / "told.json").write_text(json.dumps({"seconds": seconds, "moments": moments}))
+
+    def _forget_predictions(self) -> None:
+        run = self.tiny / "output" / "tiny"
+        for stem in LATER:
+            for path in (run / f"{stem}.npz", run / f"{stem}.meta.json"):
+                path.unlink()
+            for path in (run / stem).parents[1].glob("*.*"):
+                path.unlink()
+
+    def start(self, step: Step, kill: int | None = None) -> subprocess.Popen[str]:
+        """Start a step in a process group of its own; `kill`: the moment at which it is killed, 0 to count them."""
+        words = [word for setting in SETTINGS for word in ("--set", setting)]
+        path = [str(self.source)] if self.source else []
+        path += filter(None, [os.environ.get("PYTHONPATH")])
+        told = {}
+        if kill is not None:
+            watched = f"{self.tiny}/"
+            told["RIPIK_KILL"] = "\n".join([watched, str(self.work / "count"), str(kill), str(self.work / "killed")])
+            path.append(str(HOOKS))
+        environment = os.environ | told | {"PYTHONPATH": os.pathsep.join(path)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "ripik", *step.words, "--config", str(self.config), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+            cwd=self.tiny,
+        )
+
+    def keep(self, folder: Path) -> None:
+        """Copy what the line has made so far, modification times included."""
+        for name in ("output", "submissions"):
+            (self.tiny / name).mkdir(exist_ok=True)
+            shutil.copytree(self.tiny / name, folder / name)
+
+    def bring(self, folder: Path) -> None:
+        """Bring back what was kept."""
+        for name in ("output", "submissions"):
+            shutil.rmtree(self.tiny / name, ignore_errors=True)
+            shutil.copytree(folder / name, self.tiny / name)
+
+    def differences(self, step: Step) -> list[str]:
+        """Return in what the line's files differ from those after the uninterrupted step."""
+        return differences(self.kept / step.name / "after", self.tiny)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Return the names of what differs between two folders with `output` and `submissions`, or was left behind."""
+    left = [f"left behind: {path.name}" for path in (other / "output").rglob(".*")]
+    first, second = (dict(_contents(folder / "output" / "tiny")) for folder in (one, other))
+    names = [name for name in sorted(first.keys() | second.keys()) if not _equal(first.get(name), second.get(name))]
+    submissions = [{path.read_bytes() for path in (f / "submissions").glob("*-cv*.csv")} for f in (one, other)]
+    pages = [(folder / "output/tiny/report/index.html") for folder in (one, other)]
+    broken = pages[0].exists() and not (pages[1].exists() and pages[1].read_text().rstrip().endswith("</html>"))
+    return left + names + ["submission"] * (submissions[0] != submissions[1]) + ["report"] * broken
+
+
+def _contents(run: Path) -> Iterator[tuple[str, Mapping[str, np.ndarray] | bytes]]:
+    for path in sorted(run.rglob("*")):
+        name = path.relative_to(run)
+        if not path.is_file() or name.parts[0] in SKIPPED or "logs" in name.parts or name.name.endswith("meta.json"):
+            continue
+        yield str(name), _content(path)
+
+
+def _content(path: Path) -> Mapping[str, np.ndarray] | bytes:
+    if path.suffix == ".h5":
+        found: dict[str, np.ndarray] = {}
+        with h5py.File(path) as file:
+            file.visititems(lambda n, item: found.update({n: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        return found
+    if zipfile.is_zipfile(path):
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if name != "told"}
+    if path.name == "history.csv":
+        return pd.read_csv(path).drop(columns="seconds").to_csv().encode()
+    return path.read_bytes()
+
+
+def _equal(one: Mapping[str, np.ndarray] | bytes | None, other: Mapping[str, np.ndarray] | bytes | None) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    return not isinstance(one, Mapping) and one == other
