@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import keras
+
 from conftest import draw_competition, write_competition
 from ripik import cli
 from ripik.engine import Task
@@ -119,6 +121,7 @@ class World:
         chosen = [] if name == "folds" else ["--variants", *VARIANTS]
         with in_this_process(), _listening() as said:
             code = cli.main([name, "--config", str(self.config), *options, *chosen])
+        keras.utils.clear_session(free_memory=True)  # a process for each task would not need it
         return code, said.getvalue()
 
     def find(self, pattern: str) -> Path:

@@ -1,0 +1,67 @@
+"""How a job's process ends when it is asked to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ripik.stopping import TERMINATED, noticing
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from ripik.engine import Task, run
+from ripik.settings import JobSettings
+task = Task("sleeps", "test_stopping:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
+run([task], JobSettings(jobs=1, threads=1))
+"""
+
+
+def sleep_until_told(path: Path, report: object) -> None:
+    path.with_suffix(".begun").write_text(str(os.getpid()))
+    try:
+        time.sleep(600)
+    finally:
+        path.write_text("tidied up")
+
+
+def test_a_termination_is_noticed_and_obeyed_at_the_end() -> None:
+    seen = []
+
+    def be_asked() -> None:
+        with noticing() as asked:
+            seen.append(asked())
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append(asked())
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        with pytest.raises(SystemExit, match=str(TERMINATED)):
+            be_asked()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [False, True]
+
+
+def test_without_a_signal_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with noticing() as asked:
+        assert not asked()
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_job_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    told, environment = tmp_path / "told", os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(told)], env=environment) as parent:
+        limit = time.monotonic() + 60
+        while not told.with_suffix(".begun").exists() and time.monotonic() < limit:
+            time.sleep(0.05)
+        parent.kill()
+    while not told.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert told.read_text() == "tidied up"
