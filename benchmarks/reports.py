@@ -8,6 +8,7 @@ maps are left out, which are at most 120 pictures. The folder is removed in the 
 """
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -56,7 +57,7 @@ def make_run(folder: Path, photos: Path, count: int, classes: int, variants: int
         images = folder / "input" / split / "images"
         images.mkdir(parents=True)
         for row, name in enumerate(rows["filename"]):
-            (images / name).symlink_to(sources[row % len(sources)].resolve())
+            shutil.copyfile(sources[row % len(sources)], images / name)
         columns = ["image_id", "filename", *(["label"] if split == "train" else [])]
         rows[columns].to_csv(images.parent / f"{split}.csv", index=False)
     test[["image_id", "label"]].to_csv(folder / "input" / "sample_submission.csv", index=False)

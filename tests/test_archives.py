@@ -113,6 +113,46 @@ def test_damage_is_noticed(tmp_path: Path, harm: object) -> None:
         unpacked(tmp_path, bytes(data))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_damage_inside_is_noticed_whatever_the_method(tmp_path: Path, method: int) -> None:
+    buffer, content, noticed = io.BytesIO(), bytes(range(256)) * 40, 0
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("1.jpg", content)
+    for at in range(40, 80):
+        data = bytearray(buffer.getvalue())
+        data[at] ^= 0xFF
+        (tmp_path / str(at)).mkdir()
+        try:  # LZMA's header has bytes that mean nothing
+            assert unpacked(tmp_path / str(at), bytes(data)) == {"1.jpg": content}
+        except DamagedArchiveError:
+            noticed += 1
+    assert noticed > 30
+
+
+def test_a_name_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    with pytest.raises(DamagedArchiveError, match=r"a\.zip is damaged"):
+        unpacked(tmp_path, zipped({"é.jpg": b"1"}).replace("é".encode(), b"\xff\xfe"))
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "folder/" * 800 + "x"])
+def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="has a name too long"):
+        unpacked(tmp_path, zipped({name: b"1"}))
+
+
+def test_the_longest_names_are_unpacked(tmp_path: Path) -> None:
+    assert unpacked(tmp_path, zipped({"é" * 127: b"1"})) == {"é" * 127: b"1"}
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"\x1f\x8b\x08\0", "gzip"), (b"7z\xbc\xaf\x27", "7z"), (b"Rar!\x1a", "RAR"), (b"BZh9", "bzip2")],
+)
+def test_archives_of_other_kinds_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
+    with pytest.raises(InputError, match=f"is a {kind} archive, and only zips"):
+        unpacked(tmp_path, start + bytes(99))
+
+
 def test_a_cut_archive_is_not_read_as_the_one_inside_it(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

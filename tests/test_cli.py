@@ -143,9 +143,8 @@ def test_a_missing_label_is_2(tiny: Tiny, capsys: Capture) -> None:
     assert "label" in message
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_missing_image_is_2(tiny: Tiny, capsys: Capture, split: str) -> None:
-    image = next((tiny.input / split / "images").iterdir())
+def test_a_missing_training_image_is_2(tiny: Tiny, capsys: Capture) -> None:
+    image = next((tiny.input / "train" / "images").iterdir())
     image.unlink()
     assert tiny.cli("folds") == 2
     assert image.name in one_message(capsys)
@@ -333,11 +332,9 @@ def test_a_signal_ends_with_143(tiny: Tiny, capsys: Capture, monkeypatch: pytest
 
     monkeypatch.setattr(folds, "make_folds", terminate)
     try:
-        with pytest.raises(SystemExit) as stopped:
-            tiny.cli("folds")
+        assert tiny.cli("folds") == 143
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert stopped.value.code == 143
     assert "run the same command again" in one_message(capsys)
 
 

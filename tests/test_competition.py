@@ -46,7 +46,8 @@ def test_class_indices_follow_the_class_order(tiny: Tiny) -> None:
 def test_labels_may_be_text(tiny: Tiny) -> None:
     names = {"1": "dent", "2": "NA", "3": "01"}
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=frame["label"].map(names)))
-    found = read_competition(tiny.settings("competition.label_type=string"))
+    named = 'competition.classes=["01", "NA", "dent"]'  # without them NA would be taken for a missing value
+    found = read_competition(tiny.settings("competition.label_type=string", named))
     assert found.classes == ("01", "NA", "dent")
     assert found.train["label"].tolist() == [names[str(label)] for label in tiny.truth["label"]]
 

@@ -222,7 +222,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[training]\nepochs = '3'", "training.epochs = '3': input should be a valid integer"),
+        ("[training]\nepochs = '3'", "training.epochs = '3': should be a valid integer"),
         ("[training]\nepochs = 1.5", "training.epochs = 1.5"),
         ("[training]\nepochs = true", "training.epochs = True"),
         ("[training]\nrefit = 1", "training.refit = 1"),
@@ -368,7 +368,7 @@ def test_finetuning_may_have_its_own_image_size_until_an_override_of_the_network
 
 
 @pytest.mark.parametrize(
-    ("methods", "told"), [("[]", "at least 1"), ('["best", "best"]', "twice"), ('["bst"]', "blend.methods")]
+    ("methods", "told"), [("[]", "one at least"), ('["best", "best"]', "twice"), ('["bst"]', "blend.methods")]
 )
 def test_blend_methods_are_some_and_different(tmp_path: Path, methods: str, told: str) -> None:
     assert told in refusal(tmp_path, f"[blend]\nmethods = {methods}\n")

@@ -126,9 +126,9 @@ def test_no_image_at_all(tmp_path: Path) -> None:
     [
         (b"id,file\n1,2\n", "has no column filename; it has id, file"),
         (b"image_id,filename\n6,../../6.jpg\n", r"'\.\./\.\./6\.jpg' is not a file name"),
-        (b"image_id,filename\n", "has no rows"),
-        (b"", "not a UTF-8 CSV"),
-        (b"\xff\xfe\n", "not a UTF-8 CSV"),
+        (b"image_id,filename\n", "header but no rows"),
+        (b"", "is empty"),
+        (b"\xff\xfe\n", "is UTF-16"),
     ],
 )
 def test_a_table_that_cannot_be_used(tmp_path: Path, table: bytes, match: str) -> None:

@@ -158,7 +158,7 @@ def test_folds_are_made_again_when_a_label_changes(known_groups: Tiny) -> None:
 def test_text_labels_of_any_kind_go_through(known_groups: Tiny, names: tuple[str, str, str]) -> None:
     rename = dict(zip("123", names, strict=True))
     known_groups.edit(known_groups.train_csv, lambda frame: frame.assign(label=frame["label"].map(rename)))
-    settings = known_groups.settings("competition.label_type=string")
+    settings = known_groups.settings("competition.label_type=string", f"competition.classes={list(names)}")
     make_folds(settings)
     found = read_folds(settings, read_competition(settings))
     assert found["label"].tolist() == [rename[str(label)] for label in known_groups.truth["label"]]
@@ -237,9 +237,9 @@ def test_folds_with_other_columns_are_refused(tiny: Tiny) -> None:
 
 def test_check_groups_counts_the_others() -> None:
     folds = pd.DataFrame({"image_id": list("abcdef"), "group": [0, 0, 1, 1, 2, 2], "fold": [0, 1, 1, 0, 2, 2]})
-    with pytest.raises(InputError, match=r"group 0 \(images a, b\).* 1 other"):
-        check_groups(folds)
-    check_groups(folds.iloc[4:])
+    with pytest.raises(InputError, match=r"folds\.csv: group 0 \(images a, b\).*\(2 groups in all"):
+        check_groups(folds, Path("folds.csv"))
+    check_groups(folds.iloc[4:], Path("folds.csv"))
 
 
 def relabel(tiny: Tiny, photos_of_class_one: int) -> None:

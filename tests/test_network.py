@@ -1,5 +1,6 @@
 """The network: backbones, cuts, inference mode, weights files, and that a stored prefix changes nothing."""
 
+import pickle
 from pathlib import Path
 
 import h5py
@@ -157,8 +158,56 @@ def test_a_cut_off_weights_file_is_refused(backbone: keras.Model, tmp_path: Path
     path = tmp_path / "cut.weights.h5"
     backbone.save_weights(path)
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(InputError, match="does not hold weights"):
+    with pytest.raises(InputError, match="is cut"):
         load_weights(build_backbone("EfficientNetB0", SIZE), path)
+
+
+class Payload:
+    """What runs a command of its writer's when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return Path.mkdir, (self.folder,)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    from ripik.weights import _with_weights
+
+    trace, path = tmp_path / "opened", tmp_path / "b0.weights.h5"
+    path.write_bytes(pickle.dumps(Payload(trace)))
+    with pytest.raises(InputError, match="is a Python pickle, which is never opened"):
+        _with_weights("EfficientNetB0", str(path))
+    assert not trace.exists()
+    pickle.loads(path.read_bytes())
+    assert trace.exists()  # so the file was a trap
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = build_backbone("EfficientNetB0", SIZE)
+    values = model.get_weights()
+    values[-1][0] = np.nan
+    model.set_weights(values)
+    model.save_weights(tmp_path / "failed.weights.h5")
+    with pytest.raises(InputError, match="no finite numbers"):
+        load_weights(build_backbone("EfficientNetB0", SIZE), tmp_path / "failed.weights.h5")
+
+
+def test_a_file_with_the_classification_layer_serves_or_is_refused(backbone: keras.Model, tmp_path: Path) -> None:
+    """Keras 3 names weights by layer, so that those of a further layer do no harm; Keras 2 counts the layers."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with_top = keras.applications.EfficientNetB0(weights=None, classes=7, input_shape=(SIZE, SIZE, 3))
+    with_top.set_weights([*backbone.get_weights(), *with_top.get_weights()[-2:]])
+    with_top.save_weights(tmp_path / "top.weights.h5")
+    found = build_backbone("EfficientNetB0", SIZE)
+    load_weights(found, tmp_path / "top.weights.h5")
+    np.testing.assert_array_equal(outputs(found, images(2)), outputs(backbone, images(2)))
+    with h5py.File(tmp_path / "top.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, with_top)
+    with pytest.raises(InputError, match=r"without its top \(it has 132 layers with weights, the network 131\)"):
+        load_weights(found, tmp_path / "top.h5")
 
 
 def test_a_suffix_reads_back_what_it_saved(backbone: keras.Model, tmp_path: Path) -> None:

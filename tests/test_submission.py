@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ripik.errors import InputError, SurroundingsError
-from ripik.submission import LOG_COLUMNS, append_log, check_submission, submission_frame, submission_name
+from ripik.submission import LOG_COLUMNS, append_log, check_log, check_submission, submission_frame, submission_name
 
 CLASSES = [1, 2, 3]
 NAMES: dict[str, Any] = {"id_column": "image_id", "label_column": "label"}
@@ -111,16 +111,19 @@ def changed(column: str, row: int, value: Any) -> pd.DataFrame:
         (made().iloc[1:], r"missing 1 id \(12\)"),
         (changed("image_id", 0, 99), r"missing 1 id \(12\); extra 1 id \(99\)"),
         (changed("image_id", 0, 10), r"missing 1 id \(12\); repeated 1 id \(10\)"),
-        (pd.concat([made(), made().iloc[:1]]), r"refused: repeated 1 id \(12\)\.$"),
+        (pd.concat([made(), made().iloc[:1]]), r"refused: repeated 1 id \(12\)\. Give"),
         (made().iloc[::-1], "ids are not in the sample's order"),
         (made()[["label", "image_id"]], "columns are not in the sample's order"),
         (made()[["image_id"]], "columns are image_id, the sample's image_id, label"),
         (made().rename(columns={"label": "class"}), "columns are image_id, class"),
-        (changed("label", 1, np.nan), r"refused: no value for 1 id \(10\)\.$"),
-        (made().assign(label=[3, np.nan, 2, 2]), r"refused: no value for 1 id \(10\)\.$"),
-        (made().assign(label=[3, np.nan, 9, 2]), r"no value for 1 id \(10\); 1 labels .*\(9\)"),
-        (made().astype({"label": float}), r"4 labels that are no class \(3.0, 1.0, 2.0\)"),
-        (changed("label", 1, 9), r"1 labels that are no class \(9\)"),
+        (changed("label", 1, np.nan), r"refused: no value for 1 id \(10\)\. Give"),
+        (made().assign(label=[3, np.nan, 2, 2]), r"refused: no value for 1 id \(10\)\. Give"),
+        (
+            made().assign(label=[3, np.nan, 9, 2]),
+            r"no value for 1 id \(10\); a label that is no class \(9\) for 1 id \(13\)",
+        ),
+        (made().astype({"label": float}), r"no class \(3.0, 1.0, 2.0\) for 4 ids"),
+        (changed("label", 1, 9), r"a label that is no class \(9\) for 1 id \(10\)\. .* one of the classes\.$"),
         (changed("label", 1, "dent"), r"no class \(dent\)"),
         (made().astype({"image_id": float}), r"missing 4 ids .*extra 4 ids \(12.0"),
     ],
@@ -133,7 +136,10 @@ def test_check_names_what_is_wrong_with_labels(frame: pd.DataFrame, message: str
 def test_check_lists_all_that_is_wrong() -> None:
     frame = changed("label", 1, 9)
     frame.loc[2, "image_id"] = 99
-    with pytest.raises(InputError, match=r"missing 1 id \(13\); extra 1 id \(99\); 1 labels .*\(9\)\.$"):
+    with pytest.raises(
+        InputError,
+        match=r"missing 1 id \(13\); extra 1 id \(99\); a label that is no class \(9\) for 1 id \(10\)\. Give it",
+    ):
         check_submission(frame, sample(), CLASSES, **LABELS)
 
 
@@ -145,10 +151,13 @@ def test_check_refuses_a_sample_of_another_kind() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([0.7, 0.2, 0.2], r"refused: a sum other than 1 for 1 id \(10\)\.$"),
-        ([1.2, -0.1, -0.1], r"refused: a probability outside \[0, 1\] for 1 id \(10\)\.$"),
-        ([1.2, 0.1, 0.1], r"outside \[0, 1\] for 1 id \(10\); a sum other than 1 for 1 id \(10\)"),
-        ([np.nan, 0.5, 0.5], r"refused: no value for 1 id \(10\)\.$"),
+        ([0.7, 0.2, 0.2], r"refused: a sum other than 1 for 1 id \(10\)\. Give"),
+        ([1.2, -0.1, -0.1], r"refused: a probability outside \[0, 1\] for 1 id \(10\)\. Give"),
+        (
+            [1.2, 0.1, 0.1],
+            r"outside \[0, 1\] for 1 id \(10\); a sum other than 1 for 1 id \(10\)\. .* that sum to 1\.$",
+        ),
+        ([np.nan, 0.5, 0.5], r"refused: no value for 1 id \(10\)\. Give"),
         (["a", "b", "c"], r"not numbers \(3, 1, 2\)"),
     ],
 )
@@ -219,7 +228,15 @@ def test_a_log_of_other_columns_is_refused_and_left_alone(tmp_path: Path) -> Non
     log.write_bytes(b"file,score\na.csv,1\n")
     with pytest.raises(InputError, match="has the columns file,score, not file,time"):
         append_log(log, ROW)
+    with pytest.raises(InputError, match="has the columns file,score, not file,time"):
+        check_log(log)
     assert log.read_bytes() == b"file,score\na.csv,1\n"
+
+
+def test_a_log_of_its_own_or_none_passes(tmp_path: Path) -> None:
+    check_log(tmp_path / "log.csv")
+    append_log(tmp_path / "log.csv", ROW)
+    check_log(tmp_path / "log.csv")
 
 
 def test_an_unknown_key_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -106,24 +106,26 @@ def _groups(run: Run) -> np.ndarray:
 
 def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:
     """Write table and page; return the AUC and its interval."""
-    sizes, how = [len(run.competition.train), len(run.competition.test)], run.settings.folds
-    is_test = np.repeat([0, 1], sizes)
+    images, how = _images(run.competition).assign(group=groups), run.settings.folds
+    readable = images["readable"].to_numpy()  # the others are stored as black
+    images, features, groups = images[readable], features[readable], groups[readable]
+    is_test = np.where(images["split"] == "test", 1, 0)
     fold = split(is_test, groups, how.n_splits, how.seed)
     with progress("adversarial: heads", how.n_splits) as show:
         number = itertools.count(1)
         found = out_of_fold(features, is_test, fold, 2, balanced=True, done=lambda: show(next(number)))
     auc = interval(is_test, found.astype(np.float64), groups, get_metric("auc"))
-    images = _images(run.competition).assign(p_test=found[:, 1], group=groups)
+    images = images.assign(p_test=found[:, 1])
     artifacts.write_csv(path, images[["image_id", "split", "p_test"]])
     _write_page(path.with_suffix(".html"), images, auc)
     return asdict(auc)
 
 
 def _images(competition: Competition) -> pd.DataFrame:
-    """Return image_id, path, label as text (empty in test) and split, train above test."""
+    """Return image_id, path, label as text (empty in test), split and readable, train above test."""
     train = competition.train.assign(split="train", label="label " + competition.train["label"].astype(str))
     test = competition.test.assign(split="test", label="")
-    both = pd.concat([frame[["image_id", "path", "label", "split"]] for frame in (train, test)])
+    both = pd.concat([frame[["image_id", "path", "label", "split", "readable"]] for frame in (train, test)])
     return both.reset_index(drop=True)
 
 

@@ -1,5 +1,6 @@
 """Unpack archives that nobody vouches for: nothing lands outside the folder, and nothing grows without bound."""
 
+import lzma
 import shutil
 import stat
 import tempfile
@@ -19,6 +20,11 @@ SUFFIX = ".zip"
 DEPTH = 4  # archives inside archives
 GROWTH, ALWAYS_ALLOWED = 50, 2**30  # photos hardly shrink, CSVs do by 5 to 20 times
 MAX_FILES = 2_000_000
+OTHER_KINDS = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"BZh": "bzip2", b"\xfd7zX": "xz"}  # by start
+LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes, of all file systems in use
+SHOWN = 60
+UNPACK_IT = "Unpack it yourself and give the folder as the source."
+DISTRUST = f"Take the archive from a source you trust, or look into it: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
 
 
 class DamagedArchiveError(InputError):
@@ -39,7 +45,7 @@ class Budget:
         if self.size < 0 or self.files < 0:
             raise InputError(
                 f"{archive.name} unpacks to {decimal(size)} in {files} files, far more than photos in an archive of "
-                "its size can be. If that is right, unpack it yourself and give the folder as the source."
+                f"its size can be. If that is right: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
             )
 
 
@@ -55,7 +61,7 @@ def unpack(archive: Path, folder: Path, budget: Budget, depth: int = DEPTH) -> N
     passwords, too deep a nesting or a size over the budget, and SurroundingsError when the disk is too small.
     """
     if depth == 0:
-        raise InputError(f"{archive.name}: archives are nested more than {DEPTH} deep.")
+        raise InputError(f"{archive.name}: archives are nested more than {DEPTH} deep. {UNPACK_IT}")
     with _opened(archive) as opened:
         _check_start(opened)
         entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_junk(_inner_path(entry))]
@@ -103,21 +109,32 @@ def _check_start(opened: zipfile.ZipFile) -> None:
 
 def _check(entries: Sequence[zipfile.ZipInfo], archive: Path, folder: Path, budget: Budget) -> None:
     for entry in entries:
-        if not is_inside(str(_inner_path(entry))):
-            raise InputError(
-                f"{archive.name}: the entry {entry.filename!r} points outside the archive; it was not unpacked."
-            )
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise InputError(
-                f"{archive.name}: the entry {entry.filename!r} is a link, not a file; it was not unpacked."
-            )
         if entry.flag_bits & 1:
-            raise InputError(f"{archive.name} is protected by a password. Unpack it and give the folder as the source.")
+            raise InputError(f"{archive.name} is protected by a password. {UNPACK_IT}")
+        problem = _problem(entry, folder)
+        if problem:
+            name = entry.filename if len(entry.filename) <= SHOWN else entry.filename[:SHOWN] + "…"
+            raise InputError(f"{archive.name}: the entry {name!r} {problem}, so nothing was unpacked. {DISTRUST}")
     size = sum(entry.file_size for entry in entries)
     budget.spend(size, len(entries), archive)
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise SurroundingsError(f"{archive.name} needs {decimal(size)} at {folder}, where {decimal(free)} are free.")
+        raise SurroundingsError(
+            f"{archive.name} needs {decimal(size)} at {folder}, where {decimal(free)} are free. Free some, then go on."
+        )
+
+
+def _problem(entry: zipfile.ZipInfo, folder: Path) -> str:
+    """Return why an entry must not be unpacked into the folder; empty when nothing speaks against it."""
+    path = _inner_path(entry)
+    if not is_inside(str(path)):
+        return "points outside the archive"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "is a link, not a file"
+    longest = max(len(part.encode()) for part in path.parts)
+    if longest > LONGEST_NAME or len(str(folder / path).encode()) > LONGEST_PATH:
+        return "has a name too long for a file"
+    return ""
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
@@ -128,15 +145,24 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, arch
         with opened.open(entry) as packed, target.open("xb") as file:
             shutil.copyfileobj(packed, file)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise InputError(f"{archive.name}: the entry {entry.filename!r} stands there twice.") from None
+        raise InputError(f"{archive.name}: the entry {entry.filename!r} stands there twice. {DISTRUST}") from None
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    with archive.open("rb") as file:
+        start = file.read(4)
+    kind = next((kind for mark, kind in OTHER_KINDS.items() if start.startswith(mark)), "")
+    if kind:
+        raise InputError(f"{archive.name} is a {kind} archive, and only zips are opened here. {UNPACK_IT}")
     try:
         with zipfile.ZipFile(archive) as opened:
             yield opened
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DamagedArchiveError(f"{archive.name} is damaged or no zip archive: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # bz2's has none
+            raise
+        raise DamagedArchiveError(
+            f"{archive.name} is damaged or no zip archive ({error}). Download it again, or give a folder as the source."
+        ) from None
     except NotImplementedError as error:
-        raise InputError(f"{archive.name}: {error}. Unpack it yourself and give the folder as the source.") from None
+        raise InputError(f"{archive.name}: {error}. {UNPACK_IT}") from None

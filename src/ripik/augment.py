@@ -8,12 +8,13 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.augmentation import PIPELINE, check_preset
-from ripik.competition import fingerprint, read_competition
+from ripik.competition import fingerprint
 from ripik.console import progress, say
 from ripik.errors import InputError
 from ripik.images import augmented_copies, decode, in_parallel
 from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
+from ripik.usable import open_competition, tell_unreadable
 
 JPEG_QUALITY = 95
 LONGEST_ID = 200  # bytes; file names end at 255
@@ -25,7 +26,8 @@ def augment(settings: Settings) -> Path:
     augmented.csv: image_id (of the source), copy, filename, label. Files that an interrupted run left are kept when
     they were made from the same images and settings.
     """
-    competition = read_competition(settings)
+    competition = open_competition(settings)
+    tell_unreadable(settings, competition)
     check_preset(settings.augmentation.preset)
     _check_ids(competition.train["image_id"])
     folder, how = layout_of(settings).copies, settings.augmentation

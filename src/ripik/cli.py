@@ -5,6 +5,7 @@ import errno
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"stopped. {GO_ON}", INTERRUPTED)
     except Terminated:
         return _fail(f"terminated. {GO_ON}", TERMINATED)
+    except BrokenExecutor:
+        return _fail(f"a worker process was killed, most likely because the memory ran out. {GO_ON}", 3)
     except MemoryError:
         return _fail("the memory ran out. Run again with fewer jobs (JOBS=1), or on a larger machine.", 3)
     except OSError as error:

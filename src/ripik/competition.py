@@ -3,13 +3,15 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ripik import artifacts
 from ripik.corrections import correct
 from ripik.errors import InputError
+from ripik.filenames import image_paths
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
@@ -22,8 +24,8 @@ class Competition:
     """The competition's data. Ids are text, exactly as written in the CSVs.
 
     train: frame with image_id (str), path (Path), label (int or str, as corrected), and group (str, the text of
-        `competition.group_column`) where that is set, in the order of train.csv.
-    test: frame with image_id, path, and group where test.csv has that column too, in the order of test.csv.
+        `competition.group_column`) where that is set, in the order of train.csv; and readable (bool).
+    test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
     corrected: the number of training rows whose label `competition.corrections` changed.
@@ -38,25 +40,33 @@ class Competition:
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
         """A hash of each split's ids and images as they were when first asked for; see `fingerprint`."""
-        splits = {"train": self.train, "test": self.test}
-        return {
-            name: artifacts.digest([list(rows["image_id"]), artifacts.files_digest(list(rows["path"]))])
-            for name, rows in splits.items()
-        }
+        return {split: _digest(self.rows(split)) for split in ("train", "test")}
 
     def class_indices(self) -> pd.Series:
         """Return the class index (0…C−1) of every training row, indexed by image_id."""
         index = {label: position for position, label in enumerate(self.classes)}
         return pd.Series(self.train["label"].map(index).to_numpy(), index=self.train["image_id"], dtype="int64")
 
+    def class_shares(self) -> np.ndarray:
+        """Return the part of the training rows that each class has, float32 (C,): what predicts an unreadable image."""
+        count = np.bincount(self.class_indices(), minlength=len(self.classes))
+        return (count / len(self.train)).astype(np.float32)
+
     def rows(self, split: str) -> pd.DataFrame:
         """Return the frame of a split, `train` or `test`."""
         return self.train if split == "train" else self.test
 
 
-def read_competition(settings: Settings) -> Competition:
-    """Read the competition of `settings`.
+def _digest(rows: pd.DataFrame) -> str:
+    files = artifacts.files_digest(list(rows.loc[rows["readable"], "path"]))
+    unreadable = list(rows.loc[~rows["readable"], "image_id"])
+    return artifacts.digest([list(rows["image_id"]), files, *([unreadable] if unreadable else [])])
 
+
+def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competition:
+    """Read the competition of `settings`; steps that use images read it by `usable.open_competition`.
+
+    With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
     submission whose ids are not those of the test set, and corrections that do not fit (see `corrections.correct`).
     """
@@ -66,8 +76,8 @@ def read_competition(settings: Settings) -> Competition:
             f"there is no {root / how.train_csv}. `make data` fetches the competition named in the configuration, "
             "`make demo` draws a small one to try; competition.root=FOLDER names a folder of your own."
         )
-    train = _read_images(root, how.train_csv, how.train_images, how, [how.label_column])
-    test = _read_images(root, how.test_csv, how.test_images, how, [])
+    train = _read_images(root, how.train_csv, how.train_images, how, [how.label_column], missing_ok)
+    test = _read_images(root, how.test_csv, how.test_images, how, [], missing_ok)
     sample = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
@@ -83,14 +93,17 @@ def fingerprint(competition: Competition, split: str) -> str:
     return competition.fingerprints[split]
 
 
-def _read_images(root: Path, csv: str, folder: str, how: CompetitionSettings, required: list[str]) -> pd.DataFrame:
+def _read_images(
+    root: Path, csv: str, folder: str, how: CompetitionSettings, required: list[str], missing_ok: bool
+) -> pd.DataFrame:
     path = root / csv
     columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
     frame = read_table(path, columns)
     ids = frame[how.id_column]
     check_ids(ids, path)
     names = frame[how.filename_column] if how.filename_column else ids + how.image_extension
-    result = pd.DataFrame({"image_id": ids, "path": _image_paths(names, root / folder, path)})
+    paths, present = image_paths(names, root / folder, path, missing_ok=missing_ok)
+    result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
     if how.label_column in required:
         result["label"] = frame[how.label_column]
     if how.group_column:
@@ -107,39 +120,33 @@ def _with_group(images: pd.DataFrame, frame: pd.DataFrame, path: Path, column: s
     return images.assign(group=frame[column])
 
 
-def _image_paths(names: pd.Series, folder: Path, csv: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}, where the images of {csv} should be.")
-    for row, name in zip(names.index, names, strict=True):
-        pure = PurePosixPath(name)
-        if not name.strip() or pure.is_absolute() or ".." in pure.parts:
-            raise InputError(f"{csv}, line {line_of(row)}: {name!r} is not a file name inside {folder}.")
-    paths = [folder / name for name in names]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise InputError(f"{len(missing)} of the {len(paths)} images of {csv} are not in {folder}: {first(missing)}.")
-    return paths
-
-
 def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple[Label, ...]:
     present = sorted(train["label"].unique().tolist())
     classes = how.classes or tuple(present)
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
-        raise InputError(f"competition.classes {list(classes)} are not all of the label_type {how.label_type!r}.")
+        raise InputError(
+            f"competition.classes {list(classes)} are not all of the label_type "
+            f"{how.label_type!r}. Set the one or the other."
+        )
     if len(set(classes)) < len(classes):
-        raise InputError(f"competition.classes names a class twice: {list(classes)}.")
+        raise InputError(f"competition.classes names a class twice: {list(classes)}. Name each once.")
     unknown = [label for label in present if label not in classes]
     if unknown:
         line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {unknown[0]!r} is not one of competition.classes {list(classes)}."
+            f"{path}, line {line}: label {unknown[0]!r} is not one of competition.classes {list(classes)}. "
+            "Mend the cell, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]
     if absent:
-        raise InputError(f"{path}: no row has the label {first(absent)}, which competition.classes names.")
+        raise InputError(
+            f"{path}: no row has the label {first(absent)}, which competition.classes names. Take it out there."
+        )
     if len(classes) < 2:
-        raise InputError(f"{path}: at least two classes are needed, found {list(classes)} only.")
+        raise InputError(
+            f"{path}: at least two classes are needed, found {list(classes)} only. Is competition.label_column right?"
+        )
     return tuple(classes)
 
 
@@ -152,7 +159,8 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
         missing, extra = sorted(wanted - given), sorted(given - wanted)
         raise InputError(
             f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({first(missing)}), "
-            f"{len(extra)} are unknown ({first(extra)})."
+            f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
+            "write them the same in both."
         )
     return sample
 
@@ -169,4 +177,7 @@ def _check_sample_columns(sample: pd.DataFrame, path: Path, how: CompetitionSett
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
     if both and (root / how.train_images) == (root / how.test_images):
-        raise InputError(f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}.")
+        raise InputError(
+            f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}. "
+            "Split them, or give the test images a folder of their own."
+        )

@@ -6,17 +6,19 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
+from ripik.refusals import dates, described
+from ripik.sections import Section
 from ripik.settings import (
     HEAD,
+    CompetitionSettings,
     LimitSettings,
     NetworkSettings,
-    Section,
     Settings,
     SharedSettings,
     TrainingSettings,
@@ -43,6 +45,8 @@ RESERVED_NAMES = (
     "analysis",
     "running",
 )
+DEPTH = 10  # of values in lists and tables
+PLAIN = "A setting is a number, a text, true or false, or a list of these."
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
@@ -61,9 +65,11 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     of the wrong type or range, and contradictions.
     """
     raw = _read_toml(path)
+    _check_depth(path, raw)
     _refuse(path, _wrong_tables(raw))
     for override in overrides:
         _apply(raw, override)
+    _check_depth(path, raw)
     return _resolve(path, raw)
 
 
@@ -82,8 +88,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"there is no configuration file {path}. Give one with CONFIG= or --config.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text. Save it once more as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}. Mend that place; texts stand in quotes.") from None
+    except (RecursionError, ValueError):  # the latter of a number with thousands of digits
+        raise InputError(f"{path} has values nested hundreds of times, or endless numbers. {PLAIN}") from None
+
+
+def _check_depth(path: Path, raw: dict[str, Any]) -> None:
+    level: list[Any] = [raw]
+    for _ in range(DEPTH):
+        tables = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for table in tables for item in table]
+    if level:
+        raise InputError(f"{path}: values are nested more than {DEPTH} deep. {PLAIN}")
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -94,7 +113,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     variants = raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
     if tables[0] == "variants" and tables[1:2] and tables[1] not in variants:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
-    value = _parse(text.strip())
+    value = _parse(text.strip(), override)
     _table(raw, tables, override)[name] = value
     known = name in SharedSettings.model_fields
     if tables in (["network"], ["training"]) and known and name not in FINETUNINGS_OWN:
@@ -121,11 +140,13 @@ def _table(raw: dict[str, Any], names: Sequence[str], override: str) -> dict[str
     return table
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, override: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except (RecursionError, ValueError):
+        raise InputError(f"--set {override[:60]}…: nested hundreds of times, or an endless number. {PLAIN}") from None
 
 
 def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
@@ -134,15 +155,22 @@ def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
     shared = {name: dict(raw.pop(name, {})) for name in SHARED_TABLES}
     limits = {key: shared["training"].pop(key) for key in LimitSettings.model_fields if key in shared["training"]}
     tables = raw.pop("variants", DEFAULT_VARIANTS)
-    _refuse(path, [p for name, kind in SHARED_TABLES.items() for p in _problems(kind, shared[name], name)])
+    problems = [problem for name, kind in SHARED_TABLES.items() for problem in _problems(kind, shared[name], name)]
+    _refuse(path, list({problem.partition(".")[2]: problem for problem in reversed(problems)}.values())[::-1])
     variants = {name: _variant_table(name, table, shared) for name, table in tables.items()}
     _refuse(path, [p for name, table in variants.items() for p in _problems(Variant, table, f"variants.{name}")])
-    return _validated(path, {**raw, "run": path.stem, "training": limits, "variants": variants})
+    settings = _validated(path, {**raw, "run": path.stem, "training": limits, "variants": variants})
+    _refuse(path, _unordered(settings.competition))
+    return settings
 
 
 def _refuse(path: Path, problems: list[str]) -> None:
     if problems:
-        raise InputError(f"{path}: " + "; ".join(problems))
+        raise _refusal(path, problems)
+
+
+def _refusal(path: Path, problems: list[str]) -> InputError:
+    return InputError(f"{path}: " + "; ".join(dict.fromkeys(problems)).removesuffix(".") + ".")
 
 
 def _wrong_tables(raw: dict[str, Any]) -> list[str]:
@@ -177,9 +205,9 @@ def _problems(section: type[Section], table: dict[str, Any], where: str) -> list
     try:
         section.model_validate_json(json.dumps(table), strict=True)
     except ValidationError as error:
-        return [_describe(problem, section, where) for problem in error.errors()]
+        return described(error, section, where)
     except TypeError:
-        return [f"[{where}] holds a date or time, which no setting is"]
+        return dates(table, where)
     return []
 
 
@@ -187,26 +215,15 @@ def _validated(path: Path, raw: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
-        problems = [_describe(problem, Settings, "") for problem in error.errors()]
-        raise InputError(f"{path}: " + "; ".join(problems)) from None
+        raise _refusal(path, described(error, Settings, "")) from None
     except TypeError:
-        raise InputError(f"{path} holds a date or time, which no setting is") from None
+        raise _refusal(path, dates(raw, "")) from None
 
 
-def _describe(problem: Any, section: type[Section], where: str) -> str:
-    keys = [str(key) for key in problem["loc"] if not str(key).startswith(("literal", "dict["))]
-    dotted = ".".join([where, *keys] if where else keys)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {dotted}{nearest(keys[-1], _known_keys(section, keys[:-1]))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{where}: {message}" if where else message
-    return f"{dotted} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _known_keys(section: type[Section], parents: list[str]) -> list[str]:
-    for parent in parents:
-        annotation = section.model_fields[parent].annotation
-        candidates = [annotation, *get_args(annotation)]
-        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
-    return [key for key in section.model_fields if key != "name"]
+def _unordered(how: CompetitionSettings) -> list[str]:
+    if how.metric != "quadratic_kappa" or how.label_type == "integer" or how.classes:
+        return []
+    return [
+        'competition.metric = "quadratic_kappa" counts how far apart two classes are, and labels that are text have no '
+        "order of their own: name them in order in competition.classes"
+    ]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
 from rich.filesize import decimal
 
 from ripik import artifacts
@@ -18,9 +17,14 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.kaggle_command import download_dataset
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Settings
+from ripik.tables import line_of, read_table
 
 Found = dict[PurePosixPath, Path]  # where a file stands in the source, and where it lies
 SHOWN = 5
+NAMES = (
+    "Set competition.filename_column, or, if files are named by id, "
+    'set it to "" and competition.id_column and image_extension.'
+)
 PROBES = 20  # names by which an image folder is looked for
 
 
@@ -159,20 +163,15 @@ def _choose_table(found: Found, wanted: str, origin: Path) -> PurePosixPath:
 
 def _image_names(path: Path, table: PurePosixPath, how: CompetitionSettings) -> list[str]:
     column = how.filename_column or how.id_column
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{table} is not a UTF-8 CSV with a header: {error}") from None
-    if column not in frame.columns:
+    frame = read_table(path, [column], NAMES, name=table)
+    names = frame[column] if how.filename_column else frame[column] + how.image_extension
+    wrong = next(((row, name) for row, name in zip(names.index, names, strict=True) if not is_inside(name)), None)
+    if wrong:
         raise InputError(
-            f"{table} has no column {column}; it has {', '.join(frame.columns)}. Set competition.filename_column, or "
-            'set it to "" and competition.id_column and image_extension, if files are named by id.'
+            f"{table}, line {line_of(wrong[0])}: {wrong[1]!r} is not a file name inside a folder of images. "
+            "Mend the row, or remove it."
         )
-    names = list(frame[column] if how.filename_column else frame[column] + how.image_extension)
-    wrong = [name for name in names if not is_inside(name)]
-    if wrong or not names:
-        raise InputError(f"{table}: {wrong[0]!r} is not a file name." if wrong else f"{table} has no rows.")
-    return names
+    return names.tolist()
 
 
 def _choose_folder(found: Found, table: PurePosixPath, names: Sequence[str], wanted: str) -> PurePosixPath:
@@ -186,12 +185,15 @@ def _choose_folder(found: Found, table: PurePosixPath, names: Sequence[str], wan
     if full:
         raise InputError(f"{len(full)} folders hold the images of {table}: {_list(full)}. Keep one of them.")
     if not held:
-        raise InputError(f"no folder holds the images of {table}, the first of them {_list(list(names))}.")
+        raise InputError(
+            f"no folder holds the images of {table}, the first of them {_list(list(names))}. Add the folder to the "
+            "source, or set competition.filename_column, or id_column and image_extension, so that the names are right."
+        )
     best = max(held, key=lambda folder: held[folder])
     missing = [name for name in names if best / name not in found]
     raise InputError(
         f"{len(missing)} of the {len(names)} images of {table} are missing: {_list(missing)}; the folder that holds "
-        f"most is {best}."
+        f"most is {best}. Add them there, or take their rows out of the CSV."
     )
 
 

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ripik.candidates import NEIGHBOURS, candidate_pairs, describe
 from ripik.clusters import Known, marked, settle
+from ripik.decoding import read_pixels
 from ripik.errors import InputError
 from ripik.registration import SIZE, prepare, similarity
 
@@ -112,9 +113,9 @@ def _thumbnail(path: Path) -> tuple[str, np.ndarray]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); restore the file or remove its row.") from error
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    image, problem = read_pixels(data, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise InputError(f"{path}: is not a readable image; replace the file or remove its row.")
+        raise InputError(f"{path}: is not a readable image ({problem}); replace the file or remove its row.")
     return hashlib.sha256(data).hexdigest(), cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.bootstrap import predictive
-from ripik.competition import read_competition
 from ripik.console import progress, say, warn
 from ripik.decision import estimate_priors
 from ripik.errors import InputError
@@ -28,7 +27,8 @@ from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
 from ripik.stacked import count_test_groups, known_rows, test_rows
-from ripik.submission import append_log, check_submission, submission_frame, submission_name
+from ripik.submission import append_log, check_log, check_submission, submission_frame, submission_name
+from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
 METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
@@ -43,7 +43,8 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     """
     check_settings(settings)
     choose_variants(settings, variants)
-    competition = read_competition(settings)
+    competition = open_competition(settings)
+    tell_unreadable(settings, competition)
     check_made_from(settings, competition, make_groups(settings, competition))
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     members = _finished(open_run(settings), members) if partial else members
@@ -107,6 +108,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     folder = run.layout.ensemble
     outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
     artifacts.check_writable(run.layout.submissions)
+    check_log(run.layout.submissions / "log.csv")
     with artifacts.making(folder / "meta.json", inputs, outputs) as more:
         known, test = known_rows(run, members), test_rows(run, members)
         found = _nest(run, known)
@@ -169,6 +171,7 @@ def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
     return {
         "test": {
             "photos": photos,
+            "unreadable_images": int((~run.competition.test["readable"]).sum()),
             "expected_score": asdict(expected),
             "class_shares_in_train": dict(zip(classes, found.fitted.shares.tolist(), strict=True)),
             "class_shares_estimated": dict(zip(classes, shares.tolist(), strict=True)),

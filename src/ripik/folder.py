@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ripik import artifacts
-from ripik.console import say
+from ripik.console import say, warn
 from ripik.engine import Task, run, undivided
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
@@ -13,7 +13,9 @@ from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
 from ripik.recipe import Fitted
 from ripik.settings import Settings
+from ripik.usable import examine_all
 
+MOST_TOLD = 20
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -21,7 +23,8 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     """Write filename, predicted label and `p_<label>` of every photo in `folder`; return the CSV's path.
 
     The blend of the finished run predicts, through the same decoding, views and merges as the test set.
-    Raises InputError for a folder without photos, an unreadable photo, or a run without finished ensemble.
+    Photos that cannot be read get the class shares of the training images, and a warning lists them.
+    Raises InputError for a folder without readable photos, or a run without finished ensemble.
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not folder.is_dir():
@@ -32,10 +35,26 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
-    arguments = (settings, members, fitted, shares, paths, target)
+    readable = _readable(folder, paths)
+    arguments = (settings, members, fitted, shares, paths, readable, target)
     run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(paths)} photos)")
     return target
+
+
+def _readable(folder: Path, paths: list[Path]) -> np.ndarray:
+    """Return which photos can be read, bool (n,); warn of the others."""
+    found = examine_all(paths, "photos tried")
+    bad = [f"{path.name}: {told.problem}" for path, told in zip(paths, found, strict=True) if told.problem]
+    shown = "; ".join(bad[:MOST_TOLD]) + ("; …" if len(bad) > MOST_TOLD else "")
+    if len(bad) == len(paths):
+        raise InputError(f"of the {len(paths)} photos in {folder} none can be read ({shown}). Replace the files.")
+    if bad:
+        warn(
+            "photos that cannot be read get the class shares of the training images: "
+            f"{len(bad)} of {len(paths)} ({shown})"
+        )
+    return np.array([not told.problem for told in found])
 
 
 def _finished_blend(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ripik import artifacts
-from ripik.competition import Competition, read_competition
+from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
 from ripik.groups import groups_of, make_groups
@@ -19,8 +19,9 @@ from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
-from ripik.tables import read_table, whole_numbers
+from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
+from ripik.usable import open_competition, tell_unreadable
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
@@ -31,11 +32,12 @@ def make_folds(settings: Settings) -> Path:
     """Write `groups.csv` and `folds.csv` unless the recorded inputs still match; return the path of the latter.
 
     folds.csv: image_id, label, group, fold. A group is the near copies of one photo, joined with those that share a
-    value of `competition.group_column`; it is numbered by a row of groups.csv. A file that this step did not write,
-    or that was edited since, is the user's own and is kept.
+    value of `competition.group_column`; it is numbered by a row of groups.csv, so the same rows in another order may
+    get other folds. A file that this step did not write, or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
-    competition = read_competition(settings)
+    competition = open_competition(settings)
+    tell_unreadable(settings, competition)
     if competition.corrected:
         say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
     path, found = layout_of(settings).folds, make_groups(settings, competition)
@@ -98,7 +100,11 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     frame = read_table(path, COLUMNS, "Delete it and run `make folds` again.")[COLUMNS]
     frame = frame.assign(**{column: whole_numbers(frame[column], path) for column in ("group", "fold")})
     if sorted(frame["image_id"]) != sorted(competition.train["image_id"]):
-        raise InputError(f"{path} does not list the ids of train.csv. Delete it and run `make folds` again.")
+        odd = sorted(set(frame["image_id"]) ^ set(competition.train["image_id"]))
+        odd = odd or frame.loc[frame["image_id"].duplicated(), "image_id"].tolist()
+        raise InputError(
+            f"{path} does not list the ids of train.csv, each once: {first(odd)}. Delete it and run `make folds` again."
+        )
     frame = frame.set_index("image_id").loc[competition.train["image_id"]].reset_index()
     if frame["label"].tolist() != competition.train["label"].astype(str).tolist():
         more = (
@@ -110,22 +116,26 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
             f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
             f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
-    check_groups(frame)
+    check_groups(frame, path)
     alone = frame.groupby("label")["fold"].nunique()
     if alone.min() < 2:
-        raise InputError(f"{path}: class {alone.idxmin()} stands in one fold only, whose model never sees it.")
+        raise InputError(
+            f"{path}: class {alone.idxmin()} stands in one fold only, whose model never sees it. Move a group of it to "
+            "another fold, or delete the file and run `make folds`."
+        )
     return frame.assign(label=competition.train["label"].to_numpy())
 
 
-def check_groups(folds: pd.DataFrame) -> None:
-    """Raise InputError when copies of one photo stand in different folds."""
+def check_groups(folds: pd.DataFrame, path: Path) -> None:
+    """Raise InputError, which names `path`, when copies of one photo stand in different folds."""
     crossing = folds.groupby("group")["fold"].nunique()
     crossing = crossing[crossing > 1]
     if len(crossing):
         ids = folds.loc[folds["group"] == crossing.index[0], "image_id"].tolist()
+        more = f" ({len(crossing)} groups in all do)" if len(crossing) > 1 else ""
         raise InputError(
-            f"folds.csv: group {crossing.index[0]} (images {', '.join(map(str, ids[:6]))}) stands in more than one "
-            f"fold, as do {len(crossing) - 1} others: scores would be too good. Delete the file and run `make folds`."
+            f"{path}: group {crossing.index[0]} (images {first(ids)}) stands in more than one fold{more}: scores would "
+            "be too good. Delete the file and run `make folds`."
         )
 
 
@@ -134,8 +144,9 @@ def split(
 ) -> np.ndarray:
     """Return the fold (0…n_splits−1) of every row: stratified by label, a group in one fold.
 
-    labels, groups: (n,). Of `tries` seeded splits by scikit-learn's StratifiedGroupKFold the best by `imbalance` is
-    kept, and mended where a class with enough groups is absent from a fold. `show` is given the tries done.
+    labels, groups: (n,); the order of the rows does not matter. Of `tries` seeded splits by scikit-learn's
+    StratifiedGroupKFold the best by `imbalance` is kept, and mended where a class with enough groups is absent from a
+    fold. `show` is given the tries done.
     """
     best, least = np.zeros(0, np.int64), (np.inf, np.inf)
     for number in range(tries):

@@ -14,7 +14,7 @@ from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.layout import layout_of
 from ripik.settings import Settings
-from ripik.tables import line_of, read_table, whole_numbers
+from ripik.tables import first, line_of, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
@@ -27,6 +27,7 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
 
     Columns: image_id, split (train or test), group (the same number for near copies of one photo), matched_id (the
     most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [0, 1].
+    A test image that cannot be read is a group by itself.
     With `folds.near_copies = false` every image is a group by itself.
     """
     path = layout_of(settings).groups
@@ -66,7 +67,12 @@ def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     frame = frame.assign(group=whole_numbers(frame["group"], path), similarity=_similarities(frame["similarity"], path))
     known = pd.concat([competition.rows(split)[["image_id"]].assign(split=split) for split in ("train", "test")])
     if sorted(map(tuple, frame[KEY].to_numpy())) != sorted(map(tuple, known[KEY].to_numpy())):
-        raise InputError(f"{path} was edited: it does not list every image once. Delete it and run `make folds`.")
+        given, wanted = (set(zip(rows["split"], rows["image_id"], strict=True)) for rows in (frame, known))
+        odd = sorted(given ^ wanted) or frame.loc[frame.duplicated(KEY), KEY].to_numpy().tolist()
+        raise InputError(
+            f"{path} was edited: it does not list every image once ({first([' '.join(key) for key in odd])}). Delete "
+            "it and run `make folds`."
+        )
     return known[KEY].merge(frame, on=KEY, validate="one_to_one")[COLUMNS]
 
 
@@ -84,9 +90,10 @@ def groups_of(groups: pd.DataFrame, split: str) -> np.ndarray:
 
 
 def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
-    splits = [competition.rows(split)[["image_id", "path"]].assign(split=split) for split in ("train", "test")]
+    columns = ["image_id", "path", "readable"]
+    splits = [competition.rows(split)[columns].assign(split=split) for split in ("train", "test")]
     images = pd.concat(splits, ignore_index=True)
-    found = _search(settings, list(images["path"]))
+    found = _search_readable(settings, images)
     matched = images["image_id"].to_numpy()[found.matched]
     return pd.DataFrame(
         {
@@ -99,9 +106,21 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     )
 
 
+def _search_readable(settings: Settings, images: pd.DataFrame) -> Groups:
+    """Return the groups of the images; one that cannot be read is a group by itself."""
+    rows, found = np.flatnonzero(images["readable"]), _alone(len(images))
+    if settings.folds.near_copies:
+        among = _search(settings, list(images["path"].iloc[rows]))
+        found.group[rows], found.similarity[rows] = rows[among.group], among.similarity
+        found.matched[rows] = np.where(among.matched >= 0, rows[among.matched], -1)
+    return found
+
+
+def _alone(count: int) -> Groups:
+    return Groups(np.arange(count), np.full(count, -1), np.full(count, np.nan))
+
+
 def _search(settings: Settings, paths: list[Path]) -> Groups:
-    if not settings.folds.near_copies:
-        return Groups(np.arange(len(paths)), np.full(len(paths), -1), np.full(len(paths), np.nan))
     with progress("look for near copies", len(paths)) as show:
         return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, workers=-1, on_progress=show)
 

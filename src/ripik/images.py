@@ -10,10 +10,11 @@ import cv2
 import joblib
 import numpy as np
 
+from ripik import deadline
 from ripik.augmentation import PIPELINE, build_pipeline, make_copies
 from ripik.competition import Competition, fingerprint
 from ripik.console import progress
-from ripik.errors import InputError
+from ripik.decoding import decode
 from ripik.layout import layout_of
 from ripik.packed import Unfinished, is_packed, packing
 from ripik.settings import AugmentationSettings, Settings
@@ -21,20 +22,6 @@ from ripik.settings import AugmentationSettings, Settings
 CHUNK = 16
 MUCH = 1.5  # how much larger an image is that linear interpolation would alias
 VERSION = 3  # to be raised when decoding or resizing changes
-
-
-def decode(path: Path) -> np.ndarray:
-    """Return the photo of a file as uint8 RGB, H×W×3, turned as its EXIF orientation says.
-
-    Raises InputError when the file is not an image that OpenCV reads.
-    """
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise InputError(
-            f"{path} cannot be read as an image. Replace or remove the file (and its row in the CSV, if it has one)."
-        )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -56,15 +43,20 @@ def pixels(settings: Settings, competition: Competition, split: str, copies: boo
     """Return the packed pixels of a split's photos, or of their augmented copies: uint8, (n, size, size, 3).
 
     Photos stand in the order of `competition.rows(split)`; copies follow in as many blocks of that order as there are
-    copies. Missing rows are made by all cores; a photo is decoded once for all its copies.
-    Raises InputError for an unreadable image.
+    copies. Missing rows are made by all cores; a photo is decoded once for all its copies. An image that is not
+    `readable` is black.
+    Raises InputError for an image that cannot be read all the same, and OutOfTimeError; what is done is kept.
     """
     path, inputs = pixel_path(settings, split, copies, size), pixel_inputs(settings, competition, split, copies, size)
     rows, blocks = competition.rows(split), settings.augmentation.copies if copies else 1
     if not is_packed(path, inputs, len(rows) * blocks):
         with packing(path, len(rows) * blocks, (size, size, 3), "uint8", inputs=inputs, maker=_builds()) as unfinished:
             lacking = _lacking(unfinished, len(rows))
-            work = [(*rows.loc[number, ["image_id", "path"]], number, blocks) for number, blocks in lacking.items()]
+            ids, paths = (
+                list(rows["image_id"]),
+                [path if ok else None for path, ok in zip(rows["path"], rows["readable"], strict=True)],
+            )
+            work = [(ids[number], paths[number], number, blocks) for number, blocks in lacking.items()]
             how = settings.augmentation if copies else None
             render = functools.partial(_render, unfinished=unfinished, photos=len(rows), how=how)
             what = f"{'augmented copies of' if copies else 'pixels of'} {split} at {size}"
@@ -117,7 +109,7 @@ def _pipeline(preset: str, size: int) -> Any:
 
 def _render(
     image_id: str,
-    path: Path,
+    path: Path | None,
     number: int,
     blocks: list[int],
     *,
@@ -126,7 +118,8 @@ def _render(
     how: AugmentationSettings | None,
 ) -> int:
     """Write the photo of row `number`, or the copies of it that go into these blocks; return how many."""
-    photo, size = decode(path), unfinished.row_shape[0]
+    size = unfinished.row_shape[0]
+    photo = decode(path) if path else np.zeros((size, size, 3), np.uint8)
     versions = augmented_copies(photo, image_id, [block + 1 for block in blocks], how) if how else [photo]
     for block, image in zip(blocks, versions, strict=True):
         unfinished.write(block * photos + number, resize(image, size)[None])
@@ -139,6 +132,7 @@ def _store(render: Callable[..., int], work: list[tuple], what: str) -> None:
         for made in in_parallel(render, work):
             done += sum(made)
             show(done)
+            deadline.check()
 
 
 def in_parallel(function: Callable[..., Any], rows: Sequence[tuple]) -> Iterator[list]:

@@ -73,23 +73,28 @@ def predict_paths(
     fitted: Fitted,
     shares: np.ndarray,
     paths: Sequence[Path],
+    readable: np.ndarray,
     target: Path,
     report: Reporter,
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class.
 
     shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
+    readable: bool (n,); the other photos get the class shares of the training images.
     """
     run = open_run(settings)
     sizes = {settings.variants[name].image_size for name in members}
-    sample = _pixels(paths[:SAMPLE], sizes)
+    good = [path for path, can_be_read in zip(paths, readable, strict=True) if can_be_read]
+    sample = _pixels(good[:SAMPLE], sizes)
     models = [MemberModels(run, name, sample[settings.variants[name].image_size]) for name in members]
     found = []
-    for start in range(0, len(paths), CHUNK):
-        pixels = _pixels(paths[start : start + CHUNK], sizes)
+    for start in range(0, len(good), CHUNK):
+        pixels = _pixels(good[start : start + CHUNK], sizes)
         found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
-        report(min(start + CHUNK, len(paths)), len(paths))
-    probabilities = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, paths)), shares)
+        report(min(start + CHUNK, len(good)), len(good))
+    probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
+    blended = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, good)), shares)
+    probabilities[readable] = blended
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)

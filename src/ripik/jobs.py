@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.competition import Competition, read_competition
+from ripik.competition import Competition
 from ripik.errors import InputError, nearest
 from ripik.features import Item, lacking_items, training_items, weights_inputs
 from ripik.folds import read_folds
 from ripik.images import pixel_inputs
 from ripik.layout import Job, Layout, layout_of
 from ripik.settings import ALL, Settings, Variant
+from ripik.usable import open_competition
 
 NETWORK = 2  # to be raised when the suffix, its training or its prediction changes
 
@@ -47,9 +48,9 @@ class Run:
         return self.competition.class_indices().to_numpy()
 
 
-def open_run(settings: Settings) -> Run:
-    """Read the competition and its folds."""
-    competition, path = read_competition(settings), layout_of(settings).folds
+def open_run(settings: Settings, *, check: bool = True) -> Run:
+    """Read the competition and its folds; see `usable.open_competition` for `check`."""
+    competition, path = open_competition(settings, check=check), layout_of(settings).folds
     before = artifacts.file_digest(path) if path.exists() else ""
     folds = read_folds(settings, competition)
     if artifacts.file_digest(path) != before:
@@ -65,7 +66,8 @@ def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Varia
     chosen: dict[str, Variant] = {}
     for name in names or settings.variants:
         if name not in settings.variants:
-            raise InputError(f"there is no variant {name!r}{nearest(name, list(settings.variants))}.")
+            parted = " Write several names with spaces between them." if "," in name else ""
+            raise InputError(f"there is no variant {name!r}{nearest(name, list(settings.variants))}.{parted}")
         for variant in reversed(chain(settings, settings.variants[name])):
             chosen.setdefault(variant.name, variant)
     return list(chosen.values())

@@ -112,7 +112,7 @@ def check_oof(oof: pd.DataFrame, run: Run) -> None:
             f"the out-of-fold predictions have other folds or labels than folds.csv (images: {which}). "
             "Run `make folds train ensemble` again."
         )
-    check_groups(joined[["image_id", "group", "fold"]])
+    check_groups(joined[["image_id", "group", "fold"]], run.layout.folds)
 
 
 def _check_finished(run: Run, jobs: Sequence[Job]) -> None:

@@ -61,7 +61,8 @@ def _last_scores(run: Run, job: Job) -> str:
 def predict_job(run: Run, job: Job, report: Reporter) -> None:
     """Write a job's probabilities of its held rows and of the test set, one array a view, unless they are there.
 
-    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids.
+    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. Test images that
+    cannot be read have the class shares of the training rows in every view.
     """
     if is_predicted(run, job):
         return
@@ -73,12 +74,19 @@ def predict_job(run: Run, job: Job, report: Reporter) -> None:
         held, everything = run.held_rows(job), np.arange(len(run.competition.test))
         arrays = {
             "oof": _all_views(run, job, predictor, "train", held, report),
-            "test": _all_views(run, job, predictor, "test", everything, report),
+            "test": _with_shares(run, _all_views(run, job, predictor, "test", everything, report)),
             "held_ids": run.competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": run.competition.test["image_id"].to_numpy(dtype=str),
         }
         with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+
+
+def _with_shares(run: Run, predicted: np.ndarray) -> np.ndarray:
+    """Return predictions of the test set, (views, m, C), with the class shares for images that cannot be read."""
+    unreadable = ~run.competition.test["readable"].to_numpy()
+    predicted[:, unreadable] = run.competition.class_shares()
+    return predicted
 
 
 def _frozen_engine(run: Run, job: Job) -> dict | None:

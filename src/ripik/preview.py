@@ -9,12 +9,12 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.augmentation import alone, build_pipeline, check_preset, make_copies
-from ripik.competition import read_competition
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.images import decode
 from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
+from ripik.usable import open_competition
 
 PHOTOS, COPIES, TILE, SMALLEST = 8, 6, 128, 64
 GAP, LINE = 6, 15  # pixels between tiles, and from one line of text to the next
@@ -34,7 +34,7 @@ def preview(settings: Settings) -> Path:
     """
     how = settings.augmentation
     check_preset(how.preset)
-    competition = read_competition(settings)
+    competition = open_competition(settings)
     chosen = _first_of_each_class(competition.train)
     photos = [(image_id, decode(path)) for image_id, path in zip(chosen["image_id"], chosen["path"], strict=True)]
     target = layout_of(settings).copies / "preview.png"

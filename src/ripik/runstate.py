@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik import artifacts
-from ripik.competition import Competition, read_competition
+from ripik.competition import Competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.features import initial_weights, items_of, lacking_items, weights_inputs
@@ -29,6 +29,7 @@ from ripik.jobstate import (
 from ripik.layout import Layout, layout_of
 from ripik.presence import look
 from ripik.settings import Settings, Variant
+from ripik.usable import open_competition
 
 FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
 
@@ -92,12 +93,12 @@ def find_status(settings: Settings) -> Status:
 
     Raises InputError when there is no competition, or it cannot be read.
     """
-    competition, layout = read_competition(settings), layout_of(settings)
+    competition, layout = open_competition(settings, check=False), layout_of(settings)
     groups = _groups(settings, competition)
     folds = _folds(settings, competition, groups)
     run, error = None, InputError("")
     try:
-        run = open_run(settings)
+        run = open_run(settings, check=False)
     except InputError as reason:
         error = reason
     variants = tuple(_variant(settings, competition, run, error, variant) for variant in settings.variants.values())

@@ -26,6 +26,9 @@ LOG_COLUMNS = ("file", "time", "commit", "config_hash", "members", "cv", "public
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3
 SAMPLE = "The sample submission cannot be followed"
+MEND_SAMPLE = "Take the file from the organiser again, or make it fit."
+FOLLOW = "Give it the sample submission's ids, columns and order, and for every id"
+VALUES: dict[Kind, str] = {"labels": "one of the classes.", "probabilities": "probabilities that sum to 1."}
 
 
 def submission_frame(
@@ -52,9 +55,10 @@ def submission_frame(
         raise InputError(
             f"The predictions to submit have shape {probabilities.shape}, not ({len(ids)} ids, {len(classes)} classes)."
         )
-    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE)
+    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE, MEND_SAMPLE)
     given, wanted = _texts(ids), _texts(sample[id_column])
-    _raise(_id_problems(given, wanted), "The predictions do not fit the sample submission's ids")
+    about = "The predictions do not fit the sample submission's ids"
+    _raise(_id_problems(given, wanted), about, "Predict every id of it once, and no other.")
     joined = probabilities[pd.Index(given).get_indexer(pd.Index(wanted))]
     return _filled(sample, joined, classes, id_column, kind)
 
@@ -73,7 +77,7 @@ def check_submission(
     Checked: the sample's columns and their order; missing, extra, repeated and reordered ids; missing values;
     labels that are no class; probabilities outside [0, 1] or rows that do not sum to 1 (within 1e-4).
     """
-    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE)
+    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE, MEND_SAMPLE)
     problems = _column_problems(_texts(frame.columns), _texts(sample.columns))
     if not problems:
         given, wanted = _texts(frame[id_column]), _texts(sample[id_column])
@@ -81,7 +85,7 @@ def check_submission(
         if not problems and given != wanted:
             problems = ["its ids are not in the sample's order"]
         problems += _value_problems(frame.drop(columns=id_column), given, classes, kind)
-    _raise(problems, "The submission would be refused")
+    _raise(problems, "The submission would be refused", f"{FOLLOW} {VALUES[kind]}")
 
 
 def submission_name(run: str, time: datetime, cv: float) -> str:
@@ -92,6 +96,12 @@ def submission_name(run: str, time: datetime, cv: float) -> str:
     if not np.isfinite(cv):
         raise InputError(f"The submission of {run} has no CV to carry in its name ({cv}): score the blend first.")
     return f"{run}-{time:%Y%m%d-%H%M%S}-cv{cv:.4f}.csv"
+
+
+def check_log(log_path: Path) -> None:
+    """Raise `InputError` when there is a log with other columns than `append_log` writes."""
+    if log_path.exists():
+        _logged(log_path.read_bytes(), log_path)
 
 
 def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
@@ -165,9 +175,11 @@ def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any]
     labels = values.iloc[:, 0].dropna()
     # A missing label turns a column of integers into floats; only then is 1.0 read as 1.
     texts, known = _texts(labels.convert_dtypes() if problems else labels), set(_texts(classes))
-    unknown = [text for text in texts if text not in known]
+    given = [ids[row] for row in np.flatnonzero(values.iloc[:, 0].notna())]
+    unknown = [(image_id, text) for image_id, text in zip(given, texts, strict=True) if text not in known]
     if unknown:
-        problems.append(f"{len(unknown)} labels that are no class ({_few(list(dict.fromkeys(unknown)))})")
+        named = _few(list(dict.fromkeys(text for _, text in unknown)))
+        problems.append(f"a label that is no class ({named}) for {_counted([image_id for image_id, _ in unknown])}")
     return problems
 
 
@@ -186,9 +198,9 @@ def _at(rows: ArrayLike, ids: list[str], what: str) -> list[str]:
     return [f"{what} for {_counted(where)}"] if where else []
 
 
-def _raise(problems: list[str], about: str) -> None:
+def _raise(problems: list[str], about: str, remedy: str) -> None:
     if problems:
-        raise InputError(f"{about}: {'; '.join(problems)}.")
+        raise InputError(f"{about}: {'; '.join(problems)}. {remedy}")
 
 
 def _texts(values: Iterable[Any]) -> list[str]:

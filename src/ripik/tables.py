@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import csv
+import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,45 +17,137 @@ if TYPE_CHECKING:  # `ripik.analysis` reads tables without loading the settings
     from ripik.settings import CompetitionSettings
 
 SHOWN = 5
+SAVE = "Save it once more as CSV UTF-8, with commas"
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+MARKS = (  # of files that are no text in UTF-8
+    (b"\xff\xfe\0\0", f"is UTF-32, not UTF-8. {SAVE}."),
+    (b"\xff\xfe", f"is UTF-16, not UTF-8. {SAVE}."),
+    (b"\xfe\xff", f"is UTF-16, not UTF-8. {SAVE}."),
+    (b"PK\x03\x04", f"is a spreadsheet or a zip, not a CSV. {SAVE}."),
+    (b"\xd0\xcf\x11\xe0", f"is a spreadsheet, not a CSV. {SAVE}."),
+    (b"\x1f\x8b", "is compressed (gzip). Unpack it."),
+)
+NO_VALUES = {
+    "",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "null",
+    "none",
+    "nil",
+    "nat",
+    "<na>",
+    "-nan",
+    "undefined",
+}  # as others write it
+CONTROL = r"[\x00-\x1f\x7f\x85\u2028\u2029]"
+INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"
+MEND = "Fill it in, or remove the row"
+AGAIN = "Take the file from its source again."
 COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, filename_column, label_column)."
 
 
-def read_table(path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None) -> pd.DataFrame:
     """Return a CSV with all its cells as text; `line_of` tells the line of an index value.
 
-    Raises InputError when there is no such file, it is no UTF-8 CSV, lacks one of `columns` (the message ends with
-    `hint`) or has no rows. Blank lines are no rows.
+    Errors call the file `name` (one that a source holds), or else its path. Raises InputError when there is no such
+    file, it is no UTF-8 CSV with commas, names a column twice, lacks one of `columns` (the message ends with `hint`) or
+    has no rows. Blank lines are no rows, and a row with fewer fields than columns ends in empty cells.
     """
-    frame = _read(path)
-    frame = frame[(frame != "").any(axis=1)]  # the index still tells the line
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise InputError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. {hint}")
-    if frame.empty:
-        raise InputError(f"{path} has a header but no rows.")
-    return frame
+    place = path if name is None else name
+    starts, rows = _rows(_text(path, place), place)
+    again = AGAIN if hint == COLUMN_SETTINGS or name is not None else hint
+    if not rows:
+        raise InputError(f"{place} is empty; a header and rows are needed. {again}")
+    header = _header(rows[0], place)
+    _check_header(header, columns, place, hint)
+    if len(rows) == 1:
+        raise InputError(f"{place} has a header but no rows. {again}")
+    columns_ = {column: [row[at] for row in rows[1:]] for at, column in enumerate(header)}
+    return pd.DataFrame(columns_, index=[line - 2 for line in starts[1:]], dtype=str)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _text(path: Path, place: object) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
-            )
+        data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
-            f"there is no file {path}. The competition's folder must hold it, or name it in [competition]."
+            f"there is no file {place}. The competition's folder must hold it, or name it in [competition]."
         ) from None
-    except pd.errors.ParserWarning:
-        raise InputError(f"{path}: rows have more fields than the header has columns.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a UTF-8 CSV with a header: {error}") from None
+    problem = next((told for mark, told in MARKS if data.startswith(mark)), "")
+    if problem:
+        raise InputError(f"{place} {problem}")
+    at = data.find(b"\0")
+    if at >= 0 and data[:1000].count(b"\0") * 3 > len(data[:1000]):
+        raise InputError(f"{place} is UTF-16 or UTF-32, not UTF-8. {SAVE}.")
+    if at >= 0:
+        raise InputError(f"{place}, line {_line(data, at)}: holds a NUL byte, so it is damaged or no text. {AGAIN}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{place}, line {_line(data, error.start)}: the byte 0x{data[error.start]:02x} is not UTF-8; the file "
+            f"may be Latin-1 or Windows-1252. {SAVE}."
+        ) from None
+
+
+def _line(data: bytes, at: int) -> int:
+    return 1 + data.count(b"\n" if b"\n" in data else b"\r", 0, at)
+
+
+def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
+    """Return the header and the rows that are not blank, all as long as the header, and the lines they start on."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    starts: list[int] = []
+    rows: list[list[str]] = []
+    line = 1
+    try:
+        for row in reader:
+            if any(row):
+                starts.append(line)
+                rows.append(_filled(row, len(rows[0]) if rows else 0, f"{place}, line {line}"))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{place}, line {line}: a quote stands alone or within a cell ({error}). Close or remove it; a quote "
+            'inside a quoted cell is written twice ("").'
+        ) from None
+    return starts, rows
+
+
+def _filled(row: list[str], columns: int, place: str) -> list[str]:
+    if 0 < columns < len(row):
+        raise InputError(
+            f"{place}: {len(row)} fields, but the header has {columns} columns. Put a cell that holds a comma into "
+            "quotes, or remove what is too much."
+        )
+    return row + [""] * (columns - len(row))
+
+
+def _header(names: list[str], place: object) -> list[str]:
+    found = next((word for sign, word in SEPARATORS.items() if len(names) == 1 and sign in names[0]), "")
+    if found:
+        raise InputError(f"{place}: its columns are separated by {found}, not commas. {SAVE}.")
+    return [name or f"Unnamed: {number}" for number, name in enumerate(names)]
+
+
+def _check_header(header: Sequence[str], columns: Sequence[str], place: object, hint: str) -> None:
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise InputError(f"{place} has no column {', '.join(missing)}; it has {_names(header)}. {hint}")
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
+        raise InputError(f"{place}: the column {repeated[0]!r} stands there twice. Rename or remove one of them.")
+
+
+def _names(header: Sequence[str]) -> str:
+    return ", ".join(name if name == name.strip() and name.isprintable() else repr(name) for name in header)
 
 
 def whole_numbers(texts: pd.Series, path: Path) -> pd.Series:
     """Return a column of whole numbers, int64; InputError names the line of a cell that is none."""
-    wrong = texts.index[~texts.str.fullmatch(r"\d{1,18}")]
+    wrong = texts.index[~texts.str.fullmatch(r"[0-9]{1,18}")]
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is no whole number. Write one in "
@@ -68,14 +162,20 @@ def line_of(row: int) -> int:
 
 
 def check_ids(ids: pd.Series, path: Path) -> None:
-    """Raise InputError for an empty or repeated image id."""
+    """Raise InputError for an empty or repeated image id, and for one with a control character (a line break)."""
     check_filled(ids, path, "the image id is empty")
+    odd = ids.index[ids.str.contains(CONTROL)]
+    if len(odd):
+        raise InputError(
+            f"{path}, line {line_of(odd[0])}: the image id {ids[odd[0]]!r} holds a control character. Remove it."
+        )
     repeated = ids[ids.duplicated(keep=False)]
     if len(repeated):
         lines = [str(line_of(row)) for row in repeated.index[repeated == repeated.iloc[0]]]
+        more = f" (and {repeated.nunique() - 1} other ids are repeated)" if repeated.nunique() > 1 else ""
         raise InputError(
-            f"{path}: id {repeated.iloc[0]} stands on lines {', '.join(lines[:SHOWN])} "
-            f"({repeated.nunique()} ids are repeated). Every image needs an id of its own."
+            f"{path}: id {repeated.iloc[0]} stands on lines {', '.join(lines[:SHOWN])}{more}. "
+            "Every image needs an id of its own."
         )
 
 
@@ -84,24 +184,42 @@ def check_filled(texts: pd.Series, path: Path, problem: str) -> None:
     empty = texts.index[texts.str.strip() == ""]
     if len(empty):
         more = f" (as in {len(empty) - 1} other rows)" if len(empty) > 1 else ""
-        raise InputError(f"{path}, line {line_of(empty[0])}: {problem}{more}.")
+        raise InputError(f"{path}, line {line_of(empty[0])}: {problem}{more}. {MEND}{'s' * (len(empty) > 1)}.")
 
 
 def read_labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series:
     """Return labels as int64, or as text where `label_type` is string.
 
-    Raises InputError for an empty label and for one that is no integer.
+    Raises InputError for an empty label, for one that is no integer, and for a text that reads as a missing value or
+    has a space around it unless `competition.classes` names it.
     """
-    check_filled(texts, path, "the label is missing")
     if how.label_type == "string":
-        return texts
-    wrong = texts.index[~texts.str.fullmatch(r"[+-]?\d{1,18}")]
+        return _texts(texts, path, {str(label) for label in how.classes})
+    check_filled(texts, path, "the label is missing")
+    wrong = texts.index[~texts.str.fullmatch(INTEGER)]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: label {texts[wrong[0]]!r} is not an integer. "
-            'For labels that are text set competition.label_type = "string".'
+            f"{path}, line {line_of(wrong[0])}: label {texts[wrong[0]]!r} is not an integer, plainly written. "
+            'Mend it; for labels that are text set competition.label_type = "string".'
         )
     return texts.astype("int64")
+
+
+def _texts(texts: pd.Series, path: Path, named: set[str]) -> pd.Series:
+    check_filled(texts, path, "the label is missing")
+    others = texts[~texts.isin(list(named))]
+    for wrong, why in (
+        (others.str.strip().str.lower().isin(NO_VALUES), "reads as a missing value"),
+        (others != others.str.strip(), "has a space before or after it"),
+        (others.str.contains(CONTROL), "holds a control character"),
+    ):
+        if wrong.any():
+            row = others.index[wrong][0]
+            raise InputError(
+                f"{path}, line {line_of(row)}: the label {texts[row]!r} {why}. Mend it, or if it is a class, name all "
+                "classes in competition.classes."
+            )
+    return texts
 
 
 def first(values: Sequence) -> str:

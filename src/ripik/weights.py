@@ -1,5 +1,6 @@
 """A backbone's initial weights: from a file, from ImageNet (Keras cache or download), or random; saved once a run."""
 
+import re
 import warnings
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +19,14 @@ from ripik.settings import Settings, Variant
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
 ANY_SIZE = 128  # weights do not depend on the image size
+WANTED = "Give this backbone's file, as Keras saves it with include_top=False (.weights.h5, or .h5 of Keras 2)."
+KINDS = (  # what files that are no HDF5 begin with
+    (rb"$", "is empty"),
+    (rb"PK\x03\x04", "is a zip archive, as .keras models and PyTorch's and NumPy's files are"),
+    (rb"\x80[\x02-\x05]", "is a Python pickle, which is never opened, as it can run any code"),
+    (rb"version https://git-lfs", "only points to weights that Git LFS has not fetched"),
+    (rb"\s*<", "is a web page"),
+)
 
 
 def make_initial_weights(settings: Settings, variant: Variant) -> Path:
@@ -51,17 +60,33 @@ def load_weights(backbone: keras.Model, path: Path) -> None:
 
     Keras' official EfficientNet files keep the standard deviation where the normalization layer expects the variance
     (their network makes up for it with a rescaling layer); such a file is told by its values and put right.
-    Raises InputError when the file is not one of this network's.
+    Raises InputError when the file is damaged, not one of this network's, or holds values that are no numbers.
     """
     try:
         read_weights(backbone, path)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0].split(" Example error")[0][:200]
-        raise InputError(
-            f"{path} does not hold weights of {backbone.name} without its top ({reason}) Give this backbone's file, "
-            "as Keras saves it with include_top=False."
-        ) from None
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:  # h5py's are the last two, and OSError
+        raise InputError(f"{path} {_reason(error, backbone)}. {WANTED}") from None
+    if not all(np.isfinite(values).all() for values in backbone.get_weights()):
+        raise InputError(f"{path} holds weights that are no finite numbers, so its training had failed. {WANTED}")
     _make_variance_true(backbone)
+
+
+def _reason(error: Exception, backbone: keras.Model) -> str:
+    """Return what is wrong with a file by what Keras and h5py tell."""
+    told = str(error)
+    if "truncated file" in told:
+        return "is cut: its end is missing, as after an unfinished download"
+    if isinstance(error, OSError | RuntimeError | UnicodeError) or re.search(r"nable to (?!.*doesn't exist)", told):
+        return "is damaged: HDF5 cannot read all of it"
+    if found := re.search(r"total of (\d+) objects could not be loaded", told):
+        told = f"{found[1]} of {len(backbone.layers)} layers find no weights of theirs in it"
+    elif found := re.search(r"expected (\d+) layers, found (\d+) saved", told):
+        told = f"it has {found[2]} layers with weights, the network {found[1]}"
+    elif isinstance(error, KeyError):
+        told = f"it lacks {told}"
+    else:
+        told = re.split(r"\.?\n|\.? Example error", told.strip())[0][:200]
+    return f"does not hold weights of {backbone.name} without its top ({told})"
 
 
 def read_weights(model: keras.Model, path: Path) -> None:
@@ -83,14 +108,15 @@ def _with_weights(name: str, weights: str) -> keras.Model:
     if weights == RANDOM:
         warn(f"{name} starts from RANDOM weights, as network.weights asks: expect much less than with ImageNet's")
         return random_backbone(name)
+    path = None if weights == IMAGENET else _readable(Path(weights).expanduser())
     backbone = build_backbone(name, ANY_SIZE)
-    if weights == IMAGENET:
+    if path is None:
         backbone.set_weights(_imagenet(name).get_weights())
         for layer in normalizations(backbone):
             layer.finalize_state()
         _make_variance_true(backbone)
     else:
-        load_weights(backbone, _readable(Path(weights).expanduser()))
+        load_weights(backbone, path)
     return backbone
 
 
@@ -109,6 +135,20 @@ def _imagenet(name: str) -> keras.Model:
 
 
 def _readable(path: Path) -> Path:
+    """Return the path of a weights file whose content and name are such that Keras tells its format by them."""
+    with path.open("rb") as file:
+        start = file.read(64)
     if not h5py.is_hdf5(path):
-        raise InputError(f"network.weights: {path} is not an HDF5 weights file.")
+        kind = next((kind for pattern, kind in KINDS if re.match(pattern, start)), "is not an HDF5 weights file")
+        raise InputError(f"network.weights: {path} {kind}. {WANTED}")
+    try:
+        with h5py.File(path) as opened:
+            newer, older = "layers" in opened, "layer_names" in opened.attrs or "model_weights" in opened
+    except (OSError, RuntimeError):  # damaged: what is wrong with it is told when it is loaded
+        return path
+    name = path.name.split(".")[0]
+    if newer and not path.name.endswith(".weights.h5"):
+        raise InputError(f"network.weights: {path} was saved by Keras 3. Rename it to {name}.weights.h5.")
+    if older and (path.name.endswith(".weights.h5") or path.suffix not in (".h5", ".hdf5")):
+        raise InputError(f"network.weights: {path} was saved in the format of Keras 2. Rename it to {name}.h5.")
     return path

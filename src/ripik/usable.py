@@ -1,0 +1,127 @@
+"""Which images can be used: every one is tried once, and `unreadable.csv` lists those that cannot be read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import Competition, fingerprint, read_competition
+from ripik.console import progress, say, warn
+from ripik.decoding import Examined, examine
+from ripik.errors import InputError
+from ripik.images import in_parallel
+from ripik.layout import layout_of
+from ripik.settings import Settings
+from ripik.tables import SHOWN
+
+COLUMNS = ["image_id", "split", "path", "problem"]
+SPLITS = ("train", "test")
+VERSION = 1  # to be raised when other images pass
+FEW = 100  # images, for which it does not pay to start processes
+NOTES = {"alpha": "transparency is dropped", "frames": "of several frames the first is used"}
+
+
+def open_competition(settings: Settings, *, check: bool = True) -> Competition:
+    """Read the competition as it can be used, trying its images first unless `unreadable.csv` is up to date.
+
+    Training images that cannot be read stop with InputError, or are left out of `train` where
+    `competition.on_bad_image = "skip"`; test images stay, with `readable` False. Without `check` nothing is tried or
+    written, and images that were not tried yet pass for readable.
+    Raises InputError as `read_competition` does, but for missing images up to half of a CSV's: they count as
+    unreadable.
+    """
+    competition = read_competition(settings, missing_ok=True)
+    path = layout_of(settings).unreadable
+    meta, inputs = artifacts.meta_beside(path), _inputs(competition)
+    if not artifacts.is_fresh(meta, inputs):
+        if not check:
+            return competition
+        _write(path, meta, inputs, competition)
+    found = _read(path)
+    return _apply(settings, competition, found, path) if len(found) else competition
+
+
+def tell_unreadable(settings: Settings, competition: Competition) -> None:
+    """Say how many images of a competition that `open_competition` returned are left out, or guessed, and why."""
+    path = layout_of(settings).unreadable
+    meta = artifacts.read_meta(artifacts.meta_beside(path)) or {}
+    for note, text in NOTES.items():
+        if meta.get(note):
+            say(f"images: {text}: {meta[note]} of {meta['images']}")
+    if not path.exists():
+        return
+    found, all_in = _read(path), f"All are listed in {path}."
+    skipped = (found["split"] == "train").sum()
+    if skipped:
+        warn(f"training images that cannot be read are left out: {skipped} ({_examples(found, 'train')}). {all_in}")
+    guessed = (~competition.test["readable"]).sum()
+    if guessed:
+        warn(
+            "test images that cannot be read are predicted by the class shares of the training images: "
+            f"{guessed} of {len(competition.test)} ({_examples(found, 'test')}). {all_in}"
+        )
+
+
+def examine_all(paths: list[Path], what: str) -> list[Examined]:
+    """Try image files, on all cores where they are many, and show the progress; the results stand in their order."""
+    found: list[Examined] = []
+    with progress(what, len(paths)) as show:
+        for chunk in _examined(paths):
+            found += chunk
+            show(len(found))
+    return found
+
+
+def _examined(paths: list[Path]) -> Iterator[list[Examined]]:
+    if len(paths) > FEW:
+        yield from in_parallel(examine, [(path,) for path in paths])
+    else:
+        yield [examine(path) for path in paths]
+
+
+def _inputs(competition: Competition) -> dict[str, Any]:
+    return {"images": [fingerprint(competition, split) for split in SPLITS], "version": VERSION}
+
+
+def _write(path: Path, meta: Path, inputs: Mapping[str, Any], competition: Competition) -> None:
+    images = pd.concat([competition.rows(split).assign(split=split) for split in SPLITS], ignore_index=True)
+    with artifacts.making(meta, inputs, [path]) as more:
+        found = examine_all(list(images["path"]), "images tried")
+        problems = images.assign(problem=[told.problem for told in found])
+        artifacts.write_csv(path, problems.loc[problems["problem"] != "", COLUMNS])
+        more |= {"images": len(found), **{note: sum(getattr(told, note) for told in found) for note in NOTES}}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, path: Path) -> Competition:
+    """Return the competition without the training images that were found bad, the test images marked."""
+    bad = {
+        split: competition.rows(split)["image_id"].isin(found.loc[found["split"] == split, "image_id"])
+        for split in SPLITS
+    }
+    count = int(bad["train"].sum())
+    if count and settings.competition.on_bad_image == "stop":
+        raise InputError(
+            f"training images cannot be read: {count} ({_examples(found, 'train')}). All are listed in {path}. Replace "
+            'the files, or leave these rows out with competition.on_bad_image = "skip".'
+        )
+    train = competition.train[~bad["train"]].reset_index(drop=True)
+    lost = [str(label) for label in competition.classes if label not in set(train["label"])]
+    if lost:
+        raise InputError(
+            f"of the class {', '.join(lost)} no training image can be read. {path} lists all that cannot; replace "
+            "the files."
+        )
+    return replace(competition, train=train, test=competition.test.assign(readable=~bad["test"]))
+
+
+def _examples(found: pd.DataFrame, split: str) -> str:
+    rows = found[found["split"] == split]
+    shown = [f"{Path(path).name}: {problem}" for path, problem in zip(rows["path"], rows["problem"], strict=True)]
+    return "; ".join(shown[:SHOWN]) + ("; …" if len(shown) > SHOWN else "")

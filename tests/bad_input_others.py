@@ -1,0 +1,125 @@
+"""The cases of `tests.bad_input` about test.csv, the sample submission, the corrections, and CSVs given to `data`."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.bad_input_csv import bad, content, fine, label_is, lines, sample_csv, swap, test_csv, text
+from tests.bad_input_world import QUICK, Case, Spoil, nothing
+from tests.conftest import Tiny
+
+from ripik.competition import read_competition
+
+CORRECTED = ("folds", "--set", "competition.corrections=corrections.csv")
+PROBABILITIES = ("folds", "--set", 'competition.submission="probabilities"')
+SOURCE = ("data", "--source", "{folder}/source")
+
+
+def corrections(data: str | bytes) -> Spoil:
+    return lambda tiny: (tiny.input / "corrections.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def sample_order(tiny: Tiny) -> None:
+    given = read_competition(tiny.settings(*QUICK)).sample["image_id"].tolist()
+    assert given == ["14", "13", "16", "15"]
+
+
+def given(spoil: Spoil) -> Spoil:
+    """Move the competition's spoiled files to a folder that `data` is to read."""
+
+    def move(tiny: Tiny) -> None:
+        spoil(tiny)
+        shutil.move(tiny.input, tiny.folder / "source")
+
+    return move
+
+
+def _float(row: str) -> str:
+    number, name = row.split(",")
+    return f"{number}.0,{name}"
+
+
+TESTS = (
+    bad(
+        "no such column", swap("filename", "file", test_csv), "no column filename", "filename_column", topic="test.csv"
+    ),
+    bad("header only", lines(lambda rows: rows[:1], test_csv), "header but no rows", topic="test.csv"),
+    bad("an id twice", swap("\n14,", "\n13,", test_csv), "id 13", "lines 2, 3", "an id of its own", topic="test.csv"),
+    Case(
+        "test.csv",
+        "ids turned into floats",
+        lines(lambda rows: [rows[0], *(_float(row) for row in rows[1:])], test_csv),
+        ("sample_submission.csv", "test.csv", "4 are missing (13.0", "(13, "),
+    ),
+    bad("no such file", lambda tiny: test_csv(tiny).unlink(), "there is no file", "name it", topic="test.csv"),
+)
+_SAMPLES = tuple(
+    Case("sample submission", name, spoil, ("sample_submission.csv", *says), 2, how)
+    for name, spoil, says, how in (
+        ("a row is missing", swap("\n14,1", "", sample_csv), ("1 are missing (14)", "test.csv"), ("folds",)),
+        ("a row too many", swap("\n14,1", "\n14,1\n99,1", sample_csv), ("1 are unknown (99)", "test.csv"), ("folds",)),
+        ("a row twice", swap("\n14,1", "\n14,1\n14,1", sample_csv), ("id 14", "lines 4, 5", "own"), ("folds",)),
+        ("another label column", swap("label", "class", sample_csv), ("no column label", "label_column"), ("folds",)),
+        ("a column too many", text(lambda d: d.replace(",", ",x,"), sample_csv), ("columns", "Set"), ("folds",)),
+        ("labels, where probabilities are asked for", nothing, ("1, 2, 3", "Set"), PROBABILITIES),
+        ("empty", content(lambda data: b"", sample_csv), ("is empty", "header"), ("folds",)),
+        ("no such file", lambda tiny: tiny.sample_csv.unlink(), ("there is no file", "name it"), ("folds",)),
+        ("leading zeros lost", swap("\n13,", "\n013,", test_csv), ("(013)", "(13)"), ("folds",)),
+    )
+)
+SAMPLES = (
+    *_SAMPLES,
+    fine(
+        "rows in another order",
+        lines(lambda rows: [rows[0], rows[3], rows[4], rows[1], rows[2]], sample_csv),
+        sample_order,
+        topic="sample submission",
+    ),
+)
+CORRECTIONS = (
+    *(
+        Case("corrections", name, spoil, ("corrections", *says), 2, CORRECTED)
+        for name, spoil, says in (
+            ("no such file", nothing, ("there is no file", "leave the setting empty")),
+            ("an unknown id", corrections("image_id,label\n1,2\n99,1\n"), ("line 3", "99", "remove the line")),
+            ("an id twice", corrections("image_id,label\n1,2\n1,3\n"), ("id 1", "lines 2, 3", "own")),
+            ("no class", corrections("image_id,label\n1,9\n"), ("line 2", "image 1", "9", "Correct the line")),
+            ("no label", corrections("image_id,label\n1,\n"), ("line 2", "label is missing", "remove the row")),
+            ("another column", corrections("image_id,class\n1,2\n"), ("no column label", "image_id and label")),
+            ("semicolons", corrections("image_id;label\n1;2\n"), ("semicolons", "with commas")),
+            ("header only", corrections("image_id,label\n"), ("header but no rows", "image_id and label")),
+            (
+                "a class is left without rows",
+                corrections("image_id,label\n1,2\n4,2\n7,2\n10,2\n"),
+                ("no image of 1", "Keep one"),
+            ),
+        )
+    ),
+    Case(
+        "corrections",
+        "a byte order mark, CRLF and quotes",
+        corrections(b'\xef\xbb\xbf"image_id","label"\r\n"1","2"\r\n'),
+        ("corrects 1 labels",),
+        0,
+        CORRECTED,
+        label_is("1", "2"),
+    ),
+)
+GIVEN = tuple(
+    Case("CSVs given to data", name, given(spoil), ("train/train.csv", *says), 2, SOURCE)
+    for name, spoil, says in (
+        ("UTF-16", content(lambda data: data.decode().encode("utf-16")), ("UTF-16", "as CSV UTF-8")),
+        ("semicolons", text(lambda data: data.replace(",", ";")), ("semicolons", "with commas")),
+        (
+            "no such column",
+            swap("filename", "file"),
+            ("no column filename", "image_id, file, label", "filename_column"),
+        ),
+        ("a name that leaves the folder", swap(",3.jpg", ",../3.jpg"), ("line 4", "'../3.jpg'", "Mend the row")),
+        ("an absolute name", swap(",3.jpg", ",/etc/hostname"), ("line 4", "'/etc/hostname'", "Mend the row")),
+        ("no name", swap(",3.jpg", ","), ("line 4", "''", "Mend the row")),
+        ("header only", lines(lambda rows: rows[:1]), ("header but no rows", "from its source again")),
+    )
+)
+
+CASES = (*TESTS, *SAMPLES, *CORRECTIONS, *GIVEN)

@@ -1,0 +1,83 @@
+"""Every case of the table of bad input, and that the written table shows the present messages."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests import bad_input
+from tests.bad_input_world import Case, Outcome, draw, problems, run
+
+from conftest import Tiny
+from ripik.errors import InputError
+from ripik.settings import CompetitionSettings
+from ripik.tables import check_ids, line_of, read_labels, read_table
+
+Made = Callable[[Case], tuple[Tiny, Outcome]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return a function that runs a case, once only."""
+    drawn, known = draw(), {}
+
+    def outcome(case: Case) -> tuple[Tiny, Outcome]:
+        if case.id not in known:
+            known[case.id] = run(case, tmp_path_factory.mktemp("case") / "tiny", drawn)
+        return known[case.id]
+
+    return outcome
+
+
+@pytest.mark.parametrize("case", bad_input.CASES, ids=lambda case: case.id)
+def test_bad_input_is_told_in_one_message_and_good_input_works(made: Made, case: Case) -> None:
+    tiny, found = made(case)
+    assert problems(case, tiny, found) == []
+    if case.code == 0:
+        case.check(tiny)
+
+
+def test_the_written_table_shows_the_present_messages(made: Made) -> None:
+    rows = {case.id: bad_input.row(case, *made(case)) for case in bad_input.CASES}
+    assert bad_input.TABLE.read_text(encoding="utf-8") == bad_input.text(rows), "run `python -m tests.bad_input`"
+
+
+def test_cases_are_told_apart_and_tell_what_is_said() -> None:
+    assert [name for name, count in Counter(case.id for case in bad_input.CASES).items() if count > 1] == []
+    assert [case.id for case in bad_input.CASES if len(case.says) < 1 + (case.code != 0)] == []
+    assert len(bad_input.CASES) >= 70
+
+
+def test_a_million_rows(tmp_path: Path) -> None:
+    path, count = tmp_path / "train.csv", 1_000_000
+    with path.open("w", encoding="utf-8") as file:
+        file.write("image_id,filename,label\n")
+        file.writelines(f"{number},{number}.jpg,{number % 7}\n" for number in range(count - 1))
+        file.write("77,77.jpg,x\n")
+    frame = read_table(path, ["image_id", "label"])
+    assert frame.shape == (count, 3)
+    assert frame.iloc[-2].tolist() == ["999998", "999998.jpg", "6"]
+    assert line_of(frame.index[-1]) == count + 1
+    with pytest.raises(InputError, match=f"id 77 stands on lines 79, {count + 1}\\."):
+        check_ids(frame["image_id"], path)
+    with pytest.raises(InputError, match=f"line {count + 1}: label 'x'"):
+        read_labels(frame["label"], path, CompetitionSettings())
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        (Outcome(0, "", "", (), ()), "exit code 0, not 2"),
+        (Outcome(2, "", "ripik: x\nripik: y\n", (), ()), "2 messages"),
+        (Outcome(2, "", "no\n", (), ()), "1 messages"),
+        (Outcome(2, "", "Traceback (most recent call last)\n", (), ()), "a traceback"),
+        (Outcome(2, "", "ripik: x\n", (), ()), "'where' is not said"),
+        (Outcome(2, "", "ripik: where\n", ("input/a",), ()), "the user's input/a was changed"),
+        (Outcome(2, "", "ripik: where\n", (), ("output/.a",)), "output/.a was left behind"),
+    ],
+)
+def test_the_runner_finds_what_it_looks_for(tmp_path: Path, spoiled: Outcome, said: str) -> None:
+    case = Case("topic", "name", lambda tiny: None, ("where",))
+    tiny = Tiny(tmp_path, tmp_path, None, None)  # type: ignore[arg-type]
+    assert any(said in problem for problem in problems(case, tiny, spoiled))
+    assert problems(case, tiny, Outcome(2, "", "warning: w\nripik: where\n", (), ())) == []

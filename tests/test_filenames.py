@@ -1,0 +1,100 @@
+"""The names of image files in a CSV, and links."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ripik.errors import InputError
+from ripik.filenames import image_paths
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    for name in ("1.jpg", "2.jpg", "sub/3.jpg", "ü 中.jpg", "a&b '\".jpg", "..4.jpg"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+    (tmp_path / "outside.jpg").write_bytes(b"x")
+    return tmp_path / "images"
+
+
+def find(folder: Path, *names: str, missing_ok: bool = True) -> tuple[list[Path], list[bool]]:
+    return image_paths(pd.Series(names, dtype="str"), folder, Path("train.csv"), missing_ok=missing_ok)
+
+
+def test_files_in_the_folder_and_below_it_are_found(folder: Path) -> None:
+    names = ["1.jpg", "sub/3.jpg", "./2.jpg", "ü 中.jpg", "a&b '\".jpg", "..4.jpg"]
+    assert find(folder, *names, missing_ok=False) == ([folder / name for name in names], [True] * 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("../outside.jpg", "not a file name inside"),
+        ("sub/../../outside.jpg", "not a file name inside"),
+        ("..", "not a file name inside"),
+        ("/etc/passwd", "not a file name inside"),
+        ("C:/photo.jpg", "not a file name inside"),
+        (" ", "not a file name inside"),
+        ("sub\\3.jpg", "backslash"),
+        ("1.jpg\n", "control"),
+        ("1\0.jpg", "control"),
+        ("1\x85.jpg", "control"),
+        ("x" * 296 + ".jpg", "too long"),
+        ("ü" * 130 + ".jpg", "too long"),
+        ("sub/" * 300 + "1.jpg", "too long"),
+    ],
+)
+def test_names_that_no_image_can_have_are_told_with_their_line(folder: Path, name: str, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"train\.csv, line 3: .*{problem}") as error:
+        find(folder, "1.jpg", name)
+    assert len(str(error.value)) < 350
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_as_long_as_file_systems_allow_is_fine(folder: Path) -> None:
+    (folder / ("x" * 251 + ".jpg")).write_bytes(b"x")
+    assert find(folder, "x" * 251 + ".jpg")[1] == [True]
+
+
+@pytest.mark.parametrize("name", ["link.jpg", "elsewhere/outside.jpg"])
+def test_a_link_out_of_the_folder_is_refused(folder: Path, name: str) -> None:
+    (folder / "link.jpg").symlink_to(folder.parent / "outside.jpg")
+    (folder / "elsewhere").symlink_to(folder.parent)
+    with pytest.raises(InputError, match=r"line 2: .*symbolic link to a file outside.*Copy the file"):
+        find(folder, name, "1.jpg")
+
+
+def test_links_inside_the_folder_and_the_folder_itself_may_be_links(folder: Path) -> None:
+    (folder / "link.jpg").symlink_to("sub/3.jpg")
+    (folder / "below").symlink_to("sub")
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder)
+    for root in (folder, linked):
+        assert find(root, "link.jpg", "below/3.jpg", "1.jpg")[1] == [True] * 3
+
+
+def test_a_folder_whose_name_begins_alike_is_outside(folder: Path) -> None:
+    (folder.parent / "images2").mkdir()
+    (folder.parent / "images2" / "9.jpg").write_bytes(b"x")
+    (folder / "9.jpg").symlink_to(folder.parent / "images2" / "9.jpg")
+    with pytest.raises(InputError, match="outside"):
+        find(folder, "9.jpg")
+
+
+def test_up_to_half_may_be_missing_where_that_is_allowed(folder: Path) -> None:
+    (folder / "lost.jpg").symlink_to("nowhere")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    assert find(folder, "1.jpg", "2.jpg", "lost.jpg", "sub")[1] == [True, True, False, False]
+    assert find(folder, "1.jpg", "loop.jpg")[1] == [True, False]
+    assert find(folder, "1.jpg", "no/such/folder.jpg")[1] == [True, False]
+    assert find(folder, "1.jpg", "2.jpg/3.jpg")[1] == [True, False]
+    with pytest.raises(InputError, match=r"2 of the 3 images of train\.csv are not in .*images: 8\.jpg, 9\.jpg"):
+        find(folder, "1.jpg", "8.jpg", "9.jpg")
+    with pytest.raises(InputError, match="1 of the 2 images"):
+        find(folder, "1.jpg", "9.jpg", missing_ok=False)
+
+
+def test_no_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no folder"):
+        find(tmp_path / "no", "1.jpg")

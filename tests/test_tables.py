@@ -1,0 +1,85 @@
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from ripik.errors import InputError
+from ripik.settings import CompetitionSettings
+from ripik.tables import NO_VALUES, check_ids, line_of, read_labels, read_table, whole_numbers
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8)
+ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS).filter(any), min_size=1, max_size=6)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tables") / "table.csv"
+
+
+@effort(max_examples=200, deadline=None)
+@given(rows=ROWS, end=st.sampled_from(["\n", "\r\n"]), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_cells_of_any_text_are_read_as_written(path: Path, rows: list, end: str, quoting: int) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator=end, quoting=quoting).writerows([("a", "b", "c"), *rows])  # type: ignore[arg-type]
+    assert read_table(path, ["a"]).to_numpy().tolist() == [list(row) for row in rows]
+
+
+@effort(max_examples=100, deadline=None)
+@given(blanks=st.lists(st.sampled_from(["", "\n", ",,\n", "\n\n"]), min_size=4, max_size=4), breaks=st.integers(0, 3))
+def test_every_row_knows_its_line(path: Path, blanks: list[str], breaks: int) -> None:
+    cell = '"' + "\n" * breaks + '"'
+    text = "a,b,c\n" + "".join(f"{blank}row{number},{cell},x\n" for number, blank in enumerate(blanks))
+    path.write_text(text, encoding="utf-8")
+    lines = text.split("\n")
+    frame = read_table(path, ["a", "b"])
+    assert [lines[line_of(row) - 1].split(",")[0] for row in frame.index] == frame["a"].tolist()
+
+
+def test_a_column_without_a_name_is_kept_beside_the_others(path: Path) -> None:
+    path.write_text(",image_id,\n0,7,x\n", encoding="utf-8")
+    assert read_table(path, ["image_id"]).to_numpy().tolist() == [["0", "7", "x"]]
+
+
+def test_a_cell_without_an_end_is_told_by_the_line_it_starts_on(path: Path) -> None:
+    path.write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 60_000, encoding="utf-8")
+    with pytest.raises(InputError, match="line 3: a quote"):
+        read_table(path, ["a"])
+
+
+@pytest.mark.parametrize("text", sorted(NO_VALUES - {""}))
+def test_a_text_for_no_value_is_a_label_only_where_it_is_named(path: Path, text: str) -> None:
+    path.write_text(f"label\ndent\n{text.title()}\n", encoding="utf-8")
+    labels = read_table(path, ["label"])["label"]
+    how = CompetitionSettings(label_type="string", classes=("dent", text.title()))
+    assert read_labels(labels, path, how).tolist() == ["dent", text.title()]
+    with pytest.raises(InputError, match=r"line 3: the label .* reads as a missing value"):
+        read_labels(labels, path, CompetitionSettings(label_type="string"))
+
+
+@pytest.mark.parametrize("text", ["1.0", "01", "+1", "-0x1", "1e3", " 1", "١", "٣٤", "1_000", "9" * 19, "-", "1 "])
+def test_only_plain_integers_are_integers(path: Path, text: str) -> None:
+    path.write_text(f"label\n-3\n0\n{text}\n", encoding="utf-8")
+    labels = read_table(path, ["label"])["label"]
+    assert read_labels(labels[:2], path, CompetitionSettings()).tolist() == [-3, 0]
+    with pytest.raises(InputError, match="line 4: label"):
+        read_labels(labels, path, CompetitionSettings())
+
+
+def test_whole_numbers_are_written_in_plain_digits(path: Path) -> None:
+    path.write_text("fold\n0\n12\n٣\n", encoding="utf-8")
+    folds = read_table(path, ["fold"])["fold"]
+    assert whole_numbers(folds[:2], path).tolist() == [0, 12]
+    with pytest.raises(InputError, match="line 4: fold"):
+        whole_numbers(folds, path)
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\tb", "a\x1bb", "a\u2028b"])
+def test_ids_hold_no_control_characters(path: Path, text: str) -> None:
+    path.write_text(f'image_id\nfine é\n"{text}"\n', encoding="utf-8", newline="")
+    ids = read_table(path, ["image_id"])["image_id"]
+    check_ids(ids[:1], path)
+    with pytest.raises(InputError, match=r"line 3: the image id .* control character"):
+        check_ids(ids, path)
