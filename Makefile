@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test torture faults fuzz lint lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -93,6 +93,10 @@ fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTE
 
 lint: $(READY)  ## ruff check, ruff format --check, mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+audit:  ## known vulnerabilities of the locked packages, by pip-audit (needs the network)
+	@$(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7,<3'
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 lock: $(READY)  ## resolve the newest allowed versions into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from ripik import artifacts, packed
 from ripik.errors import SurroundingsError
-from ripik.packed import HEADER, PackedRows, Unfinished, checksums_path, is_packed, packing
+from ripik.packed import HEADER, Unfinished, checksums_path, is_packed, packing
+from ripik.packed_rows import PackedRows
 
 INPUTS, MAKER = {"what": "rows", "size": (4, 3)}, {"engine": "own"}
 
@@ -106,7 +107,7 @@ def test_an_interrupted_growth_is_not_taken_for_whole(tmp_path):
     np.testing.assert_array_equal(PackedRows([path]).read(np.arange(9)), values(9))
 
 
-@pytest.mark.parametrize("moment", ["_rename", "_forget_lost_rows", "_header", "write_meta"])
+@pytest.mark.parametrize("moment", ["set_aside", "_forget_lost_rows", "header_bytes", "write_meta"])
 def test_a_crash_while_taking_up_or_finishing_loses_no_row(tmp_path, monkeypatch, moment):
     path = tmp_path / "a.npy"
     make(path, values(9)[:5])

@@ -13,7 +13,7 @@ from ripik.batches import Batches, Source, first_batch, prefetched
 from ripik.features import Item, reads_pixels, source_path
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
-from ripik.packed import PackedRows
+from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import HEAD, KERAS, Variant
 from ripik.weights import load_initial_weights, read_weights

@@ -1,7 +1,6 @@
-"""Packed files: rows of one shape and type in one `.npy`, a checksum each; written in any order, read at random.
+"""Packed files: rows of one shape and type in one `.npy`, a checksum each, written in any order.
 
-`numpy.load` reads the finished file too. Rows are read by position and not through a memory map: that is quicker, and
-pages of a map would count as memory of the process.
+`numpy.load` reads the finished file too; `ripik.packed_rows` reads it at random, each row against its checksum.
 """
 
 import contextlib
@@ -14,14 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from ripik import artifacts
 from ripik.atomic import to_disk
 from ripik.console import say, warn
-from ripik.errors import SurroundingsError
 
 HEADER = 256  # bytes, more than NumPy itself takes, so that the number of rows can grow without moving them
 CHECKSUM = np.dtype("<u4")  # CRC-32 of a row's bytes; 0 stands for a row that is not written
@@ -61,12 +59,12 @@ class Unfinished:
         if rows.shape[1:] != self.row_shape:
             raise ValueError(f"rows of {self.row_shape} expected, got {rows.shape}")
         sums = np.array([checksum(row) for row in rows], CHECKSUM)
-        _write_at(self.rows, HEADER + first * self.row_bytes, rows)
-        _write_at(self.checksums, first * CHECKSUM.itemsize, sums)
+        write_at(self.rows, HEADER + first * self.row_bytes, rows)
+        write_at(self.checksums, first * CHECKSUM.itemsize, sums)
 
     def missing(self) -> np.ndarray:
         """Return the numbers of the rows that are not written yet."""
-        return np.flatnonzero(_checksums(self.checksums)[: self.count] == 0)
+        return np.flatnonzero(read_checksums(self.checksums)[: self.count] == 0)
 
 
 def checksum(row: np.ndarray) -> int:
@@ -84,7 +82,7 @@ def is_packed(path: Path, inputs: Mapping[str, Any], count: int) -> bool:
     meta = artifacts.meta_beside(path)
     if not artifacts.is_fresh(meta, inputs) or not path.is_file():
         return False
-    (shape, dtype), sums = (artifacts.read_meta(meta) or {})["row"], _checksums(checksums_path(path))
+    (shape, dtype), sums = (artifacts.read_meta(meta) or {})["row"], read_checksums(checksums_path(path))
     size = HEADER + len(sums) * math.prod(shape) * np.dtype(dtype).itemsize
     return path.stat().st_size == size and len(sums) >= count and bool(sums[:count].all())
 
@@ -125,8 +123,8 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
     path.parent.mkdir(parents=True, exist_ok=True)
     if _tells(meta, inputs, made_by):
         changed = path.exists() and not artifacts.is_fresh(meta, inputs)
-        _rename(path, unfinished.rows)
-        _rename(sums, unfinished.checksums)
+        set_aside(path, unfinished.rows)
+        set_aside(sums, unfinished.checksums)
         if changed and unfinished.rows.exists() and unfinished.checksums.exists():
             warn(f"{sums} {artifacts.DAMAGED} Every row is held against it, and those that differ are made anew.")
             _forget_damaged_rows(unfinished)
@@ -142,7 +140,7 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
     rows = max(unfinished.count, _length(unfinished.checksums))
     os.truncate(unfinished.rows, HEADER + rows * unfinished.row_bytes)
     os.truncate(unfinished.checksums, rows * CHECKSUM.itemsize)
-    _write_at(unfinished.rows, 0, _header(rows, unfinished.row_shape, unfinished.dtype))
+    write_at(unfinished.rows, 0, header_bytes(rows, unfinished.row_shape, unfinished.dtype))
 
 
 def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], told: Mapping[str, Any], seconds: float) -> None:
@@ -171,11 +169,11 @@ def _at_this_place(path: Path) -> list[Path]:
 
 def _forget_damaged_rows(unfinished: Unfinished) -> None:
     """Forget the rows that do not match their checksums, of which some may be damaged themselves."""
-    sums = _checksums(unfinished.checksums)
+    sums = read_checksums(unfinished.checksums)
     with unfinished.rows.open("rb") as file:
         file.seek(HEADER)
         good = [zlib.crc32(file.read(unfinished.row_bytes)) or 1 for _ in range(len(sums))]
-    _write_at(unfinished.checksums, 0, np.where(sums == np.array(good, CHECKSUM), sums, 0).astype(CHECKSUM))
+    write_at(unfinished.checksums, 0, np.where(sums == np.array(good, CHECKSUM), sums, 0).astype(CHECKSUM))
 
 
 def _forget_lost_rows(unfinished: Unfinished) -> None:
@@ -185,12 +183,13 @@ def _forget_lost_rows(unfinished: Unfinished) -> None:
     os.truncate(unfinished.checksums, max(0, min(_length(unfinished.checksums), whole)) * CHECKSUM.itemsize)
 
 
-def _rename(file: Path, name: Path) -> None:
+def set_aside(file: Path, name: Path) -> None:
+    """Give a file another name, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         file.replace(name)
 
 
-def _header(rows: int, row_shape: tuple[int, ...], dtype: str) -> np.ndarray:
+def header_bytes(rows: int, row_shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return the bytes of a `.npy` header, version 1.0, padded to HEADER (numpy.lib.format)."""
     told = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
     text = str(told).ljust(HEADER - 11) + "\n"
@@ -198,18 +197,20 @@ def _header(rows: int, row_shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.frombuffer(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1"), np.uint8)
 
 
-def _write_at(path: Path, offset: int, values: np.ndarray) -> None:
+def write_at(path: Path, offset: int, values: np.ndarray) -> None:
+    """Write the bytes of an array into a file that is there, at an offset; errors name the file."""
     try:
         with path.open("r+b", buffering=0) as file:
             file.seek(offset)
-            left = _bytes(values)
+            left = raw_bytes(values)
             while left:
                 left = left[file.write(left) :]
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _bytes(values: np.ndarray) -> memoryview:
+def raw_bytes(values: np.ndarray) -> memoryview:
+    """Return an array's bytes, without copying them."""
     return values.reshape(-1).view(np.uint8).data
 
 
@@ -217,77 +218,6 @@ def _length(sums: Path) -> int:
     return sums.stat().st_size // CHECKSUM.itemsize
 
 
-def _checksums(path: Path) -> np.ndarray:
+def read_checksums(path: Path) -> np.ndarray:
+    """Return the checksums of a file of them, uint32 (n,)."""
     return np.fromfile(path, CHECKSUM)
-
-
-class PackedRows:
-    """The rows of one or more whole packed files, one file after the other, read at random; safe among threads."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [_OpenFile(path) for path in paths]
-        shapes = {(file.row_shape, file.dtype) for file in self._files}
-        if len(shapes) != 1:
-            raise ValueError(f"{paths} hold rows of several kinds")
-        self.row_shape, self.dtype = shapes.pop()
-        self._ends = np.cumsum([len(file) for file in self._files])
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """Return the given rows, (len(rows), *row_shape), checked against their checksums.
-
-        Raises SurroundingsError for a damaged row; all such rows of the file are marked, for the next run to make.
-        """
-        found = np.empty((len(rows), *self.row_shape), self.dtype)
-        numbers = np.searchsorted(self._ends, rows, side="right")
-        for place, (row, number) in enumerate(zip(rows, numbers, strict=True)):
-            file = self._files[number]
-            file.read_into(found[place], int(row) - int(self._ends[number]) + len(file))
-        return found
-
-
-class _OpenFile:
-    def __init__(self, path: Path) -> None:
-        self.path, self.sums = path, _checksums(checksums_path(path))
-        self.file = path.open("rb", buffering=0)
-        shape, dtype = (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("row", ((), "u1"))
-        self.row_shape, self.dtype = tuple(shape), np.dtype(dtype)
-        self.row_bytes = math.prod(shape) * self.dtype.itemsize
-        if self.file.read(HEADER) != _header(len(self.sums), self.row_shape, self.dtype.str).tobytes():
-            self._give_up(f"the header of {path}, or its meta file, is damaged")
-        if path.stat().st_size != HEADER + len(self.sums) * self.row_bytes:
-            self._give_up(f"{path} is cut short")
-
-    def __len__(self) -> int:
-        return len(self.sums)
-
-    def read_into(self, place: np.ndarray, row: int) -> None:
-        if not 0 <= row < len(self):
-            raise IndexError(f"{self.path} has {len(self)} rows, not a row {row}")
-        if not self._is_good(place, row):
-            self._mark_damaged(row)
-
-    def _is_good(self, place: np.ndarray, row: int) -> bool:
-        got = os.preadv(self.file.fileno(), [_bytes(place)], HEADER + row * self.row_bytes)
-        return got == self.row_bytes and checksum(place) == self.sums[row]
-
-    def _mark_damaged(self, row: int) -> None:
-        place = np.empty(self.row_shape, self.dtype)
-        good = np.array([self._is_good(place, number) for number in range(len(self))])
-        with contextlib.suppress(FileNotFoundError):  # another reader has marked them
-            _write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
-        self._give_up(
-            f"row {row} of {self.path} does not match its checksum, and {(~good).sum()} of its {len(self)} rows in all "
-            "do not: the file was damaged on the disk"
-        )
-
-    def _give_up(self, what: str) -> NoReturn:
-        """Make the file one that is to be gone on from, and tell."""
-        told = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
-        key = artifacts.digest([told.get("inputs"), {"row": told.get("row"), "maker": told.get("maker")}])[:8]
-        aside = Unfinished(self.path, 0, (), "u1", key)
-        _rename(self.path, aside.rows)
-        _rename(checksums_path(self.path), aside.checksums)
-        raise SurroundingsError(f"{what}. Run the same command again: only what is lost is made anew.")

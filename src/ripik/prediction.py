@@ -20,7 +20,7 @@ from ripik.jobs import (
 )
 from ripik.layout import Job, layout_of
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.packed import PackedRows
+from ripik.packed_rows import PackedRows
 from ripik.predictors import Predictor
 from ripik.presence import Tell, present
 from ripik.settings import Settings

@@ -28,7 +28,8 @@ from ripik.features import (
 )
 from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
-from ripik.packed import PackedRows, Unfinished, is_packed, packing
+from ripik.packed import Unfinished, is_packed, packing
+from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings, Variant
 from ripik.weights import load_initial_weights, make_initial_weights

@@ -7,7 +7,7 @@ import numpy as np
 from ripik.competition import Competition
 from ripik.errors import InputError
 from ripik.features import Item, count, source_path
-from ripik.packed import PackedRows
+from ripik.packed_rows import PackedRows
 from ripik.settings import HEAD, Settings, Variant
 from ripik.views import IDENTITY
 

@@ -28,7 +28,7 @@ from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.network import predict_rows, starting_network
 from ripik.optimization import class_weights, compile_model
-from ripik.packed import PackedRows
+from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import HEAD, KERAS, Variant
 from ripik.stopping import noticing
