@@ -287,7 +287,8 @@ def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny, names: tuple[str,
     change = {"image_id": ["NA", *tiny.truth["image_id"][1:]], "label": tiny.truth["label"].astype(str).map(rename)}
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(**change))
     tiny.edit(tiny.run / "groups.csv", lambda frame: frame.assign(image_id=["NA", *frame["image_id"][1:]]))
-    run = open_run(tiny.settings("competition.label_type=string"))
+    classes = f"competition.classes={sorted(names)}"  # a text such as NA is a label only where it is named
+    run = open_run(tiny.settings("competition.label_type=string", classes))
     for job in jobs_of(run.settings, run.settings.variants["original"]):
         finish(run, job)
     merged(run)

@@ -35,7 +35,7 @@ def test_a_termination_is_noticed_and_obeyed_at_the_end() -> None:
     def be_asked() -> None:
         with noticing() as asked:
             seen.append(asked())
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             seen.append(asked())
 
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))

@@ -110,7 +110,7 @@ def terminate_within(epoch: int):  # type: ignore[no-untyped-def]
 
     def report(done: float, total: int, note: str = "") -> None:
         if epoch - 1 < done < epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     return report
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from torture_line import STEPS, Line, Step
 
 SHARES = (6, 5, 9, 8, 12, 7, 8, 5)  # kills of each step among sixty
-LEAST, TRIES = 4, 6
+LEAST, TRIES, KILLS_OF_BROKEN = 4, 6, 12
+AFTER = "after renaming"
 SIGNALS = {"SIGTERM": (signal.SIGTERM, 143), "SIGTERM to all": (signal.SIGTERM, 143), "Ctrl-C": (signal.SIGINT, 130)}
 BROKEN = {  # a build broken on purpose: file, text, replacement, the steps that are killed
     "optimizer": (
@@ -46,7 +47,7 @@ class Trial:
 
     number: int
     step: str
-    kind: str  # uniform, aimed, or a name of SIGNALS
+    kind: str  # uniform, aimed, AFTER, or a name of SIGNALS
     moment: str = ""  # seconds after the start, or what it was about to do
     identical: str = ""
     differs: str = ""
@@ -87,9 +88,9 @@ def attempt(line: Line, trial: Trial, seed: int) -> Trial:
 
 def _stop(line: Line, step: Step, kind: str, rng: random.Random) -> tuple[str, str]:
     """Start the step and stop it; return when or where (empty: it ended first) and what was wrong with its end."""
-    if kind == "aimed":
-        return _killed_at(line, step, rng.randint(1, int(line.told(step)["moments"]))), ""
-    after = rng.uniform(0.02, 0.98) * line.told(step)["seconds"]
+    if kind != "uniform" and kind not in SIGNALS:
+        return _killed_at(line, step, rng.choice(_moments(line, step, kind))), ""
+    after = rng.uniform(0.02, 0.98) * line.seconds(step)
     with line.start(step) as process:
         try:
             said = process.communicate(timeout=after)[0]
@@ -107,6 +108,13 @@ def _stop(line: Line, step: Step, kind: str, rng: random.Random) -> tuple[str, s
         )
     silent = kind in SIGNALS and "run the same command again" not in " ".join(said.split())
     return f"{after:.1f} s", "it does not say how to go on" if silent else ""
+
+
+def _moments(line: Line, step: Step, kind: str) -> list[int]:
+    """Return the numbers of the step's moments of this kind: all, or those just after something was renamed."""
+    moments = line.moments(step)
+    renamed = [number + 1 for number, moment in moments.items() if moment.startswith("os.rename")]
+    return renamed if kind == AFTER else sorted(moments)
 
 
 def _killed_at(line: Line, step: Step, moment: int) -> str:
@@ -172,7 +180,7 @@ def show(trials: Sequence[Trial]) -> str:
         own = [trial for trial in trials if name in (trial.step, "all")]
         same, fell = sum(trial.identical == "yes" for trial in own), Counter(trial.kind for trial in own)
         rows.append(f"{name:18}{len(own):>9}{same:>11}" + "".join(f"{fell[kind]:>16}" for kind in kinds))
-    aimed = Counter(trial.moment.split()[1] for trial in trials if trial.kind == "aimed")
+    aimed = Counter(trial.moment.split()[1] for trial in trials if trial.kind in ("aimed", AFTER))
     rows.append("aimed kills came before: " + ", ".join(f"{event} {number}" for event, number in aimed.most_common()))
     return "\n".join([*rows, *(f"{t.number} {t.step} {t.kind} {t.moment}: {t.differs}" for t in trials if t.differs)])
 
@@ -188,11 +196,13 @@ def main() -> int:
     options = parser.parse_args()
     work, trials = options.work.absolute(), schedule(options.kills, options.signals, options.seed)
     line, table = Line(work), work / "kills.csv"
+    needed = STEPS
     if options.broken:
         steps = BROKEN[options.broken][3]
-        trials = [trial for trial in trials if trial.step in steps and trial.kind in ("uniform", "aimed")]
+        trials = [Trial(number, steps[number % len(steps)], AFTER) for number in range(KILLS_OF_BROKEN)]
         table = work / f"kills-{options.broken}.csv"
-    for step in STEPS:
+        needed = STEPS[: max(number for number, step in enumerate(STEPS) if step.name in steps) + 1]
+    for step in needed:
         print(f"uninterrupted: {step.name}", flush=True)
         line.run_once(step)
     if options.broken:

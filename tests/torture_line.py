@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -64,9 +66,14 @@ class Line:
             self.tiny.mkdir(parents=True)
             write_competition(self.tiny, draw_competition())
 
-    def told(self, step: Step) -> dict[str, float]:
-        """Return the seconds and the counted moments of an uninterrupted step."""
-        return json.loads((self.kept / step.name / "told.json").read_text())
+    def seconds(self, step: Step) -> float:
+        """Return how long the uninterrupted step took."""
+        return json.loads((self.kept / step.name / "told.json").read_text())["seconds"]
+
+    def moments(self, step: Step) -> dict[int, str]:
+        """Return what the uninterrupted step did to files, by its number from 1."""
+        lines = (self.kept / step.name / "moments.txt").read_text().splitlines()
+        return {int(number): moment for number, _, moment in (line.partition(" ") for line in lines)}
 
     def run_once(self, step: Step) -> None:
         """Run a step uninterrupted and keep what stood before and after; nothing when that is done."""
@@ -80,16 +87,17 @@ class Line:
         if step.name == "predict":
             self._forget_predictions()
         self.keep(folder / "before")
-        start, counter = time.monotonic(), self.work / "count"
-        counter.unlink(missing_ok=True)
+        start, counter, moments = time.monotonic(), self.work / "count", self.work / "killed"
+        for path in (counter, moments):
+            path.unlink(missing_ok=True)
         with self.start(step, kill=0) as process:
             said = process.communicate()[0]
         if process.returncode:
             raise RuntimeError(f"{step.name} ended with {process.returncode} uninterrupted:\n{said}")
         seconds = time.monotonic() - start
         self.keep(folder / "after")
-        moments = counter.stat().st_size if counter.exists() else 0
-        (folder / "told.json").write_text(json.dumps({"seconds": seconds, "moments": moments}))
+        moments.rename(folder / "moments.txt")
+        (folder / "told.json").write_text(json.dumps({"seconds": seconds}))
 
     def _forget_predictions(self) -> None:
         run = self.tiny / "output" / "tiny"
@@ -117,6 +125,7 @@ class Line:
             text=True,
             env=environment,
             start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a background job is born ignoring it
             cwd=self.tiny,
         )
 

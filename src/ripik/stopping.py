@@ -47,4 +47,4 @@ def noticing() -> Iterator[Callable[[], bool]]:
     finally:
         signal.signal(signal.SIGTERM, before)
     if asked.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)

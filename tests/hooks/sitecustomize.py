@@ -1,7 +1,7 @@
 """Kill the process group at the k-th moment at which it touches a file: Python imports this at its start.
 
 Every process of the command counts, in one file, the renames, removals, truncations and openings for writing below a
-folder. RIPIK_KILL: folder, file of the count, k (0: only count), file that tells what was next, one a line.
+folder. RIPIK_KILL: folder, file of the count, k (0: list them all), file that tells what was next, one a line.
 """
 
 import fcntl
@@ -26,8 +26,12 @@ def _watch(folder: str, counter: str, wanted: int, told: str) -> None:
             return
         busy = True
         try:
-            if _count(counter) == wanted:
-                _end(f"{event} {path.removeprefix(folder)}", told)
+            number, moment = _count(counter), f"{event} {path.removeprefix(folder)}"
+            if not wanted:
+                _note(f"{number} {moment}\n", told, os.O_APPEND)
+            elif number == wanted:
+                _note(moment, told, os.O_TRUNC)
+                os.killpg(os.getpgid(0), signal.SIGKILL)
         finally:
             busy = False
 
@@ -43,11 +47,10 @@ def _count(counter: str) -> int:
     return size
 
 
-def _end(moment: str, told: str) -> None:
-    descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def _note(moment: str, told: str, how: int) -> None:
+    descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | how)
     os.write(descriptor, moment.encode())
     os.close(descriptor)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 if "RIPIK_KILL" in os.environ:

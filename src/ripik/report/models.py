@@ -9,7 +9,7 @@ import pandas as pd
 
 from ripik import analysis
 from ripik.console import say
-from ripik.errors import InputError
+from ripik.errors import RipikError
 from ripik.report import plots
 from ripik.report.blocks import Beside, Block, Section, Table, Text
 from ripik.report.evidence import Evidence
@@ -93,7 +93,7 @@ def _views(e: Evidence, name: str) -> pd.DataFrame | None:
     """Return what the views of a variant add; None, and a word why, where its files do not tell any more."""
     try:
         return analysis.views(e.folder, name)
-    except InputError as error:
+    except RipikError as error:
         say(f"report: the views of {name} are left out: {error}")
         return None
 
