@@ -24,7 +24,9 @@ import keras
 
 from conftest import draw_competition, write_competition
 from ripik import cli
+from ripik.artifacts import read_meta
 from ripik.engine import Task
+from torture_line import content_of, same
 
 LINE = ("folds", "train", "ensemble")
 SMALL = (
@@ -150,15 +152,29 @@ class World:
         for _ in range(2):
             code, message = self._line()
             if not code:
-                different = self.differences()
-                verdict = f"SILENT: {', '.join(different)} differ" if different else "told" if told else "redone"
-                return Outcome(kind, fault, verdict, told[0] if told else "")
+                return Outcome(kind, fault, self._verdict(path, told), told[0] if told else "")
             if code not in (2, 3) or "Traceback" in message:
                 return Outcome(kind, fault, f"BUG: exit code {code}", message)
             told.append(message)
             if "Delete it" in message:
                 path.unlink()
         return Outcome(kind, fault, "STUCK: the same error again", told[-1])
+
+    def _verdict(self, path: Path, told: Sequence[str]) -> str:
+        """Judge what stands after the line was run to its end."""
+        different = self.differences()
+        if different:
+            return f"SILENT: {', '.join(different)} differ"
+        if self.run in path.parents and not self._is_mended(path):
+            return "UNNOTICED: the damaged file still stands"
+        return "told" if told else "redone"
+
+    def _is_mended(self, path: Path) -> bool:
+        """Whether a file of the run is again what it was; of a meta file, which tells seconds, whether it is whole."""
+        if path.name.endswith("meta.json"):
+            return read_meta(path) is not None
+        kept = self.kept / "run" / path.relative_to(self.run)
+        return path.exists() and same(content_of(path), content_of(kept))
 
     def _line(self) -> tuple[int, str]:
         """Run the line up to its first failure; return its exit code and message."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik import artifacts
+from ripik import artifacts, atomic
 from ripik.errors import SurroundingsError
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
@@ -152,9 +152,13 @@ def test_no_old_meta_file_vouches_for_a_half_made_artefact(tmp_path: Path) -> No
 
 
 def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    dead, alive = tmp_path / ".99999999.a.csv", tmp_path / f".{os.getppid()}.a.csv"
-    for path in (dead, alive):
+    artifacts.write_text(tmp_path / "a.csv", "before")
+    here = atomic._host()
+    dead, alive = tmp_path / f".99999999-{here}.a.csv", tmp_path / f".{os.getppid()}-{here}.a.csv"
+    elsewhere = tmp_path / ".99999999-another.a.csv"  # another host's process, of which nothing is known here
+    for path in (dead, alive, elsewhere):
         path.write_text("half")
     artifacts.write_text(tmp_path / "a.csv", "whole")
     assert not dead.exists()
     assert alive.exists()
+    assert elsewhere.exists()

@@ -122,3 +122,17 @@ def test_an_error_of_opencv_is_no_crash(file: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match="not an image that OpenCV reads"):
         decode(file)
     assert examine(file).problem == decoding.NO_IMAGE
+
+
+def test_memory_that_runs_out_says_nothing_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((32, 32, 3), np.uint8))
+
+    def fail(*arguments: object) -> None:
+        raise MemoryError
+
+    for place in ("ripik.decoding._opened", "ripik.decoding.cv2.imdecode"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, fail)
+            with pytest.raises(MemoryError):
+                examine(path)

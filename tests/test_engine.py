@@ -2,11 +2,15 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from email.message import Message
+from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
@@ -159,3 +163,62 @@ def test_reports_and_lines_of_several_threads_do_not_mix(capsys: pytest.CaptureF
     run([task(warn_from_threads)], JobSettings())
     lines = capsys.readouterr().out.splitlines()[:-1]
     assert sorted(lines) == sorted(f"{number}" * 50 for number in range(4) for _ in range(200))
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
+
+
+def run_out(kind: str, report: Progress) -> None:
+    if kind == "memory":
+        raise MemoryError("4 GB")
+    if kind == "gpu":
+        raise ResourceExhaustedError("OOM when allocating")
+    raise HTTPError("http://localhost/x", 503, "busy", Message(), None)
+
+
+@pytest.mark.parametrize("kind", ["memory", "gpu"])
+def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
+    with pytest.raises(SurroundingsError, match=r"needy: the memory ran out\. Run it with fewer jobs"):
+        run([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
+
+
+def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
+    with pytest.raises(RuntimeError, match="HTTPError: HTTP Error 503: busy"):
+        run([Task("web", f"{HERE}:run_out", ("http",), needs_backend=False)], JobSettings(jobs=1, threads=1))
+
+
+ALONE = """
+import sys
+from ripik.engine import Task, run
+from ripik.settings import JobSettings
+run([Task("long", "test_engine:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
+"""
+
+
+def test_jobs_are_terminated_though_nobody_reads_what_is_said() -> None:
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALONE],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=heed,
+    )
+    assert process.stderr is not None
+    process.stderr.close()
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    limit = time.monotonic() + 60
+    while _is_there(process.pid):
+        assert time.monotonic() < limit, "the job is still at work"
+        time.sleep(0.1)
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

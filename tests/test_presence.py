@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ripik import presence
-from ripik.errors import SurroundingsError
-from ripik.presence import Presence, look, present
+from ripik import deadline, presence
+from ripik.errors import OutOfTimeError, SurroundingsError
+from ripik.presence import SIZE, Presence, look, present
 
 STAY = """
 import sys, time
@@ -210,3 +210,12 @@ def test_a_read_only_folder_is_told(tmp_path: Path) -> None:
             pass
     finally:
         tmp_path.chmod(0o755)
+
+
+def test_a_process_of_the_same_number_elsewhere_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "running" / "run.json"
+    with present(path, "it", wait=True):
+        told = json.loads(path.read_text())
+        path.write_text(json.dumps(told | {"token": "of another host of this name"}).ljust(SIZE - 1) + "\n")
+        with deadline.limited(0.3), pytest.raises(OutOfTimeError), present(path, "it", wait=True):
+            pass

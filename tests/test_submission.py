@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -265,3 +267,21 @@ def test_a_failed_write_keeps_the_log_and_leaves_nothing_beside(
         append_log(log, ROW)
     assert log.read_bytes() == HEADER
     assert list(tmp_path.iterdir()) == [log]
+
+
+APPEND = """
+import sys
+from pathlib import Path
+from ripik.submission import append_log
+for number in range(15):
+    append_log(Path(sys.argv[1]), {"file": f"{sys.argv[2]}-{number}.csv", "cv": 0.5})
+"""
+
+
+def test_two_runs_that_log_at_once_lose_no_row(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    both = [subprocess.Popen([sys.executable, "-c", APPEND, str(log), name]) for name in ("a", "b")]
+    assert [process.wait(120) for process in both] == [0, 0]
+    files = sorted(line.split(",")[0] for line in log.read_text().splitlines()[1:])
+    assert files == sorted(f"{name}-{number}.csv" for name in ("a", "b") for number in range(15))
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]

@@ -30,6 +30,7 @@ from ripik.features import (
     training_items,
 )
 from ripik.images import pixels
+from ripik.inner import inner_split
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
 from ripik.layout import Job
 from ripik.network import starting_network, trained_network
@@ -41,7 +42,7 @@ from ripik.prefix import check_networks, check_space, fill_store
 from ripik.presence import look, present
 from ripik.settings import Settings
 from ripik.stopping import TERMINATED
-from ripik.training import Trainer, inner_split, train
+from ripik.training import Trainer, train
 from test_eventlog import read
 
 Open = Callable[..., Run]

@@ -150,7 +150,7 @@ def differences(one: Path, other: Path) -> list[str]:
     """Return the names of what differs between two folders with `output` and `submissions`, or was left behind."""
     left = [f"left behind: {path.name}" for path in (other / "output").rglob(".*")]
     first, second = (dict(_contents(folder / "output" / "tiny")) for folder in (one, other))
-    names = [name for name in sorted(first.keys() | second.keys()) if not _equal(first.get(name), second.get(name))]
+    names = [name for name in sorted(first.keys() | second.keys()) if not same(first.get(name), second.get(name))]
     submissions = [{path.read_bytes() for path in (f / "submissions").glob("*-cv*.csv")} for f in (one, other)]
     pages = [(folder / "output/tiny/report/index.html") for folder in (one, other)]
     broken = pages[0].exists() and not (pages[1].exists() and pages[1].read_text().rstrip().endswith("</html>"))
@@ -162,10 +162,11 @@ def _contents(run: Path) -> Iterator[tuple[str, Mapping[str, np.ndarray] | bytes
         name = path.relative_to(run)
         if not path.is_file() or name.parts[0] in SKIPPED or "logs" in name.parts or name.name.endswith("meta.json"):
             continue
-        yield str(name), _content(path)
+        yield str(name), content_of(path)
 
 
-def _content(path: Path) -> Mapping[str, np.ndarray] | bytes:
+def content_of(path: Path) -> Mapping[str, np.ndarray] | bytes:
+    """Return what must be the same in a file, seconds left out; its bytes, or its arrays by name."""
     if path.suffix == ".h5":
         found: dict[str, np.ndarray] = {}
         with h5py.File(path) as file:
@@ -179,7 +180,8 @@ def _content(path: Path) -> Mapping[str, np.ndarray] | bytes:
     return path.read_bytes()
 
 
-def _equal(one: Mapping[str, np.ndarray] | bytes | None, other: Mapping[str, np.ndarray] | bytes | None) -> bool:
+def same(one: Mapping[str, np.ndarray] | bytes | None, other: Mapping[str, np.ndarray] | bytes | None) -> bool:
+    """Whether two contents are the same."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(np.arraysame(one[name], other[name]) for name in one)
     return not isinstance(one, Mapping) and one == other

@@ -84,15 +84,19 @@ def files_digest(paths: Sequence[Path]) -> str:
 
 
 @contextmanager
-def making(meta: Path, inputs: Mapping[str, Any], outputs: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def making(
+    meta: Path, inputs: Mapping[str, Any], outputs: Sequence[Path], *, anew: bool = False
+) -> Iterator[dict[str, Any]]:
     """Take away the meta file while its artefact is made in the block, and write the new one when it is there.
 
     So no interruption leaves new files that an old meta file vouches for. Yields a dictionary for whatever else the
-    meta file is to record. Where a damaged file is the reason, a warning says so.
+    meta file is to record. Where a damaged file is the reason, a warning says so. `anew`: the old files are taken away,
+    too, for those that are read without asking what they were made from.
     """
     check_writable(meta.parent)
     tell_damaged(meta, inputs)
-    meta.unlink(missing_ok=True)
+    for old in (meta, *(outputs if anew else ())):
+        old.unlink(missing_ok=True)
     start, more = time.monotonic(), dict[str, Any]()
     yield more
     digests = {output.name: file_digest(output) for output in outputs}

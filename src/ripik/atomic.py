@@ -3,6 +3,7 @@
 import errno
 import glob
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,15 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".*.{glob.escape(path.name)}"):
         _remove_if_orphaned(left)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}-{_host()}.{path.name}")
     try:
         yield temporary
         to_disk(temporary)
         temporary.replace(path)
         to_disk(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,10 +47,15 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def _host() -> str:
+    """Return what tells hosts that share a folder apart, fit for a file name."""
+    return socket.gethostname()[:16].replace(".", "-").replace("/", "-")
+
+
 def _remove_if_orphaned(temporary: Path) -> None:
     """Remove a temporary file whose process was killed before it could."""
-    owner = temporary.name.split(".")[1]
-    if not owner.isdigit() or int(owner) == os.getpid():
+    owner, _, host = temporary.name.split(".")[1].partition("-")
+    if not owner.isdigit() or int(owner) == os.getpid() or host != _host():
         return
     try:
         os.kill(int(owner), 0)

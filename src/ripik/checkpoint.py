@@ -13,7 +13,7 @@ from ripik import artifacts
 from ripik.atomic import replacing
 from ripik.console import warn
 
-UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
+UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 Arrays = list[np.ndarray]
 
 
@@ -55,12 +55,11 @@ def load(path: Path, inputs: Mapping[str, Any]) -> Checkpoint | None:
         return None
     try:
         told, arrays = _read(path)
+        made_from, progress = told.pop("inputs"), Progress(**told)
     except UNREADABLE:
-        warn(f"{path} is damaged: this training begins anew")
+        warn(f"{path} is damaged, or of another version: this training begins anew")
         return None
-    if told.pop("inputs") != artifacts.digest(inputs):
-        return None
-    return Checkpoint(Progress(**told), arrays)
+    return Checkpoint(progress, arrays) if made_from == artifacts.digest(inputs) else None
 
 
 def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
@@ -70,7 +69,7 @@ def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
             told = json.loads(str(state["told"]))
             own = told.pop("inputs") == artifacts.digest(inputs)
             return Progress(**told) if own else None
-    except (*UNREADABLE, TypeError):
+    except UNREADABLE:
         return None
 
 

@@ -20,7 +20,8 @@ from ripik.turns import turn
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ELOOP, errno.EBUSY, errno.ENXIO, errno.ENODEV),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
 ALONE = ("folds", "augment", "predict", "ensemble", "analyse", "report", "demo")  # write, one of them at a time

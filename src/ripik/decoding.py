@@ -58,7 +58,9 @@ def read_pixels(data: bytes, mode: int) -> tuple[np.ndarray | None, str]:
         return None, problem
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(str(error)) from error
         image = None
     if image is not None:
         return image, ""
@@ -94,6 +96,8 @@ def _too_large(data: bytes) -> str:
             width, height = image.size
     except Image.DecompressionBombError:
         return TOO_LARGE
+    except MemoryError:  # says nothing of the image
+        raise
     except Exception:  # Pillow's plugins raise whatever their parsing of broken bytes comes upon
         width, height = _tiff_size(data)
     if not width * height:
@@ -131,6 +135,8 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
         file.seek(tags.next)
         tags.load(file)
         return int(tags[WIDTH_TAG]), int(tags[HEIGHT_TAG])
+    except MemoryError:  # says nothing of the image
+        raise
     except Exception:  # as above
         return 0, 0
 
@@ -138,6 +144,8 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
 def _loaded(data: bytes) -> Examined:
     try:
         image = _opened(data)
+    except MemoryError:  # says nothing of the image
+        raise
     except Exception:  # a TIFF that Pillow does not know: OpenCV will tell
         return Examined()
     with image:
@@ -150,6 +158,8 @@ def _loaded(data: bytes) -> Examined:
                 image.draft("L", (width // SMALLEST_SIDE, height // SMALLEST_SIDE))
                 image.load()
             frames = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: a JPEG and its preview
+        except MemoryError:
+            raise
         except Exception:  # as above
             return Examined(CUT if checked else "")
         return Examined(alpha=image.has_transparency_data, frames=frames)

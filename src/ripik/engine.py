@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import io
 import multiprocessing
+import signal
+import sys
 import threading
 import traceback
 from collections import Counter
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
@@ -22,7 +24,10 @@ from ripik.live import Report, View, view
 from ripik.settings import JobSettings
 from ripik.stopping import TERMINATED, end_when_asked
 
-PATIENCE = 60.0  # seconds a terminated process has to finish its batch and save its state
+PATIENCE = 300.0  # seconds a terminated process has to finish its batch, or the scoring of an epoch, and save
+
+
+SMALLER = "Run it with fewer jobs (JOBS=1), or a smaller batch_size."
 
 
 class Reporter(Protocol):
@@ -155,16 +160,19 @@ def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) 
 
 def _ended_by(name: str, code: int | None) -> str:
     if code == TERMINATED:
-        return f"the process of {name} was terminated; it saved its state. Run the same command again to go on."
-    return (
-        f"the process of {name} was killed (exit code {code}), most likely because the memory ran out. Run the same "
-        "command again, which goes on from the last saved state, with fewer jobs (JOBS=1) or a smaller batch size."
-    )
+        return f"the process of {name} was terminated. What it saved is kept: run the same command again to go on."
+    if code == -signal.SIGKILL:
+        return (
+            f"the process of {name} was killed (exit code {code}), most likely because the memory ran out. {SMALLER} "
+            "The same command goes on from the last saved state."
+        )
+    return f"the process of {name} ended without a word (exit code {code}). Run the same command again to go on."
 
 
 def _work(task: Task, threads: int, pipe: Connection) -> None:
     """Do the task in this process; send reports and printed lines, and how it ended last of all."""
     end_when_asked()
+    sys.unraisablehook = _heed
     send = _sender(pipe)
     out, error = _Sayer(send, error=False), _Sayer(send, error=True)
     with redirect_stdout(out), redirect_stderr(error):
@@ -172,10 +180,16 @@ def _work(task: Task, threads: int, pipe: Connection) -> None:
             told = _call(task, threads, lambda done, total, note="": send(Report(task.name, done, total, note)))
             ended = Ended(told)
         except Exception as failure:  # whatever it is, the parent raises it
-            ended = Ended(error=_portable(failure))
+            ended = Ended(error=_portable(task.name, failure))
     for stream in (out, error):
         stream.finish()
     send(ended)
+
+
+def _heed(failure: "sys.UnraisableHookArgs") -> None:
+    """Report what fails while an object is taken down, but for files: HDF5's on a full disk are told by their error."""
+    if not isinstance(failure.exc_value, OSError | RuntimeError):
+        sys.__unraisablehook__(failure)
 
 
 def _call(task: Task, threads: int, report: Reporter) -> str:
@@ -214,11 +228,15 @@ class _Sayer(io.TextIOBase):
             self.write("\n")
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(name: str, error: Exception) -> Exception:
     """Return what the parent is to raise: errors for the user as they are, a bug as text with its traceback."""
     if isinstance(error, RipikError):
         return type(error)(str(error))
-    told = error if isinstance(error, OSError) else RuntimeError(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter: TensorFlow's
+        return SurroundingsError(f"{name}: the memory ran out. {SMALLER}")
+    told: Exception = RuntimeError(f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError) and error.errno is not None:  # subclasses of it may not survive the way
+        told = OSError(error.errno, error.strerror or str(error), error.filename)
     told.add_note(traceback.format_exc())
     return told
 
@@ -229,15 +247,18 @@ def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
     try:
         yield
     finally:
-        if running:
-            names = ", ".join(left.task.name for left in running.values())
-            complain(f"waiting for {names} to finish the present batch and save")
-        for left in running.values():
-            left.process.terminate()
+        # one just started is not in `running` yet; workers of other libraries are theirs
+        processes = [child for child in multiprocessing.active_children() if isinstance(child, SpawnProcess)]
+        for process in processes:
+            process.terminate()
         try:
-            for left in running.values():
-                left.process.join(PATIENCE)
+            if running:
+                names = ", ".join(left.task.name for left in running.values())
+                with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
+                    complain(f"waiting for {names} to finish what is at hand and save")
+            for process in processes:
+                process.join(PATIENCE)
         finally:
-            for left in running.values():
-                left.process.kill()
-                left.process.join()
+            for process in processes:
+                process.kill()
+                process.join()

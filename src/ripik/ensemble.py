@@ -109,7 +109,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
-    with artifacts.making(folder / "meta.json", inputs, outputs) as more:
+    with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
         known, test = known_rows(run, members), test_rows(run, members)
         found = _nest(run, known)
         blended, cv = found.fitted.apply(test), score_rows(run, found.oof)

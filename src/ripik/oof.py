@@ -35,7 +35,7 @@ def merge_variant(run: Run, variant: Variant) -> None:
     folder = run.layout.variant(variant.name)
     inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
     meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
-    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"]) as more:
+    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"], anew=True) as more:
         oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
         check_oof(oof, run)
         artifacts.write_csv(folder / "oof.csv", oof)

@@ -7,11 +7,13 @@ The kernel drops the lock (`flock(2)`) when the process ends, however it ends. W
 import contextlib
 import errno
 import fcntl
+import functools
 import itertools
 import json
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -44,12 +46,13 @@ class Presence:
     total: int = 0
     note: str = ""
     left: float | None = None
+    token: str = ""  # of the process: hosts may share a name, and processes a number
     alive: bool = False
 
     @property
     def is_this_process(self) -> bool:
         """Whether it is the process that asks."""
-        return (self.host, self.pid) == (socket.gethostname(), os.getpid())
+        return self.token == _token()
 
     @property
     def where(self) -> str:
@@ -70,7 +73,9 @@ def present(path: Path, what: str, note: str = "", *, wait: bool = False) -> Ite
     if descriptor is None:
         yield lambda done, total, note="", left=None: None
         return
-    mine = Presence(socket.gethostname(), os.getpid(), datetime.now().isoformat(timespec="seconds"), note=note)
+    mine = Presence(
+        socket.gethostname(), os.getpid(), datetime.now().isoformat(timespec="seconds"), note=note, token=_token()
+    )
     try:
         _write(descriptor, mine)
         yield _teller(descriptor, mine)
@@ -105,6 +110,12 @@ def refuse_if_at_work(path: Path, what: str) -> None:
     found = look(path)
     if found is not None and found.alive:
         raise _taken(what, found)
+
+
+@functools.lru_cache(maxsize=1)
+def _token() -> str:
+    """Return a text that no other process has."""
+    return uuid.uuid4().hex
 
 
 def _taken(what: str, by: Presence) -> SurroundingsError:

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ripik.artifacts import replacing
+from ripik.atomic import replacing
 from ripik.errors import InputError, SurroundingsError
 from ripik.metrics import FloatArray, check_probabilities
+from ripik.presence import present
 
 Kind = Literal["labels", "probabilities"]
 
@@ -114,11 +115,12 @@ def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
     unknown = [key for key in row if key not in LOG_COLUMNS]
     if unknown:
         raise InputError(f"{log_path} has no column {', '.join(unknown)}: it has {', '.join(LOG_COLUMNS)}.")
+    line = _csv_line(_cell(row.get(key)) for key in LOG_COLUMNS)
     try:
-        before = log_path.read_bytes() if log_path.exists() else b""
-        line = _csv_line(_cell(row.get(key)) for key in LOG_COLUMNS)
-        with replacing(log_path) as temporary:
-            temporary.write_bytes(_logged(before, log_path) + line)
+        with present(log_path.with_suffix(".lock"), str(log_path), wait=True):  # all runs share the log
+            before = log_path.read_bytes() if log_path.exists() else b""
+            with replacing(log_path) as temporary:
+                temporary.write_bytes(_logged(before, log_path) + line)
     except OSError as error:
         raise SurroundingsError(f"Cannot write the submission log {log_path}: {error.strerror or error}.") from error
 

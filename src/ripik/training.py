@@ -1,10 +1,8 @@
-"""Train one job: the suffix of one variant, on one fold's training rows, with one seed; resumable at every epoch."""
+"""Train one job: the suffix of one variant, on one fold's training rows, with one seed; it can be gone on with."""
 
 import functools
-import hashlib
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts, checkpoint, deadline, runtime
-from ripik.atomic import replacing
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.engine import Reporter
@@ -22,7 +19,7 @@ from ripik.epochs import EpochProgress, Position, epoch_told, learning_rate, ste
 from ripik.errors import InputError
 from ripik.eventlog import EventLog
 from ripik.features import Item, source_path, training_items
-from ripik.folds import split
+from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, job_seed, training_inputs
 from ripik.layout import Job
 from ripik.metrics import get_metric
@@ -32,6 +29,7 @@ from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import HEAD, KERAS, Variant
 from ripik.stopping import noticing
+from ripik.variables import assign, digest_of, save_weights, values_of
 
 
 def train(run: Run, job: Job, report: Reporter) -> None:
@@ -48,9 +46,6 @@ def train(run: Run, job: Job, report: Reporter) -> None:
         deadline.check(trainer.longest)
         trainer.run_epoch(report)
     trainer.finish()
-
-
-INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
 
 @dataclass
@@ -169,7 +164,7 @@ class Trainer:
         self.history.append({"epoch": epoch, **row, "seconds": seconds})
         self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
         if self.best_epoch() == epoch - 1:
-            self.best = _values(self.model.variables)
+            self.best = values_of(self.model.variables)
         self.log.scalars("epoch", row | {"learning_rate": learning_rate(self.model)}, epoch)
 
     def _tell(self, report: Reporter) -> None:
@@ -213,9 +208,9 @@ class Trainer:
 
     def save(self) -> None:
         """Save the whole state in one file."""
-        arrays = {"model": _values(self.model.variables), "optimizer": _values(self.model.optimizer.variables)}
+        arrays = {"model": values_of(self.model.variables), "optimizer": values_of(self.model.optimizer.variables)}
         if self.progress.batches:
-            arrays["metrics"] = _values(self.model.metrics_variables)
+            arrays["metrics"] = values_of(self.model.metrics_variables)
         if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
             arrays["best"] = self.best
         checkpoint.save(self.run.layout.state(self.job), self.inputs, Checkpoint(self.progress, arrays))
@@ -229,8 +224,8 @@ class Trainer:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
         self.model.optimizer.build(self.model.trainable_variables)
-        _assign(self.model.variables, saved.arrays["model"])
-        _assign(self.model.optimizer.variables, saved.arrays["optimizer"])
+        assign(self.model.variables, saved.arrays["model"])
+        assign(self.model.optimizer.variables, saved.arrays["optimizer"])
         self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
         self.best = saved.arrays.get("best", saved.arrays["model"] if self.history else [])
 
@@ -240,8 +235,8 @@ class Trainer:
         values = {}
         for path in (last, best):
             save_weights(self.suffix, path)
-            values[path.name] = _digest(self.suffix)
-            _assign(self.model.variables, self.best)
+            values[path.name] = digest_of(self.suffix)
+            assign(self.model.variables, self.best)
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(
             self.folder / "meta.json",
@@ -252,46 +247,3 @@ class Trainer:
             best_by=self.monitor,
             weights=values,
         )
-
-
-def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows to train on, rows of the inner split); the latter is empty without `inner_split`.
-
-    The inner split is a grouped, stratified part of the training folds, so that choosing an epoch never looks at the
-    held fold.
-    """
-    rows = run.training_rows(job)
-    share = run.settings.variants[job.variant].inner_split
-    if not share:
-        return rows, rows[:0]
-    groups = run.folds["group"].to_numpy()[rows]
-    seed = job_seed(run.settings.variants[job.variant], job)
-    targets = run.targets()[rows]
-    number = min(INNER_PARTS, len(np.unique(groups)), np.bincount(targets).max())
-    if number < 2:
-        raise InputError(f"{job}: too few photos for an inner split. Set inner_split = 0.")
-    inner = split(targets, groups, number, seed) < max(1, round(share * number))
-    return rows[~inner], rows[inner]
-
-
-def _values(variables: Sequence[keras.Variable]) -> Arrays:
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
-
-
-def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _digest(model: keras.Model) -> str:
-    """SHA-256 (hex) of a model's weights: the bytes of an HDF5 file differ from one writing to the next."""
-    found = hashlib.sha256()
-    for value in _values(model.weights):
-        found.update(np.ascontiguousarray(value).data)
-    return found.hexdigest()
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights atomically as Keras 3's `.weights.h5`."""
-    with replacing(path) as temporary:
-        model.save_weights(temporary)
