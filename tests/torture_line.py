@@ -183,5 +183,5 @@ def content_of(path: Path) -> Mapping[str, np.ndarray] | bytes:
 def same(one: Mapping[str, np.ndarray] | bytes | None, other: Mapping[str, np.ndarray] | bytes | None) -> bool:
     """Whether two contents are the same."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(np.arraysame(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
     return not isinstance(one, Mapping) and one == other
