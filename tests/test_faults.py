@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from faults import FAULTS, KINDS, Outcome, World, show
+from faults import FAULTS, Outcome, World, show
 from ripik.folds import make_folds
 
+SOME = ["folds.csv", "pixels", "features' checksums", "last weights", "predictions", "oof.csv", "blend's meta"]
 SMALL_FILES = 3000  # bytes a file may have
 
 
@@ -26,9 +27,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_a_damaged_file_is_mended_or_told(world: World, kind: str) -> None:
-    fault = FAULTS[list(KINDS).index(kind) % 2]  # all of them: `make faults`
+    fault = FAULTS[SOME.index(kind) % 2]  # all faults in all kinds of files: `make faults`
     outcome = world.suffer(kind, fault, seed=7)
     assert outcome.good, outcome
 
