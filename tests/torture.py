@@ -28,7 +28,7 @@ SIGNALS = {"SIGTERM": (signal.SIGTERM, 143), "SIGTERM to all": (signal.SIGTERM, 
 BROKEN = {  # a build broken on purpose: file, text, replacement, the steps that are killed
     "optimizer": (
         "training.py",
-        '        _assign(self.model.optimizer.variables, saved.arrays["optimizer"])\n',
+        '        assign(self.model.optimizer.variables, saved.arrays["optimizer"])\n',
         "",
         ("train-original", "train-augmented"),
     ),
