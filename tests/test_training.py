@@ -189,7 +189,8 @@ def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture
     trainer = Trainer.create(run, job)
     trainer.restore()
     assert trainer.history == []
-    assert "state.npz is damaged, or of another version: this training begins anew" in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert "state.npz is damaged, or of another version: this training begins anew" in told
 
 
 @pytest.mark.parametrize(
