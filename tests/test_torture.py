@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import BROKEN, LEAST, Trial, append, attempt, break_source, read, schedule, show
+from torture import BROKEN, LEAST, SAVED, Trial, append, attempt, break_source, read, schedule, show
 from torture_line import STEPS, Line, differences
 
 
@@ -29,7 +29,7 @@ def test_a_killed_step_ends_with_the_same_bytes(line: Line, step: str, kind: str
 def test_a_build_that_does_not_restore_the_optimizer_is_found(line: Line, tmp_path: Path) -> None:
     broken = Line(line.work)
     broken.source = break_source("optimizer", tmp_path)
-    found = attempt(broken, Trial(0, "train-original", "SIGTERM"), seed=4)
+    found = attempt(broken, Trial(0, "train-original", SAVED), seed=4)
     assert found.identical == "no", found
     assert "original/fold" in found.differs
 

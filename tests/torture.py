@@ -24,19 +24,22 @@ from torture_line import STEPS, Line, Step
 SHARES = (6, 5, 9, 8, 12, 7, 8, 5)  # kills of each step among sixty
 LEAST, TRIES, KILLS_OF_BROKEN = 4, 6, 12
 AFTER = "after renaming"
+SAVED = "after a saved state"
 SIGNALS = {"SIGTERM": (signal.SIGTERM, 143), "SIGTERM to all": (signal.SIGTERM, 143), "Ctrl-C": (signal.SIGINT, 130)}
-BROKEN = {  # a build broken on purpose: file, text, replacement, the steps that are killed
+BROKEN = {  # a build broken on purpose: file, text, replacement, the steps that are killed, and when
     "optimizer": (
         "training.py",
         '        assign(self.model.optimizer.variables, saved.arrays["optimizer"])\n',
         "",
         ("train-original", "train-augmented"),
+        SAVED,
     ),
     "rename": (
         "atomic.py",
         "        yield temporary\n        to_disk(temporary)\n        temporary.replace(path)\n",
         "        temporary.touch()\n        temporary.replace(path)\n        yield path\n",
         ("folds",),
+        AFTER,
     ),
 }
 
@@ -47,7 +50,7 @@ class Trial:
 
     number: int
     step: str
-    kind: str  # uniform, aimed, AFTER, or a name of SIGNALS
+    kind: str  # uniform, aimed, AFTER, SAVED, or a name of SIGNALS
     moment: str = ""  # seconds after the start, or what it was about to do
     identical: str = ""
     differs: str = ""
@@ -111,10 +114,15 @@ def _stop(line: Line, step: Step, kind: str, rng: random.Random) -> tuple[str, s
 
 
 def _moments(line: Line, step: Step, kind: str) -> list[int]:
-    """Return the numbers of the step's moments of this kind: all, or those just after something was renamed."""
+    """Return the numbers of the step's moments of this kind: all, or those just after a rename, or a state's rename.
+
+    Of the states, those in the middle: the first are young, and after the last there is nothing left to train.
+    """
     moments = line.moments(step)
-    renamed = [number + 1 for number, moment in moments.items() if moment.startswith("os.rename")]
-    return renamed if kind == AFTER else sorted(moments)
+    renamed = [number + 1 for number, moment in sorted(moments.items()) if moment.startswith("os.rename")]
+    saved = [number for number in renamed if moments[number - 1].endswith("state.npz")]
+    middle = saved[len(saved) // 4 : -(len(saved) // 4) or None]
+    return {AFTER: renamed, SAVED: middle}.get(kind, sorted(moments))
 
 
 def _killed_at(line: Line, step: Step, moment: int) -> str:
@@ -143,7 +151,7 @@ def break_source(name: str, folder: Path) -> Path:
     """Copy the package into a folder with one edit; return what is put before the path."""
     import ripik
 
-    file, text, replacement, _ = BROKEN[name]
+    file, text, replacement, *_ = BROKEN[name]
     target = folder / "ripik"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(Path(ripik.__file__).parent, target, ignore=shutil.ignore_patterns("__pycache__"))
@@ -180,7 +188,7 @@ def show(trials: Sequence[Trial]) -> str:
         own = [trial for trial in trials if name in (trial.step, "all")]
         same, fell = sum(trial.identical == "yes" for trial in own), Counter(trial.kind for trial in own)
         rows.append(f"{name:18}{len(own):>9}{same:>11}" + "".join(f"{fell[kind]:>16}" for kind in kinds))
-    aimed = Counter(trial.moment.split()[1] for trial in trials if trial.kind in ("aimed", AFTER))
+    aimed = Counter(trial.moment.split()[1] for trial in trials if trial.kind in ("aimed", AFTER, SAVED))
     rows.append("aimed kills came before: " + ", ".join(f"{event} {number}" for event, number in aimed.most_common()))
     return "\n".join([*rows, *(f"{t.number} {t.step} {t.kind} {t.moment}: {t.differs}" for t in trials if t.differs)])
 
@@ -198,8 +206,8 @@ def main() -> int:
     line, table = Line(work), work / "kills.csv"
     needed = STEPS
     if options.broken:
-        steps = BROKEN[options.broken][3]
-        trials = [Trial(number, steps[number % len(steps)], AFTER) for number in range(KILLS_OF_BROKEN)]
+        *_, steps, kind = BROKEN[options.broken]
+        trials = [Trial(number, steps[number % len(steps)], kind) for number in range(KILLS_OF_BROKEN)]
         table = work / f"kills-{options.broken}.csv"
         needed = STEPS[: max(number for number, step in enumerate(STEPS) if step.name in steps) + 1]
     for step in needed:
