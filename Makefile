@@ -78,8 +78,8 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $(PEERS)/.ready
 
-test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest $(PYTEST)
+test: $(READY)  ## run the tests, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
