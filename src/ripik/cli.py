@@ -24,7 +24,8 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
-ALONE = ("folds", "augment", "predict", "ensemble", "analyse", "report", "demo")  # write, one of them at a time
+# what writes, one of them at a time
+ALONE = ("folds", "augment", "predict", "ensemble", "analyse", "report", "demo", "kernel")
 TOPICS = {  # what `analyse` answers
     "scores": "every variant's scores with intervals, class by class",
     "confusion": "which class is taken for which",
@@ -112,6 +113,10 @@ def parser() -> argparse.ArgumentParser:
     )
     analyse.add_argument("--of", default="", metavar="NAME", help="a variant, or ensemble (default: the blend)")
     _add(steps, "report", _report, "show the run on one HTML page")
+    kernel = _add(steps, "kernel", _kernel, "write a Kaggle kernel and the datasets it reads")
+    kernel.add_argument(
+        "--kind", choices=("train", "infer"), default="infer", help="all steps, or prediction alone (default)"
+    )
     _add(steps, "status", _status, "show what is finished, running, stale or missing")
     _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
     return top
@@ -213,6 +218,12 @@ def _report(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.report.step import report
 
     report(settings)
+
+
+def _kernel(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.kernel.build import build_kernel
+
+    build_kernel(settings, options.kind)
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> None:

@@ -88,6 +88,20 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     return Competition(train, test, sample, classes, corrected)
 
 
+def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label, ...]) -> Competition:
+    """Read the test set and the sample submission alone, for a run trained elsewhere on the rows `train`.
+
+    train: image_id, label; its images are nowhere. Up to half of the test images may be missing; they are not readable.
+    Raises InputError as `read_competition` does.
+    """
+    how, root = settings.competition, layout_of(settings).input
+    test = _read_images(root, how.test_csv, how.test_images, how, [], True)
+    sample = _read_sample(root / how.sample_submission, how, test)
+    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
+    return Competition(train, test, sample, classes)
+
+
 def fingerprint(competition: Competition, split: str) -> str:
     """Return a hash of a split's ids and images; of a competition read later, it tells whether a file was replaced."""
     return competition.fingerprints[split]

@@ -198,7 +198,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
-    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training"})
+    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle"})
     row = {
         "file": path.name,
         "time": now.isoformat(timespec="seconds"),

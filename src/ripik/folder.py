@@ -31,7 +31,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
     if not paths:
         raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
-    members, fitted, shares = _finished_blend(settings)
+    members, fitted, shares = finished_models(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
@@ -57,8 +57,11 @@ def _readable(folder: Path, paths: list[Path]) -> np.ndarray:
     return np.array([not told.problem for told in found])
 
 
-def _finished_blend(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
-    """Return the members that count in the finished blend, it, and the test set's class shares; models up to date."""
+def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
+    """Return the members that count in the finished blend, it, and the test set's class shares; models up to date.
+
+    Raises InputError where there is no blend, or it or one of its models is not of the present settings and data.
+    """
     opened = open_run(settings)
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():

@@ -82,6 +82,10 @@ class Layout:
         """The folder of the augmented copies as JPEG."""
         return self.run / "augmented_images"
 
+    def kernel(self, kind: str) -> Path:
+        """The folder of a Kaggle kernel, `train` or `infer`."""
+        return self.run / "kernel" / kind
+
     def pixels(self, size: int) -> Path:
         """The folder of decoded images of `size` × `size` pixels."""
         return self.run / "pixels" / str(size)

@@ -156,9 +156,13 @@ def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def _test_frame(run: Run, variant: Variant) -> pd.DataFrame:
-    chosen = predicting_jobs(run.settings, variant)
     ids = run.competition.test["image_id"]
-    mean = np.mean([_load(run, job, "test").loc[ids].to_numpy() for job in chosen], axis=0)
-    frame = pd.DataFrame(mean, columns=probability_columns(run.competition.classes))
-    frame.insert(0, "image_id", ids)
+    merged = [_load(run, job, "test").loc[ids].to_numpy() for job in predicting_jobs(run.settings, variant)]
+    return test_frame(run, merged)
+
+
+def test_frame(run: Run, merged: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Return the content of a variant's `test.csv`: the mean of what its jobs say, each (m, C), views merged."""
+    frame = pd.DataFrame(np.mean(merged, axis=0), columns=probability_columns(run.competition.classes))
+    frame.insert(0, "image_id", run.competition.test["image_id"])
     return frame

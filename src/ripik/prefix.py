@@ -107,10 +107,22 @@ def fill_store(settings: Settings, competition: Competition, variants: Sequence[
         sample = first_batch(PackedRows([_pixels_of(settings, variant, lacking[0])]), SAMPLE)
         predictor = make_predictor(prefix, settings.prediction.engine, sample)
         _refuse_mixture(settings, competition, variant, predictor)
-        say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
-        progress = _Progress(report, sum(count(settings, competition, item) for item in lacking))
-        for item in lacking:
-            _fill(settings, competition, variant, item, predictor, progress)
+        fill_items(settings, competition, variant, lacking, predictor, report)
+
+
+def fill_items(
+    settings: Settings,
+    competition: Competition,
+    variant: Variant,
+    items: Sequence[Item],
+    predictor: Predictor,
+    report: Reporter,
+) -> None:
+    """Make the prefix outputs of these items, by `predictor`, which runs the variant's prefix."""
+    say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
+    progress = _Progress(report, sum(count(settings, competition, item) for item in items))
+    for item in items:
+        _fill(settings, competition, variant, item, predictor, progress)
 
 
 def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:

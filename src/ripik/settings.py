@@ -15,6 +15,18 @@ BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", 
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
 
+def _duration(text: str) -> float:
+    """Return a text such as 8h30m in seconds; 0 when it is no duration."""
+    found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", text)
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    return 3600.0 * hours + 60.0 * minutes + seconds
+
+
+def _check_duration(key: str, text: str) -> None:
+    if text and not _duration(text):
+        raise ValueError(f"{key} = {text!r} is no duration: write it as 8h30m, 90m or 45s")
+
+
 class CompetitionSettings(Section):
     """Where the organiser's files are and how they are to be read."""
 
@@ -110,18 +122,13 @@ class LimitSettings(Section):
 
     @model_validator(mode="after")
     def _limit_is_a_duration(self) -> "LimitSettings":
-        if self.seconds == 0:
-            raise ValueError(f"training.time_limit = {self.time_limit!r} is no duration: write it as 8h30m, 90m or 45s")
+        _check_duration("training.time_limit", self.time_limit)
         return self
 
     @property
     def seconds(self) -> float | None:
-        """The limit in seconds; None when there is none, 0 when it is no duration."""
-        if not self.time_limit:
-            return None
-        found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", self.time_limit)
-        hours, minutes, seconds = (int(text or 0) for text in found.groups()) if found else (0, 0, 0)
-        return 3600.0 * hours + 60.0 * minutes + seconds
+        """The limit in seconds; None when there is none."""
+        return _duration(self.time_limit) if self.time_limit else None
 
 
 class AugmentationSettings(Section):
@@ -188,6 +195,27 @@ class JobSettings(Section):
     threads: Annotated[int, Field(ge=0)] = 0  # 0: the cores divided among the jobs
 
 
+class KaggleSettings(Section):
+    """Whose kernels and datasets these are, where submissions go, and the machine that kernels get."""
+
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""  # your user name, as in kaggle.com/<user>
+    competition: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""  # its name in the address; empty: none on Kaggle
+    private: bool = True
+    accelerator: str = "NvidiaTeslaT4"  # as the kaggle command names it; empty: a CPU machine
+    time_limit: Text = "11h30m"  # of a training kernel, within Kaggle's own limit; the next version goes on
+    engine: Literal["recorded", "keras"] = "recorded"  # of the inference kernel: the run's own, or Keras (within 1e-4)
+
+    @model_validator(mode="after")
+    def _limit_is_a_duration(self) -> "KaggleSettings":
+        _check_duration("kaggle.time_limit", self.time_limit)
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """The training kernel's limit in seconds."""
+        return _duration(self.time_limit)
+
+
 class Settings(Section):
     """The effective configuration of a run."""
 
@@ -202,6 +230,7 @@ class Settings(Section):
     decision: DecisionSettings = DecisionSettings()
     jobs: JobSettings = JobSettings()
     training: LimitSettings = LimitSettings()
+    kaggle: KaggleSettings = KaggleSettings()
     variants: dict[str, Variant]
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from ripik import artifacts
 from ripik.backbone import build_backbone, normalizations
 from ripik.console import warn
+from ripik.engine import Reporter
 from ripik.errors import InputError, SurroundingsError
 from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
 from ripik.random_weights import random_backbone
@@ -43,6 +45,13 @@ def make_initial_weights(settings: Settings, variant: Variant) -> Path:
             with artifacts.replacing(path) as temporary:
                 backbone.save_weights(temporary)
     return path
+
+
+def make_all(settings: Settings, variants: Sequence[Variant], report: Reporter) -> None:
+    """Write the initial backbone weights of several variants, as `make_initial_weights` does."""
+    for number, variant in enumerate(variants, start=1):
+        make_initial_weights(settings, variant)
+        report(number, len(variants))
 
 
 def load_initial_weights(backbone: keras.Model, settings: Settings, variant: Variant) -> None:

@@ -1,0 +1,122 @@
+"""The step `kernel`: write what `kaggle kernels push` sends, and the datasets that the kernel reads."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from ripik import artifacts
+from ripik.config import to_toml
+from ripik.console import say, warn
+from ripik.errors import InputError
+from ripik.kernel.bundle import code_text, requirements
+from ripik.kernel.contents import MANIFEST, Manifest
+from ripik.kernel.datasets import write_models, write_weights
+from ripik.kernel.names import KINDS, code_file, dataset_folder, identity, slug_of, title_of
+from ripik.layout import layout_of
+from ripik.settings import KERAS, Settings
+
+METADATA = "kernel-metadata.json"
+LARGEST = 1_000_000  # bytes of a code file that Kaggle takes
+NO_ENGINES = ("openvino",)  # not in Kaggle's image
+
+
+def build_kernel(settings: Settings, kind: str) -> Path:
+    """Write the kernel `train` or `infer` of a run, ready to be pushed; return its folder.
+
+    Raises InputError without `kaggle.user` or a source of data on Kaggle, for `infer` without a finished blend, and
+    where its engine is none that Kaggle's image has.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no kernel {kind!r}: the kinds are {' and '.join(KINDS)}.")
+    folder = layout_of(settings).kernel(kind)
+    data = _data_source(settings)
+    name, title = identity(settings, kind), title_of(settings, kind)
+    datasets = _write_datasets(settings, kind, folder)
+    facts = {
+        "kind": kind,
+        "run": settings.run,
+        "kernel": slug_of(title),
+        "data": data["slug"],
+        "datasets": datasets,
+        "requires": requirements(),
+        "seconds": settings.kaggle.seconds,
+        "settings": to_toml(settings),
+    }
+    artifacts.write_json(folder / METADATA, _metadata(settings, kind, name, title, data, list(datasets)))
+    code = folder / code_file(settings, kind)
+    artifacts.write_text(code, code_text(title, facts))
+    size = code.stat().st_size
+    if size > LARGEST:
+        raise InputError(f"{code} is {decimal(size)}, but Kaggle takes {decimal(LARGEST)}.")
+    say(f"kernel: wrote {folder} for {name}; {code.name} is {decimal(size)}")
+    _tell_datasets(folder, list(datasets))
+    return folder
+
+
+def _write_datasets(settings: Settings, kind: str, folder: Path) -> dict[str, dict[str, str]]:
+    """Write what the kernel reads besides the competition; return each dataset's slug and its manifest's digest."""
+    what = "weights" if kind == "train" else "models"
+    target = dataset_folder(folder, what)
+    if kind == "infer":
+        _check_engines(settings, write_models(settings, target))
+    elif not write_weights(settings, target):
+        return {}
+    slug = slug_of(title_of(settings, what))
+    return {what: {"slug": slug, "manifest": artifacts.file_digest(target / MANIFEST)}}
+
+
+def _check_engines(settings: Settings, manifest: Manifest) -> None:
+    used = {record["name"] for job in manifest.jobs.values() for record in job.values() if record}
+    absent = sorted(name for name in used if name.split()[0] in NO_ENGINES)
+    if absent and settings.kaggle.engine != KERAS:
+        raise InputError(
+            f"the run was predicted by {', '.join(absent)}, which Kaggle's machines do not have. Either set "
+            'kaggle.engine = "keras": the kernel then predicts with Keras, and probabilities differ by up to 1e-4; or '
+            'train and predict with prediction.engine = "keras": then the kernel gives the run\'s own bytes.'
+        )
+
+
+def _data_source(settings: Settings) -> dict[str, str]:
+    """Return what Kaggle is to mount, a competition or else a dataset: key of the metadata, name and slug."""
+    if settings.kaggle.competition:
+        slug = settings.kaggle.competition
+        return {"key": "competition_sources", "name": slug, "slug": slug}
+    if settings.competition.kaggle_dataset:
+        name = settings.competition.kaggle_dataset
+        return {"key": "dataset_sources", "name": name, "slug": name.split("/")[1]}
+    raise InputError(
+        "a kernel needs the competition's data on Kaggle: set kaggle.competition to its name in the address, or "
+        "competition.kaggle_dataset to owner/name."
+    )
+
+
+def _metadata(
+    settings: Settings, kind: str, name: str, title: str, data: dict[str, str], datasets: list[str]
+) -> dict[str, Any]:
+    on_gpu = bool(settings.kaggle.accelerator) and (kind == "train" or settings.kaggle.engine == KERAS)
+    metadata: dict[str, Any] = {
+        "id": name,
+        "title": title,
+        "code_file": code_file(settings, kind),
+        "language": "python",
+        "kernel_type": "script",
+        "is_private": settings.kaggle.private,
+        "enable_gpu": on_gpu,
+        "enable_tpu": False,
+        "enable_internet": False,
+        "dataset_sources": [identity(settings, what) for what in datasets],
+        "competition_sources": [],
+        "kernel_sources": [],
+        "model_sources": [],
+    }
+    metadata[data["key"]] = [*metadata[data["key"]], data["name"]]
+    return metadata | ({"machine_shape": settings.kaggle.accelerator} if on_gpu else {})
+
+
+def _tell_datasets(folder: Path, datasets: list[str]) -> None:
+    for what in datasets:
+        files = [path for path in dataset_folder(folder, what).iterdir() if path.is_file()]
+        say(f"kernel: its dataset of {what}: {len(files)} files, {decimal(sum(path.stat().st_size for path in files))}")
+    if (folder / METADATA).is_file() and not datasets:
+        warn("kernel: it starts from random weights, so it needs no dataset of its own")

@@ -1,0 +1,103 @@
+"""The datasets a kernel needs besides the competition's: backbone weights to train from, or a finished run's models."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ripik import artifacts
+from ripik.engine import Task, run, undivided
+from ripik.features import RANDOM, initial_weights
+from ripik.folder import finished_models
+from ripik.groups import read_groups
+from ripik.jobs import Run, open_run, predicting_jobs, predictions_path, weights_path
+from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
+from ripik.kernel.names import identity, title_of
+from ripik.layout import Job
+from ripik.settings import Settings, Variant
+
+METADATA = "dataset-metadata.json"
+LICENCE = "other"  # pretrained weights have their own, and so may the data
+
+
+def write_weights(settings: Settings, folder: Path) -> bool:
+    """Write the dataset of the backbones' initial weights; return whether there is any: random ones need no file.
+
+    Raises InputError or SurroundingsError where the weights cannot be had, as `weights.make_initial_weights` does.
+    """
+    variants = [variant for variant in settings.variants.values() if variant.weights != RANDOM]
+    if variants:
+        run([Task("initial weights", "ripik.weights:make_all", (settings, variants))], undivided(settings.jobs))
+        names = _copy_weights(settings, variants, _emptied(folder))
+        _finish(settings, folder, Manifest(settings.run, "weights", _digests(folder), names))
+    return bool(variants)
+
+
+def write_models(settings: Settings, folder: Path) -> Manifest:
+    """Write the dataset of the models that the finished blend uses, with what their predictions need; return what it
+    tells of them.
+
+    Raises InputError where the run has no blend of the present settings and data.
+    """
+    members, fitted, _ = finished_models(settings)
+    opened = open_run(settings)
+    names = _copy_weights(settings, [settings.variants[name] for name in members], _emptied(folder))
+    jobs = {str(job): job for name in members for job in predicting_jobs(settings, settings.variants[name])}
+    for text, job in jobs.items():
+        for path in (weights_path(opened, job), opened.layout.job(job) / "meta.json"):
+            shutil.copyfile(path, folder / job_file(text, path.name))
+    shutil.copyfile(opened.layout.folds, folder / FOLDS)
+    artifacts.write_csv(folder / GROUPS, _test_groups(opened))
+    manifest = Manifest(
+        run=settings.run,
+        kind="models",
+        files=_digests(folder),
+        weights=names,
+        jobs={text: _engines(opened, job) for text, job in jobs.items()},
+        fitted=fitted.as_json(),
+        members=members,
+        classes=list(opened.competition.classes),
+        test_images=images_digest(opened.competition.test),
+    )
+    _finish(settings, folder, manifest)
+    return manifest
+
+
+def _engines(opened: Run, job: Job) -> dict[str, Any]:
+    meta = artifacts.read_json(predictions_path(opened, job).with_suffix(".meta.json"))
+    return {"engine": meta["engine"], "frozen": meta["frozen"]}
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _copy_weights(settings: Settings, variants: Sequence[Variant], folder: Path) -> dict[str, str]:
+    """Copy the variants' initial weights; return the file's name of each."""
+    paths = {variant.name: initial_weights(settings, variant) for variant in variants}
+    for path in set(paths.values()):
+        shutil.copyfile(path, folder / path.name)
+    return {name: path.name for name, path in paths.items()}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: artifacts.file_digest(path) for path in sorted(folder.iterdir())}
+
+
+def _finish(settings: Settings, folder: Path, manifest: Manifest) -> None:
+    manifest.write(folder)
+    metadata = {
+        "id": identity(settings, manifest.kind),
+        "title": title_of(settings, manifest.kind),
+        "licenses": [{"name": LICENCE}],
+    }
+    artifacts.write_json(folder / METADATA, metadata)
+
+
+def _test_groups(opened: Run) -> pd.DataFrame:
+    groups = read_groups(opened.settings, opened.competition)
+    return groups.loc[groups["split"] == "test", ["image_id", "group"]]

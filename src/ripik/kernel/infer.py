@@ -1,0 +1,183 @@
+"""Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import Competition, read_test_set
+from ripik.console import say, warn
+from ripik.duplicates import near_copy_groups
+from ripik.engine import Task, run
+from ripik.errors import InputError
+from ripik.features import Item, reads_pixels, source_path
+from ripik.images import pixels
+from ripik.jobs import Run, predicting_jobs, weights_path
+from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
+from ripik.layout import Job
+from ripik.merging import merge
+from ripik.oof import test_frame
+from ripik.recipe import Fitted, Rows
+from ripik.settings import JobSettings, Settings
+from ripik.submission import check_submission, submission_frame
+from ripik.usable import examine_all
+
+TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run as its dataset of models tells of it, with the test set at hand."""
+
+    run: Run
+    manifest: Manifest
+    models: Path
+
+    def jobs(self, variant: str) -> list[Job]:
+        """Return the jobs whose mean predicts the test set."""
+        return predicting_jobs(self.run.settings, self.run.settings.variants[variant])
+
+    def recorded(self, job: Job) -> dict[str, Any]:
+        """Return what the run tells of the engines that predicted with a job."""
+        return self.manifest.jobs[str(job)]
+
+
+def infer(settings: Settings, models: Path, target: Path) -> None:
+    """Predict the test set of `settings` with the models of a dataset's folder and write the submission to `target`.
+
+    Every process has the threads that the run's own had, and the engine is the one it used, or Keras where
+    `kaggle.engine` asks for it.
+    Raises InputError for a dataset that is not whole, a test set that is none, and an engine that is not installed.
+    """
+    trained = open_trained(settings, models)
+    variants = {name: trained.run.settings.variants[name] for name in trained.manifest.members}
+    for size in {variant.image_size for variant in variants.values()}:
+        pixels(trained.run.settings, trained.run.competition, "test", False, size)
+    for name, variant in variants.items():
+        if not reads_pixels(trained.run.settings, variant) and lacking_test_items(trained, name):
+            frozen = trained.recorded(trained.jobs(name)[0])["frozen"]
+            _run(f"frozen passes of {name}", "fill_test", (trained, name), frozen["threads"])
+    for name in trained.manifest.members:
+        for job in trained.jobs(name):
+            _run(str(job), "predict_test", (trained, job), trained.recorded(job)["engine"]["threads"])
+    _write(trained, target)
+
+
+def _run(name: str, function: str, arguments: tuple, threads: int) -> None:
+    task = Task(name, f"ripik.kernel.infer_jobs:{function}", arguments)
+    run([task], JobSettings(jobs=1, threads=threads))
+
+
+def open_trained(settings: Settings, models: Path) -> Trained:
+    """Return the run of a dataset's folder, with the test set of `settings`, its images tried."""
+    manifest = Manifest.read(models)
+    settings = _pinned(settings, manifest, models)
+    folds = pd.read_csv(models / FOLDS, dtype={"image_id": str, "label": str}, keep_default_na=False)
+    labels = {str(label): label for label in manifest.classes}
+    train = folds.assign(label=folds["label"].map(labels), path="", readable=False)
+    competition = read_test_set(settings, train, tuple(manifest.classes))
+    competition = _tried(competition)
+    opened = Run(settings, competition, folds, manifest.files[FOLDS])
+    _place(opened, manifest, models)
+    return Trained(opened, manifest, models)
+
+
+def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
+    """Return the settings with the dataset's weights and the engine of the run, or Keras where that is asked for."""
+    used = {record["name"].split()[0] for job in manifest.jobs.values() for record in job.values() if record}
+    engine = "keras" if settings.kaggle.engine == "keras" or used == {"keras"} else (used - {"keras"}).pop()
+    weights = {name: str(models / file) for name, file in manifest.weights.items()}
+    variants = {
+        name: variant.model_copy(update={"weights": weights[name]}) if name in weights else variant
+        for name, variant in settings.variants.items()
+    }
+    prediction = settings.prediction.model_copy(update={"engine": engine})
+    return settings.model_copy(update={"variants": variants, "prediction": prediction})
+
+
+def _tried(competition: Competition) -> Competition:
+    """Return the competition with the test images that cannot be read marked."""
+    found = examine_all(list(competition.test["path"]), "test images tried")
+    readable = np.array([not told.problem for told in found])
+    if not readable.all():
+        warn(
+            "test images that cannot be read are predicted by the class shares of the training images: "
+            f"{(~readable).sum()} of {len(readable)}"
+        )
+    return Competition(
+        competition.train, competition.test.assign(readable=readable), competition.sample, competition.classes
+    )
+
+
+def _place(opened: Run, manifest: Manifest, models: Path) -> None:
+    """Put the trained weights where the run's own code looks for them."""
+    for name in manifest.members:
+        for job in predicting_jobs(opened.settings, opened.settings.variants[name]):
+            folder = opened.layout.job(job)
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in (weights_path(opened, job).name, "meta.json"):
+                link = folder / file
+                link.unlink(missing_ok=True)
+                link.symlink_to((models / job_file(str(job), file)).absolute())
+
+
+def lacking_test_items(trained: Trained, name: str) -> list[Item]:
+    """Return the views of the test set whose prefix outputs are not stored yet."""
+    run, variant = trained.run, trained.run.settings.variants[name]
+    items = [Item("test", view=view) for view in run.settings.prediction.views]
+    return [item for item in items if not source_path(run.settings, variant, item).exists()]
+
+
+def _write(trained: Trained, target: Path) -> None:
+    run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
+    members = [_member(trained, name) for name in trained.manifest.members]
+    blended = fitted.apply(Rows(np.stack(members), _photos(trained, fitted)))
+    how, classes = run.settings.competition, run.competition.classes
+    names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
+    frame = submission_frame(run.competition.sample, run.competition.test["image_id"], blended, classes, **names)
+    check_submission(frame, run.competition.sample, classes, **names)
+    artifacts.write_csv(target, frame)
+    say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
+
+
+def _member(trained: Trained, name: str) -> np.ndarray:
+    """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
+    run, jobs = trained.run, trained.jobs(name)
+    values: Sequence[np.ndarray] = [np.load(run.layout.job(job) / TEST, allow_pickle=False) for job in jobs]
+    if run.settings.blend.views == "auto":
+        return sum(values, start=np.zeros(values[0].shape)) / len(values)
+    text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
+    return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
+
+
+def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
+    """Return which test images show one photo, where copies vote: as the run found, or found anew for other images."""
+    settings, test = trained.run.settings, trained.run.competition.test
+    if not fitted.recipe.copies_vote:
+        return np.arange(len(test))
+    if images_digest(test) == trained.manifest.test_images:
+        known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
+        return known.loc[test["image_id"]].to_numpy()
+    if not settings.folds.near_copies:
+        return np.arange(len(test))
+    say("infer: another test set than the run's, so its near copies are looked for")
+    rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
+    threshold = settings.folds.near_copy_threshold
+    photos[rows] = rows[near_copy_groups(list(test["path"].iloc[rows]), threshold=threshold, workers=-1).group]
+    return photos
+
+
+def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Settings, what: str) -> None:
+    """Raise InputError when another engine runs than the run recorded; warn when it is another version of it."""
+    if settings.kaggle.engine == "recorded" and recorded["name"].split()[0] != used["name"].split()[0]:
+        raise InputError(
+            f'{what} was predicted by {recorded["name"]}, not by {used["name"]}. Set kaggle.engine = "keras" to '
+            "predict with Keras all the same: probabilities then differ by up to 1e-4."
+        )
+    if recorded != used:
+        warn(f"{what}: {used} instead of {recorded}: the last digits may differ")

@@ -1,0 +1,158 @@
+"""The two kinds of kernel: all steps with a time limit, going on from the version before, or prediction alone."""
+
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ripik import artifacts, cli
+from ripik.archives import files_in
+from ripik.config import load_settings
+from ripik.console import say, warn
+from ripik.data import fetch
+from ripik.errors import InputError, OutOfTimeError
+from ripik.kernel.contents import MANIFEST, Manifest
+from ripik.kernel.mounts import Machine, this_machine
+from ripik.layout import layout_of
+from ripik.settings import Settings
+
+STEPS = ("folds", "train", "ensemble", "report")
+SUBMISSION = "submission.csv"
+LEAST = 60.0  # seconds, with fewer of which no step is begun
+
+
+def run(facts: dict[str, Any]) -> int:
+    """Do what the facts of a kernel ask for on this machine; return the exit code.
+
+    Raises InputError for inputs that are not mounted or not those that the kernel was built with.
+    """
+    machine = this_machine()
+    config = machine.scratch / f"{facts['run']}.toml"
+    artifacts.write_text(config, facts["settings"])
+    overrides = [*_paths(machine, facts), *_data(config, machine, facts)]
+    if facts["kind"] == "infer":
+        return _infer(config, overrides, machine, facts)
+    return _train(config, [*overrides, *_weights(machine, facts)], machine, facts)
+
+
+def _paths(machine: Machine, facts: dict[str, Any]) -> list[str]:
+    kept = machine.scratch if facts["kind"] == "infer" else machine.working
+    return [
+        f"paths.input={machine.scratch / 'input'}",
+        f"paths.output={kept / 'output'}",
+        f"paths.submissions={kept / 'submissions'}",
+    ]
+
+
+def _data(config: Path, machine: Machine, facts: dict[str, Any]) -> list[str]:
+    """Return where the competition's files are: as they are mounted, or put in order in the scratch folder.
+
+    For a training always the latter, each file's time of change made of its content: a training goes on only with
+    images that have not changed since, which the times tell, and Kaggle may give a mount new times.
+    """
+    mount, how = machine.need(facts["data"], "the competition's data"), load_settings(config).competition
+    wanted = ("test_csv", "test_images", "sample_submission")
+    if facts["kind"] == "infer" and all((mount / getattr(how, key)).exists() for key in wanted):
+        return [f"competition.root={mount}"]
+    root = machine.scratch / "input" / facts["run"]
+    fetch(load_settings(config, [*_paths(machine, facts), f"competition.root={root}"]), mount)
+    for path in files_in(root):
+        content = zlib.crc32(path.read_bytes())
+        os.utime(path, (content, content))
+    return [f"competition.root={root}"]
+
+
+def _dataset(machine: Machine, facts: dict[str, Any], what: str) -> Path:
+    """Return the folder of one of the kernel's own datasets, in the version the kernel was built with."""
+    wanted = facts["datasets"][what]
+    folder = machine.need(wanted["slug"], f"the dataset of {what}")
+    manifest = folder / MANIFEST
+    if not manifest.is_file() or artifacts.file_digest(manifest) != wanted["manifest"]:
+        raise InputError(
+            f"{folder} is another version of the dataset than the kernel was built with. Set the dataset to its latest "
+            "version in the kernel's inputs, or run `make kernel kernel-push` again."
+        )
+    return folder
+
+
+def _weights(machine: Machine, facts: dict[str, Any]) -> list[str]:
+    if "weights" not in facts["datasets"]:
+        return []
+    folder = _dataset(machine, facts, "weights")
+    return [f"variants.{name}.weights={folder / file}" for name, file in Manifest.read(folder).weights.items()]
+
+
+def _infer(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> int:
+    from ripik.kernel.infer import infer
+
+    infer(load_settings(config, overrides), _dataset(machine, facts, "models"), machine.working / SUBMISSION)
+    return 0
+
+
+def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> int:
+    settings = load_settings(config, overrides)
+    _go_on_from_before(machine, facts["kernel"], settings)
+    with _pixels_elsewhere(settings, machine):
+        code = _all_steps(config, overrides, time.monotonic() + float(facts["seconds"]))
+    if code == OutOfTimeError.exit_code:
+        warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version goes on")
+        return 0
+    if code == 0:
+        submission = Path(artifacts.read_json(layout_of(settings).ensemble / "meta.json")["submission"])
+        shutil.copyfile(submission, machine.working / SUBMISSION)
+        say(f"FINISHED: {machine.working / SUBMISSION}, a copy of {submission.name}")
+    return code
+
+
+def _all_steps(config: Path, overrides: Sequence[str], end: float) -> int:
+    """Run the steps one after the other until one does not end with 0, or the time is over; return the exit code."""
+    for step in STEPS:
+        left = end - time.monotonic()
+        if left < LEAST:
+            return OutOfTimeError.exit_code
+        sets = [*overrides, f"training.time_limit={int(left)}s"]
+        say(f"ripik {step}")
+        code = cli.main([step, "--config", str(config), *(part for each in sets for part in ("--set", each))])
+        if code:
+            return code
+    return 0
+
+
+def _go_on_from_before(machine: Machine, kernel: str, settings: Settings) -> None:
+    """Copy what the kernel's version before left into this one's working folder, unless something is there."""
+    layout, before = layout_of(settings), machine.mounted(kernel)
+    if layout.run.exists():
+        return
+    if before is None or not (before / "output" / settings.run).is_dir():
+        say("no earlier version's output is mounted: everything is made from the start")
+        return
+    say(f"going on from {before}")
+    _copy(before / "output" / settings.run, layout.run)
+    if (before / "submissions").is_dir():
+        _copy(before / "submissions", layout.submissions)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder of a read-only mount to be written in."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for path in [target, *target.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@contextmanager
+def _pixels_elsewhere(settings: Settings, machine: Machine) -> Iterator[None]:
+    """Keep the decoded pixels, by far the largest files and quickly made again, out of what Kaggle keeps."""
+    link, target = layout_of(settings).run / "pixels", machine.scratch / "pixels"
+    target.mkdir(parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(target)
+    try:
+        yield
+    finally:
+        if link.is_symlink():
+            link.unlink()
