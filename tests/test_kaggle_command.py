@@ -10,10 +10,11 @@ import pytest
 
 from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn, serving
 from organiser import check_filled, nested, settings, zip_of
-from ripik import kaggle_command
 from ripik.data import fetch
 from ripik.errors import InputError, SurroundingsError
-from ripik.kaggle_command import download_dataset, failure, has_credentials
+from ripik.kaggle import command as kaggle_command
+from ripik.kaggle.command import failure, has_credentials
+from ripik.kaggle.downloads import download_dataset
 from ripik.settings import Settings
 
 NAME = f"{OWNER}/{SLUG}"

@@ -114,9 +114,13 @@ def parser() -> argparse.ArgumentParser:
     analyse.add_argument("--of", default="", metavar="NAME", help="a variant, or ensemble (default: the blend)")
     _add(steps, "report", _report, "show the run on one HTML page")
     kernel = _add(steps, "kernel", _kernel, "write a Kaggle kernel and the datasets it reads")
-    kernel.add_argument(
-        "--kind", choices=("train", "infer"), default="infer", help="all steps, or prediction alone (default)"
-    )
+    push = _add(steps, "kernel-push", _kernel_push, "push the kernel and its datasets to Kaggle")
+    asked = _add(steps, "kernel-status", _kernel_status, "how the kernel is on Kaggle")
+    fetched = _add(steps, "kernel-output", _kernel_output, "fetch what the kernel wrote on Kaggle")
+    for step in (kernel, push, asked, fetched):
+        step.add_argument(
+            "--kind", choices=("train", "infer"), default="infer", help="all steps, or prediction alone (default)"
+        )
     _add(steps, "status", _status, "show what is finished, running, stale or missing")
     _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
     return top
@@ -224,6 +228,24 @@ def _kernel(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.kernel.build import build_kernel
 
     build_kernel(settings, options.kind)
+
+
+def _kernel_push(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.kernel.follow import push
+
+    push(settings, options.kind)
+
+
+def _kernel_status(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.kernel.follow import tell_status
+
+    tell_status(settings, options.kind)
+
+
+def _kernel_output(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.kernel.follow import fetch_output
+
+    fetch_output(settings, options.kind)
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> None:

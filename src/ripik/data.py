@@ -14,7 +14,7 @@ from ripik.archives import SUFFIX, DamagedArchiveError, budget_for, files_in, is
 from ripik.competition import Competition, read_competition
 from ripik.console import progress, say
 from ripik.errors import InputError, SurroundingsError
-from ripik.kaggle_command import download_dataset
+from ripik.kaggle.downloads import download_competition, download_dataset
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Settings
 from ripik.tables import line_of, read_table
@@ -29,7 +29,7 @@ PROBES = 20  # names by which an image folder is looked for
 
 
 def fetch(settings: Settings, source: Path | None = None) -> Path:
-    """Fill the competition's input folder from `source` (a folder or zip) or its Kaggle dataset; return the folder.
+    """Fill the competition's input folder from `source`, a folder or zip, or else from Kaggle; return it.
 
     A complete folder is left as it is. The files are found whatever the nesting of folders and archives, and brought
     to the paths that [competition] names; the folder appears whole or not at all.
@@ -44,7 +44,7 @@ def fetch(settings: Settings, source: Path | None = None) -> Path:
     else:
         _check_origin(settings, source, target)
         with _work_folder(target) as work:
-            _fill(settings.competition, source, work, target)
+            _fill(settings, source, work, target)
         competition = read_competition(settings)
     _summarise(competition)
     return target
@@ -65,9 +65,10 @@ def _check_origin(settings: Settings, source: Path | None, target: Path) -> None
     for key in ("train_csv", "train_images", "test_csv", "test_images", "sample_submission"):
         if not is_inside(getattr(how, key)):
             raise InputError(f"competition.{key} = {getattr(how, key)!r} is not a path inside the input folder.")
-    if source is None and not how.kaggle_dataset:
+    if source is None and not (how.kaggle_dataset or settings.kaggle.competition):
         raise InputError(
-            "there is no source for the data: set competition.kaggle_dataset to owner/name, or give a folder or zip "
+            "there is no source for the data: set competition.kaggle_dataset to owner/name, or kaggle.competition to "
+            "the competition's name in its address, or give a folder or zip "
             f"(--source PATH), or put {how.train_csv}, {how.test_csv}, {how.sample_submission}, {how.train_images} and "
             f"{how.test_images} into {target} yourself."
         )
@@ -102,8 +103,8 @@ def _clear(work: Path) -> None:
             shutil.rmtree(work / name)
 
 
-def _fill(how: CompetitionSettings, source: Path | None, work: Path, target: Path) -> None:
-    origin = source or download_dataset(how.kaggle_dataset, work / "download")
+def _fill(settings: Settings, source: Path | None, work: Path, target: Path) -> None:
+    how, origin = settings.competition, source or _download(settings, work / "download")
     try:
         found = _gather(origin, work / "unpacked")
     except DamagedArchiveError:
@@ -118,6 +119,12 @@ def _fill(how: CompetitionSettings, source: Path | None, work: Path, target: Pat
     shutil.rmtree(work / "download", ignore_errors=True)
     if len(found) > len(plan):
         say(f"data: {len(found) - len(plan)} other files of {origin.name} were not needed and left out")
+
+
+def _download(settings: Settings, folder: Path) -> Path:
+    if settings.competition.kaggle_dataset:
+        return download_dataset(settings.competition.kaggle_dataset, folder)
+    return download_competition(settings.kaggle.competition, folder)
 
 
 def _gather(origin: Path, unpacked: Path) -> Found:

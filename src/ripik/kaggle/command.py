@@ -12,7 +12,6 @@ from typing import IO
 from ripik.console import say
 from ripik.errors import InputError, RipikError, SurroundingsError
 
-NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
 PROGRESS = re.compile(r".*(\d%\||B/s\])")
 TOLD = ("License", "Connection error", "Retry", "Rate limited")  # of what the client says, worth a person's time
 WAYS = (
@@ -33,24 +32,6 @@ REASONS = (  # the client prints the status, the server's own words, or both; th
     ),
     ("credentials", r"authentication required|\b401\b|unauthorized|could not find kaggle\.json|missing username"),
 )
-
-
-def download_dataset(name: str, folder: Path) -> Path:
-    """Download all files of the Kaggle dataset `owner/name` as one zip into `folder`, and return its path.
-
-    A download that was cut goes on where it stopped, also in a later call with the same folder.
-    Raises InputError for a bad or unknown name, missing credentials or access, and SurroundingsError for the network,
-    the disk, Kaggle's rate limit and its own failures.
-    """
-    if not NAME.fullmatch(name):
-        raise InputError(f"competition.kaggle_dataset = {name!r} is not a dataset's name. Write it as owner/name.")
-    folder.mkdir(parents=True, exist_ok=True)
-    quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    code, said = run_kaggle(["datasets", "download", name, "--path", str(folder), *quiet])
-    archive = folder / f"{name.split('/')[1]}.zip"
-    if code or not archive.is_file():
-        raise failure(f"the Kaggle dataset {name}", f"https://www.kaggle.com/datasets/{name}", code, said)
-    return archive
 
 
 def run_kaggle(arguments: Sequence[str]) -> tuple[int, str]:
@@ -81,7 +62,7 @@ def run_kaggle(arguments: Sequence[str]) -> tuple[int, str]:
 def failure(what: str, page: str, code: int, said: str) -> RipikError:
     """Return the error for a `kaggle` command that failed, also for one that ended with 0 but brought nothing."""
     last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
-    reason = next((name for name, pattern in REASONS if re.search(pattern, said, re.IGNORECASE)), "")
+    reason = reason_of(said)
     refused = f"Kaggle refuses {what} (403): it is private, its terms wait to be accepted, or it is not called so"
     match reason:
         case "forbidden" if not has_credentials():
@@ -101,6 +82,11 @@ def failure(what: str, page: str, code: int, said: str) -> RipikError:
         case "disk":
             return SurroundingsError(f"kaggle could not write {what}: {last}")
     return SurroundingsError(f"kaggle ended with exit code {code} and did not bring {what}: {last}")
+
+
+def reason_of(said: str) -> str:
+    """Return why a command failed: missing, busy, forbidden, server, disk, network, credentials, or nothing."""
+    return next((name for name, pattern in REASONS if re.search(pattern, said, re.IGNORECASE)), "")
 
 
 def has_credentials() -> bool:

@@ -1,0 +1,1 @@
+"""The official `kaggle` command: downloads, datasets, kernels, submissions. It is run, never imported."""

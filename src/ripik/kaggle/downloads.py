@@ -1,0 +1,49 @@
+"""Download a competition's files: from a Kaggle dataset, or from a Kaggle competition."""
+
+import re
+import sys
+from pathlib import Path
+
+from ripik.errors import InputError
+from ripik.kaggle.command import failure, has_credentials, reason_of, run_kaggle
+
+NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
+
+
+def download_dataset(name: str, folder: Path) -> Path:
+    """Download all files of the Kaggle dataset `owner/name` as one zip into `folder`, and return its path.
+
+    A download that was cut goes on where it stopped, also in a later call with the same folder.
+    Raises InputError for a bad or unknown name, missing credentials or access, and SurroundingsError for the network,
+    the disk, Kaggle's rate limit and its own failures.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"competition.kaggle_dataset = {name!r} is not a dataset's name. Write it as owner/name.")
+    archive = folder / f"{name.split('/')[1]}.zip"
+    code, said = _download(["datasets", "download", name], folder)
+    if code or not archive.is_file():
+        raise failure(f"the Kaggle dataset {name}", f"https://www.kaggle.com/datasets/{name}", code, said)
+    return archive
+
+
+def download_competition(slug: str, folder: Path) -> Path:
+    """Download all files of a Kaggle competition as one zip into `folder`, and return its path.
+
+    Goes on, and raises, as `download_dataset` does; a competition whose rules were not accepted is an InputError.
+    """
+    archive, page = folder / f"{slug}.zip", f"https://www.kaggle.com/competitions/{slug}"
+    code, said = _download(["competitions", "download", slug], folder)
+    if (code or not archive.is_file()) and reason_of(said) == "forbidden" and has_credentials():
+        raise InputError(
+            f"Kaggle refuses the files of the competition {slug} (403). Open {page}/rules in a browser, logged in as "
+            "the user of your credentials, accept the rules, and run the same again."
+        )
+    if code or not archive.is_file():
+        raise failure(f"the Kaggle competition {slug}", page, code, said)
+    return archive
+
+
+def _download(arguments: list[str], folder: Path) -> tuple[int, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    return run_kaggle([*arguments, "--path", str(folder), *quiet])
