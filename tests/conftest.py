@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,9 +15,13 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from organiser import nested, zip_of
 from ripik import cli
 from ripik.config import load_settings
 from ripik.settings import Settings
+
+if TYPE_CHECKING:
+    from kaggle_stand_in import StandIn
 
 settings.register_profile("ripik", derandomize=True, deadline=None, database=None)
 settings.load_profile("ripik")
@@ -232,3 +237,34 @@ def reported(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report/index.html" in done.stdout
     return tiny
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home folder, and set an environment, without any credentials."""
+    for name in ("CONFIG_DIR", "API_TOKEN", "USERNAME", "KEY", "KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
+    for name in ("XDG_CONFIG_HOME", "HTTP_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+    (tmp_path / "home" / ".kaggle").mkdir(parents=True)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    monkeypatch.setenv("KAGGLE_KEY", "secret-key")
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["StandIn"]:
+    """Return the server that the `kaggle` command talks to; what it finds wrong in a request fails the test."""
+    from kaggle_stand_in import StandIn, serving
+
+    stand_in = StandIn(archive=zip_of(nested()))
+    with serving(stand_in) as address:
+        monkeypatch.setenv("http_proxy", address)
+        yield stand_in
+    assert stand_in.bad == []

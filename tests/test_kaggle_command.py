@@ -3,12 +3,11 @@
 import json
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn, serving
+from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn
 from organiser import check_filled, nested, settings, zip_of
 from ripik.data import fetch
 from ripik.errors import InputError, SurroundingsError
@@ -18,34 +17,6 @@ from ripik.kaggle.downloads import download_dataset
 from ripik.settings import Settings
 
 NAME = f"{OWNER}/{SLUG}"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder and an environment without any credentials."""
-    for name in ("CONFIG_DIR", "API_TOKEN", "USERNAME", "KEY", "KERNEL_RUN_TYPE"):
-        monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
-    for name in ("XDG_CONFIG_HOME", "HTTP_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
-    (tmp_path / "home" / ".kaggle").mkdir(parents=True)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
-    monkeypatch.setenv("KAGGLE_KEY", "secret-key")
-
-
-@pytest.fixture
-def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    stand_in = StandIn(archive=zip_of(nested()))
-    with serving(stand_in) as address:
-        monkeypatch.setenv("http_proxy", address)
-        yield stand_in
-    assert stand_in.bad == []
 
 
 def made(tmp_path: Path) -> Settings:

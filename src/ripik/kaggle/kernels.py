@@ -15,6 +15,7 @@ PUSHED = re.compile(r"Kernel version (\d+) successfully pushed\.\s+Please check 
 STATUS = re.compile(r'has status "(?:\w+\.)?(\w+)"')
 MESSAGE = re.compile(r'Failure message: "(.*)"', re.DOTALL)
 REFUSALS = ("Kernel push error", "are not valid", "does not resolve to the specified id")
+INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))"  # names of files that stay in the folder they are fetched into
 AT_WORK = ("queued", "running", "new_script")
 PATIENCE, PAUSE = 12 * 3600.0, 30.0  # seconds
 
@@ -85,12 +86,13 @@ def wait_for_kernel(name: str, *, patience: float = PATIENCE, pause: float = PAU
 def kernel_output(name: str, folder: Path) -> list[Path]:
     """Fetch what the newest version of a kernel wrote, and its log, in place of `folder`; return the files.
 
-    The folder appears whole or not at all. Raises InputError where the kernel wrote nothing, and as the others do.
+    The folder appears whole or not at all; a file whose name leads out of it is not fetched. Raises InputError where the kernel wrote nothing, and as the others do.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
         fetched = Path(place) / folder.name
-        code, said = run_kaggle(["kernels", "output", name, "--path", str(fetched), "--force", "--page-size", "200"])
+        how = ["--path", str(fetched), "--force", "--page-size", "200", "--file-pattern", INSIDE]
+        code, said = run_kaggle(["kernels", "output", name, *how])
         if code:
             raise _failure(name, code, said)
         files = [path.relative_to(fetched) for path in sorted(fetched.rglob("*")) if path.is_file()]
