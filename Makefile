@@ -14,10 +14,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config bench test torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo
 	@echo "  CONFIG=configs/ripik.toml VARIANTS=\"original finetuned\" FOLDS=\"0 3\" JOBS=2 SET=\"training.epochs=1\""
 
@@ -55,6 +55,21 @@ ensemble: $(READY)  ## blend the variants, write and check the submission CSV (P
 
 compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
 	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
+
+submit: $(READY)  ## submit the newest CSV to the Kaggle competition, log its score (FILE= YES=1 VERSION=kernel's)
+	@$(RIPIK) submit $(OPTIONS) $(if $(FILE),--file '$(FILE)') $(if $(VERSION),--version $(VERSION)) $(if $(YES),--yes)
+
+kernel: $(READY)  ## write a Kaggle kernel and the datasets it reads (KIND=infer: prediction alone; KIND=train)
+	@$(RIPIK) kernel $(OPTIONS) $(if $(KIND),--kind $(KIND))
+
+kernel-push: $(READY)  ## push the kernel to Kaggle, its datasets first (KIND=)
+	@$(RIPIK) kernel-push $(OPTIONS) $(if $(KIND),--kind $(KIND))
+
+kernel-status: $(READY)  ## how the kernel is on Kaggle (KIND=)
+	@$(RIPIK) kernel-status $(OPTIONS) $(if $(KIND),--kind $(KIND))
+
+kernel-output: $(READY)  ## fetch what the kernel wrote on Kaggle (KIND=)
+	@$(RIPIK) kernel-output $(OPTIONS) $(if $(KIND),--kind $(KIND))
 
 report: $(READY)  ## show the run on one HTML page: output/<run>/report/index.html
 	@$(RIPIK) report $(OPTIONS)

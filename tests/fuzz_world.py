@@ -14,7 +14,7 @@ import pandas as pd
 
 from ripik import cli, config
 from ripik.artifacts import write_csv
-from ripik.submission import append_log
+from ripik.submission_log import append_log
 
 TRAIN, TEST, SAMPLE = "input/train/train.csv", "input/test/test.csv", "input/sample_submission.csv"
 GROUPS, FOLDS = "output/tiny/groups.csv", "output/tiny/folds.csv"

@@ -7,7 +7,7 @@ import pytest
 from made_up_predictions import write_json
 from ripik.analysis.runs import runs
 from ripik.errors import InputError
-from ripik.submission import LOG_COLUMNS, append_log
+from ripik.submission_log import LOG_COLUMNS, append_log
 
 BASE = {"run": "car", "training": {"epochs": 3, "seed": 0}, "variants": {"a": {"data": "original"}}, "weights": ""}
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ripik import artifacts
 from ripik.errors import InputError
-from ripik.submission import append_log, check_submission, submission_frame
+from ripik.submission import check_submission, submission_frame
+from ripik.submission_log import append_log
 from ripik.tables import read_table
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)

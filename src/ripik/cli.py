@@ -121,6 +121,14 @@ def parser() -> argparse.ArgumentParser:
         step.add_argument(
             "--kind", choices=("train", "infer"), default="infer", help="all steps, or prediction alone (default)"
         )
+    submit = _add(steps, "submit", _submit, "submit a CSV to the Kaggle competition and log its score")
+    submit.add_argument("--file", type=Path, metavar="CSV", help="default: the run's newest submission")
+    submit.add_argument("--version", type=int, default=0, metavar="N", help="submit version N of the inference kernel")
+    submit.add_argument("--yes", action="store_true", help="do not ask before one of the day's submissions is spent")
+    log_score = _add(steps, "log-score", _log_score, "log a leaderboard score that was read elsewhere")
+    log_score.add_argument("file", metavar="CSV", help="a submission, by its file's name")
+    for board in ("public", "private"):
+        log_score.add_argument(f"--{board}", type=float, metavar="SCORE")
     _add(steps, "status", _status, "show what is finished, running, stale or missing")
     _add(steps, "demo", _demo, "draw a small competition and run the whole line on it", "configs/demo.toml")
     return top
@@ -246,6 +254,18 @@ def _kernel_output(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.kernel.follow import fetch_output
 
     fetch_output(settings, options.kind)
+
+
+def _submit(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.submit import submit
+
+    submit(settings, options.file, version=options.version, yes=options.yes)
+
+
+def _log_score(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.submit import log_score
+
+    log_score(settings, options.file, options.public, options.private)
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> None:

@@ -27,7 +27,8 @@ from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
 from ripik.stacked import count_test_groups, known_rows, test_rows
-from ripik.submission import append_log, check_log, check_submission, submission_frame, submission_name
+from ripik.submission import check_submission, submission_frame, submission_name
+from ripik.submission_log import append_log, check_log
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 

@@ -1,29 +1,23 @@
-"""The submission: made from the sample submission by id, checked against it, named and logged.
+"""The submission: made from the sample submission by id, checked against it, and named.
 
 Ids and labels are compared as they stand in a CSV, as text: 7 equals "7", and differs from "007" and 7.0.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ripik.atomic import replacing
-from ripik.errors import InputError, SurroundingsError
+from ripik.errors import InputError
 from ripik.metrics import FloatArray, check_probabilities
-from ripik.presence import present
 
 Kind = Literal["labels", "probabilities"]
 
-LOG_COLUMNS = ("file", "time", "commit", "config_hash", "members", "cv", "public", "private")
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3
 SAMPLE = "The sample submission cannot be followed"
@@ -97,32 +91,6 @@ def submission_name(run: str, time: datetime, cv: float) -> str:
     if not np.isfinite(cv):
         raise InputError(f"The submission of {run} has no CV to carry in its name ({cv}): score the blend first.")
     return f"{run}-{time:%Y%m%d-%H%M%S}-cv{cv:.4f}.csv"
-
-
-def check_log(log_path: Path) -> None:
-    """Raise `InputError` when there is a log with other columns than `append_log` writes."""
-    if log_path.exists():
-        _logged(log_path.read_bytes(), log_path)
-
-
-def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
-    """Append one submission to the log, written beside and renamed; the rows there stay byte for byte.
-
-    Keys are among `LOG_COLUMNS`; missing ones and None stay empty, floats are written ``%.9g``, times in ISO
-    format and lists with spaces between. Raises `InputError` for an unknown key or a log with other columns,
-    `SurroundingsError` where the file cannot be read or written.
-    """
-    unknown = [key for key in row if key not in LOG_COLUMNS]
-    if unknown:
-        raise InputError(f"{log_path} has no column {', '.join(unknown)}: it has {', '.join(LOG_COLUMNS)}.")
-    line = _csv_line(_cell(row.get(key)) for key in LOG_COLUMNS)
-    try:
-        with present(log_path.with_suffix(".lock"), str(log_path), wait=True):  # all runs share the log
-            before = log_path.read_bytes() if log_path.exists() else b""
-            with replacing(log_path) as temporary:
-                temporary.write_bytes(_logged(before, log_path) + line)
-    except OSError as error:
-        raise SurroundingsError(f"Cannot write the submission log {log_path}: {error.strerror or error}.") from error
 
 
 def _filled(
@@ -221,31 +189,3 @@ def _counted(ids: list[str]) -> str:
 def _few(names: Sequence[str]) -> str:
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _logged(before: bytes, log_path: Path) -> bytes:
-    """Return the log's bytes, ready for one more line; raises `InputError` if its columns are others."""
-    if not before.strip():
-        return _csv_line(LOG_COLUMNS)
-    header = before.decode("utf-8-sig", errors="replace").splitlines()[0]
-    if tuple(next(csv.reader([header]))) != LOG_COLUMNS:
-        raise InputError(
-            f"{log_path} has the columns {header}, not {','.join(LOG_COLUMNS)}: move it away or mend its header."
-        )
-    return before if before.endswith(b"\n") else before + b"\n"
-
-
-def _csv_line(cells: Iterable[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.9g}"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    return " ".join(_texts(value)) if isinstance(value, list | tuple) else str(value)

@@ -24,7 +24,8 @@ REASONS = (  # the client prints the status, the server's own words, or both; th
     ("busy", r"\b429 (client error|- )|too many requests|rate limit"),
     (
         "forbidden",
-        r"\b403 (client error|- )|forbidden|permission '[^']+' was denied|was not satisfied|must accept this competition",
+        r"\b403 (client error|- )|forbidden|permission '[^']+' was denied|was not satisfied"
+        r"|must accept this competition",
     ),
     ("server", r"\b5\d\d (server error|- )|internal server error|bad gateway|service unavailable"),
     ("disk", r"no space left on device|permission denied: '|read-only file system|disk quota exceeded"),

@@ -86,7 +86,8 @@ def wait_for_kernel(name: str, *, patience: float = PATIENCE, pause: float = PAU
 def kernel_output(name: str, folder: Path) -> list[Path]:
     """Fetch what the newest version of a kernel wrote, and its log, in place of `folder`; return the files.
 
-    The folder appears whole or not at all; a file whose name leads out of it is not fetched. Raises InputError where the kernel wrote nothing, and as the others do.
+    The folder appears whole or not at all; a file whose name leads out of it is not fetched. Raises InputError where
+    the kernel wrote nothing, and as the others do.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:

@@ -1,0 +1,113 @@
+"""`submit` as a user runs it: the real `kaggle` command, a competition of our own, a log with the score."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import Tiny
+from kaggle_stand_in import StandIn
+from ripik.submission_log import append_log
+
+NAME = "tiny-20260102-030405-cv0.7771.csv"
+COMPETITION = ("--set", "kaggle.competition=cars", "--set", "kaggle.user=someone")
+pytestmark = pytest.mark.usefixtures("login")
+
+
+@pytest.fixture
+def submission(tiny: Tiny) -> Path:
+    """Write a submission of the tiny competition, and its line in the log."""
+    folder = tiny.folder / "submissions"
+    path = folder / NAME
+    folder.mkdir()
+    path.write_bytes(tiny.sample_csv.read_bytes())
+    row = {"file": NAME, "time": "2026-01-02T03:04:05", "members": ["original"], "cv": 0.7771}
+    append_log(folder / "log.csv", row)
+    return path
+
+
+def logged(submission: Path) -> str:
+    return pd.read_csv(submission.parent / "log.csv", dtype=str, keep_default_na=False)["public"].iloc[0]
+
+
+def test_the_newest_is_submitted_and_its_score_logged(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.site.wait = 0
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 0
+    assert server.site.submissions[0]["content"] == submission.read_bytes()
+    assert server.site.submissions[0]["description"] == NAME
+    assert logged(submission) == "0.75123"
+    shown = capsys.readouterr().out
+    assert "4 submissions remaining today" in shown
+    assert "CV against leaderboard" in shown
+    assert tiny.cli("submit", *COMPETITION) == 2
+    assert "has the public score 0.75123 already" in capsys.readouterr().err
+
+
+def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Path, server: StandIn) -> None:
+    server.site.wait = 0
+    server.site.kernels["someone/ripik-infer-tiny"] = [None]  # type: ignore[list-item]
+    server.site.output = {"submission.csv": b"what the kernel wrote"}
+    assert tiny.cli("submit", *COMPETITION, "--yes", "--version", "1") == 0
+    assert server.site.submissions[0]["content"] == b"what the kernel wrote"
+    assert logged(submission) == "0.75123"
+
+
+def test_nothing_is_spent_unasked(
+    tiny: Tiny, submission: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert tiny.cli("submit", *COMPETITION) == 2
+    assert "YES=1" in capsys.readouterr().err
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert tiny.cli("submit", *COMPETITION) == 0
+    assert "nothing was submitted" in capsys.readouterr().out
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda text: text.replace("label", "class", 1), "no column label"),
+        (lambda text: "\n".join(text.splitlines()[:-1]) + "\n", "missing 1 id"),
+        (lambda text: text.replace(",1", ",9", 1), "no class"),
+    ],
+)
+def test_a_csv_that_would_be_refused_is_not_submitted(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str], spoil, told: str
+) -> None:
+    submission.write_text(spoil(submission.read_text()))
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 2
+    assert told in capsys.readouterr().err
+    assert server.asked == []
+
+
+def test_a_csv_changed_since_it_was_written_is_not_submitted(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submission.with_suffix(".json").write_text('{"sha256": "0"}')
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 2
+    assert "was changed since it was written" in capsys.readouterr().err
+    assert server.asked == []
+
+
+def test_without_a_competition_it_says_what_to_do_by_hand(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.cli("submit") == 0
+    assert f"upload {submission}" in capsys.readouterr().out
+    assert tiny.cli("log-score", NAME, "--public", "0.786") == 0
+    assert logged(submission) == "0.786"
+    assert tiny.cli("log-score", NAME) == 2
+    assert tiny.cli("log-score", "tiny-1.csv", "--public", "0.5") == 2
+    assert "does not list tiny-1.csv" in capsys.readouterr().err
+    assert server.asked == []
+
+
+def test_a_run_without_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tiny.cli("submit") == 2
+    assert "holds no submission of the run tiny" in capsys.readouterr().err
