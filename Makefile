@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-bench
+OLDEST := .venv-oldest
 RIPIK = $(BIN)/python -m ripik
 OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
@@ -14,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test test-oldest torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -95,6 +96,11 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 
 test: $(READY)  ## run the tests, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
+
+test-oldest: $(READY)  ## run both kernels on a small Kaggle machine with the oldest packages claimed
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oldest.txt
+	@KERNEL_PYTHON=$(CURDIR)/$(OLDEST)/bin/python $(BIN)/python -m pytest tests/test_kernel.py $(PYTEST)
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)  # whose packages the machine has: see `make test-oldest`
 OFFLINE = ["unshare", "--map-root-user", "--net"]
 
 
@@ -40,7 +41,7 @@ class KaggleMachine:
         for name in ("input", "working"):
             environment[f"RIPIK_KAGGLE_{name.upper()}"] = str(self.root / name)
         environment |= {"RIPIK_KAGGLE_SCRATCH": str(self.root / "temp"), "HOME": str(home)}
-        command = [*(OFFLINE if offline and can_go_offline() else []), sys.executable, str(script)]
+        command = [*(OFFLINE if offline and can_go_offline() else []), PYTHON, str(script)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=home, env=environment)
 
     def _close(self) -> None:

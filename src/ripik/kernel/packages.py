@@ -5,11 +5,13 @@ import importlib.metadata
 NOT_NEEDED = {  # on Kaggle's machine
     "kaggle": "nothing is pushed from there",
     "cleanlab": "only `analyse labels` asks it",
-    "matplotlib": "only the contact sheet draws with it",
     "tomli-w": "the code file carries it",
 }
-TWINS = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")}
-NOT_FOR_INFERENCE = ("albumentations", "tensorboard", "jinja2")
+TWINS = {  # the same package under other names
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "tensorflow": ("tensorflow-cpu",),
+}
+NOT_FOR_INFERENCE = ("albumentations", "jinja2", "matplotlib", "tensorboard")
 
 
 def problems(requires: list[str], kind: str) -> list[str]:
