@@ -11,6 +11,11 @@ from conftest import FAST, Tiny, copy_of
 from kaggle_machine import KaggleMachine
 
 ACCOUNT = ("kaggle.user=Someone", "kaggle.competition=cars")
+TWO_VARIANTS = """
+[variants]
+original = { data = "original", train_from = "head" }
+finetuned = { data = "original", train_from = "block7a", start = "original" }
+"""
 SETS = [part for override in (*FAST, *ACCOUNT) for part in ("--set", override)]
 
 
@@ -26,8 +31,10 @@ def machine(tmp_path: Path) -> Iterator[KaggleMachine]:
 def built(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Return a copy of the finished competition with both kernels."""
     tiny = copy_of(finished, tmp_path_factory.mktemp("kernel") / "tiny")
-    for kind in ("train", "infer"):
-        assert tiny.cli("kernel", "--kind", kind, *SETS) == 0
+    assert tiny.cli("kernel", *SETS) == 0
+    tiny.config.write_text(tiny.config.read_text() + TWO_VARIANTS)
+    sets = [part for override in (*FAST[:-1], *ACCOUNT) for part in ("--set", override)]
+    assert tiny.cli("kernel", "--kind", "train", *sets) == 0
     return tiny
 
 
@@ -78,5 +85,5 @@ def test_training_goes_through_and_the_next_version_goes_on(built: Tiny, machine
     next_one.open()
     assert again.returncode == 0, again.stdout + again.stderr
     assert "going on from" in again.stdout
-    assert "8 of 8 jobs are finished and up to date" in again.stdout
+    assert "4 of 4 jobs are finished and up to date" in again.stdout
     assert (next_one.working / "submission.csv").read_bytes() == first

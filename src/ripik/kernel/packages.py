@@ -4,14 +4,15 @@ import importlib.metadata
 
 NOT_NEEDED = {  # on Kaggle's machine
     "kaggle": "nothing is pushed from there",
-    "cleanlab": "only `analyse labels` asks it",
+    "cleanlab": "only the report and `analyse labels` ask it",
+    "matplotlib": "only the report and the contact sheet draw with it",
     "tomli-w": "the code file carries it",
 }
 TWINS = {  # the same package under other names
     "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
     "tensorflow": ("tensorflow-cpu",),
 }
-NOT_FOR_INFERENCE = ("albumentations", "jinja2", "matplotlib", "tensorboard")
+NOT_FOR_INFERENCE = ("albumentations", "jinja2", "tensorboard")
 
 
 def problems(requires: list[str], kind: str) -> list[str]:

@@ -20,7 +20,7 @@ from ripik.kernel.mounts import Machine, this_machine
 from ripik.layout import layout_of
 from ripik.settings import Settings
 
-STEPS, AFTERWARDS = ("folds", "train", "ensemble"), ("report",)
+STEPS = ("folds", "train", "ensemble")  # the report asks for packages that Kaggle does not have
 SUBMISSION = "submission.csv"
 LEAST = 60.0  # seconds, with fewer of which no step is begun
 
@@ -96,23 +96,21 @@ def _infer(config: Path, overrides: Sequence[str], machine: Machine, facts: dict
 def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> int:
     settings = load_settings(config, overrides)
     _go_on_from_before(machine, facts["kernel"], settings)
-    end = time.monotonic() + float(facts["seconds"])
     with _pixels_elsewhere(settings, machine):
-        code = _all_steps(STEPS, config, overrides, end)
-        if code == 0:
-            submission = Path(artifacts.read_json(layout_of(settings).ensemble / "meta.json")["submission"])
-            shutil.copyfile(submission, machine.working / SUBMISSION)
-            say(f"FINISHED: {machine.working / SUBMISSION}, a copy of {submission.name}")
-            code = _all_steps(AFTERWARDS, config, overrides, end)
+        code = _all_steps(config, overrides, time.monotonic() + float(facts["seconds"]))
     if code == OutOfTimeError.exit_code:
         warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version goes on")
         return 0
+    if code == 0:
+        submission = Path(artifacts.read_json(layout_of(settings).ensemble / "meta.json")["submission"])
+        shutil.copyfile(submission, machine.working / SUBMISSION)
+        say(f"FINISHED: {machine.working / SUBMISSION}, a copy of {submission.name}")
     return code
 
 
-def _all_steps(steps: Sequence[str], config: Path, overrides: Sequence[str], end: float) -> int:
+def _all_steps(config: Path, overrides: Sequence[str], end: float) -> int:
     """Run the steps one after the other until one does not end with 0, or the time is over; return the exit code."""
-    for step in steps:
+    for step in STEPS:
         left = end - time.monotonic()
         if left < LEAST:
             return OutOfTimeError.exit_code
