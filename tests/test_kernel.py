@@ -1,6 +1,9 @@
 """Both kinds of kernel on a Kaggle machine in small: the code file alone, read-only inputs, no network."""
 
+import base64
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from conftest import FAST, Tiny, copy_of
 from kaggle_machine import KaggleMachine
+from kaggle_stand_in import StandIn
 
 ACCOUNT = ("kaggle.user=Someone", "kaggle.competition=cars")
 TWO_VARIANTS = """
@@ -16,6 +20,7 @@ TWO_VARIANTS = """
 original = { data = "original", train_from = "head" }
 finetuned = { data = "original", train_from = "block7a", start = "original" }
 """
+WHO = [part for override in ACCOUNT for part in ("--set", override)]
 SETS = [part for override in (*FAST, *ACCOUNT) for part in ("--set", override)]
 
 
@@ -87,3 +92,63 @@ def test_training_goes_through_and_the_next_version_goes_on(built: Tiny, machine
     assert "going on from" in again.stdout
     assert "4 of 4 jobs are finished and up to date" in again.stdout
     assert (next_one.working / "submission.csv").read_bytes() == first
+
+
+def test_another_test_set_is_predicted_too_and_a_lagging_dataset_is_told(built: Tiny, machine: KaggleMachine) -> None:
+    """The hidden test set of a code competition: more images, no train folder, one of them cut."""
+    data = machine.input / "cars"
+    (data / "test" / "images").mkdir(parents=True)
+    test = pd.read_csv(built.input / "test" / "test.csv", dtype=str)
+    more = pd.concat([test, test.assign(image_id="9" + test["image_id"], filename="9" + test["filename"])])
+    for name in more["filename"]:
+        image = (built.input / "test" / "images" / name.removeprefix("9")).read_bytes()
+        (data / "test" / "images" / name).write_bytes(image if name != more["filename"].iloc[-1] else image[:20])
+    more.to_csv(data / "test" / "test.csv", index=False)
+    more[["image_id"]].assign(label=1).to_csv(data / "sample_submission.csv", index=False)
+    models = machine.mount(kernel(built, "infer") / "datasets" / "models", "ripik-models-tiny")
+    code = kernel(built, "infer") / "ripik-infer-tiny.py"
+    done = machine.run(code)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = pd.read_csv(machine.working / "submission.csv", dtype=str).set_index("image_id")["label"]
+    assert found.index.tolist() == more["image_id"].tolist()
+    assert "predicted by the class shares of the training images: 1 of 12" in done.stderr
+    machine.open()
+    (models / "manifest.json").write_text("{}")
+    late = machine.run(code)
+    assert late.returncode == 2
+    assert "is another version of the dataset than the kernel was built with" in late.stderr
+    assert "Traceback" not in late.stderr
+
+
+@pytest.mark.usefixtures("login")
+def test_a_kernel_goes_to_kaggle_and_back_and_no_credential_with_it(
+    built: Tiny, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert built.cli("kernel-push", *WHO) == 0
+    (first, second) = server.site.kernels["someone/ripik-infer-tiny"]
+    assert first.text == (kernel(built, "infer") / "ripik-infer-tiny.py").read_text()
+    assert first.dataset_data_sources == ["someone/ripik-models-tiny"]
+    assert first.kernel_data_sources == second.kernel_data_sources == []
+    for _ in range(2):
+        assert built.cli("kernel-push", "--kind", "train", *WHO) == 0
+    sent = server.site.kernels["someone/ripik-train-tiny"]
+    assert [each.kernel_data_sources for each in sent] == [[], ["someone/ripik-train-tiny"]]
+    server.site.output = {"submission.csv": b"image_id,label\n"}
+    assert built.cli("kernel-status", *WHO) == 0
+    assert built.cli("kernel-output", *WHO) == 0
+    assert (kernel(built, "infer") / "output" / "submission.csv").read_bytes() == b"image_id,label\n"
+    told = capsys.readouterr()
+    assert "is up to date, version 1" in told.out
+    assert "someone/ripik-infer-tiny: complete" in told.out
+    assert "secret-key" not in told.out + told.err
+    written = [path for path in built.run.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"secret-key" in path.read_bytes()]
+    packed = [base64.b64decode(each.text.split('"""')[5]) for each in (first, sent[0])]
+    inside = [archive.read(name) for archive in map(opened, packed) for name in archive.namelist()]
+    assert len(inside) > 100
+    assert not [content for content in inside if b"secret-key" in content]
+
+
+def opened(content: bytes) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(content))

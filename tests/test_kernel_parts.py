@@ -1,0 +1,79 @@
+"""What a kernel is made of, without running one: names, packages, mounts, and the errors of building."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Tiny
+from ripik.config import load_settings
+from ripik.errors import InputError
+from ripik.kernel.bundle import package_zip, requirements
+from ripik.kernel.mounts import Machine
+from ripik.kernel.names import identity, slug_of, title_of
+from ripik.kernel.packages import problems
+
+
+def test_titles_become_the_ids(tmp_path: Path) -> None:
+    from slugify import slugify
+
+    for run in ("ripik", "Cars_v2.1", "a--b"):
+        config = tmp_path / f"{run}.toml"
+        config.write_text('[kaggle]\nuser = "Some_One"\n')
+        settings = load_settings(config)
+        title = title_of(settings, "infer")
+        assert slugify(title) == slug_of(title)
+        assert identity(settings, "infer") == f"some_one/{slug_of(title)}"
+
+
+def test_a_name_that_is_too_long_and_no_user_are_told(tmp_path: Path) -> None:
+    config = tmp_path / f"{'a' * 50}.toml"
+    config.write_text("")
+    with pytest.raises(InputError, match="longer than the 50 letters"):
+        title_of(load_settings(config), "models")
+    with pytest.raises(InputError, match=r"kaggle\.user is empty"):
+        identity(load_settings(config), "models")
+
+
+def test_the_same_sources_make_the_same_package() -> None:
+    assert package_zip() == package_zip()
+
+
+def test_packages_are_held_against_their_ranges() -> None:
+    assert problems(requirements(), "train") == []
+    told = problems(["keras>=99", "pandas", "no-such-package>=1", "kaggle>=99", "numpy<1; python_version<'3'"], "train")
+    assert told[0].startswith("keras ")
+    assert told[0].endswith(", but >=99 is needed")
+    assert told[1:] == ["no-such-package is not installed, but >=1 is needed"]
+    assert problems(["albumentations>=99"], "infer") == []
+    assert len(problems(["albumentations>=99"], "train")) == 1
+
+
+@pytest.mark.parametrize("place", ["cars", "competitions/cars", "datasets/somebody/cars"])
+def test_what_is_mounted_is_found_wherever_kaggle_puts_it(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    machine = Machine(tmp_path, tmp_path, tmp_path)
+    assert machine.need("cars", "the data") == tmp_path / place
+    with pytest.raises(InputError, match=r"the data boats is not mounted below .*there: "):
+        machine.need("boats", "the data")
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([], "kaggle.competition to its name"),
+        (["kaggle.competition=cars"], "kaggle.user is empty"),
+        (["kaggle.competition=cars", "kaggle.user=me"], "the run has no blend yet"),
+    ],
+)
+def test_what_a_kernel_needs_is_told(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], sets: list[str], told: str
+) -> None:
+    tiny.write_folds()
+    assert tiny.cli("kernel", *(part for each in sets for part in ("--set", each))) == 2
+    assert told in capsys.readouterr().err
+    assert not (tiny.run / "kernel" / "infer" / "kernel-metadata.json").exists()
+
+
+def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tiny.cli("kernel-push", "--set", "kaggle.user=me") == 2
+    assert "Run `make kernel KIND=infer` first" in capsys.readouterr().err
