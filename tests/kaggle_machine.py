@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)  # whose packages the machine has: see `make test-oldest`
+KAGGLE = Path("/kaggle")  # the real place
 OFFLINE = ["unshare", "--map-root-user", "--net"]
 
 
@@ -25,6 +26,10 @@ class KaggleMachine:
     def working(self) -> Path:
         return self.root / "working"
 
+    @property
+    def scratch(self) -> Path:
+        return self.root / "temp"
+
     def mount(self, source: Path, name: str) -> Path:
         """Copy a folder to where Kaggle mounts it; without the metadata that Kaggle keeps to itself."""
         target = self.input / name
@@ -37,10 +42,10 @@ class KaggleMachine:
         home.mkdir(exist_ok=True)
         script = Path(shutil.copy(code, home / "script.py"))
         self._close()
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        for name in ("input", "working"):
-            environment[f"RIPIK_KAGGLE_{name.upper()}"] = str(self.root / name)
-        environment |= {"RIPIK_KAGGLE_SCRATCH": str(self.root / "temp"), "HOME": str(home)}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HOME": str(home)}
+        if self.root != KAGGLE:
+            folders = {"INPUT": self.input, "WORKING": self.working, "SCRATCH": self.scratch}
+            environment |= {f"RIPIK_KAGGLE_{name}": str(folder) for name, folder in folders.items()}
         command = [*(OFFLINE if offline and can_go_offline() else []), PYTHON, str(script)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=home, env=environment)
 

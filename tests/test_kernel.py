@@ -3,15 +3,19 @@
 import base64
 import io
 import json
+import os
+import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import FAST, Tiny, copy_of
-from kaggle_machine import KaggleMachine
+from kaggle_machine import KAGGLE, PYTHON, KaggleMachine
 from kaggle_stand_in import StandIn
 
 ACCOUNT = ("kaggle.user=Someone", "kaggle.competition=cars")
@@ -52,13 +56,38 @@ def submission(tiny: Tiny) -> Path:
     return path
 
 
-def test_inference_gives_the_bytes_of_the_run(built: Tiny, machine: KaggleMachine) -> None:
-    machine.mount(built.input.resolve(), "competitions/cars")
-    machine.mount(kernel(built, "infer") / "datasets" / "models", "datasets/someone/ripik-models-tiny")
-    done = machine.run(kernel(built, "infer") / "ripik-infer-tiny.py")
+@pytest.fixture
+def real_paths(tmp_path: Path) -> Iterator[KaggleMachine]:
+    """Return a machine with Kaggle's own paths where they may be made here, or else another place."""
+    if KAGGLE.exists() or not os.access("/", os.W_OK):
+        made = KaggleMachine(tmp_path / "kaggle")
+        made.input.mkdir(parents=True)
+        yield made
+        made.open()
+        return
+    try:
+        KaggleMachine(KAGGLE).input.mkdir(parents=True)
+        yield KaggleMachine(KAGGLE)
+    finally:
+        KaggleMachine(KAGGLE).open()
+        shutil.rmtree(KAGGLE)
+
+
+def test_inference_gives_the_bytes_of_the_run(built: Tiny, real_paths: KaggleMachine) -> None:
+    real_paths.mount(built.input.resolve(), "competitions/cars")
+    real_paths.mount(kernel(built, "infer") / "datasets" / "models", "datasets/someone/ripik-models-tiny")
+    done = real_paths.run(kernel(built, "infer") / "ripik-infer-tiny.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (machine.working / "submission.csv").read_bytes() == submission(built).read_bytes()
-    assert [path.name for path in machine.working.iterdir()] == ["submission.csv"]
+    assert (real_paths.working / "submission.csv").read_bytes() == submission(built).read_bytes()
+    assert [path.name for path in real_paths.working.iterdir()] == ["submission.csv"]
+    predicted = sorted((real_paths.scratch / "output" / "tiny").glob("*/fold*/test.npy"))
+    assert predicted
+    for path in predicted:
+        with np.load(built.run / path.parent.parent.name / path.parent.name / "predictions.npz") as own:
+            if sys.executable == PYTHON:
+                np.testing.assert_array_equal(np.load(path), own["test"])
+            else:  # other versions of the packages
+                np.testing.assert_allclose(np.load(path), own["test"], atol=1e-4)
 
 
 def test_the_metadata_is_what_kaggle_asks_for(built: Tiny) -> None:
@@ -152,3 +181,19 @@ def test_a_kernel_goes_to_kaggle_and_back_and_no_credential_with_it(
 
 def opened(content: bytes) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(content))
+
+
+def test_a_time_limit_ends_a_training_kernel_well(built: Tiny, machine: KaggleMachine) -> None:
+    sets = [*WHO, "--set", "kaggle.time_limit=30s"]  # too short to begin anything
+    assert built.cli("kernel", "--kind", "train", *sets) == 0
+    machine.mount(built.input.resolve(), "cars")
+    done = machine.run(kernel(built, "train") / "ripik-train-tiny.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOT FINISHED" in done.stderr
+    assert not (machine.working / "submission.csv").exists()
+    nothing = KaggleMachine(machine.root / "nothing")
+    nothing.input.mkdir(parents=True)
+    told = nothing.run(kernel(built, "train") / "ripik-train-tiny.py")
+    assert told.returncode == 2
+    assert "cars is not mounted below" in told.stderr
+    assert "(there: nothing)" in told.stderr

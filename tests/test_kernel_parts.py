@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from conftest import Tiny
+from ripik import artifacts
 from ripik.config import load_settings
 from ripik.errors import InputError
+from ripik.kernel.build import check_engines
 from ripik.kernel.bundle import package_zip, requirements
+from ripik.kernel.contents import Manifest
 from ripik.kernel.mounts import Machine
 from ripik.kernel.names import identity, slug_of, title_of
 from ripik.kernel.packages import problems
@@ -72,6 +75,24 @@ def test_what_a_kernel_needs_is_told(
     assert tiny.cli("kernel", *(part for each in sets for part in ("--set", each))) == 2
     assert told in capsys.readouterr().err
     assert not (tiny.run / "kernel" / "infer" / "kernel-metadata.json").exists()
+
+
+def test_an_engine_that_kaggle_lacks_is_told_with_both_ways_out(tiny: Tiny) -> None:
+    jobs = {"original/fold0": {"engine": {"name": "keras 3.15.1"}, "frozen": {"name": "openvino 2026.4.1"}}}
+    manifest = Manifest("tiny", "models", {}, jobs=jobs)
+    with pytest.raises(InputError, match=r"openvino 2026\.4\.1, which .*kaggle\.engine.*prediction\.engine"):
+        check_engines(tiny.settings(), manifest)
+    check_engines(tiny.settings("kaggle.engine=keras"), manifest)
+    check_engines(tiny.settings(), Manifest("tiny", "models", {}, jobs={"a/fold0": {"engine": {"name": "keras 3"}}}))
+
+
+def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"1")
+    Manifest("tiny", "weights", {"a.h5": artifacts.file_digest(tmp_path / "a.h5")}).write(tmp_path)
+    assert Manifest.read(tmp_path).kind == "weights"
+    (tmp_path / "a.h5").write_bytes(b"2")
+    with pytest.raises(InputError, match=r"1 of 1 files are missing or damaged, the first a\.h5"):
+        Manifest.read(tmp_path)
 
 
 def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,9 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
         submit_file(competition, path, path.name)
     found = wait_for_score(competition, path.name)
     set_scores(log, path.name, found.public, found.private)
-    say(f"submit: {path.name}: public score {found.public}, private {found.private}")
+    boards = {"public": found.public, "private": found.private}
+    told = ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None)
+    say(f"submit: {path.name}: {told}")
     show_leaderboard(log.parent)
 
 

@@ -59,14 +59,15 @@ def _write_datasets(settings: Settings, kind: str, folder: Path) -> dict[str, di
     what = "weights" if kind == "train" else "models"
     target = dataset_folder(folder, what)
     if kind == "infer":
-        _check_engines(settings, write_models(settings, target))
+        check_engines(settings, write_models(settings, target))
     elif not write_weights(settings, target):
         return {}
     slug = slug_of(title_of(settings, what))
     return {what: {"slug": slug, "manifest": artifacts.file_digest(target / MANIFEST)}}
 
 
-def _check_engines(settings: Settings, manifest: Manifest) -> None:
+def check_engines(settings: Settings, manifest: Manifest) -> None:
+    """Raise InputError where a run was predicted by an engine that Kaggle's image lacks, unless Keras is asked for."""
     used = {record["name"] for job in manifest.jobs.values() for record in job.values() if record}
     absent = sorted(name for name in used if name.split()[0] in NO_ENGINES)
     if absent and settings.kaggle.engine != KERAS:
