@@ -8,9 +8,12 @@ from conftest import Tiny
 from ripik import artifacts
 from ripik.config import load_settings
 from ripik.errors import InputError
+from ripik.features import Item, source_path
+from ripik.jobs import open_run
 from ripik.kernel.build import check_engines
 from ripik.kernel.bundle import package_zip, requirements
 from ripik.kernel.contents import Manifest
+from ripik.kernel.infer import Trained, lacking_test_items
 from ripik.kernel.mounts import Machine
 from ripik.kernel.names import identity, slug_of, title_of
 from ripik.kernel.packages import problems
@@ -84,6 +87,16 @@ def test_an_engine_that_kaggle_lacks_is_told_with_both_ways_out(tiny: Tiny) -> N
         check_engines(tiny.settings(), manifest)
     check_engines(tiny.settings("kaggle.engine=keras"), manifest)
     check_engines(tiny.settings(), Manifest("tiny", "models", {}, jobs={"a/fold0": {"engine": {"name": "keras 3"}}}))
+
+
+def test_what_is_stored_of_other_images_is_not_taken(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.write_folds()
+    settings = tiny.settings()
+    trained = Trained(open_run(settings), Manifest("tiny", "models", {}), tmp_path)
+    stored = source_path(settings, settings.variants["original"], Item("test"))
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"of another test set")
+    assert [item.view for item in lacking_test_items(trained, "original")] == ["identity", "hflip"]
 
 
 def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:

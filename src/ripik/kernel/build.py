@@ -7,7 +7,7 @@ from rich.filesize import decimal
 
 from ripik import artifacts
 from ripik.config import to_toml
-from ripik.console import say, warn
+from ripik.console import say
 from ripik.errors import InputError
 from ripik.kernel.bundle import code_text, requirements
 from ripik.kernel.contents import MANIFEST, Manifest
@@ -119,5 +119,5 @@ def _tell_datasets(folder: Path, datasets: list[str]) -> None:
     for what in datasets:
         files = [path for path in dataset_folder(folder, what).iterdir() if path.is_file()]
         say(f"kernel: its dataset of {what}: {len(files)} files, {decimal(sum(path.stat().st_size for path in files))}")
-    if (folder / METADATA).is_file() and not datasets:
-        warn("kernel: it starts from random weights, so it needs no dataset of its own")
+    if not datasets:
+        say("kernel: it starts from random weights, so it needs no dataset of its own")

@@ -15,7 +15,7 @@ from ripik.console import say, warn
 from ripik.duplicates import near_copy_groups
 from ripik.engine import Task, run
 from ripik.errors import InputError
-from ripik.features import Item, reads_pixels, source_path
+from ripik.features import Item, lacking_items, reads_pixels
 from ripik.images import pixels
 from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
@@ -127,10 +127,10 @@ def _place(opened: Run, manifest: Manifest, models: Path) -> None:
 
 
 def lacking_test_items(trained: Trained, name: str) -> list[Item]:
-    """Return the views of the test set whose prefix outputs are not stored yet."""
+    """Return the views of the test set whose prefix outputs are not stored, or are of other images."""
     run, variant = trained.run, trained.run.settings.variants[name]
-    items = [Item("test", view=view) for view in run.settings.prediction.views]
-    return [item for item in items if not source_path(run.settings, variant, item).exists()]
+    wanted = {Item("test", view=view) for view in run.settings.prediction.views}
+    return [item for item in lacking_items(run.settings, run.competition, variant) if item in wanted]
 
 
 def _write(trained: Trained, target: Path) -> None:
