@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from organiser import nested, zip_of
 from ripik import cli
 from ripik.config import load_settings
 from ripik.settings import Settings
@@ -262,6 +261,7 @@ def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["StandIn"]:
     """Return the server that the `kaggle` command talks to; what it finds wrong in a request fails the test."""
     from kaggle_stand_in import StandIn, serving
+    from organiser import nested, zip_of
 
     stand_in = StandIn(archive=zip_of(nested()))
     with serving(stand_in) as address:

@@ -38,8 +38,9 @@ def machine(tmp_path: Path) -> Iterator[KaggleMachine]:
 
 @pytest.fixture(scope="module")
 def built(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """Return a copy of the finished competition with both kernels."""
+    """Return a copy of the finished competition, with a blend of two variants, and both kernels."""
     tiny = copy_of(finished, tmp_path_factory.mktemp("kernel") / "tiny")
+    assert tiny.cli("ensemble", "--variants", "original", "finetuned", *SETS) == 0
     assert tiny.cli("kernel", *SETS) == 0
     tiny.config.write_text(tiny.config.read_text() + TWO_VARIANTS)
     sets = [part for override in (*FAST[:-1], *ACCOUNT) for part in ("--set", override)]
@@ -52,8 +53,7 @@ def kernel(tiny: Tiny, kind: str) -> Path:
 
 
 def submission(tiny: Tiny) -> Path:
-    (path,) = (tiny.folder / "submissions").glob("tiny-*.csv")
-    return path
+    return Path(json.loads((tiny.run / "ensemble" / "meta.json").read_text())["submission"])
 
 
 @pytest.fixture

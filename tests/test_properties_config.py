@@ -47,6 +47,9 @@ def of_type(kind: Any, field: FieldInfo) -> st.SearchStrategy[Any]:
             least, most, exclude_min="gt" in told, exclude_max="lt" in told, allow_nan=False, allow_infinity=False
         )
     assert kind is str
+    pattern = next((rule.pattern for rule in field.metadata if getattr(rule, "pattern", None)), None)
+    if pattern:
+        return st.from_regex(pattern.removeprefix("^").removesuffix("$"), fullmatch=True)
     return st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="~"), min_size=1, max_size=6)
 
 
@@ -74,7 +77,7 @@ OF_A_START = (
 )  # finetuning's is another
 CONFIGURATIONS = st.fixed_dictionaries(
     {},
-    optional={name: tables_of(section) for name, section in SECTIONS.items()}
+    optional={name: tables_of(section, "time_limit") for name, section in SECTIONS.items()}
     | {"network": tables_of(NetworkSettings), "finetuning": tables_of(SharedSettings, *OF_A_START)}
     | {"training": tables_of(TrainingSettings, "early_stopping")}
     | {
