@@ -1,5 +1,6 @@
 """A tiny competition: three classes, a few drawn photos, each photo present as three altered copies."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -172,7 +173,13 @@ def write_competition(tmp_path: Path, drawn: Drawn) -> Tiny:
     sample.to_csv(tmp_path / "input" / "sample_submission.csv", index=False)
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG.format(folder=tmp_path.as_posix()), encoding="utf-8")
-    return Tiny(tmp_path, config, drawn.train[["image_id", "label", "photo"]], drawn.test[["image_id", "photo"]])
+    return competition_at(tmp_path, drawn)
+
+
+def competition_at(folder: Path, drawn: Drawn) -> Tiny:
+    """Return what `write_competition` has written into a folder."""
+    truth, test = drawn.train[["image_id", "label", "photo"]], drawn.test[["image_id", "photo"]]
+    return Tiny(folder, folder / "tiny.toml", truth, test)
 
 
 @pytest.fixture
@@ -192,11 +199,20 @@ def ripik(tiny: Tiny, step: str, *arguments: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
-    """Return the tiny competition after `train` and `ensemble` of all four variants; not to be changed."""
-    tiny = write_competition(tmp_path_factory.mktemp("finished"), drawn)
-    for step in ("folds", "train", "ensemble"):
-        done = ripik(tiny, step)
-        assert done.returncode == 0, done.stdout + done.stderr
+    """Return the tiny competition after `train` and `ensemble` of all four variants; not to be changed.
+
+    Test processes at work at once share one.
+    """
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "finished"
+    with (folder.parent / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return competition_at(folder, drawn)
+        tiny = write_competition(folder, drawn)
+        for step in ("folds", "train", "ensemble"):
+            done = ripik(tiny, step)
+            assert done.returncode == 0, done.stdout + done.stderr
     return tiny
 
 
