@@ -21,10 +21,10 @@ from tests.conftest import Drawn, Tiny, write_competition
 
 from ripik import cli
 from ripik.competition import read_competition
-from ripik.engine import Task
 from ripik.errors import InputError
 from ripik.settings import JobSettings
 from ripik.submission import Kind, check_submission
+from ripik.tasks import Task
 
 TRAIN, TEST, SIDE, LABELS = 12, 4, 24, (1, 2, 3)  # ids 1 … 12 and 13 … 16; row i has the label 1 + (i − 1) mod 3
 QUICK = ("folds.n_splits=2", "folds.tries=1", "folds.near_copies=false")

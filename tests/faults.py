@@ -25,7 +25,7 @@ import keras
 from conftest import draw_competition, write_competition
 from ripik import cli
 from ripik.artifacts import read_meta
-from ripik.engine import Task
+from ripik.tasks import Task
 from torture_line import content_of, same
 
 LINE = ("folds", "train", "ensemble")

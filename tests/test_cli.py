@@ -13,8 +13,8 @@ from conftest import Tiny
 from ripik import __version__, cli, folds, groups
 from ripik.config import load_settings
 from ripik.duplicates import Groups
-from ripik.engine import Task
 from ripik.errors import InputError, SurroundingsError
+from ripik.tasks import Task
 
 Capture = pytest.CaptureFixture[str]
 STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "compare", "analyse", "demo")

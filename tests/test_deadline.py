@@ -8,9 +8,10 @@ import pytest
 
 from conftest import Tiny
 from ripik import deadline
-from ripik.engine import Task, run
+from ripik.engine import run
 from ripik.errors import InputError, OutOfTimeError
 from ripik.settings import JobSettings, LimitSettings
+from ripik.tasks import Task
 
 HERE = "tests.test_deadline" if __name__.startswith("tests.") else "test_deadline"
 

@@ -15,9 +15,10 @@ from urllib.error import HTTPError
 import pytest
 
 from ripik import artifacts, console
-from ripik.engine import Task, run, threads_per_job, undivided
+from ripik.engine import run, threads_per_job, undivided
 from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
+from ripik.tasks import Task
 
 HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_engine"
 Progress = Callable[..., None]
@@ -190,7 +191,8 @@ def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
 
 ALONE = """
 import sys
-from ripik.engine import Task, run
+from ripik.engine import run
+from ripik.tasks import Task
 from ripik.settings import JobSettings
 run([Task("long", "test_engine:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
 """

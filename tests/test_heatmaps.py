@@ -10,7 +10,6 @@ import pytest
 
 from conftest import SPLITS, Drawn, Tiny, write_competition
 from ripik import engine, heatmaps
-from ripik.engine import Task
 from ripik.errors import InputError
 from ripik.gradcam import grad_cam
 from ripik.heatmaps import heat_maps, work
@@ -20,6 +19,7 @@ from ripik.layout import Job
 from ripik.network import whole_network
 from ripik.prediction import predict_job
 from ripik.settings import Variant
+from ripik.tasks import Task
 from ripik.training import train
 from test_training import prepare_here, silent
 

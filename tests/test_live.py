@@ -97,7 +97,8 @@ def test_whole_units_are_counted_and_one_job_has_no_total(clock: Clock, capsys: 
 
 JOBS = 20
 SCRIPT = f"""
-from ripik.engine import Task, run
+from ripik.engine import run
+from ripik.tasks import Task
 from ripik.settings import JobSettings
 if __name__ == "__main__":
     names = [f"original/fold{{number}}" for number in range({JOBS})]

@@ -14,7 +14,8 @@ from ripik.stopping import TERMINATED, noticing
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from ripik.engine import Task, run
+from ripik.engine import run
+from ripik.tasks import Task
 from ripik.settings import JobSettings
 task = Task("sleeps", "test_stopping:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
 run([task], JobSettings(jobs=1, threads=1))

@@ -17,7 +17,6 @@ import pytest
 from conftest import Drawn, Tiny, write_competition
 from ripik import artifacts, checkpoint, deadline
 from ripik.batches import Batches, epoch_examples, id_keys
-from ripik.engine import Task
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.features import (
     Item,
@@ -42,6 +41,7 @@ from ripik.prefix import check_networks, check_space, fill_store
 from ripik.presence import look, present
 from ripik.settings import Settings
 from ripik.stopping import TERMINATED
+from ripik.tasks import Task
 from ripik.training import Trainer, train
 from test_eventlog import read
 

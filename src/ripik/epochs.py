@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik.engine import Reporter
 from ripik.eventlog import EventLog
+from ripik.tasks import Reporter
 
 LOGGED = 20  # times an epoch
 SECONDS = 0.2  # between two reports

@@ -6,13 +6,14 @@ import numpy as np
 
 from ripik import artifacts
 from ripik.console import say, warn
-from ripik.engine import Task, run, undivided
+from ripik.engine import run, undivided
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
 from ripik.recipe import Fitted
 from ripik.settings import Settings
+from ripik.tasks import Task
 from ripik.usable import examine_all
 
 MOST_TOLD = 20

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts, engine, runtime
-from ripik.engine import Reporter, Task, undivided
+from ripik.engine import undivided
 from ripik.errors import InputError, nearest
 from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
 from ripik.layout import Job
 from ripik.settings import Settings, Variant
+from ripik.tasks import Reporter, Task
 
 if TYPE_CHECKING:
     from ripik.gradcam import GradCam

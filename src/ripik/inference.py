@@ -9,7 +9,6 @@ import pandas as pd
 from ripik import artifacts
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
-from ripik.engine import Reporter
 from ripik.features import reads_pixels
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
@@ -20,6 +19,7 @@ from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
+from ripik.tasks import Reporter
 from ripik.views import IDENTITY
 
 CHUNK = 256

@@ -8,7 +8,7 @@ from ripik import artifacts
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
-from ripik.engine import Task, run, undivided
+from ripik.engine import run, undivided
 from ripik.errors import InputError
 from ripik.features import initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
 from ripik.folds import make_folds
@@ -30,6 +30,7 @@ from ripik.presence import refuse_if_at_work
 from ripik.record import record_run
 from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import OPENVINO, Settings, Variant
+from ripik.tasks import Task
 from ripik.turns import turn
 from ripik.views import check_views
 

@@ -5,7 +5,6 @@ import pandas as pd
 
 from ripik import artifacts, runtime
 from ripik.console import Pace
-from ripik.engine import Reporter
 from ripik.epochs import scores_told
 from ripik.features import Item, source_path
 from ripik.jobs import (
@@ -24,6 +23,7 @@ from ripik.packed_rows import PackedRows
 from ripik.predictors import Predictor
 from ripik.presence import Tell, present
 from ripik.settings import Settings
+from ripik.tasks import Reporter
 from ripik.training import train
 
 

@@ -14,7 +14,6 @@ from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, first_batch, prefetched
 from ripik.competition import Competition
 from ripik.console import say
-from ripik.engine import Reporter
 from ripik.errors import InputError, SurroundingsError
 from ripik.features import (
     Item,
@@ -32,6 +31,7 @@ from ripik.packed import Unfinished, is_packed, packing
 from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings, Variant
+from ripik.tasks import Reporter
 from ripik.weights import load_initial_weights, make_initial_weights
 
 

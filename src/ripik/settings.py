@@ -11,6 +11,7 @@ from ripik.sections import Count, Fraction, Positive, Section, Seed, Text
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
 AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
+LOCAL, RAY = "local", "ray"  # where jobs run
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
@@ -189,10 +190,11 @@ class DecisionSettings(Section):
 
 
 class JobSettings(Section):
-    """How many processes work at once, and with how many threads each."""
+    """Where jobs run, how many at once, and with how many threads each."""
 
-    jobs: Count = 1
-    threads: Annotated[int, Field(ge=0)] = 0  # 0: the cores divided among the jobs
+    engine: Literal["local", "ray"] = "local"  # processes of this machine, or a Ray cluster (RAY_ADDRESS, or one here)
+    jobs: Count = 1  # at once; a cluster that RAY_ADDRESS names runs as many as it has room for
+    threads: Annotated[int, Field(ge=0)] = 0  # of a job; 0: as the run began, at first the cores divided among the jobs
 
 
 class KaggleSettings(Section):

@@ -22,6 +22,12 @@ def end_when_asked() -> None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
+def end_when_cancelled() -> None:
+    """Have this worker of a cluster exit likewise on SIGTERM, or on SIGINT, by which Ray asks it to."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _exit)
+
+
 def _exit(signum: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)  # an exception, so that temporary files and locks are let go
 
@@ -33,7 +39,9 @@ def _end_with(sentinel: int) -> None:
 
 @contextmanager
 def noticing() -> Iterator[Callable[[], bool]]:
-    """Let SIGTERM be noticed and not obeyed while the block runs; yields what tells whether it came.
+    """Let SIGTERM, and SIGINT where it asks for the same, be noticed and not obeyed while the block runs.
+
+    Yields what tells whether one came.
 
     At the end of the block it is obeyed. Outside the main thread, where no signal arrives, nothing is changed.
     """
@@ -41,10 +49,17 @@ def noticing() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    heeded = [signum for signum in (signal.SIGTERM, signal.SIGINT) if _asks(signum)]
+    before = {signum: signal.signal(signum, lambda *_: asked.set()) for signum in heeded}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
     if asked.is_set():
         signal.raise_signal(signal.SIGTERM)
+
+
+def _asks(signum: int) -> bool:
+    """Whether a signal asks a job to end: SIGTERM always, SIGINT in a worker of a cluster."""
+    return signum == signal.SIGTERM or signal.getsignal(signum) is _exit

@@ -14,7 +14,6 @@ import pandas as pd
 from ripik import artifacts, checkpoint, deadline, runtime
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.checkpoint import Arrays, Checkpoint, Progress
-from ripik.engine import Reporter
 from ripik.epochs import EpochProgress, Position, epoch_told, learning_rate, steps
 from ripik.errors import InputError
 from ripik.eventlog import EventLog
@@ -29,6 +28,7 @@ from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import HEAD, KERAS, Variant
 from ripik.stopping import noticing
+from ripik.tasks import Reporter
 from ripik.variables import assign, digest_of, save_weights, values_of
 
 

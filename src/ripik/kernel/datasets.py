@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ripik import artifacts
-from ripik.engine import Task, run, undivided
+from ripik.engine import run, undivided
 from ripik.features import RANDOM, initial_weights
 from ripik.folder import finished_models
 from ripik.groups import read_groups
@@ -17,6 +17,7 @@ from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_fi
 from ripik.kernel.names import identity, title_of
 from ripik.layout import Job
 from ripik.settings import Settings, Variant
+from ripik.tasks import Task
 
 METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data

@@ -13,7 +13,7 @@ from ripik import artifacts
 from ripik.competition import Competition, read_test_set
 from ripik.console import say, warn
 from ripik.duplicates import near_copy_groups
-from ripik.engine import Task, run
+from ripik.engine import run
 from ripik.errors import InputError
 from ripik.features import Item, lacking_items, reads_pixels
 from ripik.images import pixels
@@ -25,6 +25,7 @@ from ripik.oof import test_frame
 from ripik.recipe import Fitted, Rows
 from ripik.settings import JobSettings, Settings
 from ripik.submission import check_submission, submission_frame
+from ripik.tasks import Task
 from ripik.usable import examine_all
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)

@@ -4,7 +4,6 @@ import numpy as np
 
 from ripik import artifacts, runtime
 from ripik.batches import first_batch
-from ripik.engine import Reporter
 from ripik.features import Item, source_path
 from ripik.images import pixel_path
 from ripik.jobs import job_seed
@@ -14,6 +13,7 @@ from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, make_predictor
 from ripik.prefix import build_prefix, fill_items
+from ripik.tasks import Reporter
 from ripik.weights import make_initial_weights
 
 
