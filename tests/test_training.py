@@ -62,7 +62,7 @@ def prepare_here(settings: Settings) -> Run:
     lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
     check_networks(settings, run.competition, lacking, silent)
     stored = [variant for variant in lacking if not reads_pixels(settings, variant)]
-    fill_store(settings, run.competition, stored, silent)
+    fill_store(settings, run.competition, stored, (0, 1), silent)
     return run
 
 
@@ -401,7 +401,7 @@ def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None
         numbers_now = numbers.copy()
         numbers_now[lost] = 0
         numbers_now.tofile(checksums_path(path))
-        fill_store(run.settings, run.competition, [variant], silent)
+        fill_store(run.settings, run.competition, [variant], (0, 1), silent)
         assert path.read_bytes() == whole
 
 
@@ -415,7 +415,7 @@ def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
         update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
     )
     with pytest.raises(InputError, match=r"train\.npy was made by openvino 2020, and keras .* would make the rest"):
-        fill_store(more, run.competition, [variant], silent)
+        fill_store(more, run.competition, [variant], (0, 1), silent)
 
 
 def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +427,7 @@ def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyP
         "ripik.predictors.Predictor.stream", lambda self, batches: (np.full((len(b), 1280), 7e4) for b in batches)
     )
     with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
-        fill_store(settings, run.competition, [settings.variants["original"]], silent)
+        fill_store(settings, run.competition, [settings.variants["original"]], (0, 1), silent)
 
 
 def test_half_precision_halves_the_store_and_hardly_moves_a_prediction(opened: Open) -> None:
@@ -474,7 +474,7 @@ def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
     paths: list[Path] = [source_path(run.settings, variant, item) for item in items_of(run.settings, variant)]
     assert all(path.exists() for path in paths)
     made = [path.stat().st_mtime_ns for path in paths]
-    fill_store(run.settings, run.competition, [variant], silent)
+    fill_store(run.settings, run.competition, [variant], (0, 1), silent)
     assert [path.stat().st_mtime_ns for path in paths] == made
     item, other = items_of(run.settings, variant)[:2]
     meta = artifacts.meta_beside(source_path(run.settings, variant, item))

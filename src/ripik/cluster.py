@@ -48,12 +48,28 @@ def run_on_cluster(tasks: Sequence[Task], at_once: int, threads: int) -> None:
     """
     ray = _import_ray()
     with _connected(ray, at_once * threads):
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = _nodes(ray)
         _check_room(nodes, threads)
-        slots = sum(int(node.get("CPU", 0)) // threads for node in nodes)
-        say(f"Ray: {len(nodes)} node{'s' if len(nodes) > 1 else ''}, room for {slots} jobs of {threads} threads")
-        with view([task.name for task in tasks], slots) as shown:
+        say(f"Ray: {len(nodes)} node{'s' if len(nodes) > 1 else ''}, room for {_room(nodes, threads)} jobs at once")
+        with view([task.name for task in tasks], _room(nodes, threads)) as shown:
             _run(ray, tasks, threads, _gpus(nodes), shown)
+
+
+def slots(at_once: int, threads: int) -> int:
+    """Return how many jobs of so many threads the cluster has room for; `at_once` where one will be started here."""
+    if not os.environ.get(ADDRESS):
+        return at_once
+    ray = _import_ray()
+    with _connected(ray, at_once * threads):
+        return max(1, _room(_nodes(ray), threads))
+
+
+def _nodes(ray: Any) -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _room(nodes: Sequence[dict[str, float]], threads: int) -> int:
+    return sum(int(node.get("CPU", 0)) // threads for node in nodes)
 
 
 def _import_ray() -> Any:

@@ -19,6 +19,15 @@ def undivided(settings: JobSettings) -> JobSettings:
     return settings.model_copy(update={"engine": LOCAL, "jobs": 1, "threads": settings.threads * settings.jobs})
 
 
+def at_once(settings: JobSettings) -> int:
+    """Return how many jobs may be expected to run at once: on a cluster that RAY_ADDRESS names, as many as fit."""
+    if settings.engine != RAY:
+        return settings.jobs
+    from ripik.cluster import slots
+
+    return slots(settings.jobs, threads_per_job(settings))
+
+
 def run(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
 

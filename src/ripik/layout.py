@@ -58,6 +58,11 @@ class Layout:
         return self.run / "config.toml"
 
     @property
+    def threads(self) -> Path:
+        """How many threads each job of the run has."""
+        return self.run / "threads.json"
+
+    @property
     def images(self) -> Path:
         """The CSV of where each image lies."""
         return self.run / "images.csv"

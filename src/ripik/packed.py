@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fcntl
 import glob
 import math
 import os
@@ -98,22 +99,36 @@ def packing(
     maker: Mapping[str, Any],
     **more: Any,
 ) -> Iterator[Unfinished]:
-    """Make a packed file of at least `count` rows, going on from what is there.
+    """Make a packed file of at least `count` rows, going on from what is there; several processes may do so together.
 
     Rows that an interrupted run wrote, or those of a shorter or damaged file, are kept when they come from the same
     inputs and maker (what else changes the last bits); everything else at that place is removed, and a line says so.
-    The block writes the missing rows; when none is left the files get their names. `more` goes into the meta file.
-    Raises SurroundingsError for a read-only folder.
+    The block writes missing rows, all or its share; where none is left then, the files get their names. `more` goes
+    into the meta file. Raises SurroundingsError for a read-only folder.
     """
     artifacts.check_writable(path.parent)
     start, made_by = time.monotonic(), {"row": [list(row_shape), np.dtype(dtype).str], "maker": dict(maker)}
     key = artifacts.digest([inputs, made_by])[:8]
     unfinished = Unfinished(path, count, tuple(row_shape), np.dtype(dtype).str, key)
-    _take_up(unfinished, inputs, made_by)
+    with _by_turns(path.parent):
+        _take_up(unfinished, inputs, made_by)
     yield unfinished
-    if len(unfinished.missing()):
-        raise RuntimeError(f"{path}: rows {unfinished.missing()[:5]} were not written")
-    _finish(unfinished, inputs, {**made_by, **more}, time.monotonic() - start)
+    with _by_turns(path.parent):
+        if unfinished.rows.exists() and not len(unfinished.missing()):
+            _finish(unfinished, inputs, {**made_by, **more}, time.monotonic() - start)
+
+
+@contextmanager
+def _by_turns(folder: Path) -> Iterator[None]:
+    """Let one process at a time begin or finish a file of the folder, where the file system knows locks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:

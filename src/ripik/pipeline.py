@@ -8,9 +8,9 @@ from ripik import artifacts
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
-from ripik.engine import run, undivided
+from ripik.engine import at_once, run, threads_per_job
 from ripik.errors import InputError
-from ripik.features import initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
+from ripik.features import count, initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
 from ripik.folds import make_folds
 from ripik.images import pixels
 from ripik.jobs import (
@@ -28,11 +28,14 @@ from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
 from ripik.presence import refuse_if_at_work
 from ripik.record import record_run
+from ripik.runtime import usable_cores
 from ripik.scores import LEVEL, probabilities, score_rows
-from ripik.settings import OPENVINO, Settings, Variant
+from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
 from ripik.tasks import Task
 from ripik.turns import turn
 from ripik.views import check_views
+
+SHARE = 1000  # images that are worth a process of their own for frozen passes
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -94,6 +97,7 @@ def _prepare_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]
     for job in jobs:
         refuse_if_at_work(opened.layout.running(job), str(job))
     if jobs:
+        _tell_threads(settings)
         names = {job.variant for job in jobs}
         prepare(settings, opened.competition, [variant for variant in variants if variant.name in names])
     return jobs
@@ -108,7 +112,7 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int],
     """Run the jobs, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
     while jobs:
-        run([_task(opened, job) for job in jobs], opened.settings.jobs)
+        run([_task(opened, job) for job in jobs], settled(opened.settings))
         tried += jobs
         jobs = [job for job in _unfinished(opened, variants, folds) if job not in tried]
     with turn(opened.layout, "train"):
@@ -122,22 +126,63 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
     before the long passes.
     """
     lacking = [variant for variant in variants if not is_prepared(settings, competition, variant)]
-    if lacking:
-        run(
-            [Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))],
-            undivided(settings.jobs),
-        )
+    if not lacking:
+        return
+    how = settled(settings)
+    run([Task("initial weights", "ripik.prefix:check_networks", (settings, competition, lacking))], how)
     by_weights: dict[Path, list[Variant]] = {}
     for variant in lacking:
         for item in pixel_items(lacking_items(settings, competition, variant)):
             pixels(settings, competition, item.split, item.copies, variant.image_size)
         if not reads_pixels(settings, variant):
             by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
-    tasks = [
-        Task(f"frozen passes of {group[0].backbone}", "ripik.prefix:fill_store", (settings, competition, group))
-        for group in by_weights.values()
+    if by_weights:
+        groups, most = list(by_weights.values()), at_once(how)
+        run([task for group in groups for task in _passes(settings, competition, group, most)], how)
+
+
+def _passes(settings: Settings, competition: Competition, group: list[Variant], most: int) -> list[Task]:
+    """Return the tasks, at most so many, that share the passes of the variants of one backbone by rows."""
+    lacking = {
+        (variant.train_from, item) for variant in group for item in lacking_items(settings, competition, variant)
+    }
+    images = sum(count(settings, competition, item) for _, item in lacking)
+    shares = max(1, min(most, images // SHARE))
+    name = f"frozen passes of {group[0].backbone}"
+    return [
+        Task(
+            f"{name} {number + 1}/{shares}" if shares > 1 else name,
+            "ripik.prefix:fill_store",
+            (settings, competition, group, (number, shares)),
+        )
+        for number in range(shares)
     ]
-    run(tasks, undivided(settings.jobs))
+
+
+def settled(settings: Settings) -> JobSettings:
+    """Return where and how jobs run, with the run's own number of threads for each, which its first job decided.
+
+    So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.
+    """
+    how, path = settings.jobs, layout_of(settings).threads
+    recorded = artifacts.read_if_whole(path)
+    threads = recorded.get("threads") if isinstance(recorded, dict) else None
+    if not isinstance(threads, int) or threads < 1:
+        artifacts.write_json(path, {"threads": threads_per_job(how)})
+        return how.model_copy(update={"threads": threads_per_job(how)})
+    if how.threads not in (0, threads):
+        raise InputError(
+            f"jobs.threads = {how.threads}, but the run began with {threads} a job ({path}), and another number gives "
+            f"other last bits. Leave jobs.threads out, or train under another run's name; or remove {path.name} and "
+            "have both kinds in one run."
+        )
+    return how.model_copy(update={"threads": threads})
+
+
+def _tell_threads(settings: Settings) -> None:
+    how, cores = settled(settings), usable_cores()
+    if how.engine == LOCAL and how.threads != threads_per_job(settings.jobs):
+        say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run began with {how.threads} a job")
 
 
 def _task(opened: Run, job: Job) -> Task:

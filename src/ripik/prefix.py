@@ -4,6 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -33,6 +34,21 @@ from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings, Variant
 from ripik.tasks import Reporter
 from ripik.weights import load_initial_weights, make_initial_weights
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A share of the passes, for one of several processes: whole batches, one block of them of every file."""
+
+    number: int = 0
+    of: int = 1
+
+    def batches(self, count: int) -> range:
+        """Return which of `count` batches are in the share."""
+        return range(count * self.number // self.of, count * (self.number + 1) // self.of)
+
+
+WHOLE = Shard()
 
 
 def check_networks(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
@@ -93,9 +109,14 @@ def _written(path: Path) -> int:
     return sum(file.stat().st_blocks * 512 for file in files if file.exists())
 
 
-def fill_store(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
-    """Make the prefix outputs that any of the variants lacks.
+def fill_store(
+    settings: Settings, competition: Competition, variants: Sequence[Variant], share: tuple[int, int], report: Reporter
+) -> None:
+    """Make a share (its number, of how many) of the prefix outputs that any of the variants lacks.
 
+    The process that ends last names the files.
+
+    An output depends neither on the number of shares nor on which of them it is in.
     Raises InputError when two engines would feed one variant, or an output is no finite number.
     """
     runtime.make_deterministic(0)
@@ -107,7 +128,7 @@ def fill_store(settings: Settings, competition: Competition, variants: Sequence[
         sample = first_batch(PackedRows([_pixels_of(settings, variant, lacking[0])]), SAMPLE)
         predictor = make_predictor(prefix, settings.prediction.engine, sample)
         _refuse_mixture(settings, competition, variant, predictor)
-        fill_items(settings, competition, variant, lacking, predictor, report)
+        fill_items(settings, competition, variant, lacking, predictor, report, Shard(*share))
 
 
 def fill_items(
@@ -117,12 +138,21 @@ def fill_items(
     items: Sequence[Item],
     predictor: Predictor,
     report: Reporter,
+    shard: Shard = WHOLE,
 ) -> None:
-    """Make the prefix outputs of these items, by `predictor`, which runs the variant's prefix."""
-    say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
-    progress = _Progress(report, sum(count(settings, competition, item) for item in items))
-    for item in items:
-        _fill(settings, competition, variant, item, predictor, progress)
+    """Make a share of the prefix outputs of these items, by `predictor`, which runs the variant's prefix."""
+    if shard.number == 0:
+        say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
+    size = settings.prediction.batch_size
+    shares = [_rows_of(shard, size, count(settings, competition, item)) for item in items]
+    progress = _Progress(report, sum(map(len, shares)))
+    for item, rows in zip(items, shares, strict=True):
+        _fill(settings, competition, variant, item, rows, predictor, progress)
+
+
+def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
+    batches = shard.batches(-(-count // batch_size))
+    return range(batches.start * batch_size, min(count, batches.stop * batch_size))
 
 
 def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:
@@ -175,6 +205,7 @@ def _fill(
     competition: Competition,
     variant: Variant,
     item: Item,
+    share: range,
     predictor: Predictor,
     progress: _Progress,
 ) -> None:
@@ -188,8 +219,10 @@ def _fill(
         maker=predictor.decides_bits(how.batch_size),
         engine=predictor.record(),
     ) as unfinished:
-        rows = _whole_batches(unfinished.missing(), how.batch_size, unfinished.count)
-        progress.skip(unfinished.count - len(rows))
+        missing = unfinished.missing()
+        missing = missing[(missing >= share.start) & (missing < share.stop)]
+        rows = _whole_batches(missing, how.batch_size, unfinished.count)
+        progress.skip(len(share) - len(rows))
         _write_outputs(predictor, Batches(images, rows, how.batch_size, view=item.view), unfinished, progress)
 
 

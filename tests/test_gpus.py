@@ -1,0 +1,76 @@
+"""GPUs: what CUDA shows a command, and one of its own for every job."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ripik import gpus
+from ripik.engine import run
+from ripik.settings import JobSettings
+from ripik.tasks import ALL, Reporter, Task
+
+HERE = "tests.test_gpus" if __name__.startswith("tests.") else "test_gpus"
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's command that lists two GPUs, and jobs that find this module."""
+    command = tmp_path / "bin" / "nvidia-smi"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: GPU-a)'\necho 'GPU 1: Tesla T4 (UUID: GPU-b)'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [("0,1", ["0", "1"]), ("", []), ("-1", []), ("2,-1,0", ["2"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"])],
+)
+def test_the_variable_lists_what_is_visible(listed: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, listed)
+    assert gpus.visible() == expected
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_driver_is_asked_without_the_variable() -> None:
+    assert gpus.visible() == ["0", "1"]
+
+
+def test_no_driver_means_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.visible() == []
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
+    command.chmod(0o755)
+    assert gpus.visible() == []
+
+
+def test_the_least_used_gpu_is_given() -> None:
+    assert gpus.least_used(["0", "1"], []) == "0"
+    assert gpus.least_used(["0", "1"], ["0", None]) == "1"
+    assert gpus.least_used(["0", "1"], ["0", "1", "0"]) == "1"
+    assert gpus.least_used([], ["0"]) is None
+
+
+def note_and_wait(folder: Path, name: str, others: int, report: Reporter) -> None:
+    """Note what is visible, and wait until as many jobs have."""
+    (folder / name).write_text(os.environ.get(gpus.VISIBLE, "all"))
+    while len(list(folder.iterdir())) < others:
+        pass
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("devices", ["one", ALL])
+def test_jobs_at_work_together_have_different_gpus(devices: str, tmp_path: Path) -> None:
+    folder = tmp_path / "noted"
+    folder.mkdir()
+    tasks = [
+        Task(name, f"{HERE}:note_and_wait", (folder, name, 2), needs_backend=True, devices=devices) for name in "ab"
+    ]
+    run(tasks, JobSettings(jobs=2, threads=1))
+    noted = {path.read_text() for path in folder.iterdir()}
+    assert noted == ({"all"} if devices == ALL else {"0", "1"})
