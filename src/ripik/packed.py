@@ -97,14 +97,16 @@ def packing(
     *,
     inputs: Mapping[str, Any],
     maker: Mapping[str, Any],
+    together: bool = False,
     **more: Any,
 ) -> Iterator[Unfinished]:
-    """Make a packed file of at least `count` rows, going on from what is there; several processes may do so together.
+    """Make a packed file of at least `count` rows, going on from what is there.
 
     Rows that an interrupted run wrote, or those of a shorter or damaged file, are kept when they come from the same
     inputs and maker (what else changes the last bits); everything else at that place is removed, and a line says so.
-    The block writes missing rows, all or its share; where none is left then, the files get their names. `more` goes
-    into the meta file. Raises SurroundingsError for a read-only folder.
+    The block writes the missing rows; when none is left the files get their names. `more` goes into the meta file.
+    together: several processes make the file, each its share; the one that ends last names it.
+    Raises SurroundingsError for a read-only folder.
     """
     artifacts.check_writable(path.parent)
     start, made_by = time.monotonic(), {"row": [list(row_shape), np.dtype(dtype).str], "maker": dict(maker)}
@@ -114,7 +116,12 @@ def packing(
         _take_up(unfinished, inputs, made_by)
     yield unfinished
     with _by_turns(path.parent):
-        if unfinished.rows.exists() and not len(unfinished.missing()):
+        if not unfinished.rows.exists():
+            return  # another process has finished it
+        left = unfinished.missing()
+        if len(left) and not together:
+            raise RuntimeError(f"{path}: rows {left[:5]} were not written")
+        if not len(left):
             _finish(unfinished, inputs, {**made_by, **more}, time.monotonic() - start)
 
 

@@ -217,6 +217,7 @@ def _fill(
         settings.features.dtype,
         inputs=feature_inputs(settings, competition, variant, item),
         maker=predictor.decides_bits(how.batch_size),
+        together=True,
         engine=predictor.record(),
     ) as unfinished:
         missing = unfinished.missing()
