@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-bench
 OLDEST := .venv-oldest
+CLUSTER := .venv-cluster
 RIPIK = $(BIN)/python -m ripik
-OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
+	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
 
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -15,12 +17,12 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test test-oldest torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test test-oldest test-cluster torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo
-	@echo "  CONFIG=configs/ripik.toml VARIANTS=\"original finetuned\" FOLDS=\"0 3\" JOBS=2 SET=\"training.epochs=1\""
+	@echo "  CONFIG=configs/ripik.toml VARIANTS=\"original finetuned\" FOLDS=\"0 3\" JOBS=2 ENGINE=ray SET=\"training.epochs=1\""
 
 setup: $(READY)  ## install the locked packages into .venv
 
@@ -101,6 +103,16 @@ test-oldest: $(READY)  ## run both kernels on a small Kaggle machine with the ol
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oldest.txt
 	@KERNEL_PYTHON=$(CURDIR)/$(OLDEST)/bin/python $(BIN)/python -m pytest tests/test_kernel.py $(PYTEST)
+
+test-cluster: $(CLUSTER)/.ready  ## compare a Ray cluster of two nodes with this machine alone, workers and a node killed
+	@$(CLUSTER)/bin/python -m pytest tests/test_ray.py $(PYTEST)
+
+$(CLUSTER)/.ready: requirements.lock tests/cluster.txt
+	@echo "installing the locked packages and Ray into $(CLUSTER) (once, some minutes)"
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r tests/cluster.txt
+	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(CLUSTER)/.ready
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \

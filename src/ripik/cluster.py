@@ -20,13 +20,14 @@ from ripik.console import complain, say
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.live import Report, View, view
 from ripik.processes import PATIENCE
-from ripik.stopping import end_when_cancelled
+from ripik.stopping import end_when_cancelled, end_when_done
 from ripik.tasks import ALL, SMALLER, Ended, Message, Said, Task, perform
 
 ADDRESS = "RAY_ADDRESS"
 RETRIES = 3  # times that the job of a lost worker is run again
+CONNECTING = 10.0  # seconds
 PAUSE = 0.1  # seconds between two looks at what the jobs have told
-CARRIED = ("KERAS_BACKEND", "RIPIK_CACHE", "NO_ALBUMENTATIONS_UPDATE")  # variables of this command that jobs get
+CARRIED = ("KERAS_BACKEND", "NO_ALBUMENTATIONS_UPDATE")  # variables of this command that jobs get
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,10 @@ def _connected(ray: Any, cpus: int) -> Iterator[None]:
     address, handler = os.environ.get(ADDRESS), signal.getsignal(signal.SIGTERM)
     how: dict[str, Any] = {"address": address} if address else {"address": "local", "num_cpus": cpus}
     try:
+        if address:
+            _check_there(address)
         ray.init(**how, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=True)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SurroundingsError(
             f"the Ray cluster {address or 'of this machine'} cannot be used: {told} "
@@ -103,6 +106,13 @@ def _connected(ray: Any, cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Raise OSError when nobody listens at host:port: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECTING).close()
 
 
 def _check_room(nodes: Sequence[dict[str, float]], threads: int) -> None:
@@ -121,7 +131,7 @@ def _gpus(nodes: Sequence[dict[str, float]]) -> int:
 
 def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) -> None:
     told, stopped = _Told(ray, shown), list[OutOfTimeError]()
-    running = _submit(ray, tasks, threads, gpus, told.queue)
+    running = _submit(ray, tasks, threads, gpus, told)
     try:
         while running:
             deadline.check()
@@ -134,14 +144,14 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) 
                 except OutOfTimeError as reason:
                     stopped.append(reason)
     finally:
-        _stop(ray, running)
+        _stop(ray, running, told)
         with contextlib.suppress(ray.exceptions.RayError):
             told.show()
     if stopped:
         raise stopped[0]
 
 
-def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, queue: Any) -> dict[Any, str]:
+def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, told: "_Told") -> dict[Any, str]:
     """Hand all tasks to Ray: one that names others gets their results, so that it begins after them."""
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
     remote = ray.remote(num_cpus=threads, max_calls=1, max_retries=RETRIES, runtime_env={"env_vars": carried})(work)
@@ -151,7 +161,7 @@ def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, queue: Any
         wanted = 0 if not task.needs_backend else gpus if task.devices == ALL else min(1, gpus)
         before = [references[name] for name in task.after if name in references]
         job = remote.options(num_gpus=wanted, name=task.name)
-        references[task.name] = job.remote(task, threads, str(Path.cwd()), until, queue, *before)
+        references[task.name] = job.remote(task, threads, str(Path.cwd()), until, told.queue, told.orders, *before)
     return {reference: name for name, reference in references.items()}
 
 
@@ -167,14 +177,15 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 class _Told:
-    """What the jobs tell, in a queue that stands on this node, and is shown here."""
+    """What the jobs tell, in a queue that stands on this node, and is shown here; another one has orders to end."""
 
     def __init__(self, ray: Any, shown: View) -> None:
         from ray.util.queue import Queue
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.queue, self.shown = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), shown
+        options = {"num_cpus": 0, "max_concurrency": 10_000, "scheduling_strategy": here}  # each job waits for orders
+        self.queue, self.orders, self.shown = Queue(actor_options=options), Queue(actor_options=options), shown
         self.begun: set[str] = set()
 
     def show(self) -> None:
@@ -212,24 +223,35 @@ def _result(ray: Any, reference: Any, name: str) -> str:
         ) from None
 
 
-def _stop(ray: Any, running: dict[Any, str]) -> None:
-    """Ask the jobs that are left to save and end, and give them time; a second Ctrl-C does not wait."""
+def _stop(ray: Any, running: dict[Any, str], told: _Told) -> None:
+    """Ask the jobs that are left to save and end, and give them time; a second Ctrl-C does not wait.
+
+    `ray.cancel` alone would not do: it is noticed between two Python instructions of a job, not while it waits.
+    """
     if not running:
         return
-    for reference in running:
-        ray.cancel(reference)
+    with contextlib.suppress(ray.exceptions.RayError):
+        told.show()
+        told.orders.put_nowait_batch([None] * ((RETRIES + 1) * len(running)))  # a lost worker may still take its own
+    for reference, name in running.items():
+        if name not in told.begun:
+            ray.cancel(reference)
     with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
-        complain(f"waiting for {', '.join(running.values())} to finish what is at hand and save")
+        at_work = [name for name in running.values() if name in told.begun]
+        if at_work:
+            complain(f"waiting for {', '.join(at_work)} to finish what is at hand and save")
     ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
 
 
-def work(task: Task, threads: int, folder: str, until: float | None, queue: Any, *before: str) -> str:
+def work(task: Task, threads: int, folder: str, until: float | None, queue: Any, orders: Any, *before: str) -> str:
     """Do a task in this worker, in the folder of the command; return what it has to say, or raise what it raised.
 
-    until: the time limit on the clock of all nodes (`time.time`), None without one. before: what the tasks that come
-    before it had to say, of no use but for Ray's order. Raises SurroundingsError where the folder is not shared.
+    orders: a queue of which something can be got when the job is to end. until: the time limit on the clock of all
+    nodes (`time.time`), None without one. before: what the tasks that come before it had to say, of no use but for
+    Ray's order. Raises SurroundingsError where the folder is not shared.
     """
     end_when_cancelled()
+    end_when_done(orders.get)
     host = socket.gethostname()
     try:
         os.chdir(folder)

@@ -22,7 +22,7 @@ from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.packed_rows import PackedRows
 from ripik.predictors import Predictor
 from ripik.presence import Tell, present
-from ripik.settings import Settings
+from ripik.settings import RAY, Settings
 from ripik.tasks import Reporter
 from ripik.training import train
 
@@ -30,9 +30,10 @@ from ripik.training import train
 def work(settings: Settings, job: Job, report: Reporter) -> str:
     """Do one job in this process: train it unless it is finished, then predict unless that is done.
 
-    Returns the last epoch's scores as text. Raises SurroundingsError when another process is doing the same job.
+    Returns the last epoch's scores as text. Raises SurroundingsError when another process is doing the same job; on a
+    cluster, where it may be a lost worker that is not quite gone, it is waited for.
     """
-    with present(layout_of(settings).running(job), str(job)) as tell:
+    with present(layout_of(settings).running(job), str(job), wait=settings.jobs.engine == RAY) as tell:
         run, told = open_run(settings), _telling(report, tell)
         runtime.make_deterministic(job_seed(settings.variants[job.variant], job))
         if not is_trained(run, job):

@@ -1,5 +1,7 @@
 """How a job's process ends when it is asked to: at once, but for parts that bring their work to a safe end first."""
 
+import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -19,7 +21,7 @@ def end_when_asked() -> None:
     signal.signal(signal.SIGTERM, _exit)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        end_when_done(functools.partial(wait, [parent.sentinel]))
 
 
 def end_when_cancelled() -> None:
@@ -32,9 +34,15 @@ def _exit(signum: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)  # an exception, so that temporary files and locks are let go
 
 
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+def end_when_done(waiting: Callable[[], object]) -> None:
+    """Have this process get SIGTERM when a call, made in a thread of its own, returns or fails."""
+
+    def follow() -> None:
+        with contextlib.suppress(Exception):
+            waiting()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager
