@@ -219,12 +219,11 @@ def meta_beside(path: Path) -> Path:
 
 
 def surroundings() -> dict[str, str]:
-    """What else can change the last bits of a result: machine, backend, precision and threads of this process."""
+    """What else can change the last bits of a result: machine, backend and threads of this process."""
     keras = sys.modules.get("keras")
     return {
         "machine": platform.machine(),
         "backend": keras.backend.backend() if keras else "",
-        "precision": keras.config.dtype_policy().name if keras else "",
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
     }
 

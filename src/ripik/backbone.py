@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from ripik import runtime
 from ripik.errors import InputError, nearest
-from ripik.settings import ALL, HEAD
+from ripik.settings import ALL, FLOAT32, HEAD
 
 
 def known_backbones() -> list[str]:
@@ -22,24 +23,26 @@ def check_backbone(name: str) -> None:
         raise InputError(f"network.backbone: keras.applications has no {name!r}{nearest(name, known_backbones())}.")
 
 
-def build_backbone(name: str, size: int, weights: str | None = None) -> keras.Model:
-    """Build a backbone from raw RGB of 0–255, (n, size, size, 3), to averaged features, (n, d) float32.
+def build_backbone(name: str, size: int, weights: str | None = None, precision: str = FLOAT32) -> keras.Model:
+    """Build a backbone from raw RGB of 0–255, (n, size, size, 3), to averaged features, (n, d) as it computes them.
 
-    The preprocessing of the network's own module, where it has one, is part of the model.
+    The preprocessing of the network's own module, where it has one, is part of the model. precision: a dtype policy of
+    Keras, or auto (see `runtime.precision`); variables are float32 in any.
     Raises InputError for an unknown name or a size the network cannot take.
     """
     check_backbone(name)
     builder = getattr(keras.applications, name)
     module: Any = inspect.getmodule(builder)
-    inputs = keras.Input((size, size, 3), name="pixels")
-    try:
-        tensor = module.preprocess_input(inputs)
-        model = builder(include_top=False, weights=weights, input_tensor=tensor, pooling="avg")
-    except ValueError as error:
-        if weights is not None:
-            raise
-        raise InputError(f"{name} cannot be built for images of {size} × {size} pixels: {error}") from None
-    return keras.Model(inputs, model.output, name=model.name)
+    with runtime.computing_in(runtime.precision(precision)):
+        inputs = keras.Input((size, size, 3), name="pixels")
+        try:
+            tensor = module.preprocess_input(inputs)
+            model = builder(include_top=False, weights=weights, input_tensor=tensor, pooling="avg")
+        except ValueError as error:
+            if weights is not None:
+                raise
+            raise InputError(f"{name} cannot be built for images of {size} × {size} pixels: {error}") from None
+        return keras.Model(inputs, model.output, name=model.name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def cut(backbone: keras.Model, train_from: str) -> Cut:
     try:
         if isinstance(border, list):
             raise ValueError("the layer joins several connections")
-        return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
+        with runtime.computing_in(backbone.dtype_policy.name):
+            return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
     except ValueError:
         raise InputError(
             f"train_from = {train_from!r}: a connection of {backbone.name} skips over this layer, so the "

@@ -78,6 +78,9 @@ class Batches(keras.utils.PyDataset):
     """The batches of given examples, in their order, the last one short: inputs, or (inputs, one-hot targets).
 
     Pixels are seen through `view`, and stay uint8; float16 becomes float32. Keras' `fit` prefetches by threads.
+    class_weights: float (C,); a third element then has the weight of every example. devices: among so many of them each
+    batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
+    more that the mean loss stays that of the short batch.
     """
 
     def __init__(
@@ -87,29 +90,41 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         *,
         targets: np.ndarray | None = None,
+        class_weights: np.ndarray | None = None,
+        devices: int = 1,
         view: str = IDENTITY,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, get_view(view)
+        self.class_weights, self.devices = class_weights, devices
         self.failure: RipikError | None = None
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
 
-    def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
         """Return a batch; what could not be read is also kept in `failure`."""
         chosen = self.examples[index * self.batch_size : (index + 1) * self.batch_size]
+        if self.targets is None:
+            return self._read(chosen)
+        filled = np.concatenate([chosen, chosen[:1].repeat(-len(chosen) % self.devices)])
+        inputs, targets = self._read(filled), self.targets[filled % len(self.targets)]
+        if self.class_weights is None and self.devices == 1:
+            return inputs, targets
+        weights = np.ones(len(filled)) if self.class_weights is None else targets @ self.class_weights
+        weights[len(chosen) :] = 0
+        return inputs, targets, (weights * len(filled) / len(chosen)).astype(np.float32)
+
+    def _read(self, examples: np.ndarray) -> np.ndarray:
         try:
-            inputs = self.source.read(chosen)
+            inputs = self.source.read(examples)
         except RipikError as error:
             self.failure = error
             raise
         if is_pixels(self.source):
-            inputs = np.ascontiguousarray(self.view.apply(inputs))
-        elif inputs.dtype == np.float16:
-            inputs = inputs.astype(np.float32)
-        return inputs if self.targets is None else (inputs, self.targets[chosen % len(self.targets)])
+            return np.ascontiguousarray(self.view.apply(inputs))
+        return inputs.astype(np.float32) if inputs.dtype == np.float16 else inputs
 
 
 def first_batch(source: Source, size: int) -> np.ndarray:

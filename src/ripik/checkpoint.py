@@ -31,35 +31,50 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training's progress and its variables by group: model, optimizer, metrics (of the epoch begun), best."""
+    """A training's progress and its variables by group: model, optimizer, metrics (of the epoch begun), best.
+
+    arithmetic: the backend and the precision it was made with (`runtime.arithmetic`).
+    """
 
     progress: Progress
     arrays: dict[str, Arrays]
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
 
 
 def save(path: Path, inputs: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     """Write a checkpoint made from `inputs`, atomically; a `.npz`, each of whose members carries a CRC-32."""
-    told = {"inputs": artifacts.digest(inputs), **vars(checkpoint.progress)}
+    told = {
+        "inputs": artifacts.digest(inputs),
+        "arithmetic": dict(checkpoint.arithmetic),
+        **vars(checkpoint.progress),
+    }
     groups = checkpoint.arrays.items()
     named = {f"{group}-{i:04}": array for group, arrays in groups for i, array in enumerate(arrays)}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, told=np.array(json.dumps(told)), **named)
 
 
-def load(path: Path, inputs: Mapping[str, Any]) -> Checkpoint | None:
+def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | None = None) -> Checkpoint | None:
     """Return the checkpoint at a path; None when there is none, or one of other inputs.
 
-    A damaged one is told in a warning, and counts as none.
+    A damaged one, and one of another backend or precision than `arithmetic` (None: any), is told in a warning, and
+    counts as none.
     """
     if not path.exists():
         return None
     try:
         told, arrays = _read(path)
-        made_from, progress = told.pop("inputs"), Progress(**told)
+        made_from, made_with = told.pop("inputs"), told.pop("arithmetic", {})
+        progress = Progress(**told)
     except UNREADABLE:
         warn(f"{path} is damaged, or of another version: this training begins anew")
         return None
-    return Checkpoint(progress, arrays) if made_from == artifacts.digest(inputs) else None
+    if made_from != artifacts.digest(inputs):
+        return None
+    if arithmetic and made_with and made_with != arithmetic:
+        warn(f"{path} was saved with {_told(made_with)}, and this is {_told(arithmetic)}: this training begins anew")
+        return None
+    return Checkpoint(progress, arrays, made_with)
 
 
 def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
@@ -68,9 +83,14 @@ def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
         with np.load(path, allow_pickle=False) as state:
             told = json.loads(str(state["told"]))
             own = told.pop("inputs") == artifacts.digest(inputs)
+            told.pop("arithmetic", None)
             return Progress(**told) if own else None
     except UNREADABLE:
         return None
+
+
+def _told(arithmetic: Mapping[str, str]) -> str:
+    return f"{arithmetic.get('backend')} in {arithmetic.get('precision')}"
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:

@@ -17,13 +17,18 @@ SECONDS = 0.2  # between two reports
 
 @dataclass(frozen=True)
 class Position:
-    """Where a session takes an epoch up: the epochs in all and those done; its batches done, left, their size."""
+    """Where a session takes an epoch up: the epochs in all and those done; its batches done, left, their size.
+
+    step: the optimizer's, before the epoch's first batch. rate: the learning rate after so many steps.
+    """
 
     epochs: int
     history: Sequence[Mapping[str, float]]
     done: int
     left: int
     size: int
+    step: int
+    rate: Callable[[int], float]
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -53,7 +58,8 @@ class EpochProgress(keras.callbacks.Callback):
         self.done = batch + 1
         done, batches = self.where.done + self.done, self.where.done + self.where.left
         if done % max(1, batches // LOGGED) == 0:
-            self.log.scalars("batch", running | {"learning_rate": learning_rate(self.model)}, steps(self.model))
+            step = self.where.step + done  # with JAX the optimizer's variables are out of reach within an epoch
+            self.log.scalars("batch", running | {"learning_rate": self.where.rate(step)}, step)
         if now - self.last >= SECONDS:
             self.last = now
             rate = [f"{batch * self.where.size / (now - self.first):.0f} images/s"] if now > self.first else []
@@ -73,13 +79,3 @@ def scores_told(row: Mapping[str, float]) -> str:
     inner = [name for name in row if name.startswith("inner_") and name != "inner_loss"]
     shown = [name for name in ("loss", "accuracy", *inner) if name in row]
     return ", ".join(f"{name.replace('_', ' ', 1)} {row[name]:.3f}" for name in shown)
-
-
-def steps(model: keras.Model) -> int:
-    """Return how many steps the optimizer has made, in earlier sessions too."""
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-
-
-def learning_rate(model: keras.Model) -> float:
-    """Return the learning rate of the next step."""
-    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))

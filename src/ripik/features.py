@@ -15,7 +15,7 @@ from ripik.errors import InputError
 from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
 from ripik.packed import is_packed
-from ripik.settings import ALL, Settings, Variant
+from ripik.settings import ALL, AUTO, Settings, Variant
 from ripik.views import IDENTITY
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -98,6 +98,7 @@ def feature_inputs(settings: Settings, competition: Competition, variant: Varian
         "version": PASSES,
         "weights": weights_inputs(variant),
         "train_from": variant.train_from,
+        "precision": variant.precision,
         "view": item.view,
         "engine": settings.prediction.engine,
         "pixels": pixel_inputs(settings, competition, item.split, item.copies, variant.image_size),
@@ -135,4 +136,5 @@ def pixel_items(items: Iterable[Item]) -> list[Item]:
 def _folder(settings: Settings, variant: Variant) -> Path:
     key = artifacts.digest(weights_inputs(variant))[:8]
     name = f"{variant.backbone}-{key}-{variant.train_from}-{variant.image_size}-{settings.features.dtype}"
-    return layout_of(settings).features(name)
+    computed = "" if variant.precision == AUTO else f"-by-{variant.precision}"
+    return layout_of(settings).features(name + computed)

@@ -31,7 +31,7 @@ class GradCam:
         """
         border = _last_pooling(backbone).input
         self._body = keras.Model(backbone.inputs[0], border)
-        self._body.jit_compile = False  # XLA on a CPU is several times slower
+        self._body.jit_compile = runtime.compiles()
         self._tail = keras.Model(border, backbone.output)
 
     def feature_maps(self, images: np.ndarray) -> np.ndarray:

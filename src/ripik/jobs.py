@@ -15,7 +15,7 @@ from ripik.features import Item, lacking_items, training_items, weights_inputs
 from ripik.folds import read_folds
 from ripik.images import pixel_inputs
 from ripik.layout import Job, Layout, layout_of
-from ripik.settings import ALL, Settings, Variant
+from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.usable import open_competition
 
 NETWORK = 2  # to be raised when the suffix, its training or its prediction changes
@@ -91,6 +91,11 @@ def predicting_jobs(settings: Settings, variant: Variant) -> list[Job]:
     return [job for job in jobs_of(settings, variant) if (job.fold is None) == variant.refit]
 
 
+def is_distributed(variant: Variant) -> bool:
+    """Whether all GPUs of a machine share a training of the variant; a head alone would only wait for them."""
+    return variant.distribute == DATA and variant.train_from != HEAD
+
+
 def check_folds(settings: Settings, folds: Sequence[int]) -> None:
     """Raise InputError for a fold number the configuration does not have."""
     for fold in folds:
@@ -116,7 +121,7 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
     start = start_job(run, job)
     return {
         "version": NETWORK,
-        "variant": variant.model_dump(mode="json", exclude={"name", "seeds", "refit", "weights"}),
+        "variant": variant.model_dump(mode="json", exclude={"name", "seeds", "refit", "weights", "distribute"}),
         "weights": weights_inputs(variant),
         "seed_number": job.seed,
         "fold": job.fold,

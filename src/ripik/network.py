@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import artifacts
+from ripik import artifacts, runtime
 from ripik.backbone import Cut, build_backbone, cut
 from ripik.batches import Batches, Source, first_batch, prefetched
 from ripik.features import Item, reads_pixels, source_path
@@ -15,7 +15,7 @@ from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
 from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
-from ripik.settings import HEAD, KERAS, Variant
+from ripik.settings import FLOAT32, HEAD, KERAS, Variant
 from ripik.weights import load_initial_weights, read_weights
 
 
@@ -48,7 +48,7 @@ def build_suffix(
 
     The body is called in inference mode: its BatchNorm keeps the stored statistics (finetuning with batch statistics of
     small batches loses accuracy), and its own dropout and stochastic depth rest. `frozen` stands before the body and is
-    not trained: the prefix, where its outputs are not stored.
+    not trained: the prefix, where its outputs are not stored. The head computes in float32 whatever the body does.
     """
     features = inputs = keras.Input(tuple(shape), name="inputs")
     if frozen is not None:
@@ -57,12 +57,23 @@ def build_suffix(
     if body is not None:
         features = InferenceMode(body, "body")(features)
         body.trainable = True  # an earlier suffix of the same backbone may have frozen it
-    features = keras.layers.Dropout(dropout, seed=seed)(features)
+    features = keras.layers.Dropout(dropout, seed=seed, dtype=FLOAT32)(features)
     kernel = keras.initializers.GlorotUniform(seed=seed)
-    outputs = keras.layers.Dense(classes, activation="softmax", kernel_initializer=kernel, name="head")(features)
-    suffix = keras.Model(inputs, outputs)
-    suffix.jit_compile = False  # XLA on a CPU is several times slower
-    return suffix
+    head = keras.layers.Dense(classes, activation="softmax", kernel_initializer=kernel, name="head", dtype=FLOAT32)
+    return between(inputs, head(features), computes_in(frozen, body))
+
+
+def computes_in(*parts: keras.Model | None) -> str:
+    """Return the precision of parts of one backbone, None for those that are empty; float32 when all are."""
+    return next((part.dtype_policy.name for part in parts if part is not None), FLOAT32)
+
+
+def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
+    """Return the network between two tensors of Keras, which says that it computes in `precision`."""
+    with runtime.computing_in(precision):
+        network = keras.Model(inputs, outputs)
+    network.jit_compile = runtime.compiles()
+    return network
 
 
 def trained_network(run: Run, job: Job) -> keras.Model:
@@ -77,10 +88,10 @@ def whole_network(
 ) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """Return a finished job's backbone, from pixels, with the weights it predicts with, and its head's kernel and bias.
 
-    Shapes (d, C) and (C,), float32. A backbone that this function returned for another job of the variant may be given
-    to be loaded anew, which is quicker than building one.
+    Shapes (d, C) and (C,), float32, as all of the network computes. A backbone that this function returned for another
+    job of the variant may be given to be loaded anew, which is quicker than building one.
     """
-    backbone = backbone or _whole_backbone(run, job)
+    backbone = backbone or _whole_backbone(run, job, FLOAT32)
     suffix = _suffix(run, job, backbone)
     read_weights(suffix, _trained_weights(run, job))
     kernel, bias = suffix.get_layer("head").get_weights()
@@ -129,12 +140,12 @@ def _backbone(run: Run, job: Job) -> keras.Model | None:
     variant = run.settings.variants[job.variant]
     if _is_head(run, variant) and source_path(run.settings, variant, Item("train")).exists():
         return None
-    return _whole_backbone(run, job)
+    return _whole_backbone(run, job, variant.precision)
 
 
-def _whole_backbone(run: Run, job: Job) -> keras.Model:
+def _whole_backbone(run: Run, job: Job, precision: str) -> keras.Model:
     variant = run.settings.variants[job.variant]
-    backbone = build_backbone(variant.backbone, variant.image_size)
+    backbone = build_backbone(variant.backbone, variant.image_size, precision=precision)
     load_initial_weights(backbone, run.settings, variant)
     return backbone
 

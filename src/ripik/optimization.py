@@ -5,35 +5,50 @@ from typing import Any
 import keras
 import numpy as np
 
+from ripik import runtime
 from ripik.errors import InputError
 from ripik.jobs import Run
-from ripik.settings import Variant
+from ripik.settings import HALF, Variant
 
 
 def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
     """Compile with Adam on categorical cross-entropy, and the variant's learning-rate schedule over `steps`.
 
     cosine: linear warm-up from 0 over `warmup` of the steps, then half a cosine to 0 (Loshchilov & Hutter 2017, SGDR).
+    A network that computes in float16 has its loss scaled: a step whose gradients overflow all the same is left out,
+    and does not count as one.
     """
-    rate: Any = variant.learning_rate
-    if variant.schedule == "cosine":
-        warmup = round(variant.warmup * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else variant.learning_rate,
-            decay_steps=max(1, steps - warmup),
-            warmup_target=variant.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
+    optimizer: Any = keras.optimizers.Adam(_schedule(variant, steps))
+    if model.dtype_policy.name == HALF:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
-        optimizer=keras.optimizers.Adam(rate),
+        optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
         metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=runtime.compiles(),
     )
 
 
-def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> dict[int, float] | None:
-    """Return the weight of each class index in the loss, or None.
+def learning_rate(variant: Variant, steps: int, step: int) -> float:
+    """Return the learning rate after `step` of `steps` optimizer steps, without looking at the optimizer."""
+    rate = _schedule(variant, steps)
+    return float(keras.ops.convert_to_numpy(rate(step))) if callable(rate) else rate
+
+
+def _schedule(variant: Variant, steps: int) -> Any:
+    if variant.schedule != "cosine":
+        return variant.learning_rate
+    warmup = round(variant.warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else variant.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=variant.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | None:
+    """Return the weight of each class in the loss, float (C,), or None.
 
     balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
     Raises InputError for a label that is no class.
@@ -46,6 +61,6 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> dict[int, flo
         unknown = [name for name in variant.class_weights if name not in names]
         if unknown:
             raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
-        return {index: variant.class_weights.get(name, 1.0) for index, name in enumerate(names)}
+        return np.array([variant.class_weights.get(name, 1.0) for name in names])
     counts = np.bincount(run.targets()[rows], minlength=len(classes))
-    return {index: len(rows) / (len(classes) * count) for index, count in enumerate(counts) if count}
+    return len(rows) / (len(classes) * np.maximum(counts, 1))

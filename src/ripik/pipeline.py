@@ -17,6 +17,7 @@ from ripik.jobs import (
     Run,
     check_folds,
     choose_variants,
+    is_distributed,
     is_predicted,
     is_trained,
     jobs_of,
@@ -31,7 +32,7 @@ from ripik.record import record_run
 from ripik.runtime import usable_cores
 from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
-from ripik.tasks import Task
+from ripik.tasks import ALL, ONE, Task
 from ripik.turns import turn
 from ripik.views import check_views
 
@@ -188,7 +189,8 @@ def _tell_threads(settings: Settings) -> None:
 def _task(opened: Run, job: Job) -> Task:
     start = start_job(opened, job)
     after = (str(start),) if start else ()
-    return Task(str(job), "ripik.prediction:work", (opened.settings, job), after=after)
+    devices = ALL if is_distributed(opened.settings.variants[job.variant]) else ONE
+    return Task(str(job), "ripik.prediction:work", (opened.settings, job), after=after, devices=devices)
 
 
 def _is_done(opened: Run, job: Job) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from ripik import runtime
 from ripik.console import warn
 from ripik.errors import InputError
-from ripik.settings import AUTO, KERAS, OPENVINO
+from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
 SAMPLE = 8  # images on which the engines are compared
@@ -31,12 +31,15 @@ class Predictor:
     threads: int
     disagreement: float
     output: tuple[int, ...]  # shape of an image's output
+    precision: str
     _run: Callable[[np.ndarray], np.ndarray]
 
     def record(self) -> dict[str, Any]:
         """Return what a meta file tells of the engine."""
-        version = importlib.metadata.version(self.engine)
-        return {"name": f"{self.engine} {version}", "precision": "float32", "threads": self.threads}
+        name = f"{self.engine} {importlib.metadata.version(self.engine)}"
+        if self.engine != KERAS:
+            return {"name": name, "precision": FLOAT32, "threads": self.threads}
+        return {"name": name, "backend": runtime.backend(), "precision": self.precision, "threads": self.threads}
 
     def decides_bits(self, batch_size: int) -> dict[str, Any]:
         """Return what of the engine decides the last bits of an output: for Keras also threads and batch size."""
@@ -50,7 +53,13 @@ class Predictor:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         agreement = f"; differs from Keras by {self.disagreement:.0e}" if self.engine != KERAS else ""
-        return f"{self.record()['name']}, float32, {threads}{agreement}"
+        return f"{self.record()['name']}, {self.precision}, {threads}{agreement}"
+
+
+def engine_told(record: dict[str, Any]) -> str | None:
+    """Return a recorded engine as text, with its backend, which older records leave out, unless it is TensorFlow."""
+    name, backend = record.get("name"), record.get("backend", "")
+    return f"{name} on {backend}" if backend and not backend.startswith("tensorflow") else name
 
 
 def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predictor:
@@ -60,16 +69,19 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
     to its largest output, must stay below 1e-4.
     Raises InputError when `openvino` is asked for and not installed, not usable here, or does not agree.
     """
-    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, model.output.shape[1:], model.predict_on_batch)
-    if engine == KERAS or (engine == AUTO and not _has_openvino()):
+    precision, shape = model.dtype_policy.name, model.output.shape[1:]
+    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, shape, precision, _on_keras(model))
+    if engine == KERAS or (engine == AUTO and not (_has_openvino() and precision == FLOAT32)):
         return keras_predictor
+    if precision != FLOAT32:
+        raise InputError(_unusable(f"computes in float32, and {model.name} in {precision}"))
     if not _has_openvino():
         raise InputError(_unusable("needs the package openvino, and the TensorFlow backend on a CPU"))
     try:
         run = _compiled(model, sample)
         disagreement = _disagreement(run(sample[:SAMPLE]), model.predict_on_batch(sample[:SAMPLE]))
         if disagreement <= AGREEMENT:
-            return Predictor(OPENVINO, runtime.threads(), disagreement, keras_predictor.output, run)
+            return Predictor(OPENVINO, runtime.threads(), disagreement, shape, FLOAT32, run)
         reason = f"differs from Keras by {disagreement:.1e} on {model.name}, more than {AGREEMENT:.0e}"
     except (ImportError, RuntimeError) as error:
         reason = f"cannot run {model.name} ({str(error).strip().splitlines()[0]})"
@@ -77,6 +89,15 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
         raise InputError(_unusable(reason))
     warn(f"OpenVINO {reason}: Keras is used")
     return keras_predictor
+
+
+def _on_keras(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what predicts a batch, as a NumPy array of float32 whatever the backend and the precision are."""
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict_on_batch(batch), dtype=np.float32)
+
+    return run
 
 
 def _unusable(reason: str) -> str:

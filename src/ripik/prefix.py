@@ -30,7 +30,7 @@ from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
 from ripik.packed import Unfinished, is_packed, packing
 from ripik.packed_rows import PackedRows
-from ripik.predictors import SAMPLE, Predictor, make_predictor
+from ripik.predictors import SAMPLE, Predictor, engine_told, make_predictor
 from ripik.settings import Settings, Variant
 from ripik.tasks import Reporter
 from ripik.weights import load_initial_weights, make_initial_weights
@@ -157,14 +157,14 @@ def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
 
 def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:
     """Raise InputError when outputs that stay were made by another engine: one variant is never fed by two."""
-    lacking = lacking_items(settings, competition, variant)
+    lacking, own = lacking_items(settings, competition, variant), engine_told(predictor.record())
     for item in items_of(settings, variant):
         path = source_path(settings, variant, item)
         meta = artifacts.read_meta(artifacts.meta_beside(path))
-        made = (meta.get("engine") or {}).get("name") if meta and item not in lacking else predictor.record()["name"]
-        if made != predictor.record()["name"]:
+        made = engine_told(meta.get("engine") or {}) if meta and item not in lacking else own
+        if made != own:
             raise InputError(
-                f"{path} was made by {made}, and {predictor.record()['name']} would make the rest. Install the former, "
+                f"{path} was made by {made}, and {own} would make the rest. Use the former, "
                 f'or remove the folder {path.parent}, or pin prediction.engine = "{predictor.engine}": then all are '
                 "made anew."
             )
@@ -172,11 +172,11 @@ def _refuse_mixture(settings: Settings, competition: Competition, variant: Varia
 
 def build_prefix(settings: Settings, variant: Variant) -> keras.Model:
     """Return the frozen prefix of a variant, pixels → stored outputs, with its initial weights."""
-    backbone = build_backbone(variant.backbone, variant.image_size)
+    backbone = build_backbone(variant.backbone, variant.image_size, precision=variant.precision)
     load_initial_weights(backbone, settings, variant)
     prefix = cut(backbone, variant.train_from).prefix
     assert prefix is not None, "a variant that trains all layers has no prefix"
-    prefix.jit_compile = False  # XLA on a CPU is several times slower
+    prefix.jit_compile = runtime.compiles()
     return prefix
 
 

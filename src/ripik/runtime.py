@@ -1,18 +1,30 @@
-"""What is the backend's own: threads, determinism, logs. The only module that names TensorFlow."""
+"""What is the backend's own: threads, determinism, logs, precision, devices, gradients.
+
+The only module that names TensorFlow or JAX.
+"""
 
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ripik.errors import InputError
 
-if TYPE_CHECKING:
-    import numpy as np
+HALF_SINCE = 7.0  # compute capability from which NVIDIA's GPUs have matrix units for float16 (Volta)
 
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "NPROC",  # read by XLA's own thread pool, which JAX computes with
+)
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "1",
@@ -23,7 +35,7 @@ ENVIRONMENT = {
 
 def prepare_environment(threads: int) -> None:
     """Set what must stand in the environment before Keras is imported: threads of every library, quiet logs."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for variable in THREADS:
         os.environ[variable] = str(threads)
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
@@ -58,6 +70,87 @@ def make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def backend() -> str:
+    """Return the backend of Keras with its version, such as "jax 0.10.2"."""
+    import keras
+
+    name = keras.backend.backend()
+    return f"{name} {importlib.import_module(name).__version__}"
+
+
+def compiles() -> bool:
+    """Whether networks are compiled by XLA: always by JAX; with TensorFlow it is several times slower on a CPU."""
+    import keras
+
+    return keras.backend.backend() == "jax"
+
+
+def precision(asked: str) -> str:
+    """Return Keras' dtype policy for a setting: `auto` is mixed_float16 where every GPU is made for it, else float32.
+
+    float16 rather than bfloat16, as its mantissa is eight times finer; the loss is scaled against its narrow range
+    (Micikevicius and others 2018, "Mixed Precision Training", ICLR).
+    """
+    if asked != "auto":
+        return asked
+    found = _capabilities()
+    return "mixed_float16" if found and min(found) >= HALF_SINCE else "float32"
+
+
+@contextmanager
+def computing_in(policy: str) -> Iterator[None]:
+    """Give the layers and networks that are built in the block this dtype policy of Keras."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def arithmetic(policy: str) -> dict[str, Any]:
+    """Return what a training must keep to from its first batch to its last: the backend and the precision."""
+    import keras
+
+    return {"backend": keras.backend.backend(), "precision": policy}
+
+
+def devices() -> list[str]:
+    """Return what a training can be distributed over, such as "gpu:0": all GPUs that are visible, else the CPU.
+
+    A CPU counts as several when the backend was told so, as the tests do.
+    """
+    import keras
+
+    return keras.distribution.list_devices()
+
+
+class Alone:
+    """One device, which needs no strategy."""
+
+    def scope(self) -> AbstractContextManager:
+        """Return a context that changes nothing."""
+        return nullcontext()
+
+
+def distribution(devices: Sequence[str]) -> Any:
+    """Return what divides each batch among devices: networks are built, and trained, within its `scope()`.
+
+    Every device holds all variables and applies the same mean of the gradients (synchronous data parallelism).
+    """
+    import keras
+
+    if len(devices) < 2:
+        return Alone()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.MirroredStrategy(list(devices))
+    return keras.distribution.DataParallel(devices=list(devices), auto_shard_dataset=False)
+
+
 def threads() -> int:
     """Return how many threads `prepare_environment` gave this process, or all usable cores without it."""
     given = os.environ.get("OMP_NUM_THREADS", "")
@@ -73,11 +166,31 @@ def can_trace() -> bool:
     """Whether `traced` works here, and a CPU is what the network runs on."""
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
+    return keras.backend.backend() == "tensorflow" and not _capabilities()
 
-    return not tf.config.list_physical_devices("GPU")
+
+def _capabilities() -> list[float]:
+    """Return the CUDA compute capability of every GPU that the backend uses, 0 for one that has none."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        return [_number(*map(str, told.get("compute_capability", ()))) for told in details]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gpus = [device for device in jax.devices() if device.platform == "gpu"]
+        return [_number(*str(getattr(gpu, "compute_capability", "")).split(".")) for gpu in gpus]
+    return []
+
+
+def _number(*parts: str) -> float:
+    try:
+        return float(".".join(parts))
+    except ValueError:  # of a GPU of another maker
+        return 0.0
 
 
 def traced(model: Any, shape: Sequence[int], dtype: str) -> Any:
@@ -90,17 +203,21 @@ def traced(model: Any, shape: Sequence[int], dtype: str) -> Any:
     return tf.function(call).get_concrete_function(tf.TensorSpec([None, *shape], dtype))
 
 
-def gradient(function: Callable[[Any], Any], array: "np.ndarray") -> "np.ndarray":
+def gradient(function: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
     """Return the gradient of a function at an array of floats, in its shape; the function maps tensors to a scalar.
 
-    Raises InputError where the backend is not TensorFlow.
+    Raises InputError where the backend is neither TensorFlow nor JAX.
     """
     import keras
 
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(jax.numpy.asarray(array)))
     if keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"gradients, which Grad-CAM needs, are taken with TensorFlow, but Keras runs on {keras.backend.backend()}. "
-            "Set KERAS_BACKEND=tensorflow."
+            f"gradients, which Grad-CAM needs, are taken with TensorFlow or JAX, but Keras runs on "
+            f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
         )
     import tensorflow as tf
 

@@ -12,6 +12,9 @@ Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
 AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
 LOCAL, RAY = "local", "ray"  # where jobs run
+FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
+DATA = "data"  # each batch of a training is divided among devices
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
@@ -76,6 +79,7 @@ class NetworkSettings(Section):
     weights: Text = "imagenet"  # imagenet (Keras cache or download), random, or a path
     image_size: Annotated[int, Field(ge=32, le=2048)] = 224
     dropout: Fraction = 0.2
+    precision: Precision = "auto"  # auto: mixed_float16 on GPUs made for it, float32 elsewhere; heads: float32
 
 
 class TrainingSettings(Section):
@@ -95,6 +99,7 @@ class TrainingSettings(Section):
     seed: Seed = 0
     seeds: Count = 1
     refit: bool = False  # a last training on all rows predicts the test set
+    distribute: Literal["none", "data"] = "none"  # data: all GPUs of the machine share each batch of one training
 
 
 class SharedSettings(NetworkSettings, TrainingSettings):

@@ -12,21 +12,22 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts, checkpoint, deadline, runtime
-from ripik.batches import Batches, epoch_examples, id_keys
+from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
-from ripik.epochs import EpochProgress, Position, epoch_told, learning_rate, steps
+from ripik.course import Course
+from ripik.epochs import EpochProgress, Position, epoch_told
 from ripik.errors import InputError
 from ripik.eventlog import EventLog
-from ripik.features import Item, source_path, training_items
+from ripik.features import Item, source_path
 from ripik.inner import inner_split
-from ripik.jobs import Run, check_stores, job_seed, training_inputs
+from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
 from ripik.layout import Job
 from ripik.metrics import get_metric
-from ripik.network import predict_rows, starting_network
-from ripik.optimization import class_weights, compile_model
+from ripik.network import between, predict_rows, starting_network
+from ripik.optimization import compile_model
 from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
-from ripik.settings import HEAD, KERAS, Variant
+from ripik.settings import KERAS, Variant
 from ripik.stopping import noticing
 from ripik.tasks import Reporter
 from ripik.variables import assign, digest_of, save_weights, values_of
@@ -35,6 +36,8 @@ from ripik.variables import assign, digest_of, save_weights, values_of
 def train(run: Run, job: Job, report: Reporter) -> None:
     """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
 
+    A distributed training divides each batch among all devices of this process: batches, steps and learning rate are
+    those of one device, so is the mean loss, and so, but for rounding and the dropout's draws, is what is learned.
     Writes into the job's folder: state.npz (after every epoch, and within one when the process is asked to end),
     history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
     when the time limit leaves no room for another epoch.
@@ -57,10 +60,10 @@ class Trainer:
     variant: Variant
     suffix: keras.Model
     model: keras.Model
-    source: PackedRows
-    rows: np.ndarray
-    inner: np.ndarray
+    course: Course
+    inner: np.ndarray  # rows that choose the epoch
     inputs: dict[str, Any]
+    distribution: Any  # what divides a batch among devices (see `runtime.distribution`)
     progress: Progress = field(default_factory=Progress)
     metrics: Arrays = field(default_factory=list)  # of the epoch begun
     best: Arrays = field(default_factory=list)  # variables of the model after its best epoch
@@ -71,13 +74,14 @@ class Trainer:
         """Build the network and open the stored inputs."""
         check_stores(run, job)
         variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
-        source = PackedRows([source_path(run.settings, variant, item) for item in training_items(variant)])
         rows, inner = inner_split(run, job)
-        suffix = starting_network(run, job)
-        model = keras.Model(suffix.inputs[0], suffix.output)
-        trainer = cls(run, job, variant, suffix, model, source, rows, inner, inputs)
-        compile_model(model, variant, trainer.steps)
-        return trainer
+        devices = runtime.devices() if is_distributed(variant) else []
+        course, distribution = Course(run, job, rows, max(1, len(devices))), runtime.distribution(devices)
+        with distribution.scope():
+            suffix = starting_network(run, job)
+            model = between(suffix.inputs[0], suffix.output, suffix.dtype_policy.name)
+            compile_model(model, variant, course.steps)
+        return cls(run, job, variant, suffix, model, course, inner, inputs, distribution)
 
     @property
     def folder(self) -> Path:
@@ -90,21 +94,9 @@ class Trainer:
         return self.progress.history
 
     @property
-    def per_row(self) -> int:
-        """How many copies of each photo an epoch shows."""
-        chosen = self.variant.copies_per_epoch or (self.blocks if self.variant.train_from == HEAD else 1)
-        return min(chosen, self.blocks)
-
-    @property
-    def blocks(self) -> int:
-        """How many versions of each photo there are: itself, its copies, or both."""
-        per_item = {False: 1, True: self.run.settings.augmentation.copies}
-        return sum(per_item[item.copies] for item in training_items(self.variant))
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return self.variant.epochs * -(-len(self.rows) * self.per_row // self.variant.batch_size)
+    def arithmetic(self) -> dict[str, Any]:
+        """The backend and the precision of this session."""
+        return runtime.arithmetic(self.suffix.dtype_policy.name)
 
     @property
     def monitor(self) -> str:
@@ -125,12 +117,13 @@ class Trainer:
         """Train one epoch, or what is left of it, and save the state; asked to end, save it after the present batch."""
         start = time.monotonic()
         with noticing() as asked:
-            data = self._batches()
-            where = Position(self.variant.epochs, self.history, self.progress.batches, len(data), data.batch_size)
+            data = self.course.batches(len(self.history), self.progress.batches)
+            where = self._position(data)
             position = EpochProgress(report, self.log, where, self.metrics, asked)
-            if self.metrics:
-                self.model.test_on_batch(*data[0])  # Keras makes the metrics' variables with the first batch
-            logs = self._fit(data, [position])
+            with self.distribution.scope():
+                if self.metrics:
+                    self.model.test_on_batch(*data[0])  # Keras makes the metrics' variables with the first batch
+                logs = self._fit(data, [position])
             if not np.isfinite(logs["loss"][-1]):
                 raise InputError(self._diverged())
             self.progress.batches += position.done
@@ -141,14 +134,16 @@ class Trainer:
             self._tell(report)
         self.longest = max(self.longest, time.monotonic() - start)
 
-    def _batches(self) -> Batches:
-        """Return what is left of the present epoch's batches."""
-        keys = id_keys(self.run.competition.train["image_id"])
-        seed, epoch = job_seed(self.variant, self.job), len(self.history)
-        examples = epoch_examples(keys, self.rows, self.blocks, self.per_row, seed=seed, epoch=epoch)
-        targets = np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()]
-        left = examples[self.progress.batches * self.variant.batch_size :]
-        return Batches(self.source, left, self.variant.batch_size, targets=targets)
+    def _position(self, data: Batches) -> Position:
+        return Position(
+            self.variant.epochs,
+            self.history,
+            self.progress.batches,
+            len(data),
+            data.batch_size,
+            len(self.history) * self.course.epoch_steps,
+            self.course.rate,
+        )
 
     def _diverged(self) -> str:
         return (
@@ -165,7 +160,8 @@ class Trainer:
         self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
         if self.best_epoch() == epoch - 1:
             self.best = values_of(self.model.variables)
-        self.log.scalars("epoch", row | {"learning_rate": learning_rate(self.model)}, epoch)
+        rate = self.course.rate(epoch * self.course.epoch_steps)
+        self.log.scalars("epoch", row | {"learning_rate": rate}, epoch)
 
     def _tell(self, report: Reporter) -> None:
         done = len(self.history)
@@ -175,10 +171,10 @@ class Trainer:
     @functools.cached_property
     def log(self) -> EventLog:
         """The TensorBoard log of this session."""
-        return EventLog(self.folder / "logs", steps(self.model))
+        return EventLog(self.folder / "logs", len(self.history) * self.course.epoch_steps + self.progress.batches)
 
     def _fit(self, data: Batches, callbacks: list[Any]) -> dict[str, list[float]]:
-        epoch, weights = len(self.history), class_weights(self.run, self.variant, self.rows)
+        epoch = len(self.history)
         try:
             return self.model.fit(
                 data,
@@ -186,7 +182,6 @@ class Trainer:
                 epochs=epoch + 1,
                 verbose=0,
                 shuffle=False,
-                class_weight=weights,
                 callbacks=callbacks,
             ).history
         except Exception:
@@ -194,12 +189,17 @@ class Trainer:
                 raise data.failure from None
             raise
 
+    @functools.cached_property
+    def scorer(self) -> keras.Model:
+        """The suffix on one device, where batches need not be divided."""
+        return between(self.suffix.inputs[0], self.suffix.output, self.arithmetic["precision"])
+
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
             return {}
         item, how = Item("train"), self.run.settings.prediction
         source = PackedRows([source_path(self.run.settings, self.variant, item)])
-        keras_predictor = make_predictor(self.suffix, KERAS, np.empty(0))
+        keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
         found = predict_rows(keras_predictor, source, self.inner, item.view, how.batch_size)
         truth = self.run.targets()[self.inner]
         metric = get_metric(self.run.settings.competition.metric)
@@ -213,17 +213,20 @@ class Trainer:
             arrays["metrics"] = values_of(self.model.metrics_variables)
         if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
             arrays["best"] = self.best
-        checkpoint.save(self.run.layout.state(self.job), self.inputs, Checkpoint(self.progress, arrays))
+        checkpoint.save(
+            self.run.layout.state(self.job), self.inputs, Checkpoint(self.progress, arrays, self.arithmetic)
+        )
 
     def restore(self) -> None:
         """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
         artifacts.tell_damaged(self.folder / "meta.json", self.inputs)
         (self.folder / "meta.json").unlink(missing_ok=True)
-        saved = checkpoint.load(self.run.layout.state(self.job), self.inputs)
+        saved = checkpoint.load(self.run.layout.state(self.job), self.inputs, self.arithmetic)
         if saved is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
-        self.model.optimizer.build(self.model.trainable_variables)
+        with self.distribution.scope():
+            self.model.optimizer.build(self.model.trainable_variables)
         assign(self.model.variables, saved.arrays["model"])
         assign(self.model.optimizer.variables, saved.arrays["optimizer"])
         self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
@@ -246,4 +249,6 @@ class Trainer:
             best_epoch=self.best_epoch() + 1,
             best_by=self.monitor,
             weights=values,
+            precision=self.arithmetic["precision"],
+            devices=self.course.devices,
         )

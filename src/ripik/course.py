@@ -1,0 +1,80 @@
+"""The course of a training: which examples each epoch shows, in which batches, over how many optimizer steps."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from ripik.batches import Batches, epoch_examples, id_keys
+from ripik.features import source_path, training_items
+from ripik.jobs import Run, job_seed
+from ripik.layout import Job
+from ripik.optimization import class_weights, learning_rate
+from ripik.packed_rows import PackedRows
+from ripik.settings import HEAD, Settings, Variant
+
+
+def versions(settings: Settings, variant: Variant) -> int:
+    """Return how many versions of each photo the variant trains on: itself, its copies, or both."""
+    per_item = {False: 1, True: settings.augmentation.copies}
+    return sum(per_item[item.copies] for item in training_items(variant))
+
+
+def shown(settings: Settings, variant: Variant) -> int:
+    """Return how many versions of each photo an epoch shows."""
+    there = versions(settings, variant)
+    return min(variant.copies_per_epoch or (there if variant.train_from == HEAD else 1), there)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one job goes through: the rows of train.csv it trains on, and among how many devices a batch is divided."""
+
+    run: Run
+    job: Job
+    rows: np.ndarray
+    devices: int = 1
+
+    @property
+    def variant(self) -> Variant:
+        """The job's variant."""
+        return self.run.settings.variants[self.job.variant]
+
+    @functools.cached_property
+    def source(self) -> PackedRows:
+        """What is stored for the network to read."""
+        return PackedRows([source_path(self.run.settings, self.variant, item) for item in training_items(self.variant)])
+
+    @property
+    def epoch_steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return -(-len(self.rows) * shown(self.run.settings, self.variant) // self.variant.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.variant.epochs * self.epoch_steps
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate after so many steps."""
+        return learning_rate(self.variant, self.steps, step)
+
+    def batches(self, epoch: int, done: int = 0) -> Batches:
+        """Return the batches of an epoch (from 0) but for those done."""
+        how = self.run.settings, self.variant
+        examples = epoch_examples(
+            id_keys(self.run.competition.train["image_id"]),
+            self.rows,
+            versions(*how),
+            shown(*how),
+            seed=job_seed(self.variant, self.job),
+            epoch=epoch,
+        )
+        return Batches(
+            self.source,
+            examples[done * self.variant.batch_size :],
+            self.variant.batch_size,
+            targets=np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()],
+            class_weights=class_weights(self.run, self.variant, self.rows),
+            devices=self.devices,
+        )

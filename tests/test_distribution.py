@@ -1,0 +1,97 @@
+"""One training on two devices: virtual ones of the CPU, as the backend makes them, in processes of their own."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import Drawn, Tiny, write_competition
+from ripik.artifacts import read_json
+from ripik.batches import ArrayRows, Batches
+from ripik.jobs import is_distributed
+from ripik.settings import Variant
+from test_training import prepare_here
+
+SCRIPT = Path(__file__).parent / "train_on_devices.py"
+SETTINGS = (  # 18 rows to train on: the last batch of 8 has two rows, that of 5 three, which two devices cannot halve
+    *("network.dropout=0", "augmentation.copies=1", "training.epochs=2", "finetuning.batch_size=5"),
+    *("finetuning.learning_rate=1e-5", 'variants.finetuned.start=""', "variants.finetuned.train_from=block7a"),
+    *("finetuning.distribute=data", 'finetuning.class_weights="balanced"', "training.inner_split=0.3"),
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
+    """Return the tiny competition with its stores filled."""
+    tiny = write_competition(tmp_path_factory.mktemp("devices") / "tiny", drawn)
+    tiny.write_folds()
+    prepare_here(tiny.settings(*SETTINGS))
+    return tiny
+
+
+def trained(tiny: Tiny, devices: int, stop: bool = False) -> Path:
+    """Train `finetuned` in its fold 0 and return the job's folder."""
+    command = [sys.executable, str(SCRIPT), str(devices), "yes" if stop else "no", str(tiny.config), "finetuned"]
+    done = subprocess.run([*command, *SETTINGS], capture_output=True, text=True, check=False)
+    assert done.returncode == (143 if stop else 0), done.stdout + done.stderr
+    return tiny.run / "finetuned" / "fold0"
+
+
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(folder / "last.weights.h5") as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepared: Tiny, tmp_path: Path) -> None:
+    alone = trained(prepared, 1).rename(tmp_path / "alone")
+    together = trained(prepared, 2).rename(tmp_path / "together")
+    told = [read_json(folder / "meta.json") for folder in (alone, together)]
+    assert [one["devices"] for one in told] == [1, 2]
+    assert told[0]["inputs"] == told[1]["inputs"]
+    losses = [pd.read_csv(folder / "history.csv") for folder in (alone, together)]
+    np.testing.assert_allclose(losses[0]["inner_loss"], losses[1]["inner_loss"], rtol=1e-3)
+    np.testing.assert_allclose(
+        losses[0]["loss"], losses[1]["loss"], rtol=0.05
+    )  # the filled batch counts as a whole one
+    one, two = weights_of(alone), weights_of(together)
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=5e-5, err_msg=name)  # 4 steps of at most 1e-5 each, twice
+    trained(prepared, 2, stop=True)
+    again = trained(prepared, 2)
+    for name, values in weights_of(again).items():
+        np.testing.assert_array_equal(values, two[name], err_msg=name)
+    shutil.rmtree(again)
+
+
+def test_a_batch_that_devices_share_has_the_mean_of_the_short_one() -> None:
+    rows, targets = np.arange(7.0), np.eye(2, dtype="float32")[[0, 1, 0, 1, 1, 0, 1]]
+    class_weights, losses = np.array([2.0, 0.5]), np.linspace(1, 3, 7)
+    for devices in (1, 2, 3, 4):
+        batches = Batches(
+            ArrayRows(rows), np.arange(7), 5, targets=targets, class_weights=class_weights, devices=devices
+        )
+        for index, chosen in enumerate((np.arange(5), np.arange(5, 7))):
+            inputs, _, weights = batches[index]
+            assert len(inputs) % devices == 0
+            np.testing.assert_array_equal(inputs[: len(chosen)], rows[chosen])
+            wanted = (losses[chosen] * (targets[chosen] @ class_weights)).mean()
+            assert (losses[inputs.astype(int)] * weights).mean() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_without_weights_or_devices_a_batch_is_a_pair() -> None:
+    targets = np.eye(2, dtype="float32")
+    assert len(Batches(ArrayRows(np.arange(2.0)), np.arange(2), 2, targets=targets)[0]) == 2
+
+
+def test_heads_are_not_distributed() -> None:
+    assert is_distributed(Variant(name="v", train_from="all", distribute="data"))
+    assert not is_distributed(Variant(name="v", train_from="head", distribute="data"))
+    assert not is_distributed(Variant(name="v", train_from="all"))

@@ -1,0 +1,45 @@
+"""Train one job in this process on so many virtual devices of the CPU.
+
+python train_on_devices.py DEVICES STOP CONFIG VARIANT OVERRIDE…    STOP: yes ends it, as SIGTERM does, within epoch 2
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ripik import runtime
+
+
+def split_cpu(devices: int) -> None:
+    """Have the backend take the CPU for several devices."""
+    runtime.prepare_environment(2)
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+        return
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+
+
+def main() -> None:
+    """Train, as a job's process does."""
+    devices, stop, config, variant, *overrides = sys.argv[1:]
+    split_cpu(int(devices))
+    from ripik.config import load_settings
+    from ripik.jobs import open_run
+    from ripik.layout import Job
+    from ripik.training import train
+
+    def report(done: float, total: int, note: str = "") -> None:
+        if stop == "yes" and 1 < done < 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    assert len(runtime.devices()) == int(devices)
+    train(open_run(load_settings(Path(config), overrides)), Job(variant, 0), report)
+
+
+if __name__ == "__main__":
+    main()
