@@ -17,7 +17,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench test test-oldest test-cluster torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-oldest test-cluster torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $(PEERS)/.ready
+
+bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
+	@$(BIN)/python -m benchmarks.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
 test: $(READY)  ## run the tests, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)

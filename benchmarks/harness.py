@@ -90,6 +90,7 @@ class Results:
     commit: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    headings: Sequence[str] = ("what", "ours", "peer", "ratio (spread)", "asked")
 
     def add(self, *rows: Row) -> None:
         """Keep rows, and print them at once."""
@@ -100,7 +101,7 @@ class Results:
     def markdown(self) -> str:
         """Return the whole result as a page of markdown."""
         cells = [[row.what, row.ours, row.peer, str(row.ratio or ""), row.asked] for row in self.rows]
-        lines = [f"# {self.title}", "", *markdown_table(["what", "ours", "peer", "ratio (spread)", "asked"], cells), ""]
+        lines = [f"# {self.title}", "", *markdown_table(self.headings, cells), ""]
         remarks = [f"- {row.what}: {row.note}" for row in self.rows if row.note] + [f"- {note}" for note in self.notes]
         lines += ["## How it was measured", "", *dict.fromkeys(remarks), ""] if remarks else []
         lines += ["## Machine", "", *markdown_table(["", ""], list(self.machine.items())), "", f"Commit {self.commit}."]

@@ -78,14 +78,15 @@ def run(
     *,
     threads: int = 2,
     cwd: Path = ROOT,
-    extra: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | None] | None = None,
     check: bool = True,
 ) -> Finished:
-    """Run a command to its end and measure it.
+    """Run a command to its end and measure it; `extra` variables are set in its environment, None takes one away.
 
     Raises RuntimeError with the end of its output when it fails and `check` is set.
     """
-    environment = {**os.environ, **thread_environment(threads), **(extra or {})}
+    wanted = {**os.environ, **thread_environment(threads), **(extra or {})}
+    environment = {name: value for name, value in wanted.items() if value is not None}
     receive, send = os.pipe()
     watched = [sys.executable, "-ISc", WATCHER, str(send), *map(str, command)]
     start = time.perf_counter()
