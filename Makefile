@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 PEERS := .venv-bench
 OLDEST := .venv-oldest
 CLUSTER := .venv-cluster
+JAX := .venv-jax
 RIPIK = $(BIN)/python -m ripik
 OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
 	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
@@ -17,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-oldest test-cluster torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-oldest test-cluster test-jax torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +41,10 @@ demo: $(READY)  ## draw a small competition and run the whole line on it
 
 data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
 	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')
+
+plan: $(READY)  ## measure for minutes, and tell the time, disk, memory and jobs of the whole run before it starts
+	@$(RIPIK) plan $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images $(IMAGES)) $(if $(DEVICES),--devices $(DEVICES)) \
+		$(if $(MACHINES),--machines $(MACHINES))
 
 folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: and show how other splits lie)
 	@$(RIPIK) folds $(OPTIONS) $(if $(AUDIT),--audit)
@@ -99,6 +104,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
 	@$(BIN)/python -m benchmarks.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
+JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,backends batches distribution gradcam heatmaps network oof pipeline \
+	precision predictors training views))
+
 test: $(READY)  ## run the tests, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
 
@@ -116,6 +124,17 @@ $(CLUSTER)/.ready: requirements.lock tests/cluster.txt
 	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r tests/cluster.txt
 	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(CLUSTER)/.ready
+
+test-jax: $(JAX)/.ready  ## the tests of networks, frozen passes, training and prediction on JAX, without TensorFlow
+	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
+
+$(JAX)/.ready: requirements.lock tests/jax.txt
+	@echo "installing JAX and the locked packages, but for TensorFlow, into $(JAX) (once, some minutes)"
+	$(PYTHON) -m venv $(JAX)
+	grep -vE '^(tensorflow|openvino)' requirements.lock > $(JAX)/requirements.txt
+	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check -r $(JAX)/requirements.txt -r tests/jax.txt
+	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(JAX)/.ready
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \

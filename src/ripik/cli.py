@@ -102,7 +102,10 @@ def parser() -> argparse.ArgumentParser:
     ensemble.add_argument(
         "--partial", action="store_true", help="blend the variants that are finished, whatever is still to train"
     )
-    for step in (train, predict, ensemble):
+    plan = _add(steps, "plan", _plan, "measure for minutes, and tell the time, disk and memory of the whole run")
+    for numbers, what in (("devices", "GPUs of one machine"), ("machines", "such machines"), ("images", "images")):
+        plan.add_argument(f"--{numbers}", type=_count, nargs="+", metavar="N", help=f"numbers of {what} to look at")
+    for step in (train, predict, ensemble, plan):
         step.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="only these variants")
     compare = _add(steps, "compare", _compare, "tell whether B is better than A, with the interval of the difference")
     for side in ("a", "b"):
@@ -201,6 +204,19 @@ def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
     from ripik.ensemble import ensemble
 
     ensemble(settings, options.variants, partial=options.partial)
+
+
+def _plan(settings: Settings, options: argparse.Namespace) -> None:
+    from ripik.plan import plan
+
+    asked = {name: getattr(options, name) for name in ("devices", "machines", "images")}
+    plan(settings, options.variants, **{name: numbers for name, numbers in asked.items() if numbers})
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def _compare(settings: Settings, options: argparse.Namespace) -> None:

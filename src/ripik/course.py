@@ -6,24 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik.batches import Batches, epoch_examples, id_keys
-from ripik.features import source_path, training_items
+from ripik.features import shown, source_path, training_items, versions
 from ripik.jobs import Run, job_seed
 from ripik.layout import Job
 from ripik.optimization import class_weights, learning_rate
 from ripik.packed_rows import PackedRows
-from ripik.settings import HEAD, Settings, Variant
-
-
-def versions(settings: Settings, variant: Variant) -> int:
-    """Return how many versions of each photo the variant trains on: itself, its copies, or both."""
-    per_item = {False: 1, True: settings.augmentation.copies}
-    return sum(per_item[item.copies] for item in training_items(variant))
-
-
-def shown(settings: Settings, variant: Variant) -> int:
-    """Return how many versions of each photo an epoch shows."""
-    there = versions(settings, variant)
-    return min(variant.copies_per_epoch or (there if variant.train_from == HEAD else 1), there)
+from ripik.settings import Variant
 
 
 @dataclass(frozen=True)

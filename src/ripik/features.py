@@ -15,10 +15,11 @@ from ripik.errors import InputError
 from ripik.images import pixel_inputs, pixel_path
 from ripik.layout import layout_of
 from ripik.packed import is_packed
-from ripik.settings import ALL, AUTO, Settings, Variant
+from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
 from ripik.views import IDENTITY
 
 IMAGENET, RANDOM = "imagenet", "random"
+SHARE = 1000  # images that are worth a process of their own for frozen passes
 PASSES = 1  # to be raised when the passes through frozen layers change
 
 
@@ -42,6 +43,18 @@ def training_items(variant: Variant) -> list[Item]:
     if variant.data == "original":
         return [photos]
     return [photos, copies] if variant.with_original else [copies]
+
+
+def versions(settings: Settings, variant: Variant) -> int:
+    """Return how many versions of each photo the variant trains on: itself, its copies, or both."""
+    per_item = {False: 1, True: settings.augmentation.copies}
+    return sum(per_item[item.copies] for item in training_items(variant))
+
+
+def shown(settings: Settings, variant: Variant) -> int:
+    """Return how many versions of each photo an epoch shows."""
+    there = versions(settings, variant)
+    return min(variant.copies_per_epoch or (there if variant.train_from == HEAD else 1), there)
 
 
 def items_of(settings: Settings, variant: Variant) -> list[Item]:
@@ -115,17 +128,23 @@ def is_prepared(settings: Settings, competition: Competition, variant: Variant) 
 def lacking_items(settings: Settings, competition: Competition, variant: Variant) -> list[Item]:
     """Return the items of which what the variant reads is not stored whole, or was made from other inputs."""
 
-    def inputs(item: Item) -> dict[str, Any]:
-        if reads_pixels(settings, variant):
-            return pixel_inputs(settings, competition, item.split, item.copies, variant.image_size)
-        return feature_inputs(settings, competition, variant, item)
+    def is_there(item: Item) -> bool:
+        path, inputs = source_path(settings, variant, item), source_inputs(settings, competition, variant, item)
+        return is_packed(path, inputs, count(settings, competition, item))
 
-    items = items_of(settings, variant)
-    return [
-        item
-        for item in items
-        if not is_packed(source_path(settings, variant, item), inputs(item), count(settings, competition, item))
-    ]
+    return [item for item in items_of(settings, variant) if not is_there(item)]
+
+
+def source_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:
+    """Return what determines the packed file at `source_path`."""
+    if reads_pixels(settings, variant):
+        return pixel_inputs(settings, competition, item.split, item.copies, variant.image_size)
+    return feature_inputs(settings, competition, variant, item)
+
+
+def shares(images: int, most: int) -> int:
+    """Return among how many processes, at most so many, passes of images are shared: starting one must be worth it."""
+    return max(1, min(most, images // SHARE))
 
 
 def pixel_items(items: Iterable[Item]) -> list[Item]:

@@ -10,7 +10,16 @@ from ripik.competition import Competition
 from ripik.console import say, table
 from ripik.engine import at_once, run, threads_per_job
 from ripik.errors import InputError
-from ripik.features import count, initial_weights, is_prepared, lacking_items, pixel_items, reads_pixels, weights_inputs
+from ripik.features import (
+    count,
+    initial_weights,
+    is_prepared,
+    lacking_items,
+    pixel_items,
+    reads_pixels,
+    shares,
+    weights_inputs,
+)
 from ripik.folds import make_folds
 from ripik.images import pixels
 from ripik.jobs import (
@@ -35,8 +44,6 @@ from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
 from ripik.tasks import ALL, ONE, Task
 from ripik.turns import turn
 from ripik.views import check_views
-
-SHARE = 1000  # images that are worth a process of their own for frozen passes
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -148,15 +155,14 @@ def _passes(settings: Settings, competition: Competition, group: list[Variant], 
         (variant.train_from, item) for variant in group for item in lacking_items(settings, competition, variant)
     }
     images = sum(count(settings, competition, item) for _, item in lacking)
-    shares = max(1, min(most, images // SHARE))
-    name = f"frozen passes of {group[0].backbone}"
+    of, name = shares(images, most), f"frozen passes of {group[0].backbone}"
     return [
         Task(
-            f"{name} {number + 1}/{shares}" if shares > 1 else name,
+            f"{name} {number + 1}/{of}" if of > 1 else name,
             "ripik.prefix:fill_store",
-            (settings, competition, group, (number, shares)),
+            (settings, competition, group, (number, of)),
         )
-        for number in range(shares)
+        for number in range(of)
     ]
 
 

@@ -1,0 +1,217 @@
+"""What a run will take, from costs that were measured: its steps, the graph of its jobs, and the time they need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ripik.features import Item, items_of, pixel_items, reads_pixels, shares, shown
+from ripik.jobs import jobs_of
+from ripik.layout import Job
+from ripik.settings import HEAD, Settings, Variant
+
+
+@dataclass(frozen=True)
+class Line:
+    """Seconds that grow with a count: some whatever it is, and some for each."""
+
+    fixed: float
+    each: float
+
+    def seconds(self, count: float) -> float:
+        """Return the seconds for so many."""
+        return self.fixed + self.each * count
+
+
+@dataclass(frozen=True)
+class JobCost:
+    """A variant's job: seconds for its start and end, for an epoch beside its steps, a step, an image predicted.
+
+    memory: bytes of its process. disk: bytes that it leaves.
+    """
+
+    fixed: float
+    epoch: float
+    step: float
+    image: float
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured on this machine.
+
+    command: seconds until a command begins. pool: until all cores are at work. process: until a job's process is.
+    search: of trying images and looking for near copies, by image.
+    weights: initial weights and a look at the networks. pixels, copies: of one photo or copy, made by all cores, by
+    image size. passes: of an image through a frozen part, in one of the jobs at once, by (weights, cut, size). rows:
+    bytes of a stored output, by the same. jobs: by variant. blend: by training image.
+    """
+
+    command: float
+    pool: float
+    process: float
+    search: Line
+    weights: float
+    pixels: Mapping[int, Line]
+    copies: Mapping[int, Line]
+    passes: Mapping[tuple, Line]
+    rows: Mapping[tuple, int]
+    jobs: Mapping[str, JobCost]
+    blend: Line
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many training and test images there are."""
+
+    train: int
+    test: int
+
+    def of(self, split: str) -> int:
+        """Return the number of a split."""
+        return self.train if split == "train" else self.test
+
+    def scaled(self, train: int) -> "Size":
+        """Return the size with so many training images, and test images in proportion."""
+        return replace(self, train=train, test=round(self.test * train / self.train))
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work for one process; after: the names of those that must be done before."""
+
+    name: str
+    seconds: float
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of the run. spread: whether its pieces go to all jobs at once and all machines, or stay with one."""
+
+    name: str
+    what: str
+    pieces: Sequence[Work] = field(default_factory=list)
+    spread: bool = False
+
+    def seconds(self, at_once: int) -> float:
+        """Return how long it takes with so many pieces at once."""
+        return makespan(self.pieces, at_once if self.spread else 1)
+
+
+def makespan(pieces: Sequence[Work], at_once: int) -> float:
+    """Return when the last piece ends if each begins, in the order given, as soon as there is room and it may."""
+    waiting, running, done, now = list(pieces), dict[str, float](), set[str](), 0.0
+    names = {piece.name for piece in pieces}
+    while waiting or running:
+        ready = [piece for piece in waiting if not (set(piece.after) & names) - done]
+        for piece in ready[: at_once - len(running)]:
+            waiting.remove(piece)
+            running[piece.name] = now + piece.seconds
+        ended = min(running, key=lambda name: running[name])
+        now = running.pop(ended)
+        done.add(ended)
+    return now
+
+
+def steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
+    """Return the parts of `folds train ensemble`, in their order; at_once: jobs, on all machines together."""
+    return [
+        Step("folds", f"near copies among {size.train + size.test:,} images", [_search(settings, size, costs)]),
+        Step("initial weights", "networks built, weights written", [Work("weights", costs.process + costs.weights)]),
+        *_pixel_steps(settings, variants, size, costs),
+        *_pass_steps(settings, variants, size, costs, at_once),
+        *_job_steps(settings, variants, size, costs),
+        Step("ensemble", "blend, submission", [Work("blend", costs.command + costs.blend.seconds(size.train))]),
+    ]
+
+
+def total(parts: Sequence[Step], at_once: int) -> float:
+    """Return the seconds of the whole run with so many jobs at once."""
+    return sum(part.seconds(at_once) for part in parts)
+
+
+def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> int:
+    """Return the bytes that the run will hold in its folder when it is done."""
+    found: dict[tuple, int] = {}
+    for variant in variants:
+        for item in pixel_items(items_of(settings, variant)):
+            found["pixels", variant.image_size, item] = _count(settings, size, item) * variant.image_size**2 * 3
+        if not reads_pixels(settings, variant):
+            for item in items_of(settings, variant):
+                found[pass_key(variant), item] = _count(settings, size, item) * costs.rows[pass_key(variant)]
+    jobs = sum(len(jobs_of(settings, variant)) * costs.jobs[variant.name].disk for variant in variants)
+    return sum(found.values()) + jobs
+
+
+def pass_key(variant: Variant) -> tuple:
+    """Return what tells the frozen parts of variants apart."""
+    return variant.backbone, variant.weights, variant.train_from, variant.image_size, variant.precision
+
+
+def _search(settings: Settings, size: Size, costs: Costs) -> Work:
+    searched = costs.search.seconds(size.train + size.test) if settings.folds.near_copies else 0.0
+    return Work("near copies", costs.command + costs.pool + searched)
+
+
+def _count(settings: Settings, size: Size, item: Item) -> int:
+    return size.of(item.split) * (settings.augmentation.copies if item.copies else 1)
+
+
+def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
+    wanted = {
+        (variant.image_size, item): _count(settings, size, item)
+        for variant in variants
+        for item in pixel_items(items_of(settings, variant))
+    }
+    photos, copies, made = [Work("all cores", costs.pool)], list[Work](), 0
+    for (side, item), count in wanted.items():
+        if item.copies:
+            copies.append(Work(f"copies at {side}", costs.copies[side].seconds(count)))
+            made += count
+        else:
+            photos.append(Work(f"{item.split} at {side}", costs.pixels[side].seconds(count)))
+    found = [Step("pixels", "photos decoded, by all cores of one machine", photos)]
+    if copies:
+        found.append(Step("copies", f"{made:,} augmented copies, by all cores of one machine", copies))
+    return found
+
+
+def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
+    wanted: dict[tuple, set[Item]] = {}
+    for variant in variants:
+        if not reads_pixels(settings, variant):
+            wanted.setdefault(pass_key(variant), set()).update(items_of(settings, variant))
+    pieces, images = [], 0
+    for key, items in wanted.items():
+        count = sum(_count(settings, size, item) for item in items)
+        of, line, images = shares(count, at_once), costs.passes[key], images + count
+        pieces += [Work(f"{key} {number}", costs.process + line.seconds(count / of)) for number in range(of)]
+    return [Step("frozen passes", f"{images:,} images, a share for each job at once", pieces, True)] if pieces else []
+
+
+def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
+    """Return a step for the jobs of all variants, as they run interleaved."""
+    names = {variant.name for variant in variants}
+    pieces = []
+    for variant in variants:
+        for job in jobs_of(settings, variant):
+            after = (str(replace(job, variant=variant.start)),) if variant.start in names else ()
+            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs), after))
+    return [Step("jobs", f"trainings with their predictions: {len(pieces)}", pieces, True)]
+
+
+def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs) -> float:
+    """Return how long one training and its predictions take, all of its epochs done."""
+    cost, splits = costs.jobs[variant.name], settings.folds.n_splits
+    held = 0.0 if job.fold is None else size.train / splits
+    rows = (size.train - held) * (1 - variant.inner_split)
+    batches = -(-rows * shown(settings, variant) // variant.batch_size)
+    predicted = (held + size.test) * len(settings.prediction.views)
+    epochs = variant.epochs * (cost.epoch + batches * cost.step)
+    return costs.process + cost.fixed + epochs + cost.image * predicted
+
+
+def is_light(settings: Settings, variant: Variant) -> bool:
+    """Whether the variant trains a head alone, on stored outputs: many rows cost next to nothing."""
+    return variant.train_from == HEAD and not reads_pixels(settings, variant)

@@ -1,0 +1,264 @@
+"""Measure what the parts of a run cost here: by rehearsing them on a few rows, in a folder that is removed again."""
+
+import math
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.competition import Competition
+from ripik.console import progress
+from ripik.duplicates import near_copy_groups
+from ripik.engine import run, threads_per_job
+from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path
+from ripik.forecast import Costs, JobCost, Line, is_light, pass_key
+from ripik.images import in_parallel, pixels
+from ripik.jobs import Run, chain
+from ripik.layout import Job, layout_of
+from ripik.metrics import get_metric
+from ripik.nested import nest
+from ripik.packed import packing
+from ripik.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.recipe import Known, Rows
+from ripik.runtime import usable_cores
+from ripik.settings import JobSettings, Settings, Variant
+from ripik.tasks import Task
+from ripik.usable import examine_all
+
+SEARCHED = (60, 240)  # images among which near copies are looked for
+DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
+BATCH = 8  # of heavy trainings, and 16 images of passes, on a CPU, where an image costs the same in any batch
+LIGHT_ROWS, LIGHT_EPOCHS, HEAVY_EPOCHS = 640, 6, 2
+BLENDED = (150, 450)  # rows
+
+
+def measure(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> Costs:
+    """Measure the costs of the variants' run on this machine, with the jobs at once that the settings ask for.
+
+    Raises whatever the run itself would raise at its beginning: unknown networks, weights that are not to be had.
+    """
+    output = Path(settings.paths.output).expanduser()
+    output.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".plan-", dir=output) as name:
+        how = JobSettings(jobs=settings.jobs.jobs, threads=threads_per_job(settings.jobs))
+        return _Measuring(settings, competition, list(variants), Path(name), how).costs()
+
+
+@dataclass
+class _Measuring:
+    settings: Settings
+    competition: Competition
+    variants: list[Variant]
+    folder: Path
+    how: JobSettings
+
+    def costs(self) -> Costs:
+        """Measure everything, the quickest first."""
+        command = _seconds(lambda: _command())
+        search, pool = self.search()
+        process = _seconds(lambda: self.run([Task(f"process {n}", "ripik.rehearsal:begin", ()) for n in self.slots]))
+        looked = self.look()
+        photos = {side: self.pixels(side, copies=False) for side in self.sizes}
+        copies = {side: self.pixels(side, copies=True) for side in self.sizes if self.augments}
+        passes = {pass_key(variant): self.passes(variant, looked) for variant in self.frozen}
+        item = np.dtype(self.settings.features.dtype).itemsize
+        rows = {pass_key(variant): math.prod(looked["rows"][variant.name]) * item for variant in self.frozen}
+        weights, jobs = looked["seconds"], self.jobs(looked)
+        return Costs(command, pool, process, search, weights, photos, copies, passes, rows, jobs, self.blend())
+
+    @property
+    def slots(self) -> range:
+        return range(self.how.jobs)
+
+    @property
+    def sizes(self) -> list[int]:
+        return list(dict.fromkeys(variant.image_size for variant in self.variants))
+
+    @property
+    def augments(self) -> bool:
+        return any(item.copies for variant in self.variants for item in items_of(self.settings, variant))
+
+    @property
+    def frozen(self) -> list[Variant]:
+        """One variant for every frozen part whose outputs are stored."""
+        reading = [variant for variant in self.variants if not reads_pixels(self.settings, variant)]
+        return list({pass_key(variant): variant for variant in reading[::-1]}.values())[::-1]
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        run(tasks, self.how)
+
+    def within(self, name: str, **changes: Any) -> Settings:
+        """Return the settings of a run in a folder of its own."""
+        paths = self.settings.paths.model_copy(update={"output": str(self.folder / name)})
+        return self.settings.model_copy(update={"paths": paths, **changes})
+
+    def some(self, train: int, test: int) -> Competition:
+        """Return the competition with its first rows alone."""
+        frames = self.competition.train.head(train), self.competition.test.head(test)
+        return Competition(*frames, self.competition.sample, self.competition.classes)
+
+    def search(self) -> tuple[Line, float]:
+        """Return the cost of trying images and of the search for near copies, and of starting worker processes."""
+        workers = usable_cores()
+        pool = _seconds(lambda: list(in_parallel(abs, [(1,)] * 64)))
+        both = pd.concat([self.competition.train, self.competition.test])
+        readable = both.loc[both["readable"], "path"].sample(frac=1, random_state=0).tolist()
+
+        def look(number: int) -> None:
+            paths = readable[:number]
+            list(in_parallel(_tried, [(path,) for path in paths]))
+            near_copy_groups(paths, threshold=self.settings.folds.near_copy_threshold, workers=workers)
+
+        return _line(look, _distinct(SEARCHED, len(readable))), pool
+
+    def look(self) -> dict[str, Any]:
+        """Build the networks and write initial weights as the run will; return what was noted."""
+        target, settings = self.folder / "networks.json", self.within("photos")
+        arguments = (settings, self.variants, target)
+        self.run([Task("networks", "ripik.rehearsal:look_at_networks", arguments)])
+        shutil.copytree(layout_of(settings).run, layout_of(self.within("rows")).run)
+        return artifacts.read_json(target)
+
+    def pixels(self, side: int, *, copies: bool) -> Line:
+        """Return the cost of a photo, or of a copy, of this size, by all cores that are already at work."""
+        settings = self.within("photos", augmentation=self.settings.augmentation.model_copy(update={"copies": 2}))
+        photos = COPIED if copies else DECODED
+
+        def make(competition: Competition) -> float:
+            return _seconds(lambda: pixels(settings, competition, "train", copies, side))
+
+        make(self.some(16, 0))
+        there = self.some(photos, 0)
+        return Line(0.0, make(there) / (len(there.train) * (2 if copies else 1)))
+
+    def passes(self, variant: Variant, looked: dict[str, Any]) -> Line:
+        """Return the cost of an image on its way through the frozen part of a variant, one of the jobs at once."""
+        prediction = self.settings.prediction
+        size = prediction.batch_size if looked["gpus"] else min(prediction.batch_size, 2 * BATCH)
+        how = prediction.model_copy(update={"views": ("identity",), "batch_size": size})
+        alone = variant.model_copy(update={"data": "original", "start": "", "inner_split": 0.0})
+        settings = self.within("photos", prediction=how, variants={variant.name: alone})
+        some = self.some(6 * size * self.how.jobs, 2)
+        for split in ("train", "test"):
+            pixels(settings, some, split, False, variant.image_size)
+        targets = [self.folder / f"{variant.name}-{n}.json" for n in self.slots]
+        arguments = [(settings, some, alone, (n, self.how.jobs), targets[n]) for n in self.slots]
+        self.run([Task(f"passes {n}", "ripik.rehearsal:pass_images", told) for n, told in enumerate(arguments)])
+        return mean_line([artifacts.read_json(target) for target in targets])
+
+    def jobs(self, looked: dict[str, Any]) -> dict[str, JobCost]:
+        """Rehearse a job of two sizes for every kind of variant; return every variant's cost."""
+        kinds = {_kind(self.settings, variant): variant for variant in self.variants[::-1]}
+        chosen = list(dict.fromkeys(v for one in list(kinds.values())[::-1] for v in chain(self.settings, one)[::-1]))
+        tasks: list[Task] = []
+        found: dict[str, list[tuple[Run, Job, Path]]] = {}
+        for variant in chosen:
+            opened, row = self.opened(variant, looked["gpus"]), looked["rows"].get(variant.name, ())
+            _store_anything(opened, opened.settings.variants[variant.name], row)
+            for fold in (0, 1):
+                job, target = Job(variant.name, fold), self.folder / f"{variant.name}-fold{fold}.json"
+                after = (f"rehearsed {variant.start} {fold}",) if variant.start else ()
+                tasks.append(
+                    Task(
+                        f"rehearsed {variant.name} {fold}", "ripik.rehearsal:do_job", (opened, job, target), after=after
+                    )
+                )
+                found.setdefault(variant.name, []).append((opened, job, target))
+        self.run(tasks)
+        views = len(self.settings.prediction.views)
+        costs = {
+            name: job_cost([_rehearsed(*one) for one in made], views, self.settings.variants[name].batch_size)
+            for name, made in found.items()
+        }
+        return {variant.name: costs[kinds[_kind(self.settings, variant)].name] for variant in self.variants}
+
+    def opened(self, variant: Variant, gpus: bool) -> Run:
+        """Return a run of few rows in two folds of unequal size, for trainings of two lengths."""
+        light = is_light(self.settings, variant)
+        size = variant.batch_size if light or gpus else min(variant.batch_size, BATCH)
+        short = {"epochs": LIGHT_EPOCHS if light else HEAVY_EPOCHS, "inner_split": 0.0, "early_stopping": 0}
+        variants = dict(self.settings.variants)
+        variants[variant.name] = variant.model_copy(update={**short, "batch_size": size})
+        settings = self.within("rows", variants=variants)
+        some = self.some(LIGHT_ROWS, LIGHT_ROWS) if light else self.some(4 * size, 2 * size)
+        held = max(1, len(some.train) // (10 if light else 4))
+        folds = some.train[["image_id", "label"]].assign(group=range(len(some.train)))
+        folds["fold"] = (np.arange(len(folds)) >= held).astype(int)
+        return Run(settings, some, folds, "rehearsal")
+
+    def blend(self) -> Line:
+        """Return the cost of choosing a blend of made-up predictions, by their number."""
+        rng, classes, members = np.random.default_rng(0), len(self.competition.classes), len(self.variants)
+        views = len(self.settings.prediction.views) if self.settings.blend.views == "auto" else 1
+
+        def choose(rows: int) -> None:
+            truth, group = rng.integers(0, classes, rows), np.arange(rows) // 3
+            values = rng.dirichlet(np.full(classes, 0.5), (members, views, rows))
+            values[..., np.arange(rows), truth] += 1.5 * rng.random((members, views, rows))
+            values /= values.sum(axis=-1, keepdims=True)
+            known = Known(Rows(values, group), truth, group % self.settings.folds.n_splits, group)
+            metric, how = get_metric(self.settings.competition.metric), self.settings
+            nest(known, metric, how.blend, how.decision, how.prediction.merge)
+
+        with progress("choose a blend of made-up predictions", 1) as show:
+            line = _line(choose, BLENDED)
+            show(1)
+        return line
+
+
+def _tried(path: Path) -> None:
+    examine_all([path], "")
+
+
+def _command() -> None:
+    subprocess.run([sys.executable, "-c", "import ripik.pipeline, ripik.ensemble"], check=True, capture_output=True)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.monotonic()
+    call()
+    return time.monotonic() - start
+
+
+def _distinct(counts: Sequence[int], most: int) -> list[int]:
+    return sorted({min(count, most) for count in counts})
+
+
+def _line(call: Callable[[int], Any], counts: Sequence[int]) -> Line:
+    """Return the line through the seconds of calls with a few counts, or with one alone."""
+    return line_through([(count, _seconds(lambda count=count: call(count))) for count in counts])  # type: ignore[misc]
+
+
+def _kind(settings: Settings, variant: Variant) -> tuple:
+    """Return what decides the cost of a variant's job, but for the number of rows and epochs."""
+    how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start))
+    return (*pass_key(variant), *how, is_light(settings, variant))
+
+
+def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:
+    """Fill what the variant's network reads with random rows: what they hold changes no time."""
+    rng, from_pixels = np.random.default_rng(0), reads_pixels(opened.settings, variant)
+    shape = (variant.image_size, variant.image_size, 3) if from_pixels else tuple(row)
+    for item in items_of(opened.settings, variant):
+        rows, path = count(opened.settings, opened.competition, item), source_path(opened.settings, variant, item)
+        inputs = source_inputs(opened.settings, opened.competition, variant, item)
+        dtype = "uint8" if from_pixels else opened.settings.features.dtype
+        with packing(path, rows, shape, dtype, inputs=inputs, maker={}) as unfinished:
+            for number in unfinished.missing():
+                values = rng.integers(0, 256, shape) if from_pixels else rng.random(shape, "f4")
+                unfinished.write(int(number), values[None].astype(dtype))
+
+
+def _rehearsed(opened: Run, job: Job, target: Path) -> Rehearsed:
+    rows, held = len(opened.training_rows(job)), len(opened.held_rows(job))
+    variant, tested = opened.settings.variants[job.variant], len(opened.competition.test)
+    return Rehearsed(variant, shown(opened.settings, variant), rows, held, tested, artifacts.read_json(target))

@@ -1,0 +1,113 @@
+"""The step `plan`: measure for a minute or two, and tell what the whole run will take here and on more machines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ripik.competition import Competition
+from ripik.console import duration, say, table
+from ripik.engine import threads_per_job
+from ripik.forecast import Costs, Size, Step, disk, steps, total
+from ripik.jobs import choose_variants
+from ripik.measuring import measure
+from ripik.pipeline import check_settings
+from ripik.runtime import usable_cores
+from ripik.settings import Settings, Variant
+from ripik.usable import open_competition
+
+DEVICES, MACHINES, IMAGES = (2, 4), (2, 4), (7_200, 108_000, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was found: the costs, the parts of this machine's run, and its seconds, bytes on disk and in memory."""
+
+    costs: Costs
+    parts: list[Step]
+    seconds: float
+    disk: int
+    memory: int
+
+
+def plan(
+    settings: Settings,
+    variants: Sequence[str] = (),
+    devices: Sequence[int] = DEVICES,
+    machines: Sequence[int] = MACHINES,
+    images: Sequence[int] = IMAGES,
+) -> Plan:
+    """Print what `folds train ensemble` will take from its beginning, and return it. Changes nothing.
+
+    devices: numbers of GPUs of one machine, each as the one here (without any: of jobs at once, with as many more
+    cores); machines: numbers of such machines; images: numbers of training images, the test set in proportion.
+    Raises InputError for whatever the run would refuse at its beginning.
+    """
+    check_settings(settings)
+    chosen = choose_variants(settings, variants)
+    competition = open_competition(settings, check=False)
+    say(f"plan: {_about(settings, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
+    costs = measure(settings, competition, chosen)
+    size, at_once = Size(len(competition.train), len(competition.test)), settings.jobs.jobs
+    parts = steps(settings, chosen, size, costs, at_once)
+    memory = at_once * max(costs.jobs[variant.name].memory for variant in chosen)
+    found = Plan(costs, parts, total(parts, at_once), disk(settings, chosen, size, costs), memory)
+    _show_parts(found, at_once)
+    _show_jobs(settings, chosen, costs)
+    _show_scale(settings, chosen, costs, size, memory, devices, machines, images)
+    say(f"plan: {duration(found.seconds)} in all on this machine, {_bytes(found.disk)} on disk")
+    return found
+
+
+def _about(settings: Settings, competition: Competition) -> str:
+    how, threads = settings.jobs, threads_per_job(settings.jobs)
+    rows = f"{len(competition.train):,} training and {len(competition.test):,} test images"
+    return f"{rows}; {how.jobs} × {threads} threads on {usable_cores()} cores"
+
+
+def _show_parts(found: Plan, at_once: int) -> None:
+    rows = []
+    for part in found.parts:
+        longest = max(piece.seconds for piece in part.pieces)
+        pieces = f"{len(part.pieces)}" if part.spread else "1"
+        each = duration(longest) if part.spread else ""
+        rows.append([part.name, part.what, pieces, each, duration(part.seconds(at_once))])
+    title = "The run on this machine: each part after the one before"
+    table(title, ["part", "what", "processes", "longest", "together"], rows)
+
+
+def _show_jobs(settings: Settings, variants: Sequence[Variant], costs: Costs) -> None:
+    rows = []
+    for variant in variants:
+        cost = costs.jobs[variant.name]
+        after = f"{variant.start}, same fold" if variant.start else ""
+        epochs = f"{variant.epochs} × {cost.epoch:.2f} s"
+        steps_told = f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
+        rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, _bytes(cost.memory)])
+    columns = ["variant", "a job waits for", "start and end", "epochs", "and a step", "memory"]
+    table("A job", columns, rows)
+
+
+def _show_scale(
+    settings: Settings,
+    variants: Sequence[Variant],
+    costs: Costs,
+    size: Size,
+    memory: int,
+    devices: Sequence[int],
+    machines: Sequence[int],
+    images: Sequence[int],
+) -> None:
+    jobs = settings.jobs.jobs
+    columns = (
+        {"this machine": jobs} | {f"{k} devices": k for k in devices} | {f"{n} machines": n * jobs for n in machines}
+    )
+    rows = []
+    for train in dict.fromkeys([size.train, *images]):
+        scaled = size.scaled(train)
+        times = [total(steps(settings, variants, scaled, costs, count), count) for count in columns.values()]
+        rows.append([f"{train:,}", _bytes(disk(settings, variants, scaled, costs)), *map(duration, times)])
+    title = f"The whole run, by training images; {_bytes(memory)} of memory for the jobs at once on a machine ({jobs})"
+    table(title, ["images", "disk", *columns], rows)
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,84 @@
+"""From what rehearsed work told of itself, when, to what its parts cost."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ripik.forecast import JobCost, Line
+from ripik.settings import Variant
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A job that was rehearsed.
+
+    variant: as it was; shown: versions of a photo in an epoch; the rows trained on, held and tested; seen: what
+    `rehearsal.do_job` noted.
+    """
+
+    variant: Variant
+    shown: int
+    rows: int
+    held: int
+    tested: int
+    seen: dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return -(-self.rows * self.shown // self.variant.batch_size)
+
+
+def line_through(measured: Sequence[tuple[int, float]]) -> Line:
+    """Return the line through (count, seconds) of a few and of many; of one alone, the line from nothing to it."""
+    (few, short), *rest = measured
+    if not rest:
+        return Line(0.0, short / max(1, few))
+    ((many, long),) = rest
+    each = max(0.0, (long - short) / (many - few))
+    return Line(max(0.0, long - each * many), each)
+
+
+def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
+    """Return the mean cost of passes in processes at work together: the first batch is part of what is fixed."""
+    lines = []
+    for told in seen:
+        (first, passed, _), *_, (last, done, _) = told["signs"]
+        each = (last - first) / (done - passed) if done > passed else last / done
+        lines.append(Line(max(0.0, told["seconds"] - each * done), each))
+    return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
+
+
+def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
+    """Return what two jobs of a variant tell: by their difference a step, by what is left an epoch and the rest.
+
+    views: how many each image is predicted through; batch_size: the real one, whose step takes in proportion.
+    """
+    variant, steps = made[0].variant, [one.steps for one in made]
+    epochs = [_epoch(one) for one in made]
+    step = max(0.0, (epochs[0] - epochs[1]) / (steps[0] - steps[1])) if steps[0] != steps[1] else epochs[0] / steps[0]
+    epoch = max(0.0, statistics.mean(whole - count * step for whole, count in zip(epochs, steps, strict=True)))
+    image = statistics.mean(_image(one, views) for one in made)
+    fixed = [
+        one.seen["seconds"] - variant.epochs * (epoch + count * step) - image * views * (one.held + one.tested)
+        for one, count in zip(made, steps, strict=True)
+    ]
+    memory, disk = (max(one.seen[name] for one in made) for name in ("memory", "disk"))
+    return JobCost(max(0.0, statistics.mean(fixed)), epoch, step * batch_size / variant.batch_size, image, memory, disk)
+
+
+def _epoch(one: Rehearsed) -> float:
+    """Return the seconds of an epoch that is not the first, which compiles, with the saving of its state."""
+    signs = one.seen["signs"][: one.seen["trained"]]
+    ends = [next(at for at, done, _ in signs if done >= number) for number in range(1, one.variant.epochs + 1)]
+    return statistics.median(np.diff(ends))
+
+
+def _image(one: Rehearsed, views: int) -> float:
+    """Return the seconds of an image and view: between the reports, which come after each view of each split."""
+    signs = one.seen["signs"][one.seen["trained"] :]
+    images = one.held * (views - 1) + one.tested * views
+    return (signs[-1][0] - signs[0][0]) / max(1, images)

@@ -1,0 +1,93 @@
+"""A run rehearsed on a few rows: the real passes and trainings, in processes as they will have them, with their times.
+
+Each function here is a job's, and leaves what it saw in a JSON file.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ripik import artifacts, runtime
+from ripik.backbone import build_backbone, cut
+from ripik.competition import Competition
+from ripik.jobs import Run
+from ripik.layout import Job
+from ripik.prediction import predict_job
+from ripik.prefix import fill_store
+from ripik.settings import Settings, Variant
+from ripik.tasks import Reporter
+from ripik.training import train
+from ripik.weights import make_initial_weights
+
+Sign = tuple[float, float, str]  # seconds since the beginning, units done, note
+
+
+def begin(report: Reporter) -> None:
+    """Do nothing, in a process that has loaded all that a job does."""
+
+
+def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Path, report: Reporter) -> None:
+    """Build and cut every network and write initial weights, as a run does first; note the seconds, and shapes.
+
+    rows: the shape of a stored output by variant. gpus: whether the backend has one.
+    """
+    start, rows = time.monotonic(), {}
+    for number, variant in enumerate(variants):
+        parts = cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
+        if parts.prefix is not None:
+            rows[variant.name] = list(parts.prefix.output.shape[1:])
+        make_initial_weights(settings, variant)
+        report(number + 1, len(variants))
+    told = {"seconds": time.monotonic() - start, "rows": rows, "gpus": "cpu" not in runtime.devices()[0]}
+    artifacts.write_json(target, told)
+
+
+def pass_images(
+    settings: Settings,
+    competition: Competition,
+    variant: Variant,
+    share: tuple[int, int],
+    target: Path,
+    report: Reporter,
+) -> None:
+    """Make a share of the frozen outputs of some photos, and note how fast."""
+    signs, start, noting = _noting(report)
+    fill_store(settings, competition, [variant], share, noting)
+    artifacts.write_json(target, _seen(start, signs))
+
+
+def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
+    """Train and predict a job of few rows, and note how fast; return what a person may want to know of it."""
+    signs, start, noting = _noting(report)
+    train(run, job, noting)
+    trained = len(signs)
+    predict_job(run, job, noting)
+    told = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
+    artifacts.write_json(target, told)
+    return f"{signs[-1][0]:.0f} s"
+
+
+def _noting(report: Reporter) -> tuple[list[Sign], float, Reporter]:
+    signs, start = list[Sign](), time.monotonic()
+
+    def noting(done: float, total: int, note: str = "") -> None:
+        signs.append((time.monotonic() - start, done, note))
+        report(done, total, note)
+
+    return signs, start, noting
+
+
+def _seen(start: float, signs: list[Sign]) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": time.monotonic() - start,
+        "signs": signs,
+        "memory": peak if sys.platform == "darwin" else peak * 1024,
+    }
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
