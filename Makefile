@@ -126,7 +126,7 @@ $(CLUSTER)/.ready: requirements.lock tests/cluster.txt
 	@touch $(CLUSTER)/.ready
 
 test-jax: $(JAX)/.ready  ## the tests of networks, frozen passes, training and prediction on JAX, without TensorFlow
-	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
+	@KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX)/compiled $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
 
 $(JAX)/.ready: requirements.lock tests/jax.txt
 	@echo "installing JAX and the locked packages, but for TensorFlow, into $(JAX) (once, some minutes)"

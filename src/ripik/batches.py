@@ -6,7 +6,7 @@ nothing but reading is left to threads, so their number and order never change a
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Protocol
 
@@ -16,7 +16,7 @@ import numpy as np
 from ripik.errors import RipikError
 from ripik.views import IDENTITY, get_view
 
-AHEAD = 3  # batches read while the network works on one
+AHEAD, READERS = 4, 2  # batches read while the network works on one, and the threads that read them
 
 
 class Source(Protocol):
@@ -77,7 +77,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 class Batches(keras.utils.PyDataset):
     """The batches of given examples, in their order, the last one short: inputs, or (inputs, one-hot targets).
 
-    Pixels are seen through `view`, and stay uint8; float16 becomes float32. Keras' `fit` prefetches by threads.
+    Pixels are seen through `view`, and stay uint8; float16 becomes float32. Asked for one, threads read the next few
+    too. Keras' own threads do not: with JAX, `fit` takes the first batch to build the model, and they would go on from
+    the second.
     class_weights: float (C,); a third element then has the weight of every example. devices: among so many of them each
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
     more that the mean loss stays that of the short batch.
@@ -94,17 +96,25 @@ class Batches(keras.utils.PyDataset):
         devices: int = 1,
         view: str = IDENTITY,
     ) -> None:
-        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
+        super().__init__(workers=1)
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, get_view(view)
         self.class_weights, self.devices = class_weights, devices
         self.failure: RipikError | None = None
+        self.readers = ThreadPoolExecutor(READERS)
+        self.asked: dict[int, Future] = {}
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
 
     def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
         """Return a batch; what could not be read is also kept in `failure`."""
+        wanted = range(index, min(index + 1 + AHEAD, len(self)))
+        self.asked = {number: self.asked.get(number) or self.readers.submit(self.make, number) for number in wanted}
+        return self.asked.pop(index).result()
+
+    def make(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Read a batch and make it what the network gets."""
         chosen = self.examples[index * self.batch_size : (index + 1) * self.batch_size]
         if self.targets is None:
             return self._read(chosen)
@@ -138,11 +148,5 @@ def is_pixels(source: Source) -> bool:
 
 
 def prefetched(batches: Batches) -> Iterator:
-    """Yield the batches in order, while a thread reads the next few."""
-    with ThreadPoolExecutor(1) as reader:
-        waiting = [reader.submit(batches.__getitem__, index) for index in range(min(AHEAD, len(batches)))]
-        for index in range(len(batches)):
-            batch = waiting.pop(0).result()
-            if index + AHEAD < len(batches):
-                waiting.append(reader.submit(batches.__getitem__, index + AHEAD))
-            yield batch
+    """Yield the batches in order, while threads read the next few."""
+    return map(batches.__getitem__, range(len(batches)))

@@ -17,6 +17,7 @@ import pandas as pd
 from ripik import artifacts
 from ripik.competition import Competition
 from ripik.console import progress
+from ripik.decoding import examine
 from ripik.duplicates import near_copy_groups
 from ripik.engine import run, threads_per_job
 from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path
@@ -32,7 +33,6 @@ from ripik.recipe import Known, Rows
 from ripik.runtime import usable_cores
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.tasks import Task
-from ripik.usable import examine_all
 
 SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
@@ -115,30 +115,30 @@ class _Measuring:
 
         def look(number: int) -> None:
             paths = readable[:number]
-            list(in_parallel(_tried, [(path,) for path in paths]))
+            list(in_parallel(examine, [(path,) for path in paths]))
             near_copy_groups(paths, threshold=self.settings.folds.near_copy_threshold, workers=workers)
 
         return _line(look, _distinct(SEARCHED, len(readable))), pool
 
     def look(self) -> dict[str, Any]:
         """Build the networks and write initial weights as the run will; return what was noted."""
-        target, settings = self.folder / "networks.json", self.within("photos")
+        target, settings = self.folder / "networks.json", self.within("networks")
         arguments = (settings, self.variants, target)
         self.run([Task("networks", "ripik.rehearsal:look_at_networks", arguments)])
-        shutil.copytree(layout_of(settings).run, layout_of(self.within("rows")).run)
+        for name in ("passes", "rows"):
+            shutil.copytree(layout_of(settings).run, layout_of(self.within(name)).run)
         return artifacts.read_json(target)
 
     def pixels(self, side: int, *, copies: bool) -> Line:
         """Return the cost of a photo, or of a copy, of this size, by all cores that are already at work."""
-        settings = self.within("photos", augmentation=self.settings.augmentation.model_copy(update={"copies": 2}))
-        photos = COPIED if copies else DECODED
+        twice = self.settings.augmentation.model_copy(update={"copies": 2})
 
-        def make(competition: Competition) -> float:
-            return _seconds(lambda: pixels(settings, competition, "train", copies, side))
+        def make(name: str, photos: int) -> float:
+            settings, some = self.within(name, augmentation=twice), self.some(photos, 0)
+            return _seconds(lambda: pixels(settings, some, "train", copies, side)) / len(some.train)
 
-        make(self.some(16, 0))
-        there = self.some(photos, 0)
-        return Line(0.0, make(there) / (len(there.train) * (2 if copies else 1)))
+        make("warm", 16)
+        return Line(0.0, make("photos", COPIED) / 2 if copies else make("photos", DECODED))
 
     def passes(self, variant: Variant, looked: dict[str, Any]) -> Line:
         """Return the cost of an image on its way through the frozen part of a variant, one of the jobs at once."""
@@ -146,7 +146,7 @@ class _Measuring:
         size = prediction.batch_size if looked["gpus"] else min(prediction.batch_size, 2 * BATCH)
         how = prediction.model_copy(update={"views": ("identity",), "batch_size": size})
         alone = variant.model_copy(update={"data": "original", "start": "", "inner_split": 0.0})
-        settings = self.within("photos", prediction=how, variants={variant.name: alone})
+        settings = self.within("passes", prediction=how, variants={variant.name: alone})
         some = self.some(6 * size * self.how.jobs, 2)
         for split in ("train", "test"):
             pixels(settings, some, split, False, variant.image_size)
@@ -213,10 +213,6 @@ class _Measuring:
             line = _line(choose, BLENDED)
             show(1)
         return line
-
-
-def _tried(path: Path) -> None:
-    examine_all([path], "")
 
 
 def _command() -> None:
