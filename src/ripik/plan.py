@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ripik.competition import Competition
 from ripik.console import duration, say, table
 from ripik.engine import threads_per_job
+from ripik.features import weights_inputs
 from ripik.forecast import Costs, Size, Step, disk, steps, total
 from ripik.jobs import choose_variants
 from ripik.measuring import measure
@@ -43,6 +44,8 @@ def plan(
     """
     check_settings(settings)
     chosen = choose_variants(settings, variants)
+    for variant in chosen:
+        weights_inputs(variant)
     competition = open_competition(settings, check=False)
     say(f"plan: {_about(settings, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
     costs = measure(settings, competition, chosen)

@@ -46,8 +46,8 @@ def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
     """Return the mean cost of passes in processes at work together: the first batch is part of what is fixed."""
     lines = []
     for told in seen:
-        (first, passed, _), *_, (last, done, _) = told["signs"]
-        each = (last - first) / (done - passed) if done > passed else last / done
+        (first, passed, _), (last, done, _) = told["signs"][0], told["signs"][-1]
+        each = (last - first) / (done - passed) if done > passed else last / done  # of few images: one batch
         lines.append(Line(max(0.0, told["seconds"] - each * done), each))
     return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
 

@@ -1,0 +1,145 @@
+"""From measured costs to the time, disk and order of a whole run; and from rehearsals to costs. Nothing is measured."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import Tiny
+from ripik.forecast import Costs, JobCost, Line, Size, Work, disk, job_seconds, makespan, pass_key, steps, total
+from ripik.layout import Job
+from ripik.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.settings import Variant
+
+PIECES = st.lists(st.integers(1, 20), min_size=1, max_size=12)
+
+
+def works(seconds: list[int]) -> list[Work]:
+    return [Work(str(number), float(each)) for number, each in enumerate(seconds)]
+
+
+@given(PIECES, st.integers(1, 6))
+def test_time_lies_between_what_all_share_and_what_one_does(seconds: list[int], at_once: int) -> None:
+    found = makespan(works(seconds), at_once)
+    assert max(max(seconds), sum(seconds) / at_once) <= found <= sum(seconds)
+    assert makespan(works(seconds), 1) == sum(seconds)
+    assert makespan(works(seconds), len(seconds)) == max(seconds)
+
+
+@given(PIECES, st.integers(1, 6))
+def test_a_chain_takes_its_sum_however_many_there_is_room_for(seconds: list[int], at_once: int) -> None:
+    chained = [Work(work.name, work.seconds, (str(int(work.name) - 1),)) for work in works(seconds)]
+    assert makespan(chained, at_once) == sum(seconds)
+    assert makespan(chained[::-1], at_once) == sum(seconds)
+
+
+def test_a_piece_waits_for_those_it_names_alone() -> None:
+    pieces = [Work("a", 3), Work("b", 1), Work("after a", 1, ("a",)), Work("after nothing here", 2, ("elsewhere",))]
+    assert makespan(pieces, 2) == 4  # a | b, after nothing here | after a
+    assert makespan([], 3) == 0
+
+
+def costs(settings) -> Costs:  # type: ignore[no-untyped-def]
+    keys = {pass_key(variant) for variant in settings.variants.values()}
+    jobs = {name: JobCost(10, 1, 0.1, 0.01, 500, 1000) for name in settings.variants}
+    line = Line(2, 0.5)
+    here = {"command": 3, "pool": 1, "process": 5, "search": line, "weights": 20, "blend": Line(4, 0.01)}
+    images = {"pixels": {32: Line(0, 0.1)}, "copies": {32: Line(0, 0.2)}}
+    return Costs(**here, **images, passes=dict.fromkeys(keys, line), rows=dict.fromkeys(keys, 40), jobs=jobs)
+
+
+def test_a_job_is_its_epochs_its_predictions_and_its_start_and_end(tiny: Tiny) -> None:
+    settings = tiny.settings("training.epochs=4", "variants.original.batch_size=10")
+    variant, size = settings.variants["original"], Size(90, 30)
+    # 60 rows in 6 steps; 30 held and 30 tested images in two views
+    expected = 5 + 10 + 4 * (1 + 6 * 0.1) + 120 * 0.01
+    assert job_seconds(settings, variant, Job("original", 0), size, costs(settings)) == pytest.approx(expected)
+    refit = 5 + 10 + 4 * (1 + 9 * 0.1) + 60 * 0.01
+    assert job_seconds(settings, variant, Job("original", None), size, costs(settings)) == pytest.approx(refit)
+
+
+def test_the_parts_of_a_run(tiny: Tiny) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    found = {part.name: part for part in steps(settings, list(settings.variants.values()), size, costs(settings), 2)}
+    names = ["folds", "initial weights", "pixels", "copies", "frozen passes", "jobs", "ensemble"]
+    assert list(found) == names
+    assert found["folds"].seconds(2) == 3 + 1 + 2 + 0.5 * 1200
+    assert found["pixels"].seconds(1) == pytest.approx(1 + 0.1 * 1200)
+    assert found["copies"].seconds(4) == pytest.approx(0.2 * 1800)
+    passes = 2 * 1200 + 1800  # two views of all photos, and the copies
+    assert found["frozen passes"].seconds(2) == pytest.approx(5 + 2 + 0.5 * passes / 2)
+    jobs = {piece.name: piece for piece in found["jobs"].pieces}
+    assert len(jobs) == 4 * 3
+    assert jobs["finetuned/fold1"].after == ("original/fold1",)
+    assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
+
+
+def test_more_at_once_never_takes_longer(tiny: Tiny) -> None:
+    settings, size = tiny.settings(), Size(9000, 3000)
+    variants = list(settings.variants.values())
+    times = [total(steps(settings, variants, size, costs(settings), count), count) for count in (1, 2, 4, 8)]
+    assert times == sorted(times, reverse=True)
+    assert times[0] > times[-1]
+
+
+def test_without_heads_or_copies_their_parts_are_left_out(tiny: Tiny) -> None:
+    settings = tiny.settings('variants.finetuned.start=""')
+    found = steps(settings, [settings.variants["finetuned"]], Size(90, 30), costs(settings), 1)
+    assert [part.name for part in found] == ["folds", "initial weights", "pixels", "jobs", "ensemble"]
+    alone = steps(
+        tiny.settings("folds.near_copies=false"), [settings.variants["finetuned"]], Size(90, 30), costs(settings), 1
+    )
+    assert alone[0].seconds(1) == 4
+
+
+def test_disk_is_pixels_outputs_and_what_jobs_leave(tiny: Tiny) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(90, 30)
+    pixels, outputs = 32 * 32 * 3, 40
+    original = [settings.variants["original"]]
+    assert disk(settings, original, size, costs(settings)) == 120 * pixels + 2 * 120 * outputs + 3 * 1000
+    everything = disk(settings, list(settings.variants.values()), size, costs(settings))
+    assert everything == (120 + 180) * pixels + (2 * 120 + 180) * outputs + 12 * 1000
+
+
+def test_the_test_set_grows_with_the_training_set() -> None:
+    assert Size(1000, 300).scaled(10_000) == Size(10_000, 3000)
+
+
+def test_a_line_through_two_counts() -> None:
+    assert line_through([(10, 3.0), (30, 5.0)]) == Line(2.0, 0.1)
+    assert line_through([(10, 3.0)]) == Line(0.0, 0.3)
+    assert line_through([(10, 5.0), (30, 3.0)]).each == 0
+
+
+def test_passes_are_read_off_between_the_first_and_the_last_batch() -> None:
+    seen = {"seconds": 20.0, "signs": [[8.0, 16, ""], [9.0, 32, ""], [12.0, 80, ""]]}
+    line = mean_line([seen, seen])
+    assert line.each == pytest.approx(4 / 64)
+    assert line.seconds(80) == pytest.approx(20)
+    single = mean_line([{"seconds": 5.0, "signs": [[4.0, 16, ""]]}])
+    assert (single.fixed, single.each) == (1.0, 0.25)
+
+
+def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) -> Rehearsed:
+    """Return what a job of these costs would have noted, had it trained 3 epochs in batches of 4."""
+    variant, held, tested = Variant(name="v", epochs=3, batch_size=4), 6, 4
+    each = epoch + -(-rows // 4) * step
+    ends = [fixed / 2 + number * each for number in (1, 2, 3)]
+    signs = [[ends[0] - 0.1, 0.0, ""], *([at, float(number), ""] for number, at in enumerate(ends, start=1))]
+    at = ends[-1] + fixed / 2
+    for images in (held, held, tested, tested):
+        at += images * image
+        signs.append([at, 1.0, ""])
+    seen = {"seconds": at, "signs": signs, "trained": 4, "memory": rows, "disk": 7}
+    return Rehearsed(variant, 1, rows, held, tested, seen)
+
+
+def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
+    made = [rehearsed(rows, step=0.3, epoch=1.5, fixed=12.0, image=0.02) for rows in (40, 7)]
+    cost = job_cost(made, 2, 16)
+    assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
+    assert (cost.memory, cost.disk) == (40, 7)
+
+
+def test_rehearsals_of_one_length_tell_a_step_all_the_same() -> None:
+    cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4)
+    assert cost.step == pytest.approx(0.3)
