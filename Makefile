@@ -125,8 +125,8 @@ $(CLUSTER)/.ready: requirements.lock tests/cluster.txt
 	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(CLUSTER)/.ready
 
-test-jax: $(JAX)/.ready  ## the tests of networks, frozen passes, training and prediction on JAX, without TensorFlow
-	@KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX)/compiled $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
+test-jax: $(READY) $(JAX)/.ready  ## the tests of networks, frozen passes, training and prediction on JAX, without TensorFlow
+	@KERAS_BACKEND=jax TENSORFLOW_PYTHON=$(CURDIR)/$(BIN)/python JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX)/compiled $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
 
 $(JAX)/.ready: requirements.lock tests/jax.txt
 	@echo "installing JAX and the locked packages, but for TensorFlow, into $(JAX) (once, some minutes)"

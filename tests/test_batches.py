@@ -130,3 +130,18 @@ def test_batches_may_be_asked_for_in_any_order() -> None:
     batches = Batches(ArrayRows(np.arange(40, dtype="float32")), np.arange(40), 4)
     for index in (0, 0, 5, 9, 2, 3, 0):
         np.testing.assert_array_equal(batches[index], np.arange(4 * index, 4 * index + 4))
+
+
+def test_dropout_is_the_same_draws_wherever_the_epoch_is_taken_up() -> None:
+    source, targets = ArrayRows(np.ones((400, 50), "float32")), np.eye(2, dtype="float32")[np.arange(400) % 2]
+    how = {"targets": targets, "dropout": 0.25, "seed": (7, 1)}
+    whole = Batches(source, np.arange(400), 40, **how)
+    inputs = np.concatenate([whole[index][0] for index in range(10)])
+    assert set(np.unique(inputs)) == {np.float32(0), np.float32(1) / np.float32(0.75)}
+    assert inputs.mean() == pytest.approx(1, abs=0.02)
+    assert abs(np.corrcoef(inputs[:40].ravel(), inputs[40:80].ravel())[0, 1]) < 0.1
+    rest = Batches(source, np.arange(400)[80:], 40, **how)
+    np.testing.assert_array_equal(rest[0][0], inputs[80:120])
+    other = Batches(source, np.arange(400), 40, **how | {"seed": (7, 2)})
+    assert (other[0][0] != inputs[:40]).any()
+    np.testing.assert_array_equal(Batches(source, np.arange(40), 40, dropout=0.25, seed=(7, 1))[0], 1)  # of prediction

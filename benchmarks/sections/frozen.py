@@ -110,7 +110,7 @@ def agreement(bench: Bench) -> None:
     """Compare OOF probabilities with and without the prefix store, same seeds."""
     count, copies, folds = bench.size(24, 60), bench.size(1, 3), bench.size(2, 5)
     tables: dict[str, Any] = {"augmentation": {"copies": copies}, "training": {"epochs": 2, "batch_size": 32}}
-    tables["folds"] = {"n_splits": folds}
+    tables |= {"folds": {"n_splits": folds}, "network": {"dropout": 0.0}}  # its draws are the batches' or the network's
     with_store = bench.config("with-store", count, MODELS, **tables)
     without = bench.config("without-store", count, MODELS, **tables, features={"store": False})
     seconds = [bench.ripik("train", config).seconds for config in (with_store, without)]

@@ -5,7 +5,7 @@ pixels, or outputs of frozen layers) → one-hot targets beside them. Every choi
 nothing but reading is left to threads, so their number and order never change a batch.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Protocol
@@ -82,7 +82,8 @@ class Batches(keras.utils.PyDataset):
     the second.
     class_weights: float (C,); a third element then has the weight of every example. devices: among so many of them each
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
-    more that the mean loss stays that of the short batch.
+    more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
+    `keras.layers.Dropout` does, by draws that depend on `seed` and a batch's first example alone, with any backend.
     """
 
     def __init__(
@@ -94,12 +95,15 @@ class Batches(keras.utils.PyDataset):
         targets: np.ndarray | None = None,
         class_weights: np.ndarray | None = None,
         devices: int = 1,
+        dropout: float = 0.0,
+        seed: Sequence[int] = (),
         view: str = IDENTITY,
     ) -> None:
         super().__init__(workers=1)
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, get_view(view)
         self.class_weights, self.devices = class_weights, devices
+        self.dropout, self.seed = dropout, tuple(seed)
         self.failure: RipikError | None = None
         self.readers = ThreadPoolExecutor(READERS)
         self.asked: dict[int, Future] = {}
@@ -119,12 +123,18 @@ class Batches(keras.utils.PyDataset):
         if self.targets is None:
             return self._read(chosen)
         filled = np.concatenate([chosen, chosen[:1].repeat(-len(chosen) % self.devices)])
-        inputs, targets = self._read(filled), self.targets[filled % len(self.targets)]
+        inputs, targets = self._dropped(self._read(filled), int(chosen[0])), self.targets[filled % len(self.targets)]
         if self.class_weights is None and self.devices == 1:
             return inputs, targets
         weights = np.ones(len(filled)) if self.class_weights is None else targets @ self.class_weights
         weights[len(chosen) :] = 0
         return inputs, targets, (weights * len(filled) / len(chosen)).astype(np.float32)
+
+    def _dropped(self, inputs: np.ndarray, first: int) -> np.ndarray:
+        if not self.dropout:
+            return inputs
+        draws = np.random.default_rng([*self.seed, first]).random(inputs.shape, dtype=np.float32)
+        return np.where(draws < self.dropout, np.float32(0), inputs / np.float32(1 - self.dropout))
 
     def _read(self, examples: np.ndarray) -> np.ndarray:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik.batches import Batches, epoch_examples, id_keys
-from ripik.features import shown, source_path, training_items, versions
+from ripik.features import shown, source_path, training_items, trains_head_alone, versions
 from ripik.jobs import Run, job_seed
 from ripik.layout import Job
 from ripik.optimization import class_weights, learning_rate
@@ -49,13 +49,13 @@ class Course:
 
     def batches(self, epoch: int, done: int = 0) -> Batches:
         """Return the batches of an epoch (from 0) but for those done."""
-        how = self.run.settings, self.variant
+        how, seed = (self.run.settings, self.variant), job_seed(self.variant, self.job)
         examples = epoch_examples(
             id_keys(self.run.competition.train["image_id"]),
             self.rows,
             versions(*how),
             shown(*how),
-            seed=job_seed(self.variant, self.job),
+            seed=seed,
             epoch=epoch,
         )
         return Batches(
@@ -65,4 +65,6 @@ class Course:
             targets=np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()],
             class_weights=class_weights(self.run, self.variant, self.rows),
             devices=self.devices,
+            dropout=self.variant.dropout if trains_head_alone(*how) else 0.0,
+            seed=(seed, epoch),
         )

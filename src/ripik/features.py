@@ -69,6 +69,11 @@ def reads_pixels(settings: Settings, variant: Variant) -> bool:
     return variant.train_from == ALL or not settings.features.store
 
 
+def trains_head_alone(settings: Settings, variant: Variant) -> bool:
+    """Whether all that the variant's network is, is a head on stored outputs."""
+    return variant.train_from == HEAD and not reads_pixels(settings, variant)
+
+
 def source_path(settings: Settings, variant: Variant, item: Item) -> Path:
     """Return the packed file of what the variant's network reads for `item`, rows in the order of the split.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ripik.features import Item, items_of, pixel_items, reads_pixels, shares, shown
 from ripik.jobs import jobs_of
 from ripik.layout import Job
-from ripik.settings import HEAD, Settings, Variant
+from ripik.settings import Settings, Variant
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,3 @@ def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, cost
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
     return costs.process + cost.fixed + epochs + cost.image * predicted
-
-
-def is_light(settings: Settings, variant: Variant) -> bool:
-    """Whether the variant trains a head alone, on stored outputs: many rows cost next to nothing."""
-    return variant.train_from == HEAD and not reads_pixels(settings, variant)

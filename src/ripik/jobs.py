@@ -18,7 +18,7 @@ from ripik.layout import Job, Layout, layout_of
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.usable import open_competition
 
-NETWORK = 2  # to be raised when the suffix, its training or its prediction changes
+NETWORK = 3  # to be raised when the suffix, its training or its prediction changes
 
 
 @dataclass(frozen=True)

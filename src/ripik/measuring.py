@@ -20,8 +20,8 @@ from ripik.console import progress
 from ripik.decoding import examine
 from ripik.duplicates import near_copy_groups
 from ripik.engine import run, threads_per_job
-from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path
-from ripik.forecast import Costs, JobCost, Line, is_light, pass_key
+from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
+from ripik.forecast import Costs, JobCost, Line, pass_key
 from ripik.images import in_parallel, pixels
 from ripik.jobs import Run, chain
 from ripik.layout import Job, layout_of
@@ -183,7 +183,7 @@ class _Measuring:
 
     def opened(self, variant: Variant, gpus: bool) -> Run:
         """Return a run of few rows in two folds of unequal size, for trainings of two lengths."""
-        light = is_light(self.settings, variant)
+        light = trains_head_alone(self.settings, variant)
         size = variant.batch_size if light or gpus else min(variant.batch_size, BATCH)
         short = {"epochs": LIGHT_EPOCHS if light else HEAVY_EPOCHS, "inner_split": 0.0, "early_stopping": 0}
         variants = dict(self.settings.variants)
@@ -237,7 +237,7 @@ def _line(call: Callable[[int], Any], counts: Sequence[int]) -> Line:
 def _kind(settings: Settings, variant: Variant) -> tuple:
     """Return what decides the cost of a variant's job, but for the number of rows and epochs."""
     how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start))
-    return (*pass_key(variant), *how, is_light(settings, variant))
+    return (*pass_key(variant), *how, trains_head_alone(settings, variant))
 
 
 def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:

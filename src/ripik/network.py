@@ -1,6 +1,6 @@
 """The network of a job: a frozen prefix, and the suffix (the rest of the backbone and the head) that is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 from ripik import artifacts, runtime
 from ripik.backbone import Cut, build_backbone, cut
 from ripik.batches import Batches, Source, first_batch, prefetched
-from ripik.features import Item, reads_pixels, source_path
+from ripik.features import Item, reads_pixels, source_path, trains_head_alone
 from ripik.jobs import Run, job_seed, start_job, weights_path
 from ripik.layout import Job
 from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
-from ripik.settings import FLOAT32, HEAD, KERAS, Variant
+from ripik.settings import FLOAT32, KERAS, Variant
 from ripik.weights import load_initial_weights, read_weights
 
 
@@ -58,9 +58,19 @@ def build_suffix(
         features = InferenceMode(body, "body")(features)
         body.trainable = True  # an earlier suffix of the same backbone may have frozen it
     features = keras.layers.Dropout(dropout, seed=seed, dtype=FLOAT32)(features)
-    kernel = keras.initializers.GlorotUniform(seed=seed)
-    head = keras.layers.Dense(classes, activation="softmax", kernel_initializer=kernel, name="head", dtype=FLOAT32)
+    drawn = _glorot_uniform(seed)
+    head = keras.layers.Dense(classes, activation="softmax", kernel_initializer=drawn, name="head", dtype=FLOAT32)
     return between(inputs, head(features), computes_in(frozen, body))
+
+
+def _glorot_uniform(seed: int) -> Callable[..., np.ndarray]:
+    """Return an initialiser that draws the same with every backend (Glorot & Bengio 2010, AISTATS)."""
+
+    def draw(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        limit = np.sqrt(6 / sum(shape))
+        return np.random.default_rng(seed).uniform(-limit, limit, shape).astype(dtype or FLOAT32)
+
+    return draw
 
 
 def computes_in(*parts: keras.Model | None) -> str:
@@ -121,7 +131,7 @@ def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: s
 
 def predictor_of(run: Run, variant: Variant, suffix: keras.Model, source: Source) -> Predictor:
     """Return what predicts with a suffix; the head alone, one product of matrices, always runs on Keras."""
-    if _is_head(run, variant):
+    if trains_head_alone(run.settings, variant):
         return make_predictor(suffix, KERAS, np.empty(0))
     return make_predictor(suffix, run.settings.prediction.engine, first_batch(source, SAMPLE))
 
@@ -131,14 +141,10 @@ def _trained_weights(run: Run, job: Job) -> Path:
     return artifacts.check_recorded(path, path.parent / "meta.json", "Run `make train` again.")
 
 
-def _is_head(run: Run, variant: Variant) -> bool:
-    return variant.train_from == HEAD and not reads_pixels(run.settings, variant)
-
-
 def _backbone(run: Run, job: Job) -> keras.Model | None:
     """Build the backbone with its initial weights; None for a head whose inputs are stored: their shape is enough."""
     variant = run.settings.variants[job.variant]
-    if _is_head(run, variant) and source_path(run.settings, variant, Item("train")).exists():
+    if trains_head_alone(run.settings, variant) and source_path(run.settings, variant, Item("train")).exists():
         return None
     return _whole_backbone(run, job, variant.precision)
 
@@ -164,7 +170,7 @@ def _suffix(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
         shape,
         parts.body,
         len(run.competition.classes),
-        dropout=variant.dropout,
+        dropout=0.0 if trains_head_alone(run.settings, variant) else variant.dropout,  # else the batches have it
         seed=job_seed(variant, job),
         frozen=parts.prefix if from_pixels else None,
     )
