@@ -22,7 +22,10 @@ OTHER = os.environ.get("TENSORFLOW_PYTHON", "")  # an interpreter that has Tenso
 def train(tiny: Tiny, python: str, backend: str, weights: Path) -> pd.DataFrame:
     """Train the heads with a backend and return their OOF predictions, variant by variant."""
     settings = [f"network.weights={weights}", "augmentation.copies=2"]
-    settings += ["training.epochs=8", "training.learning_rate=1e-4"]  # 18 rows in a batch: no rate for chaos
+    settings += [
+        "training.epochs=8",
+        "training.learning_rate=1e-5",
+    ]  # outputs of random weights reach 100, and so magnify a last bit
     command = [python, "-m", "ripik", "train", "--config", str(tiny.config), "--variants", "original", "augmented"]
     command += [part for setting in settings for part in ("--set", setting)]
     environment = os.environ | {"KERAS_BACKEND": backend}

@@ -135,11 +135,11 @@ def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) 
 
 def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     made = [rehearsed(rows, step=0.3, epoch=1.5, fixed=12.0, image=0.02) for rows in (40, 7)]
-    cost = job_cost(made, 2, 16)
+    cost = job_cost(made, 2, 16, empty=10)
     assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
-    assert (cost.memory, cost.disk) == (40, 7)
+    assert (cost.memory, cost.disk) == (10 + 4 * 30, 7)
 
 
 def test_rehearsals_of_one_length_tell_a_step_all_the_same() -> None:
-    cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4)
+    cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4, empty=0)
     assert cost.step == pytest.approx(0.3)

@@ -27,7 +27,9 @@ ADDRESS = "RAY_ADDRESS"
 RETRIES = 3  # times that the job of a lost worker is run again
 CONNECTING = 10.0  # seconds
 PAUSE = 0.1  # seconds between two looks at what the jobs have told
-CARRIED = ("KERAS_BACKEND", "NO_ALBUMENTATIONS_UPDATE")  # variables of this command that jobs get
+CARRIED = (  # variables of this command that jobs get
+    *("KERAS_BACKEND", "KERAS_HOME", "JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS", "NO_ALBUMENTATIONS_UPDATE"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ def _nodes(ray: Any) -> list[dict[str, float]]:
 
 
 def _room(nodes: Sequence[dict[str, float]], threads: int) -> int:
+    """Return how many jobs there is room for: as many as CPUs, and where there are GPUs, as them."""
+    if _gpus(nodes):
+        return sum(int(min(node.get("CPU", 0) // threads, node.get("GPU", 0))) for node in nodes)
     return sum(int(node.get("CPU", 0)) // threads for node in nodes)
 
 

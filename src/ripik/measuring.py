@@ -19,7 +19,7 @@ from ripik.competition import Competition
 from ripik.console import progress
 from ripik.decoding import examine
 from ripik.duplicates import near_copy_groups
-from ripik.engine import run, threads_per_job
+from ripik.engine import run
 from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
 from ripik.images import in_parallel, pixels
@@ -41,15 +41,14 @@ LIGHT_ROWS, LIGHT_EPOCHS, HEAVY_EPOCHS = 640, 6, 2
 BLENDED = (150, 450)  # rows
 
 
-def measure(settings: Settings, competition: Competition, variants: Sequence[Variant]) -> Costs:
-    """Measure the costs of the variants' run on this machine, with the jobs at once that the settings ask for.
+def measure(settings: Settings, competition: Competition, variants: Sequence[Variant], how: JobSettings) -> Costs:
+    """Measure the costs of the variants' run on this machine, with jobs at once and threads as `how` says.
 
     Raises whatever the run itself would raise at its beginning: unknown networks, weights that are not to be had.
     """
     output = Path(settings.paths.output).expanduser()
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".plan-", dir=output) as name:
-        how = JobSettings(jobs=settings.jobs.jobs, threads=threads_per_job(settings.jobs))
         return _Measuring(settings, competition, list(variants), Path(name), how).costs()
 
 
@@ -60,12 +59,16 @@ class _Measuring:
     variants: list[Variant]
     folder: Path
     how: JobSettings
+    empty: int = 0  # bytes of a process that does nothing yet
 
     def costs(self) -> Costs:
         """Measure everything, the quickest first."""
         command = _seconds(lambda: _command())
         search, pool = self.search()
-        process = _seconds(lambda: self.run([Task(f"process {n}", "ripik.rehearsal:begin", ()) for n in self.slots]))
+        idle = [self.folder / f"process-{n}.json" for n in self.slots]
+        begins = [Task(f"process {n}", "ripik.rehearsal:begin", (target,)) for n, target in enumerate(idle)]
+        process = _seconds(lambda: self.run(begins))
+        self.empty = artifacts.read_json(idle[0])["memory"]
         looked = self.look()
         photos = {side: self.pixels(side, copies=False) for side in self.sizes}
         copies = {side: self.pixels(side, copies=True) for side in self.sizes if self.augments}
@@ -176,7 +179,9 @@ class _Measuring:
         self.run(tasks)
         views = len(self.settings.prediction.views)
         costs = {
-            name: job_cost([_rehearsed(*one) for one in made], views, self.settings.variants[name].batch_size)
+            name: job_cost(
+                [_rehearsed(*one) for one in made], views, self.settings.variants[name].batch_size, self.empty
+            )
             for name, made in found.items()
         }
         return {variant.name: costs[kinds[_kind(self.settings, variant)].name] for variant in self.variants}

@@ -20,7 +20,7 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
     """
     optimizer: Any = keras.optimizers.Adam(_schedule(variant, steps))
     if model.dtype_policy.name == HALF:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = runtime.loss_scaled(optimizer)
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),

@@ -21,8 +21,10 @@ import numpy as np
 from ripik import artifacts
 from ripik.atomic import to_disk
 from ripik.console import say, warn
+from ripik.errors import SurroundingsError
 
 HEADER = 256  # bytes, more than NumPy itself takes, so that the number of rows can grow without moving them
+LOCK = ".lock"  # a file in the folder of packed files
 CHECKSUM = np.dtype("<u4")  # CRC-32 of a row's bytes; 0 stands for a row that is not written
 
 
@@ -106,7 +108,7 @@ def packing(
     inputs and maker (what else changes the last bits); everything else at that place is removed, and a line says so.
     The block writes the missing rows; when none is left the files get their names. `more` goes into the meta file.
     together: several processes make the file, each its share; the one that ends last names it.
-    Raises SurroundingsError for a read-only folder.
+    Raises SurroundingsError for a read-only folder, and where another process took the unfinished file away.
     """
     artifacts.check_writable(path.parent)
     start, made_by = time.monotonic(), {"row": [list(row_shape), np.dtype(dtype).str], "maker": dict(maker)}
@@ -116,8 +118,13 @@ def packing(
         _take_up(unfinished, inputs, made_by)
     yield unfinished
     with _by_turns(path.parent):
-        if not unfinished.rows.exists():
-            return  # another process has finished it
+        if not unfinished.rows.exists():  # another process has finished it
+            if not is_packed(path, inputs, count):
+                raise SurroundingsError(
+                    f"{path} was taken away while it was written, by a process that makes it otherwise. See that all "
+                    "machines have the same packages and kind of GPU, and run the same command again."
+                )
+            return
         left = unfinished.missing()
         if len(left) and not together:
             raise RuntimeError(f"{path}: rows {left[:5]} were not written")
@@ -129,7 +136,7 @@ def packing(
 def _by_turns(folder: Path) -> Iterator[None]:
     """Let one process at a time begin or finish a file of the folder, where the file system knows locks."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)  # NFS locks what can be written
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,7 +9,7 @@ from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
 from ripik.engine import at_once, run, threads_per_job
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
 from ripik.features import (
     count,
     initial_weights,
@@ -18,6 +18,7 @@ from ripik.features import (
     pixel_items,
     reads_pixels,
     shares,
+    source_path,
     weights_inputs,
 )
 from ripik.folds import make_folds
@@ -145,8 +146,22 @@ def prepare(settings: Settings, competition: Competition, variants: Sequence[Var
         if not reads_pixels(settings, variant):
             by_weights.setdefault(initial_weights(settings, variant), []).append(variant)
     if by_weights:
-        groups, most = list(by_weights.values()), at_once(how)
-        run([task for group in groups for task in _passes(settings, competition, group, most)], how)
+        _pass_all(settings, competition, list(by_weights.values()), how)
+
+
+def _pass_all(settings: Settings, competition: Competition, groups: Sequence[list[Variant]], how: JobSettings) -> None:
+    """Run the passes; once more for rows that got lost on the way, as they may on a shared folder."""
+    most = at_once(how)
+    for _ in range(2):
+        tasks = [task for group in groups for task in _passes(settings, competition, group, most)]
+        run(tasks, how)
+    lost = [variant for group in groups for variant in group if lacking_items(settings, competition, variant)]
+    if lost:
+        item = lacking_items(settings, competition, lost[0])[0]
+        raise SurroundingsError(
+            f"{source_path(settings, lost[0], item)} lacks rows that were written: the folder loses what several "
+            "machines write at once. Run the same command again with JOBS=1 and without a cluster."
+        )
 
 
 def _passes(settings: Settings, competition: Competition, group: list[Variant], most: int) -> list[Task]:
@@ -154,6 +169,8 @@ def _passes(settings: Settings, competition: Competition, group: list[Variant], 
     lacking = {
         (variant.train_from, item) for variant in group for item in lacking_items(settings, competition, variant)
     }
+    if not lacking:
+        return []
     images = sum(count(settings, competition, item) for _, item in lacking)
     of, name = shares(images, most), f"frozen passes of {group[0].backbone}"
     return [
@@ -166,15 +183,20 @@ def _passes(settings: Settings, competition: Competition, group: list[Variant], 
     ]
 
 
+def recorded_threads(settings: Settings) -> int | None:
+    """Return the number of threads of each job that the run began with; None before it did."""
+    recorded = artifacts.read_if_whole(layout_of(settings).threads)
+    threads = recorded.get("threads") if isinstance(recorded, dict) else None
+    return threads if isinstance(threads, int) and threads > 0 else None
+
+
 def settled(settings: Settings) -> JobSettings:
     """Return where and how jobs run, with the run's own number of threads for each, which its first job decided.
 
     So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.
     """
-    how, path = settings.jobs, layout_of(settings).threads
-    recorded = artifacts.read_if_whole(path)
-    threads = recorded.get("threads") if isinstance(recorded, dict) else None
-    if not isinstance(threads, int) or threads < 1:
+    how, path, threads = settings.jobs, layout_of(settings).threads, recorded_threads(settings)
+    if threads is None:
         artifacts.write_json(path, {"threads": threads_per_job(how)})
         return how.model_copy(update={"threads": threads_per_job(how)})
     if how.threads not in (0, threads):

@@ -10,9 +10,9 @@ from ripik.features import weights_inputs
 from ripik.forecast import Costs, Size, Step, disk, steps, total
 from ripik.jobs import choose_variants
 from ripik.measuring import measure
-from ripik.pipeline import check_settings
+from ripik.pipeline import check_settings, recorded_threads
 from ripik.runtime import usable_cores
-from ripik.settings import Settings, Variant
+from ripik.settings import JobSettings, Settings, Variant
 from ripik.usable import open_competition
 
 DEVICES, MACHINES, IMAGES = (2, 4), (2, 4), (7_200, 108_000, 1_000_000)
@@ -47,8 +47,9 @@ def plan(
     for variant in chosen:
         weights_inputs(variant)
     competition = open_competition(settings, check=False)
-    say(f"plan: {_about(settings, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
-    costs = measure(settings, competition, chosen)
+    how = JobSettings(jobs=settings.jobs.jobs, threads=recorded_threads(settings) or threads_per_job(settings.jobs))
+    say(f"plan: {_about(how, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
+    costs = measure(settings, competition, chosen, how)
     size, at_once = Size(len(competition.train), len(competition.test)), settings.jobs.jobs
     parts = steps(settings, chosen, size, costs, at_once)
     memory = at_once * max(costs.jobs[variant.name].memory for variant in chosen)
@@ -60,10 +61,9 @@ def plan(
     return found
 
 
-def _about(settings: Settings, competition: Competition) -> str:
-    how, threads = settings.jobs, threads_per_job(settings.jobs)
+def _about(how: JobSettings, competition: Competition) -> str:
     rows = f"{len(competition.train):,} training and {len(competition.test):,} test images"
-    return f"{rows}; {how.jobs} × {threads} threads on {usable_cores()} cores"
+    return f"{rows}; {how.jobs} × {how.threads} threads on {usable_cores()} cores of this machine"
 
 
 def _show_parts(found: Plan, at_once: int) -> None:

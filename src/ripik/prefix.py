@@ -125,7 +125,8 @@ def fill_store(
         if not lacking:
             continue
         prefix = build_prefix(settings, variant)
-        sample = first_batch(PackedRows([_pixels_of(settings, variant, lacking[0])]), SAMPLE)
+        whatever = items_of(settings, variant)[0]  # the same for every share, and for one that goes on
+        sample = first_batch(PackedRows([_pixels_of(settings, variant, whatever)]), SAMPLE)
         predictor = make_predictor(prefix, settings.prediction.engine, sample)
         _refuse_mixture(settings, competition, variant, predictor)
         fill_items(settings, competition, variant, lacking, predictor, report, Shard(*share))

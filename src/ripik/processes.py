@@ -45,8 +45,7 @@ def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> 
     with _terminating(running):
         while running or (waiting and not stopped):
             deadline.check()
-            free = 0 if stopped else at_once - len(running)
-            for task in _ready(waiting, running)[:free]:
+            while not stopped and (task := _next(waiting, running, at_once, visible)):
                 waiting.remove(task)
                 shown.begin(task.name)
                 _start(context, task, threads, visible, running)
@@ -63,6 +62,19 @@ def _ready(waiting: Sequence[Task], running: Mapping[Connection, Running]) -> li
     """Return the waiting tasks that wait for no unfinished one."""
     unfinished = {task.name for task in waiting} | {entry.task.name for entry in running.values()}
     return [task for task in waiting if not unfinished & set(task.after)]
+
+
+def _next(
+    waiting: Sequence[Task], running: Mapping[Connection, Running], at_once: int, visible: Sequence[str]
+) -> Task | None:
+    """Return the task to be started now, if there is one: a task that takes all GPUs runs by itself."""
+    ready = _ready(waiting, running)
+    if not ready or len(running) >= at_once:
+        return None
+    at_work = [entry.task for entry in running.values()]
+    if visible and at_work and ALL in (ready[0].devices, *(task.devices for task in at_work)):
+        return None
+    return ready[0]
 
 
 def _start(

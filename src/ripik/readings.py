@@ -52,10 +52,11 @@ def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
     return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
 
 
-def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
+def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int, empty: int) -> JobCost:
     """Return what two jobs of a variant tell: by their difference a step, by what is left an epoch and the rest.
 
-    views: how many each image is predicted through; batch_size: the real one, whose step takes in proportion.
+    views: how many each image is predicted through; batch_size: the real one, which time and memory (but for that of an
+    empty process) are in proportion to.
     """
     variant, steps = made[0].variant, [one.steps for one in made]
     epochs = [_epoch(one) for one in made]
@@ -66,7 +67,8 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
         one.seen["seconds"] - variant.epochs * (epoch + count * step) - image * views * (one.held + one.tested)
         for one, count in zip(made, steps, strict=True)
     ]
-    memory, disk = (max(one.seen[name] for one in made) for name in ("memory", "disk"))
+    peak, disk = (max(one.seen[name] for one in made) for name in ("memory", "disk"))
+    memory = round(empty + (peak - empty) * batch_size / variant.batch_size)
     return JobCost(max(0.0, statistics.mean(fixed)), epoch, step * batch_size / variant.batch_size, image, memory, disk)
 
 

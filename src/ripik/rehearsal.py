@@ -25,8 +25,9 @@ from ripik.weights import make_initial_weights
 Sign = tuple[float, float, str]  # seconds since the beginning, units done, note
 
 
-def begin(report: Reporter) -> None:
-    """Do nothing, in a process that has loaded all that a job does."""
+def begin(target: Path, report: Reporter) -> None:
+    """Note the memory of a process that has loaded what a job loads, and does nothing."""
+    artifacts.write_json(target, _seen(time.monotonic(), []))
 
 
 def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Path, report: Reporter) -> None:

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else a process of JAX takes most of a GPU for itself
 }
 
 
@@ -149,6 +150,27 @@ def distribution(devices: Sequence[str]) -> Any:
 
         return tf.distribute.MirroredStrategy(list(devices))
     return keras.distribution.DataParallel(devices=list(devices), auto_shard_dataset=False)
+
+
+def loss_scaled(optimizer: Any) -> Any:
+    """Return an optimizer under dynamic loss scaling, which leaves out a step where a gradient of any device overflows.
+
+    Keras' own asks the first device of several alone, with TensorFlow.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    import tensorflow as tf
+
+    class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+        def check_finite(self, grads: Any) -> Any:
+            finite, context = super().check_finite(grads), tf.distribute.get_replica_context()
+            if context is None or context.num_replicas_in_sync == 1:
+                return finite
+            return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(finite, tf.float32) - 1.0), 0.0)
+
+    return LossScaleOptimizer(optimizer)
 
 
 def threads() -> int:

@@ -133,11 +133,16 @@ class _Sayer(io.TextIOBase):
             self.write("\n")
 
 
+def _tells_of_memory(error: Exception) -> bool:
+    """Whether TensorFlow, or JAX, says that a device's memory ran out."""
+    return type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
+
+
 def _portable(name: str, error: Exception) -> Exception:
     """Return what the parent is to raise: errors for the user as they are, a bug as text with its traceback."""
     if isinstance(error, RipikError):
         return type(error)(str(error))
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter: TensorFlow's
+    if isinstance(error, MemoryError) or _tells_of_memory(error):
         return SurroundingsError(f"{name}: the memory ran out. {SMALLER}")
     told: Exception = RuntimeError(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.errno is not None:  # subclasses of it may not survive the way

@@ -27,7 +27,7 @@ from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
 from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
-from ripik.settings import KERAS, Variant
+from ripik.settings import HALF, KERAS, Variant
 from ripik.stopping import noticing
 from ripik.tasks import Reporter
 from ripik.variables import assign, digest_of, save_weights, values_of
@@ -149,8 +149,13 @@ class Trainer:
         return (
             f"{self.job}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning rate of "
             f"this variant, for instance --set variants.{self.variant.name}.learning_rate="
-            f"{self.variant.learning_rate / 10:g}."
+            f"{self.variant.learning_rate / 10:g}{self._wider()}."
         )
+
+    def _wider(self) -> str:
+        if self.arithmetic["precision"] != HALF:
+            return ""
+        return f", or compute in a wider range: --set variants.{self.variant.name}.precision=float32"
 
     def _end_epoch(self, logs: dict[str, float]) -> None:
         """Score the inner split, note the epoch, and keep its weights if they are the best so far."""
