@@ -10,7 +10,7 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
 from ripik.tasks import Task
 
-NODES = [{"CPU": 4.0, "GPU": 2.0}, {"CPU": 3.0}, {"memory": 1.0}]
+NODES = [{"CPU": 4.0}, {"CPU": 3.0}, {"memory": 1.0}]
 
 
 def task(name: str, *after: str) -> Task:
@@ -24,7 +24,13 @@ def test_order_has_each_task_after_those_it_names() -> None:
 
 def test_room_is_counted_node_by_node() -> None:
     assert [cluster._room(NODES, threads) for threads in (1, 2, 3, 4, 5)] == [7, 3, 2, 1, 0]
-    assert cluster._gpus(NODES) == 2
+    assert cluster._gpus(NODES[1:]) == 0
+
+
+def test_where_there_are_gpus_they_are_the_room() -> None:
+    nodes = [{"CPU": 64.0, "GPU": 2.0}, {"CPU": 3.0, "GPU": 4.0}, {"CPU": 64.0}]
+    assert [cluster._room(nodes, threads) for threads in (1, 2, 64)] == [5, 3, 1]
+    assert cluster._gpus(nodes) == 4
 
 
 def test_more_threads_than_any_node_has_are_refused() -> None:

@@ -175,10 +175,12 @@ def run_out(kind: str, report: Progress) -> None:
         raise MemoryError("4 GB")
     if kind == "gpu":
         raise ResourceExhaustedError("OOM when allocating")
+    if kind == "jax":
+        raise ValueError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12 bytes.")
     raise HTTPError("http://localhost/x", 503, "busy", Message(), None)
 
 
-@pytest.mark.parametrize("kind", ["memory", "gpu"])
+@pytest.mark.parametrize("kind", ["memory", "gpu", "jax"])
 def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
     with pytest.raises(SurroundingsError, match=r"needy: the memory ran out\. Run it with fewer jobs"):
         run([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))

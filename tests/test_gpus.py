@@ -1,6 +1,7 @@
 """GPUs: what CUDA shows a command, and one of its own for every job."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from ripik import gpus
 from ripik.engine import run
 from ripik.settings import JobSettings
-from ripik.tasks import ALL, Reporter, Task
+from ripik.tasks import ALL, ONE, Reporter, Task
 
 HERE = "tests.test_gpus" if __name__.startswith("tests.") else "test_gpus"
 
@@ -64,13 +65,27 @@ def note_and_wait(folder: Path, name: str, others: int, report: Reporter) -> Non
 
 
 @pytest.mark.usefixtures("two_gpus")
-@pytest.mark.parametrize("devices", ["one", ALL])
-def test_jobs_at_work_together_have_different_gpus(devices: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("devices", "together"), [(ONE, 2), (ALL, 1)])
+def test_jobs_at_work_together_have_different_gpus(devices: str, together: int, tmp_path: Path) -> None:
     folder = tmp_path / "noted"
     folder.mkdir()
-    tasks = [
-        Task(name, f"{HERE}:note_and_wait", (folder, name, 2), needs_backend=True, devices=devices) for name in "ab"
-    ]
+    function = f"{HERE}:note_and_wait"
+    tasks = [Task(name, function, (folder, name, together), devices=devices) for name in "ab"]
     run(tasks, JobSettings(jobs=2, threads=1))
     noted = {path.read_text() for path in folder.iterdir()}
     assert noted == ({"all"} if devices == ALL else {"0", "1"})
+
+
+def enter(place: Path, report: Reporter) -> None:
+    """Be the only one at a place for a moment."""
+    place.touch(exist_ok=False)
+    time.sleep(0.3)
+    place.unlink()
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_job_with_all_gpus_is_at_work_by_itself(tmp_path: Path) -> None:
+    kinds = {"a": ONE, "b": ALL, "c": ALL, "d": ONE}
+    tasks = [Task(name, f"{HERE}:enter", (tmp_path / "place",), False, (), kind) for name, kind in kinds.items()]
+    run(tasks, JobSettings(jobs=3, threads=1))
+    assert not (tmp_path / "place").exists()
