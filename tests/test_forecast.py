@@ -140,6 +140,18 @@ def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     assert (cost.memory, cost.disk) == (10 + 4 * 30, 7)
 
 
+def test_reports_within_an_epoch_tell_a_step_better_than_noisy_epochs() -> None:
+    long, short = rehearsed(40, 0.3, 1.5, 12.0, 0.02), rehearsed(7, 0.3, 1.5, 12.0, 0.02)
+    signs = long.seen["signs"]
+    second, end = signs[2][0], signs[3][0]
+    signs[3:3] = [[end - 0.3 * (10 - number), 2 + number / 10, ""] for number in (1, 4, 8)]
+    long.seen["trained"] += 3
+    for sign in short.seen["signs"][3:]:
+        sign[0] += 5.0  # the last epoch was held up
+    assert second < signs[3][0]
+    assert job_cost([long, short], 2, 4, empty=0).step == pytest.approx(0.3)
+
+
 def test_rehearsals_of_one_length_tell_a_step_all_the_same() -> None:
     cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4, empty=0)
     assert cost.step == pytest.approx(0.3)

@@ -10,6 +10,8 @@ import numpy as np
 from ripik.forecast import JobCost, Line
 from ripik.settings import Variant
 
+CERTAIN = 0.5  # seconds between two reports that tell how fast steps are
+
 
 @dataclass(frozen=True)
 class Rehearsed:
@@ -53,14 +55,14 @@ def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
 
 
 def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int, empty: int) -> JobCost:
-    """Return what two jobs of a variant tell: by their difference a step, by what is left an epoch and the rest.
+    """Return what two jobs of a variant, a long and a short one, tell of its steps, its epochs, and the rest.
 
     views: how many each image is predicted through; batch_size: the real one, which time and memory (but for that of an
     empty process) are in proportion to.
     """
     variant, steps = made[0].variant, [one.steps for one in made]
     epochs = [_epoch(one) for one in made]
-    step = max(0.0, (epochs[0] - epochs[1]) / (steps[0] - steps[1])) if steps[0] != steps[1] else epochs[0] / steps[0]
+    step = _step(made[0]) or _difference(epochs, steps)
     epoch = max(0.0, statistics.mean(whole - count * step for whole, count in zip(epochs, steps, strict=True)))
     image = statistics.mean(_image(one, views) for one in made)
     fixed = [
@@ -70,6 +72,22 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int, empty: int)
     peak, disk = (max(one.seen[name] for one in made) for name in ("memory", "disk"))
     memory = round(empty + (peak - empty) * batch_size / variant.batch_size)
     return JobCost(max(0.0, statistics.mean(fixed)), epoch, step * batch_size / variant.batch_size, image, memory, disk)
+
+
+def _step(one: Rehearsed) -> float:
+    """Return the seconds of a step, by the reports between those of the last epoch; 0 where they tell too little."""
+    last, signs = one.variant.epochs, one.seen["signs"][: one.seen["trained"]]
+    within = [(at, done) for at, done, _ in signs if last - 1 < done < last]
+    if not within or within[-1][0] - within[0][0] < CERTAIN:
+        return 0.0
+    return (within[-1][0] - within[0][0]) / ((within[-1][1] - within[0][1]) * one.steps)
+
+
+def _difference(epochs: Sequence[float], steps: Sequence[int]) -> float:
+    """Return the seconds of a step by what a long epoch takes more than a short one."""
+    if steps[0] == steps[1]:
+        return epochs[0] / steps[0]
+    return max(0.0, (epochs[0] - epochs[1]) / (steps[0] - steps[1]))
 
 
 def _epoch(one: Rehearsed) -> float:
