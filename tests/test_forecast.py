@@ -111,11 +111,11 @@ def test_a_line_through_two_counts() -> None:
 
 
 def test_passes_are_read_off_between_the_first_and_the_last_batch() -> None:
-    seen = {"seconds": 20.0, "signs": [[8.0, 16, ""], [9.0, 32, ""], [12.0, 80, ""]]}
+    seen = {"seconds": 20.0, "signs": [[8.0, 16, 1], [9.0, 32, 1], [12.0, 80, 1]]}
     line = mean_line([seen, seen])
     assert line.each == pytest.approx(4 / 64)
     assert line.seconds(80) == pytest.approx(20)
-    single = mean_line([{"seconds": 5.0, "signs": [[4.0, 16, ""]]}])
+    single = mean_line([{"seconds": 5.0, "signs": [[4.0, 16, 1]]}])
     assert (single.fixed, single.each) == (1.0, 0.25)
 
 
@@ -124,34 +124,34 @@ def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) 
     variant, held, tested = Variant(name="v", epochs=3, batch_size=4), 6, 4
     each = epoch + -(-rows // 4) * step
     ends = [fixed / 2 + number * each for number in (1, 2, 3)]
-    signs = [[ends[0] - 0.1, 0.0, ""], *([at, float(number), ""] for number, at in enumerate(ends, start=1))]
+    signs = [[ends[0] - 0.1, 0.0, 100], *([at, float(number), 100 + rows] for number, at in enumerate(ends, start=1))]
     at = ends[-1] + fixed / 2
     for images in (held, held, tested, tested):
         at += images * image
-        signs.append([at, 1.0, ""])
-    seen = {"seconds": at, "signs": signs, "trained": 4, "memory": rows, "disk": 7}
+        signs.append([at, 1.0, 150])
+    seen = {"seconds": at, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
     return Rehearsed(variant, 1, rows, held, tested, seen)
 
 
 def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     made = [rehearsed(rows, step=0.3, epoch=1.5, fixed=12.0, image=0.02) for rows in (40, 7)]
-    cost = job_cost(made, 2, 16, empty=10)
+    cost = job_cost(made, 2, 16)
     assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
-    assert (cost.memory, cost.disk) == (10 + 4 * 30, 7)
+    assert (cost.memory, cost.disk) == (100 + 4 * 40, 7)  # in batches four times as large
 
 
 def test_reports_within_an_epoch_tell_a_step_better_than_noisy_epochs() -> None:
     long, short = rehearsed(40, 0.3, 1.5, 12.0, 0.02), rehearsed(7, 0.3, 1.5, 12.0, 0.02)
     signs = long.seen["signs"]
     second, end = signs[2][0], signs[3][0]
-    signs[3:3] = [[end - 0.3 * (10 - number), 2 + number / 10, ""] for number in (1, 4, 8)]
+    signs[3:3] = [[end - 0.3 * (10 - number), 2 + number / 10, 140] for number in (1, 4, 8)]
     long.seen["trained"] += 3
     for sign in short.seen["signs"][3:]:
         sign[0] += 5.0  # the last epoch was held up
     assert second < signs[3][0]
-    assert job_cost([long, short], 2, 4, empty=0).step == pytest.approx(0.3)
+    assert job_cost([long, short], 2, 4).step == pytest.approx(0.3)
 
 
 def test_rehearsals_of_one_length_tell_a_step_all_the_same() -> None:
-    cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4, empty=0)
+    cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4)
     assert cost.step == pytest.approx(0.3)

@@ -59,16 +59,12 @@ class _Measuring:
     variants: list[Variant]
     folder: Path
     how: JobSettings
-    empty: int = 0  # bytes of a process that does nothing yet
 
     def costs(self) -> Costs:
         """Measure everything, the quickest first."""
         command = _seconds(lambda: _command())
         search, pool = self.search()
-        idle = [self.folder / f"process-{n}.json" for n in self.slots]
-        begins = [Task(f"process {n}", "ripik.rehearsal:begin", (target,)) for n, target in enumerate(idle)]
-        process = _seconds(lambda: self.run(begins))
-        self.empty = artifacts.read_json(idle[0])["memory"]
+        process = _seconds(lambda: self.run([Task(f"process {n}", "ripik.rehearsal:begin", ()) for n in self.slots]))
         looked = self.look()
         photos = {side: self.pixels(side, copies=False) for side in self.sizes}
         copies = {side: self.pixels(side, copies=True) for side in self.sizes if self.augments}
@@ -179,9 +175,7 @@ class _Measuring:
         self.run(tasks)
         views = len(self.settings.prediction.views)
         costs = {
-            name: job_cost(
-                [_rehearsed(*one) for one in made], views, self.settings.variants[name].batch_size, self.empty
-            )
+            name: job_cost([_rehearsed(*one) for one in made], views, self.settings.variants[name].batch_size)
             for name, made in found.items()
         }
         return {variant.name: costs[kinds[_kind(self.settings, variant)].name] for variant in self.variants}

@@ -54,11 +54,10 @@ def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
     return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
 
 
-def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int, empty: int) -> JobCost:
+def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
     """Return what two jobs of a variant, a long and a short one, tell of its steps, its epochs, and the rest.
 
-    views: how many each image is predicted through; batch_size: the real one, which time and memory (but for that of an
-    empty process) are in proportion to.
+    views: how many each image is predicted through; batch_size: the real one, whose step takes in proportion.
     """
     variant, steps = made[0].variant, [one.steps for one in made]
     epochs = [_epoch(one) for one in made]
@@ -69,8 +68,7 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int, empty: int)
         one.seen["seconds"] - variant.epochs * (epoch + count * step) - image * views * (one.held + one.tested)
         for one, count in zip(made, steps, strict=True)
     ]
-    peak, disk = (max(one.seen[name] for one in made) for name in ("memory", "disk"))
-    memory = round(empty + (peak - empty) * batch_size / variant.batch_size)
+    memory, disk = max(_memory(one, batch_size) for one in made), max(one.seen["disk"] for one in made)
     return JobCost(max(0.0, statistics.mean(fixed)), epoch, step * batch_size / variant.batch_size, image, memory, disk)
 
 
@@ -81,6 +79,12 @@ def _step(one: Rehearsed) -> float:
     if not within or within[-1][0] - within[0][0] < CERTAIN:
         return 0.0
     return (within[-1][0] - within[0][0]) / ((within[-1][1] - within[0][1]) * one.steps)
+
+
+def _memory(one: Rehearsed, batch_size: int) -> int:
+    """Return the bytes of a job's process: what its training takes beyond its network grows with the batch."""
+    built, trained = one.seen["signs"][0][2], one.seen["signs"][one.seen["trained"] - 1][2]
+    return max(one.seen["memory"], round(built + (trained - built) * batch_size / one.variant.batch_size))
 
 
 def _difference(epochs: Sequence[float], steps: Sequence[int]) -> float:

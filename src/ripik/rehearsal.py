@@ -22,12 +22,11 @@ from ripik.tasks import Reporter
 from ripik.training import train
 from ripik.weights import make_initial_weights
 
-Sign = tuple[float, float, str]  # seconds since the beginning, units done, note
+Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far
 
 
-def begin(target: Path, report: Reporter) -> None:
-    """Note the memory of a process that has loaded what a job loads, and does nothing."""
-    artifacts.write_json(target, _seen(time.monotonic(), []))
+def begin(report: Reporter) -> None:
+    """Do nothing, in a process that has loaded all that a job loads."""
 
 
 def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Path, report: Reporter) -> None:
@@ -75,19 +74,19 @@ def _noting(report: Reporter) -> tuple[list[Sign], float, Reporter]:
     signs, start = list[Sign](), time.monotonic()
 
     def noting(done: float, total: int, note: str = "") -> None:
-        signs.append((time.monotonic() - start, done, note))
+        signs.append((time.monotonic() - start, done, _memory()))
         report(done, total, note)
 
     return signs, start, noting
 
 
 def _seen(start: float, signs: list[Sign]) -> dict[str, Any]:
+    return {"seconds": time.monotonic() - start, "signs": signs, "memory": _memory()}
+
+
+def _memory() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "seconds": time.monotonic() - start,
-        "signs": signs,
-        "memory": peak if sys.platform == "darwin" else peak * 1024,
-    }
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _bytes(folder: Path) -> int:
