@@ -115,7 +115,7 @@ def test_every_photo_is_explained_by_the_model_that_held_it_out(run: Run, here: 
         classes = np.array([run.competition.classes.index(int(label)) for _, label in asked])
         expected = grad_cam(backbone, pixels, classes, kernel)
         np.testing.assert_allclose(np.stack([found[request] for request in asked]), expected, atol=1e-4)
-    assert len({heat.tobytes() for heat in found.values()}) > len(TRAINED[variant])
+    assert len({heat.tobytes() for heat in found.values()}) >= len(TRAINED[variant])  # a map may be all 0
     photos = 2 * len(TRAINED[variant])
     assert here == [(done, photos) for done in range(2, photos + 1, 2)]
 

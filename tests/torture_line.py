@@ -148,7 +148,7 @@ class Line:
 
 def differences(one: Path, other: Path) -> list[str]:
     """Return the names of what differs between two folders with `output` and `submissions`, or was left behind."""
-    left = [f"left behind: {path.name}" for path in (other / "output").rglob(".*")]
+    left = [f"left behind: {path.name}" for path in (other / "output").rglob(".*") if path.name != LOCK]
     first, second = (dict(_contents(folder / "output" / "tiny")) for folder in (one, other))
     names = [name for name in sorted(first.keys() | second.keys()) if not same(first.get(name), second.get(name))]
     submissions = [{path.read_bytes() for path in (f / "submissions").glob("*-cv*.csv")} for f in (one, other)]
