@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from conftest import draw_competition, write_competition
+from ripik.packed import LOCK
 
 HOOKS = Path(__file__).parent / "hooks"
 SETTINGS = (
