@@ -62,7 +62,7 @@ class _Measuring:
 
     def costs(self) -> Costs:
         """Measure everything, the quickest first."""
-        command = _seconds(lambda: _command())
+        command = _seconds(_command)
         search, pool = self.search()
         process = _seconds(lambda: self.run([Task(f"process {n}", "ripik.rehearsal:begin", ()) for n in self.slots]))
         looked = self.look()
