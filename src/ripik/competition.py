@@ -2,8 +2,9 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from ripik.corrections import correct
 from ripik.errors import InputError
 from ripik.filenames import image_paths
 from ripik.layout import layout_of
+from ripik.pixel_rule import USUAL, PixelRule
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
@@ -29,6 +31,7 @@ class Competition:
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
     corrected: the number of training rows whose label `competition.corrections` changed.
+    rule: how its images are decoded. ruled: the splits with images of which the rule makes other pixels than OpenCV.
     """
 
     train: pd.DataFrame
@@ -36,6 +39,8 @@ class Competition:
     sample: pd.DataFrame
     classes: tuple[Label, ...]
     corrected: int = 0
+    rule: PixelRule = USUAL
+    ruled: tuple[str, ...] = ()
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -51,6 +56,10 @@ class Competition:
         """Return the part of the training rows that each class has, float32 (C,): what predicts an unreadable image."""
         count = np.bincount(self.class_indices(), minlength=len(self.classes))
         return (count / len(self.train)).astype(np.float32)
+
+    def rule_inputs(self, *splits: str) -> dict[str, Any]:
+        """Return what the recorded inputs of these splits' pixels tell of the rule: nothing where it changes none."""
+        return {"rule": asdict(self.rule)} if set(splits) & set(self.ruled) else {}
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the frame of a split, `train` or `test`."""

@@ -86,6 +86,7 @@ def find_label_issues(run: Run) -> tuple[Path, pd.DataFrame]:
         "labels": artifacts.digest(run.competition.train["label"].tolist()),
         "groups": artifacts.digest(evidence.groups.tolist()),
         "images": fingerprint(run.competition, "train"),
+        **run.competition.rule_inputs("train"),
         "cleanlab": version("cleanlab"),
     }
     with artifacts.making(artifacts.meta_beside(path), inputs, [path, page]):
@@ -145,7 +146,8 @@ def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:
         f"against. Probabilities are out of fold, of {evidence.source}. Copies of a photo stand side by side; where "
         f"only some of them are suspected, these are marked.\nNothing was relabelled. {_how_to_correct(evidence.run)}"
     )
-    write_gallery(page, f"Labels of {evidence.run.settings.run} to look at", intro, sections)
+    title = f"Labels of {evidence.run.settings.run} to look at"
+    write_gallery(page, title, intro, sections, rule=evidence.run.competition.rule)
 
 
 def _row(evidence: _Evidence, same: pd.DataFrame) -> Row:

@@ -50,6 +50,7 @@ class CompetitionSettings(Section):
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"
     submission: Literal["labels", "probabilities"] = "labels"
+    alpha: Literal["white", "black", "drop"] = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 
