@@ -52,7 +52,7 @@ def test_hidden_and_other_files_are_skipped_and_counted(folder: Path) -> None:
     found, skipped = photos_below(folder)
     assert list(found) == sorted(PHOTOS)
     assert told(skipped) == (
-        "4 hidden (._a.jpg, .DS_Store, .trash, more/.hidden.png); 1 links to folders (again); 2 no images by their "
+        "4 hidden (.DS_Store, ._a.jpg, .trash, more/.hidden.png); 1 links to folders (again); 2 no images by their "
         "content (empty, notes.txt); 3 no regular files (nowhere.jpg, pipe.jpg, round.jpg); 3 of the operating system "
         "(Thumbs.db, __MACOSX, more/desktop.ini)"
     )
