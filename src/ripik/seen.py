@@ -10,7 +10,7 @@ from ripik.pixel_rule import DROP, FULL, PixelRule
 from ripik.tables import SHOWN
 
 NEARLY = 16  # levels of 256: an image that spans fewer is nearly constant
-SAME = 0.01  # share of images that may be like another in pixels without a word; two always are worth one
+SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
 WARNINGS = {
     "above": "16-bit values above {highest}, the range of the training images, become white",
     "constant": f"images are nearly constant once decoded, with fewer than {NEARLY} of 256 levels",
