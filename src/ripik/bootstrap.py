@@ -28,7 +28,6 @@ from ripik.errors import InputError
 from ripik.metrics import FloatArray, IntArray, Metric
 
 DRAWS = 2000
-CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # a class without rows adds 0 to them
 Score = Callable[[IntArray], Any]  # of the data with each row taken so many times, (n,)
 
 
@@ -191,10 +190,10 @@ class _Data:
             y, of = self.y, self.sides[side]
             return lambda times: metric.unchecked(np.repeat(y, times), np.repeat(of, times, axis=0))
         from_confusion, count = metric.from_confusion, self.confusion(side)
-        if metric.name not in CLASS_MEANS:
+        if metric.name not in metrics.CLASS_MEANS:
             return lambda times: from_confusion(count(times))
         present = len(np.unique(self.y))
-        return lambda times: from_confusion(count(times)) * present / np.count_nonzero(np.bincount(self.y, times))
+        return lambda times: metrics.over_present(from_confusion(count(times)), np.bincount(self.y, times), present)
 
     def confusion(self, side: int = 0) -> Callable[[IntArray], IntArray]:
         """Return the (C, C) counts of one side as a function of how many times each row is taken."""

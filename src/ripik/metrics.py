@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ripik.errors import InputError, nearest
 
@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
 
 ROW_SUM_TOLERANCE = 1e-3
+CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # a class without rows adds 0 to them
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,26 @@ def get_metric(name: str) -> Metric:
     if name in known:
         return known[name]
     raise InputError(f"competition.metric: there is no metric {name!r}{nearest(name.lower(), list(known))}.")
+
+
+def score_part(metric: Metric, y_true_index: IntArray, probabilities: FloatArray) -> float:
+    """Return the score of some of the rows, such as a fold: classes without rows there are left out of class means.
+
+    Counted as 0, as `Metric.function` counts them, they would say how many classes the part lacks, not how good the
+    predictions are. Arguments and errors as of `Metric.function`.
+    """
+    value, counts = metric.function(y_true_index, probabilities), np.bincount(y_true_index)
+    classes = probabilities.shape[1]
+    all_there = np.count_nonzero(counts) == classes
+    return value if all_there or metric.name not in CLASS_MEANS else over_present(value, counts, classes)
+
+
+def over_present(value: float, counts: ArrayLike, classes: int) -> float:
+    """Return a mean over `classes` classes, where those without rows (counts 0) added 0, as the mean over the others.
+
+    counts: rows of each class. The value must be that of one of the CLASS_MEANS.
+    """
+    return value * classes / int(np.count_nonzero(counts))
 
 
 def confusion_matrix(y_true_index: IntArray, predicted: IntArray, n_classes: int) -> NDArray[np.int64]:

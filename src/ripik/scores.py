@@ -12,7 +12,7 @@ from ripik.bootstrap import Interval, interval, per_class_f1
 from ripik.groups import groups_of, read_groups
 from ripik.jobs import Run
 from ripik.linking import joined
-from ripik.metrics import FloatArray, get_metric
+from ripik.metrics import FloatArray, get_metric, score_part
 
 LEVEL = "95 %"
 
@@ -67,7 +67,7 @@ def score_rows(run: Run, values: FloatArray) -> Scores:
     classes = [str(label) for label in run.competition.classes]
     return Scores(
         interval(truth, values, groups, metric),
-        [metric.function(truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
+        [score_part(metric, truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
         interval(truth, values, groups, get_metric("accuracy")),
         dict(zip(classes, per_class_f1(truth, values, groups), strict=True)),
     )

@@ -15,7 +15,7 @@ from ripik import metrics
 from ripik.analysis.loading import Predictions
 from ripik.bootstrap import Interval, interval, per_class_f1
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, get_metric
+from ripik.metrics import FloatArray, IntArray, get_metric, score_part
 
 ACCURACY, LOG_LOSS = "accuracy", "log_loss"
 BINS = 10
@@ -54,7 +54,7 @@ def fold_scores(p: Predictions) -> pd.DataFrame:
     """Return a row a fold: the scores of the model that did not train on it.
 
     Columns: fold, images, groups, the competition's metric under its name, accuracy (once). A class that a fold lacks
-    counts as 0 in macro F1, so the mean of folds is not the pooled score.
+    is left out of its mean over classes (`metrics.score_part`).
     """
     y, values, groups, fold = p.targets, p.probabilities, p.groups, p.frame["fold"].to_numpy()
     wanted = [get_metric(name) for name in dict.fromkeys([p.metric, ACCURACY])]
@@ -62,7 +62,7 @@ def fold_scores(p: Predictions) -> pd.DataFrame:
     for number in np.unique(fold):
         held = fold == number
         size = {"fold": int(number), "images": int(held.sum()), "groups": len(np.unique(groups[held]))}
-        rows.append(size | {metric.name: metric.function(y[held], values[held]) for metric in wanted})
+        rows.append(size | {metric.name: score_part(metric, y[held], values[held]) for metric in wanted})
     return pd.DataFrame(rows)
 
 
