@@ -84,6 +84,11 @@ CORRECTIONS = (
             ("an unknown id", corrections("image_id,label\n1,2\n99,1\n"), ("line 3", "99", "remove the line")),
             ("an id twice", corrections("image_id,label\n1,2\n1,3\n"), ("id 1", "lines 2, 3", "own")),
             ("no class", corrections("image_id,label\n1,9\n"), ("line 2", "image 1", "9", "Correct the line")),
+            (
+                "a character that cannot be seen",
+                corrections("image_id,label\n1,1\u200b\n"),
+                ("line 2", "'1\\u200b'", "integer"),
+            ),
             ("no label", corrections("image_id,label\n1,\n"), ("line 2", "label is missing", "remove the row")),
             ("another column", corrections("image_id,class\n1,2\n"), ("no column label", "image_id and label")),
             ("semicolons", corrections("image_id;label\n1;2\n"), ("semicolons", "with commas")),

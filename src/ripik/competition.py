@@ -14,6 +14,7 @@ from ripik.errors import InputError
 from ripik.filenames import image_paths
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Label, Settings
+from ripik.spellings import visible
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
 GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
@@ -149,7 +150,7 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     if unknown:
         line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {unknown[0]!r} is not one of competition.classes {list(classes)}. "
+            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {list(classes)}. "
             "Mend the cell, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
+from ripik.spellings import visible
 from ripik.tables import check_ids, first, line_of, read_labels, read_table
 
 HINT = "competition.corrections names a CSV with the columns image_id and label."
@@ -69,7 +70,7 @@ def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: image {table[names['image_id']][wrong[0]]} is given the label "
-            f"{labels[wrong[0]]!r}, which is not one of the classes {list(classes)}. Correct the line."
+            f"{visible(labels[wrong[0]])}, which is not one of the classes {list(classes)}. Correct the line."
         )
     return pd.DataFrame({"image_id": table[names["image_id"]], "label": labels})
 

@@ -19,6 +19,7 @@ from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
+from ripik.spellings import same_words, visible
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
@@ -38,8 +39,7 @@ def make_folds(settings: Settings) -> Path:
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
-    if competition.corrected:
-        say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
+    _tell_labels(settings, competition)
     path, found = layout_of(settings).folds, make_groups(settings, competition)
     make_groups_page(settings, competition, found)
     groups = _joined_groups(competition, found)
@@ -58,6 +58,20 @@ def make_folds(settings: Settings) -> Path:
     _warn_of_crossing(groups, folds)
     _show(folds, competition)
     return path
+
+
+def _tell_labels(settings: Settings, competition: Competition) -> None:
+    how = settings.competition
+    if competition.corrected:
+        say(f"folds: {how.corrections} corrects {competition.corrected} labels of {how.train_csv}")
+    listed = {str(label) for label in how.classes}
+    tags = [labels for labels in same_words(map(str, competition.classes)) if not listed.issuperset(labels)]
+    if tags:
+        warn(
+            f"{how.train_csv}: labels of the same words in another order: {' and '.join(map(visible, tags[0]))}"
+            f"{f' ({len(tags)} such sets in all)' if len(tags) > 1 else ''}. If a cell lists several labels of one "
+            "image: that is not supported, every such text is a class of its own"
+        )
 
 
 def check_made_from(settings: Settings, competition: Competition, groups: pd.DataFrame) -> None:
