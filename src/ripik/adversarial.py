@@ -17,7 +17,7 @@ from ripik.bootstrap import Interval, interval
 from ripik.competition import Competition
 from ripik.console import progress, say
 from ripik.features import Item, feature_inputs
-from ripik.folds import make_folds, split
+from ripik.folds import make_folds
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.groups import read_groups
 from ripik.jobs import Run, open_run
@@ -26,6 +26,7 @@ from ripik.linking import joined
 from ripik.metrics import get_metric
 from ripik.pipeline import prepare
 from ripik.settings import Settings
+from ripik.splitting import split
 from ripik.stored import photo_head, read_features, stored_settings
 
 ADVERSARIAL = 1  # to be raised when the classifier changes

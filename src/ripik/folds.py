@@ -1,14 +1,11 @@
 """Stratified, grouped, seeded folds: near copies of one photo share a group, a group never crosses folds."""
 
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from ripik import artifacts
 from ripik.competition import Competition
@@ -20,13 +17,13 @@ from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.spellings import same_words, visible
+from ripik.splitting import split
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
-Progress = Callable[[int], None]
 
 
 def make_folds(settings: Settings) -> Path:
@@ -153,67 +150,6 @@ def check_groups(folds: pd.DataFrame, path: Path) -> None:
         )
 
 
-def split(
-    labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int, tries: int = 1, show: Progress | None = None
-) -> np.ndarray:
-    """Return the fold (0…n_splits−1) of every row: stratified by label, a group in one fold.
-
-    labels, groups: (n,); the order of the rows does not matter. Of `tries` seeded splits by scikit-learn's
-    StratifiedGroupKFold the best by `imbalance` is kept, and mended where a class with enough groups is absent from a
-    fold. `show` is given the tries done.
-    """
-    best, least = np.zeros(0, np.int64), (np.inf, np.inf)
-    for number in range(tries):
-        fold = _one_split(labels, groups, n_splits, seed + number)
-        if (found := imbalance(labels, groups, fold, n_splits)) < least:
-            best, least = fold, found
-        if show is not None:
-            show(number + 1)
-    return _without_absences(labels, groups, best, n_splits)
-
-
-def imbalance(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> tuple[float, float]:
-    """Return (absences, unevenness) of a split; less is better, the first number first.
-
-    Absences: pairs of class and fold without a row of the class. Unevenness: squared deviations of the folds' shares
-    from 1 / n_splits, summed over folds, for every class (a rare one counts as much as a frequent one), for all rows
-    and for the number of groups.
-    """
-    classes = pd.crosstab(labels, fold).reindex(columns=range(n_splits), fill_value=0).to_numpy()
-    _, first = np.unique(groups, return_index=True)
-    counts = np.vstack([classes, classes.sum(axis=0), np.bincount(fold[first], minlength=n_splits)])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return float((classes == 0).sum()), float(((shares - 1 / n_splits) ** 2).sum())
-
-
-def _one_split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> np.ndarray:
-    fold = np.full(len(labels), -1)
-    splitter = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # told by _check_classes, by name
-        for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-            fold[held] = number
-    return fold
-
-
-def _without_absences(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> np.ndarray:
-    """Move groups, one at a time, into folds that lack one of their classes, as long as fewer absences are left."""
-    least = imbalance(labels, groups, fold, n_splits)
-    while least[0]:
-        moves = [
-            np.where(groups == group, number, fold)
-            for number in range(n_splits)
-            for label in np.setdiff1d(labels, labels[fold == number])
-            for group in np.unique(groups[labels == label])
-        ]
-        scored = [imbalance(labels, groups, moved, n_splits) for moved in moves]
-        best = min(range(len(moves)), key=scored.__getitem__)
-        if scored[best][0] >= least[0]:
-            break
-        fold, least = moves[best], scored[best]
-    return fold
-
-
 def _frame(competition: Competition, settings: Settings, groups: np.ndarray) -> pd.DataFrame:
     train, how = competition.train, settings.folds
     _check_classes(train["label"], groups, how.n_splits)
@@ -241,12 +177,17 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
             f"({(labels == count.idxmin()).sum()} images): no fold can train on it and score it. "
             "Add photos of it, or take its rows out."
         )
-    for label, number in count[count < n_splits].items():
-        warn(f"class {label} has {number} groups for {n_splits} folds: some folds are scored without it")
-    if labels.value_counts().max() < n_splits or len(np.unique(groups)) < n_splits:
+    if len(np.unique(groups)) < n_splits:
         raise InputError(
             f"train.csv is too small for {n_splits} folds: {len(labels)} images in {len(np.unique(groups))} groups. "
             "Set folds.n_splits lower, or add photos."
+        )
+    rare = count[count < n_splits]
+    if len(rare):
+        told = first([f"{label} ({number} groups)" for label, number in rare.items()])
+        warn(
+            f"{len(rare)} of {len(count)} classes have fewer groups than the {n_splits} folds, so some folds are "
+            f"scored without them: {told}"
         )
 
 

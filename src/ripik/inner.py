@@ -3,9 +3,9 @@
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.folds import split
 from ripik.jobs import Run, job_seed
 from ripik.layout import Job
+from ripik.splitting import split
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 

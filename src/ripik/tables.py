@@ -231,7 +231,7 @@ def _check_spellings(texts: pd.Series, path: Path, named: set[str]) -> None:
     if not twice:
         return
     rows = texts.drop_duplicates()
-    count, lines = texts.value_counts(), {text: line_of(row) for row, text in rows.items()}
+    count, lines = texts.value_counts(), dict(zip(rows, map(line_of, rows.index), strict=True))
     told = [
         " and ".join(f"{visible(label)} (rows: {count[label]}, the first on line {lines[label]})" for label in labels)
         for labels in twice[:SHOWN]
