@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.bad_input_csv import bad, content, fine, label_is, lines, sample_csv, swap, test_csv, text
+from tests.bad_input_csv import bad, content, fine, lines, sample_csv, swap, test_csv, text
 from tests.bad_input_world import QUICK, Case, Spoil, nothing
 from tests.conftest import Tiny
 
@@ -22,6 +22,12 @@ def corrections(data: str | bytes) -> Spoil:
 def sample_order(tiny: Tiny) -> None:
     given = read_competition(tiny.settings(*QUICK)).sample["image_id"].tolist()
     assert given == ["14", "13", "16", "15"]
+
+
+def trained_as_two(tiny: Tiny) -> None:
+    how = tiny.settings(*QUICK, "competition.corrections=corrections.csv")
+    train = read_competition(how).train.set_index("image_id")
+    assert train.loc["1", ["label", "training_label"]].tolist() == [1, 2]
 
 
 def given(spoil: Spoil) -> Spoil:
@@ -104,10 +110,10 @@ CORRECTIONS = (
         "corrections",
         "a byte order mark, CRLF and quotes",
         corrections(b'\xef\xbb\xbf"image_id","label"\r\n"1","2"\r\n'),
-        ("corrects 1 labels",),
+        ("corrects 1 labels", "the organiser's are scored"),
         0,
         CORRECTED,
-        label_is("1", "2"),
+        trained_as_two,
     ),
 )
 GIVEN = tuple(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.corrections import correct
+from ripik.corrections import corrected_labels
 from ripik.errors import InputError
 from ripik.filenames import image_paths
 from ripik.layout import layout_of
@@ -24,29 +24,45 @@ GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
 class Competition:
     """The competition's data. Ids are text, exactly as written in the CSVs.
 
-    train: frame with image_id (str), path (Path), label (int or str, as corrected), and group (str, the text of
+    train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
+        training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; and readable (bool).
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
-    corrected: the number of training rows whose label `competition.corrections` changed.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
-    corrected: int = 0
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
         """A hash of each split's ids and images as they were when first asked for; see `fingerprint`."""
         return {split: _digest(self.rows(split)) for split in ("train", "test")}
 
+    @property
+    def is_corrected(self) -> pd.Series:
+        """Whether `competition.corrections` gives a training row another label, bool (n,)."""
+        return self.train["training_label"] != self.train["label"]
+
     def class_indices(self) -> pd.Series:
-        """Return the class index (0…C−1) of every training row, indexed by image_id."""
+        """Return the class index (0…C−1) of every training row by the organiser's label, indexed by image_id."""
+        return self._indices("label")
+
+    def training_indices(self) -> pd.Series:
+        """Return the class index (0…C−1) that every row is trained on: as corrected, indexed by image_id."""
+        return self._indices("training_label")
+
+    def correction_inputs(self) -> dict[str, str]:
+        """Return what a step that trains records of the corrections; nothing where no label is corrected."""
+        corrected = self.is_corrected.any()
+        return {"corrections": artifacts.digest(self.train["training_label"].tolist())} if corrected else {}
+
+    def _indices(self, column: str) -> pd.Series:
         index = {label: position for position, label in enumerate(self.classes)}
-        return pd.Series(self.train["label"].map(index).to_numpy(), index=self.train["image_id"], dtype="int64")
+        return pd.Series(self.train[column].map(index).to_numpy(), index=self.train["image_id"], dtype="int64")
 
     def class_shares(self) -> np.ndarray:
         """Return the part of the training rows that each class has, float32 (C,): what predicts an unreadable image."""
@@ -69,7 +85,7 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
 
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
-    submission whose ids are not those of the test set, and corrections that do not fit (see `corrections.correct`).
+    submission whose ids are not those of the test set, and corrections that do not fit (see `corrected_labels`).
     """
     how, root = settings.competition, layout_of(settings).input
     if not (root / how.train_csv).exists():
@@ -83,10 +99,10 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
-    train, corrected = correct(train, how, root, classes)
+    train = train.assign(training_label=corrected_labels(train, how, root, classes))
     _check_sample_columns(sample, root / how.sample_submission, how, classes)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes, corrected)
+    return Competition(train, test, sample, classes)
 
 
 def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label, ...]) -> Competition:
@@ -99,6 +115,7 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     test = _read_images(root, how.test_csv, how.test_images, how, [], True)
     sample = _read_sample(root / how.sample_submission, how, test)
     _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes)
 

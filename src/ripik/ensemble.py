@@ -32,7 +32,7 @@ from ripik.submission_log import append_log, check_log
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
-METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
+METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -100,6 +100,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "decision": run.settings.decision.model_dump(),
         "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())],
         "folds": run.folds_digest,
+        **run.competition.correction_inputs(),
         "competition": run.settings.competition.model_dump(mode="json"),
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
@@ -149,6 +150,7 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "cross_fitted_by_fold": cv.by_fold,
             "cross_fitted_mean_of_folds": cv.mean_of_folds,
             "cross_fitted_accuracy": cv.accuracy.value,
+            **({"cross_fitted_by_corrected_labels": cv.corrected.value} if cv.corrected else {}),
             "intervals": cv.as_json(),
             "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },

@@ -29,9 +29,10 @@ SPLITTER = 2  # to be raised when the folds it makes may change
 def make_folds(settings: Settings) -> Path:
     """Write `groups.csv` and `folds.csv` unless the recorded inputs still match; return the path of the latter.
 
-    folds.csv: image_id, label, group, fold. A group is the near copies of one photo, joined with those that share a
-    value of `competition.group_column`; it is numbered by a row of groups.csv, so the same rows in another order may
-    get other folds. A file that this step did not write, or that was edited since, is the user's own and is kept.
+    folds.csv: image_id, label, group, fold. The label is the organiser's, so that a correction moves no fold. A group
+    is the near copies of one photo, joined with those that share a value of `competition.group_column`; it is numbered
+    by a row of groups.csv, so the same rows in another order may get other folds. A file that this step did not write,
+    or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     competition = open_competition(settings)
@@ -59,8 +60,12 @@ def make_folds(settings: Settings) -> Path:
 
 def _tell_labels(settings: Settings, competition: Competition) -> None:
     how = settings.competition
-    if competition.corrected:
-        say(f"folds: {how.corrections} corrects {competition.corrected} labels of {how.train_csv}")
+    corrected = int(competition.is_corrected.sum())
+    if corrected:
+        say(
+            f"folds: {how.corrections} corrects {corrected} labels of {how.train_csv}: they are trained on, the "
+            "organiser's are scored"
+        )
     listed = {str(label) for label in how.classes}
     tags = [labels for labels in same_words(map(str, competition.classes)) if not listed.issuperset(labels)]
     if tags:
@@ -121,20 +126,26 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
         more = (
             " (the file was edited by hand; to have it made again, delete it)" if artifacts.is_the_users(path) else ""
         )
-        raise InputError(f"{path} has other labels than train.csv and its corrections. Run `make folds` again{more}.")
+        raise InputError(f"{path} has other labels than train.csv. Run `make folds` again{more}.")
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
             f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
             f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
     check_groups(frame, path)
-    alone = frame.groupby("label")["fold"].nunique()
+    way_out = "Move a group of it to another fold, or delete the file and run `make folds`."
+    _check_spread(frame["fold"], frame["label"], str(path), way_out)
+    corrected = f"{settings.competition.corrections}: with these corrections"
+    _check_spread(frame["fold"], competition.train["training_label"], corrected, "Take back one in another fold.")
+    return frame.assign(label=competition.train["label"].to_numpy())
+
+
+def _check_spread(fold: pd.Series, labels: pd.Series, place: str, way_out: str) -> None:
+    alone = fold.groupby(labels.to_numpy()).nunique()
     if alone.min() < 2:
         raise InputError(
-            f"{path}: class {alone.idxmin()} stands in one fold only, whose model never sees it. Move a group of it to "
-            "another fold, or delete the file and run `make folds`."
+            f"{place}: class {alone.idxmin()} stands in one fold only, whose model never sees it. {way_out}"
         )
-    return frame.assign(label=competition.train["label"].to_numpy())
 
 
 def check_groups(folds: pd.DataFrame, path: Path) -> None:

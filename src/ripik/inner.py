@@ -22,7 +22,7 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
         return rows, rows[:0]
     groups = run.folds["group"].to_numpy()[rows]
     seed = job_seed(run.settings.variants[job.variant], job)
-    targets = run.targets()[rows]
+    targets = run.training_targets()[rows]
     number = min(INNER_PARTS, len(np.unique(groups)), np.bincount(targets).max())
     if number < 2:
         raise InputError(f"{job}: too few photos for an inner split. Set inner_split = 0.")

@@ -45,7 +45,7 @@ class CompetitionSettings(Section):
     image_extension: str = ".jpg"
     label_column: Text = "label"
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
-    corrections: str = ""  # CSV of image_id, label that replace labels of train.csv; a path, or one below the root
+    corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"

@@ -206,7 +206,7 @@ class Trainer:
         source = PackedRows([source_path(self.run.settings, self.variant, item)])
         keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
         found = predict_rows(keras_predictor, source, self.inner, item.view, how.batch_size)
-        truth = self.run.targets()[self.inner]
+        truth = self.run.training_targets()[self.inner]
         metric = get_metric(self.run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
         return {"inner_loss": float(loss), f"inner_{metric.name}": float(score_part(metric, truth, found))}

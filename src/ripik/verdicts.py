@@ -5,7 +5,7 @@ from typing import Any
 from ripik.bootstrap import Interval
 from ripik.console import say, table
 from ripik.nested import Nested
-from ripik.scores import LEVEL, ends
+from ripik.scores import CORRECTED, LEVEL, ends
 
 SHIFT = 0.05  # difference of a class share from which it is spoken of
 
@@ -29,17 +29,19 @@ def _members(told: dict[str, Any]) -> None:
         for name, score in scores["members"].items()
     ]
     cv = scores["intervals"]
+    corrected = [CORRECTED] if "corrected" in cv else []
     rows += [
         ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
-        ["blend, in-sample", "", f"{scores['in_sample']:.4f}", "", "", ""],
+        ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (3 + len(corrected))],
     ]
-    columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, "mean of folds", "accuracy"]
+    columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
     table(f"Ensemble: {told['method']}", columns, rows)
 
 
 def _cells(score: dict[str, Any]) -> list[str]:
     pooled = score["pooled"]
-    return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), f"{score['mean_of_folds']:.4f}"]
+    corrected = [f"{score['corrected']['value']:.4f}"] if "corrected" in score else []
+    return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
 
 
 def _options(found: Nested, metric: str) -> None:
@@ -82,6 +84,12 @@ def _say_test(told: dict[str, Any]) -> None:
         f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
         f"with a probability of {LEVEL}, chance in both sets counted."
     )
+    corrected = told["scores"].get("cross_fitted_by_corrected_labels")
+    if corrected is not None:
+        say(
+            f"By the corrected labels the CV would be {corrected:.4f}. The organiser scores by labels as he gave them, "
+            "so the range goes by those."
+        )
     pairs = zip(test["class_shares_in_train"].items(), test["class_shares_estimated"].values(), strict=True)
     moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
     if moved:

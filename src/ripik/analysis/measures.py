@@ -18,20 +18,24 @@ from ripik.errors import InputError
 from ripik.metrics import FloatArray, IntArray, get_metric, score_part
 
 ACCURACY, LOG_LOSS = "accuracy", "log_loss"
+CORRECTED = "{} by corrected labels"  # the score's name, of a metric
 BINS = 10
 
 
 def scores(p: Predictions) -> pd.DataFrame:
     """Return the pooled scores of all rows: the competition's metric, accuracy and log loss, each once.
 
+    All by the organiser's labels; where some were corrected, the metric by those stands second (`CORRECTED`).
     Columns: score (its name), value, low and high (the ends of the 95 % interval), error (standard error).
     Raises InputError for fewer than two groups, and for a metric that has no value on these rows.
     """
     names = dict.fromkeys([p.metric, ACCURACY, LOG_LOSS])
     y, values, groups = p.targets, p.probabilities, p.groups
-    return pd.DataFrame(
-        [{"score": name, **asdict(interval(y, values, groups, get_metric(name)))} for name in names],
-    )
+    rows = [{"score": name, **asdict(interval(y, values, groups, get_metric(name)))} for name in names]
+    if p.corrected_targets is not None:
+        found = interval(p.corrected_targets, values, groups, get_metric(p.metric))
+        rows.insert(1, {"score": CORRECTED.format(p.metric), **asdict(found)})
+    return pd.DataFrame(rows)
 
 
 def class_scores(p: Predictions) -> pd.DataFrame:

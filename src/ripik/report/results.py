@@ -30,6 +30,7 @@ def summary(e: Evidence) -> Section:
     rows = [
         [f"CV {metric}" if e.blend else f"best OOF {metric}", number(score["value"], 4)],
         ["95 % interval", ends(score["low"], score["high"])],
+        *([["by corrected labels", number(e.corrected[e.focus.name], 4)]] if e.corrected else []),
         ["accuracy", number(e.scores[e.focus.name]["accuracy"]["value"], 4)],
         ["images, groups of near copies", f"{len(e.focus.frame)}, {e.focus.frame['group'].nunique()}"],
     ]
@@ -55,7 +56,8 @@ def variants(e: Evidence) -> Section:
     metric = spoken(e.focus_metric)
     by_fold = {name: analysis.fold_scores(of) for name, of in e.everyone.items()}
     rows = [_scores_row(e, name, by_fold[name]) for name in e.everyone]
-    columns = ["", f"OOF {metric}", "95 %", "mean of folds", "accuracy", "log loss"]
+    corrected = ["by corrected labels"] if e.corrected else []
+    columns = ["", f"OOF {metric}", "95 %", *corrected, "mean of folds", "accuracy", "log loss"]
     compared = pd.DataFrame([{"name": name, **scores[e.focus_metric]} for name, scores in e.scores.items()])
     shown = {name: frame[["fold", e.focus_metric]] for name, frame in by_fold.items()}
     marked = [list(e.everyone).index(e.focus.name)]
@@ -77,6 +79,7 @@ def _scores_row(e: Evidence, name: str, by_fold: pd.DataFrame) -> list[str]:
         name,
         number(of["value"], 4),
         ends(of["low"], of["high"]),
+        *([number(e.corrected[name], 4)] if e.corrected else []),
         number(float(by_fold[e.focus_metric].mean()), 4),
         number(scores["accuracy"]["value"], 4),
         number(scores["log_loss"]["value"], 4),
