@@ -20,6 +20,10 @@ from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.optimization import class_weights
 from ripik.record import record_run
+from ripik.report import results
+from ripik.report.blocks import Beside, Table
+from ripik.report.evidence import gather
+from ripik.report.galleries import choose
 from ripik.scores import evidence_groups
 from test_oof import finish, finished
 
@@ -98,6 +102,20 @@ def test_the_corrected_score_is_shown_second_and_named(
     told = artifacts.read_json(blended.layout.ensemble / "weights.json")["scores"]
     assert found["score"].tolist() == ["macro_f1", CORRECTED.format("macro_f1"), "accuracy", "log_loss"]
     assert found["value"].tolist()[:2] == [told["cross_fitted"], told["cross_fitted_by_corrected_labels"]]
+
+
+def test_the_report_shows_it_too_and_marks_corrected_photos(blended: Run) -> None:
+    told = artifacts.read_json(blended.layout.ensemble / "weights.json")
+    e = gather(blended.settings, told)
+    corrected = f"{told['scores']['cross_fitted_by_corrected_labels']:.4f}"
+    summary, variants = results.summary(e).blocks[0], results.variants(e).blocks[-1]
+    assert isinstance(summary, Table)
+    assert isinstance(variants, Beside)
+    assert ["by corrected labels", corrected] in summary.rows
+    assert variants.blocks[0].columns[3] == "by corrected labels"
+    errors = choose(e, None)[0]
+    assert set(errors.photos) == set(ODD)  # one of each photo, and these are of three
+    assert all("(corrected: " in told.caption for told in errors.photos.values())
 
 
 def test_without_corrections_nothing_tells_of_them(tiny: Tiny) -> None:
