@@ -29,6 +29,7 @@ from ripik.settings import Settings
 from ripik.stacked import count_test_groups, known_rows, test_rows
 from ripik.submission import check_submission, submission_frame, submission_name
 from ripik.submission_log import append_log, check_log
+from ripik.submission_record import record_path
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
@@ -211,7 +212,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
     record = {**row, **kept, **made}
-    artifacts.write_json(path.with_suffix(".json"), record)
+    artifacts.write_json(record_path(path), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
 

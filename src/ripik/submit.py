@@ -7,6 +7,7 @@ import pandas as pd
 from rich.filesize import decimal
 
 from ripik import artifacts
+from ripik.analysis.reading import read_object
 from ripik.competition import read_competition
 from ripik.console import say
 from ripik.errors import InputError
@@ -17,6 +18,7 @@ from ripik.leaderboard import show_leaderboard
 from ripik.settings import Settings
 from ripik.submission import check_submission
 from ripik.submission_log import LOG, set_scores
+from ripik.submission_record import record_of, record_path, run_of
 from ripik.tables import line_of, read_table
 
 OUTPUT = "submission.csv"  # of a kernel
@@ -71,11 +73,15 @@ def newest(settings: Settings) -> Path:
     folder = layout_of(settings).submissions
     log = folder / LOG
     files = read_table(log, ["file"], "Mend the header.")["file"].tolist() if log.is_file() else []
-    own = [name for name in files if name.startswith(f"{settings.run}-") and (folder / name).is_file()]
+    own = [name for name in files if (folder / name).is_file() and _is_of(settings.run, folder / name)]
     if not own:
         raise InputError(f"{folder} holds no submission of the run {settings.run}. Run `make ensemble` first.")
     say(f"submit: the newest submission, {folder / own[-1]}")
     return folder / own[-1]
+
+
+def _is_of(run: str, submission: Path) -> bool:
+    return run_of(submission, record_of(submission)) == run
 
 
 def check(settings: Settings, path: Path) -> None:
@@ -84,8 +90,8 @@ def check(settings: Settings, path: Path) -> None:
     Raises InputError for all that would make the organiser refuse it, and where it was changed.
     """
     competition, how = read_competition(settings, missing_ok=True), settings.competition
-    record = path.with_suffix(".json")
-    recorded = artifacts.read_json(record).get("sha256") if record.is_file() else None
+    record = record_path(path)
+    recorded = read_object(record, "Delete it to submit the CSV as it is.").get("sha256") if record.is_file() else None
     if recorded and not artifacts.is_whole(path, recorded):
         raise InputError(
             f"{path} was changed since it was written ({record.name} tells its checksum). Run `make ensemble`: it "
