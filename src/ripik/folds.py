@@ -19,6 +19,7 @@ from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
+from ripik.submission_form import tell_form
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
@@ -38,6 +39,7 @@ def make_folds(settings: Settings) -> Path:
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
+    tell_form(competition.form)
     if competition.corrected:
         say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
     path, found = layout_of(settings).folds, make_groups(settings, competition)

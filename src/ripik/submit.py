@@ -17,6 +17,7 @@ from ripik.layout import layout_of
 from ripik.leaderboard import show_leaderboard
 from ripik.settings import Settings
 from ripik.submission import check_submission
+from ripik.submission_form import LABELS, tell_form
 from ripik.submission_log import LOG, set_scores
 from ripik.submission_record import record_of, record_path, run_of
 from ripik.tables import line_of, read_table
@@ -89,7 +90,7 @@ def check(settings: Settings, path: Path) -> None:
 
     Raises InputError for all that would make the organiser refuse it, and where it was changed.
     """
-    competition, how = read_competition(settings, missing_ok=True), settings.competition
+    competition = read_competition(settings, missing_ok=True)
     record = record_path(path)
     recorded = read_object(record, "Delete it to submit the CSV as it is.").get("sha256") if record.is_file() else None
     if recorded and not artifacts.is_whole(path, recorded):
@@ -99,11 +100,11 @@ def check(settings: Settings, path: Path) -> None:
         )
     frame = read_table(path, list(competition.sample.columns), "Write the sample submission's columns.")
     frame = frame.reset_index(drop=True)
-    if how.submission == "probabilities":
-        values = [column for column in frame.columns if column != how.id_column]
+    if competition.form.kind != LABELS:
+        values = list(competition.form.columns)
         frame[values] = frame[values].apply(lambda column: _numbers(column, path))
-    names = {"id_column": how.id_column, "label_column": how.label_column}
-    check_submission(frame, competition.sample, competition.classes, **names, kind=how.submission)
+    check_submission(frame, competition.sample, competition.classes, competition.form)
+    tell_form(competition.form)
     say(f"submit: {path} is as the sample submission asks ({len(frame)} rows)")
 
 
