@@ -121,7 +121,7 @@ def test_text_and_other_numbers_are_classes_too(classes: tuple[Label, Label]) ->
     assert (halves.kind, halves.columns, halves.positive) == (ONE, ("target",), classes[1])
     if classes in ((1, 2), ("cat", "dog")):  # which 0 … 1 is not
         assert form(both, classes, settings()).note == ""
-        assert "auc scores probabilities" in refusal(both, classes, settings("auc"))
+        assert "auc of 2 classes scores a probability" in refusal(both, classes, settings("auc"))
         assert form(both, classes, settings("auc", ONE)).kind == ONE
 
 
@@ -163,13 +163,13 @@ def test_a_positive_class_without_effect_is_told() -> None:
     assert found.note == "labels in label: competition.positive_class has no effect"
 
 
-@pytest.mark.parametrize(("metric", "words"), [("log_loss", "log_loss scores"), ("auc", "auc scores")])
-def test_a_contradiction_says_what_to_do(metric: str, words: str) -> None:
+@pytest.mark.parametrize("metric", OF_PROBABILITIES)
+def test_a_contradiction_says_what_to_do(metric: str) -> None:
     of_three = refusal({"label": ["0.5"] * 3}, THREE, settings(metric))
-    assert words in of_three
+    assert f"{metric} of 3 classes scores one probability a class" in of_three
     assert "one column a class" in of_three
     of_two = refusal({"label": ["0"] * 3}, TWO, settings(metric, LABELS))
-    assert words in of_two
+    assert f"{metric} of 2 classes scores a probability" in of_two
     assert '"probability"' in of_two
 
 

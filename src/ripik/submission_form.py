@@ -117,10 +117,11 @@ class _Sample:
             return PROBABILITY, "" if self.metric.uses_probabilities else why
         if values.labels or self.columns[0] != self.how.label_column:
             return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are no classes"
+        way = '"labels" or "probability"' if len(self.classes) == 2 else '"labels"'
         raise InputError(
             f"{self.place}: the values of {self.columns[0]} ({values.shown}) are neither classes ({first(self.names)}) "
             "nor the probability of one of two classes. If they stand for nothing, set competition.submission to "
-            '"labels" or "probability".'
+            f"{way}."
         )
 
     def check(self, kind: Kind) -> None:
@@ -128,10 +129,9 @@ class _Sample:
         self._check_metric(kind)
         self._check_columns(kind)
         if self.how.positive_class != "" and str(self.how.positive_class) not in self.names:
-            raise InputError(
-                f"competition.positive_class = {self.how.positive_class!r} is none of the classes "
-                f"{list(self.classes)}{nearest(str(self.how.positive_class), self.names)}. Name one of them."
-            )
+            hint = nearest(str(self.how.positive_class), self.names)
+            given = f"competition.positive_class = {self.how.positive_class!r}"
+            raise InputError(f"{given} is none of the classes{hint}. Name one of them.")
 
     def _check_columns(self, kind: Kind) -> None:
         wanted = self.names if kind == PROBABILITIES else [self.how.label_column]
@@ -147,19 +147,20 @@ class _Sample:
             )
 
     def _check_metric(self, kind: Kind) -> None:
-        metric, count = self.metric.name, len(self.classes)
+        count = len(self.classes)
         if kind == PROBABILITY and count != 2:
             raise InputError(
                 f"{self.place} asks for the probability of one class, and there are {count}: of two alone does one "
-                f'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
+                'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
                 '"labels".'
             )
         if kind == LABELS and self.metric.uses_probabilities:
-            ways = "" if count > 2 else '"probability", or with '
+            wanted, way = "one probability a class", "competition.sample_submission to a file with one column a class"
+            if count == 2:
+                wanted, way = "a probability", 'competition.submission = "probability" if its column takes them'
             raise InputError(
-                f"{self.place} asks for one label an image, but {metric} scores probabilities. Set competition.metric "
-                f"to one that scores labels, or competition.submission to {ways}one column a class to "
-                '"probabilities", whichever the organiser takes.'
+                f"{self.place} asks for one label an image, but {self.metric.name} of {count} classes scores {wanted}. "
+                f"Set {way}, or competition.metric to one that scores labels."
             )
 
     def positive(self) -> Label:
