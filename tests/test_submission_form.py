@@ -112,6 +112,12 @@ def test_other_columns_are_refused_whatever_is_asked_for(asked: str, metric: str
     assert "sample.csv" in refusal({}, TWO, settings(metric, asked))
 
 
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
+def test_columns_that_are_not_the_classes_are_shown_beside_them(metric: str) -> None:
+    message = refusal(dict.fromkeys(["healthy", "rust"], ["0.5"] * 3), THREE, settings(metric))
+    assert "has the columns id, healthy, rust; a submission of one probability a class has id, 0, 1, 2" in message
+
+
 @pytest.mark.parametrize("classes", [(0, 1), (1, 2), ("cat", "dog"), ("0", "1")])
 def test_text_and_other_numbers_are_classes_too(classes: tuple[Label, Label]) -> None:
     names = [str(label) for label in classes]

@@ -98,6 +98,8 @@ class _Sample:
         """Return the kind that columns and values ask for, and in words why, where one may wonder."""
         if sorted(self.columns) == sorted(self.names):
             return PROBABILITIES, "" if self.metric.uses_probabilities else f"one column a class; {self._scores}"
+        if len(self.columns) > 1 and self.how.label_column not in self.columns:
+            return PROBABILITIES, ""  # whose names are not the classes
         if len(self.columns) != 1 or (len(self.classes) > 2 and self.metric.uses_probabilities):
             return LABELS, ""  # which columns or metric contradict
         return self._by_values(_Values.of(self.sample[self.columns[0]], self.names))
@@ -126,7 +128,8 @@ class _Sample:
 
     def check(self, kind: Kind) -> None:
         """Raise InputError where the columns or the metric do not fit the kind, or there is no such positive class."""
-        self._check_metric(kind)
+        if len(self.columns) == 1:
+            self._check_metric(kind)
         self._check_columns(kind)
         if self.how.positive_class != "" and str(self.how.positive_class) not in self.names:
             hint = nearest(str(self.how.positive_class), self.names)
