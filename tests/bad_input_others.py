@@ -12,11 +12,17 @@ from ripik.competition import read_competition
 
 CORRECTED = ("folds", "--set", "competition.corrections=corrections.csv")
 PROBABILITIES = ("folds", "--set", 'competition.submission="probabilities"')
+LOG_LOSS = ("folds", "--set", "competition.metric=log_loss")
+POSITIVE = ("folds", "--set", "competition.positive_class=4")
 SOURCE = ("data", "--source", "{folder}/source")
 
 
 def corrections(data: str | bytes) -> Spoil:
     return lambda tiny: (tiny.input / "corrections.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def values(cell: str) -> Spoil:
+    return text(lambda data: data.replace(",1", f",{cell}"), sample_csv)
 
 
 def sample_order(tiny: Tiny) -> None:
@@ -68,6 +74,14 @@ _SAMPLES = tuple(
         ("another label column", swap("label", "class", sample_csv), ("no column label", "label_column"), ("folds",)),
         ("a column too many", text(lambda d: d.replace(",", ",x,"), sample_csv), ("columns", "Set"), ("folds",)),
         ("labels, where probabilities are asked for", nothing, ("1, 2, 3", "Set"), PROBABILITIES),
+        (
+            "labels, where the metric scores probabilities",
+            nothing,
+            ("log_loss of 3 classes", "column a class"),
+            LOG_LOSS,
+        ),
+        ("one probability of three classes", values("0.5"), ("neither classes", "set"), ("folds",)),
+        ("values that mean nothing", values("?"), ("neither classes", "(?)", "set"), ("folds",)),
         ("empty", content(lambda data: b"", sample_csv), ("is empty", "header"), ("folds",)),
         ("no such file", lambda tiny: tiny.sample_csv.unlink(), ("there is no file", "name it"), ("folds",)),
         ("leading zeros lost", swap("\n13,", "\n013,", test_csv), ("(013)", "(13)"), ("folds",)),
@@ -75,6 +89,7 @@ _SAMPLES = tuple(
 )
 SAMPLES = (
     *_SAMPLES,
+    Case("sample submission", "a positive class that is none", nothing, ("positive_class = 4", "Name"), 2, POSITIVE),
     fine(
         "rows in another order",
         lines(lambda rows: [rows[0], rows[3], rows[4], rows[1], rows[2]], sample_csv),

@@ -23,7 +23,8 @@ from ripik import cli
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.settings import JobSettings
-from ripik.submission import Kind, check_submission
+from ripik.submission import check_submission
+from ripik.submission_form import Kind
 from ripik.tasks import Task
 
 TRAIN, TEST, SIDE, LABELS = 12, 4, 24, (1, 2, 3)  # ids 1 … 12 and 13 … 16; row i has the label 1 + (i − 1) mod 3
@@ -135,8 +136,8 @@ def _check(tiny: Tiny, path: str, kind: Kind) -> int:
     """Check a submission as `ensemble` does with its own."""
     try:
         known = read_competition(tiny.settings(*QUICK, f"competition.submission={kind}"))
-        frame, names = pd.read_csv(path, dtype={"image_id": str}), {"id_column": "image_id", "label_column": "label"}
-        check_submission(frame, known.sample, known.classes, kind=kind, **names)
+        frame = pd.read_csv(path, dtype={"image_id": str})
+        check_submission(frame, known.sample, known.classes, known.form)
     except InputError as error:
         print(f"ripik: {error}", file=sys.stderr)
         return error.exit_code

@@ -75,6 +75,16 @@ def test_files_renamed_by_hand_keep_their_name_as_run(tmp_path: Path) -> None:
     assert runs(tmp_path)["run"].tolist() == ["best"]
 
 
+def test_a_file_renamed_by_hand_is_of_the_run_that_its_record_names(tmp_path: Path) -> None:
+    log(tmp_path, "best.csv", "2026-01-01T12:00:00")
+    log(tmp_path, *SECOND)
+    record(tmp_path, "best.csv", BASE)
+    record(tmp_path, SECOND[0], BASE | {"weights": "x.h5"})
+    found = runs(tmp_path)
+    assert found["run"].tolist() == ["car", "car"]
+    assert found["changed"].tolist() == ["", 'weights: "" → x.h5']
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [

@@ -273,3 +273,9 @@ Y, P, G = drawn(8)
 def test_wrong_input_is_an_error(call, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_an_interval_without_ends_comes_back_from_json() -> None:
+    found = Interval.from_json({"value": 0.5, "low": None, "high": None, "error": None})
+    assert found.value == 0.5
+    assert np.isnan([found.low, found.high, found.error]).all()

@@ -174,3 +174,23 @@ def test_the_nested_score_tells_the_score_of_fresh_photos() -> None:
     error = gap.std() / np.sqrt(len(gap))
     assert abs(gap.mean()) < 3 * error
     assert np.mean(in_sample) - np.mean(fresh) > 3 * error
+
+
+def test_a_class_absent_from_what_a_recipe_is_tuned_on_ranks_last_and_stops_nothing() -> None:
+    """Both photos of the second class stand in fold 0, then in folds 0 and 1: AUC has no value without them."""
+    rng = np.random.default_rng(0)
+    for folds_of_the_rare in ((0, 0), (0, 1)):
+        photo, fold = np.arange(24), np.arange(24) % 3
+        y = np.zeros(24, np.int64)
+        for number, held in enumerate(folds_of_the_rare):
+            y[np.flatnonzero(fold == held)[number]] = 1
+        p = rng.uniform(0.05, 0.95, (3, 1, 24)) * np.array([0.2, 0.6, 1.0])[:, None, None]
+        known = Known(Rows(np.stack([1 - p, p], axis=-1), photo), y, fold, photo)
+        found = nested(known, BlendSettings(restarts=1, bags=2), metric=get_metric("auc"))
+        assert np.isfinite(found.oof).all()
+        assert all(np.isfinite(option.score) for option in found.options)
+
+
+def test_a_member_without_a_score_is_never_the_best() -> None:
+    assert F1.utility(float("nan")) == LOSS.utility(float("nan")) == -np.inf
+    assert max([float("nan"), 0.1], key=F1.utility) == 0.1

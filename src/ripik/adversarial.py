@@ -81,7 +81,7 @@ def tell_apart(run: Run) -> Path:
 
 def read_auc(path: Path) -> Interval:
     """Return the AUC with its interval that was found with the table `path`."""
-    return Interval(**artifacts.read_json(artifacts.meta_beside(path))["auc"])
+    return Interval.from_json(artifacts.read_json(artifacts.meta_beside(path))["auc"])
 
 
 def meaning(auc: Interval) -> str:

@@ -15,7 +15,7 @@ class, for its F1; those on which the two sides differ, for a difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -39,6 +39,11 @@ class Interval:
     low: float
     high: float
     error: float
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, float | None]) -> Interval:
+        """Return the interval that a JSON file tells of; null stands for a number that there is not."""
+        return cls(**{name: float("nan") if value is None else value for name, value in told.items()})
 
 
 def interval(

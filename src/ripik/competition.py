@@ -1,7 +1,6 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ripik.filenames import image_paths
 from ripik.layout import layout_of
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.spellings import visible
+from ripik.submission_form import Form, form_of
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
 GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
@@ -30,12 +30,14 @@ class Competition:
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
+    form: what a submission is made of, as the sample and the settings ask for it.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
+    form: Form
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -85,7 +87,8 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
 
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
-    submission whose ids are not those of the test set, and corrections that do not fit (see `corrected_labels`).
+    submission whose ids are not those of the test set or that asks for what it cannot get (`form_of`), and corrections
+    that do not fit (see `corrections.corrected_labels`).
     """
     how, root = settings.competition, layout_of(settings).input
     if not (root / how.train_csv).exists():
@@ -100,9 +103,9 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
     train = train.assign(training_label=corrected_labels(train, how, root, classes))
-    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    form = form_of(sample, how, classes, root / how.sample_submission)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes)
+    return Competition(train, test, sample, classes, form)
 
 
 def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label, ...]) -> Competition:
@@ -114,10 +117,10 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     how, root = settings.competition, layout_of(settings).input
     test = _read_images(root, how.test_csv, how.test_images, how, [], True)
     sample = _read_sample(root / how.sample_submission, how, test)
-    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    form = form_of(sample, how, classes, root / how.sample_submission)
     train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes)
+    return Competition(train, test, sample, classes, form)
 
 
 def fingerprint(competition: Competition, split: str) -> str:
@@ -183,8 +186,7 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
 
 
 def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd.DataFrame:
-    columns = [how.id_column] + ([how.label_column] if how.submission == "labels" else [])
-    sample = read_table(path, columns)
+    sample = read_table(path, [how.id_column])
     check_ids(sample[how.id_column], path)
     given, wanted = set(sample[how.id_column]), set(test["image_id"])
     if given != wanted:
@@ -195,15 +197,6 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
             "write them the same in both."
         )
     return sample
-
-
-def _check_sample_columns(sample: pd.DataFrame, path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> None:
-    values = [how.label_column] if how.submission == "labels" else [str(label) for label in classes]
-    if sorted(sample.columns) != sorted([how.id_column, *values]):
-        raise InputError(
-            f"{path} has the columns {', '.join(sample.columns)}; a submission of {how.submission} has "
-            f"{', '.join([how.id_column, *values])}. Set competition.submission and the column names to match it."
-        )
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

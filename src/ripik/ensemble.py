@@ -27,8 +27,10 @@ from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
 from ripik.stacked import count_test_groups, known_rows, test_rows
-from ripik.submission import check_submission, submission_frame, submission_name
+from ripik.submission import submission_name, submission_of
+from ripik.submission_form import tell_form
 from ripik.submission_log import append_log, check_log
+from ripik.submission_record import record_path
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
@@ -46,6 +48,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     choose_variants(settings, variants)
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
+    tell_form(competition.form)
     check_made_from(settings, competition, make_groups(settings, competition))
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     members = _finished(open_run(settings), members) if partial else members
@@ -101,7 +104,10 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())],
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),
-        "competition": run.settings.competition.model_dump(mode="json"),
+        "competition": {
+            **run.settings.competition.model_dump(mode="json", exclude={"submission", "positive_class"}),
+            **run.competition.form.as_settings(),
+        },
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
 
@@ -192,10 +198,7 @@ def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
 
 def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     """Write, check and log the submission of a blend that weights.json tells of; return its path."""
-    how, classes, sample = run.settings.competition, run.competition.classes, run.competition.sample
-    names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
-    frame = submission_frame(sample, run.competition.test["image_id"], test, classes, **names)
-    check_submission(frame, sample, classes, **names)
+    frame = submission_of(run.competition, test)
     now, cv = datetime.now(), told["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
     while path.exists():  # nothing ever overwrites a submission
@@ -213,7 +216,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
     record = {**row, **kept, **made}
-    artifacts.write_json(path.with_suffix(".json"), record)
+    artifacts.write_json(record_path(path), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
 

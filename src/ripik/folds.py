@@ -18,6 +18,7 @@ from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.spellings import same_words, visible
 from ripik.splitting import split
+from ripik.submission_form import tell_form
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
@@ -37,6 +38,7 @@ def make_folds(settings: Settings) -> Path:
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
+    tell_form(competition.form)
     _tell_labels(settings, competition)
     path, found = layout_of(settings).folds, make_groups(settings, competition)
     make_groups_page(settings, competition, found)

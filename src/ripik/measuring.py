@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -103,7 +103,7 @@ class _Measuring:
     def some(self, train: int, test: int) -> Competition:
         """Return the competition with its first rows alone."""
         frames = self.competition.train.head(train), self.competition.test.head(test)
-        return Competition(*frames, self.competition.sample, self.competition.classes)
+        return replace(self.competition, train=frames[0], test=frames[1])
 
     def search(self) -> tuple[Line, float]:
         """Return the cost of trying images and of the search for near copies, and of starting worker processes."""

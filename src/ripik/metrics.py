@@ -7,6 +7,7 @@ probability (the first of equals) and count classes nobody has or predicts as 0 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +51,9 @@ class Metric:
         return -1.0 if self.name.endswith("kappa") else 0.0, 1.0 if self.greater_is_better else float("inf")
 
     def utility(self, value: float) -> float:
-        """Return the value turned so that larger is always better."""
+        """Return the value turned so that larger is always better; no value (NaN) ranks last."""
+        if math.isnan(value):
+            return -math.inf
         return value if self.greater_is_better else -value
 
 

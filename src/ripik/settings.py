@@ -49,7 +49,8 @@ class CompetitionSettings(Section):
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"
-    submission: Literal["labels", "probabilities"] = "labels"
+    submission: Literal["auto", "labels", "probability", "probabilities"] = "auto"  # auto: as the sample submission has
+    positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 

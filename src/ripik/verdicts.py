@@ -41,7 +41,7 @@ def _members(told: dict[str, Any]) -> None:
 def _cells(score: dict[str, Any]) -> list[str]:
     pooled = score["pooled"]
     corrected = [f"{score['corrected']['value']:.4f}"] if "corrected" in score else []
-    return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
+    return [f"{pooled['value']:.4f}", ends(Interval.from_json(pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
 
 
 def _options(found: Nested, metric: str) -> None:
@@ -62,7 +62,7 @@ def _options(found: Nested, metric: str) -> None:
 def _classes(told: dict[str, Any]) -> None:
     shares = told["test"]
     rows = [
-        [label, f"{f1['value']:.3f}", ends(Interval(**f1)), f"{train:.3f}", f"{estimated:.3f}"]
+        [label, f"{f1['value']:.3f}", ends(Interval.from_json(f1)), f"{train:.3f}", f"{estimated:.3f}"]
         for (label, f1), train, estimated in zip(
             told["scores"]["intervals"]["class_f1"].items(),
             shares["class_shares_in_train"].values(),
@@ -79,7 +79,7 @@ def _say_members(told: dict[str, Any]) -> None:
 
 
 def _say_test(told: dict[str, Any]) -> None:
-    expected, test = Interval(**told["test"]["expected_score"]), told["test"]
+    expected, test = Interval.from_json(told["test"]["expected_score"]), told["test"]
     say(
         f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
         f"with a probability of {LEVEL}, chance in both sets counted."

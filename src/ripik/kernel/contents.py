@@ -33,6 +33,7 @@ class Manifest:
     members: list[str] = field(default_factory=list)
     classes: list[int | str] = field(default_factory=list)
     test_images: str = ""
+    form: dict[str, Any] = field(default_factory=dict)  # of the submission, as `Form.as_settings`
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the files."""

@@ -61,6 +61,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         members=members,
         classes=list(opened.competition.classes),
         test_images=images_digest(opened.competition.test),
+        form=opened.competition.form.as_settings(),
     )
     _finish(settings, folder, manifest)
     return manifest

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from ripik.merging import merge
 from ripik.oof import test_frame
 from ripik.recipe import Fitted, Rows
 from ripik.settings import JobSettings, Settings
-from ripik.submission import check_submission, submission_frame
+from ripik.submission import submission_of
+from ripik.submission_form import tell_form
 from ripik.tasks import Task
 from ripik.usable import examine_all
 
@@ -82,6 +83,7 @@ def open_trained(settings: Settings, models: Path) -> Trained:
     labels = {str(label): label for label in manifest.classes}
     train = folds.assign(label=folds["label"].map(labels), path="", readable=False)
     competition = read_test_set(settings, train, tuple(manifest.classes))
+    tell_form(competition.form)
     competition = _tried(competition)
     opened = Run(settings, competition, folds, manifest.files[FOLDS])
     _place(opened, manifest, models)
@@ -89,7 +91,10 @@ def open_trained(settings: Settings, models: Path) -> Trained:
 
 
 def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
-    """Return the settings with the dataset's weights and the engine of the run, or Keras where that is asked for."""
+    """Return the settings with the dataset's weights, and the run's form of submission and engine.
+
+    Keras is the engine where that is asked for.
+    """
     used = {record["name"].split()[0] for job in manifest.jobs.values() for record in job.values() if record}
     engine = "keras" if settings.kaggle.engine == "keras" or used == {"keras"} else (used - {"keras"}).pop()
     weights = {name: str(models / file) for name, file in manifest.weights.items()}
@@ -98,7 +103,9 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
         for name, variant in settings.variants.items()
     }
     prediction = settings.prediction.model_copy(update={"engine": engine})
-    return settings.model_copy(update={"variants": variants, "prediction": prediction})
+    competition = settings.competition.model_copy(update=manifest.form)
+    changed = {"variants": variants, "prediction": prediction, "competition": competition}
+    return settings.model_copy(update=changed)
 
 
 def _tried(competition: Competition) -> Competition:
@@ -110,9 +117,7 @@ def _tried(competition: Competition) -> Competition:
             "test images that cannot be read are predicted by the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
-    return Competition(
-        competition.train, competition.test.assign(readable=readable), competition.sample, competition.classes
-    )
+    return replace(competition, test=competition.test.assign(readable=readable))
 
 
 def _place(opened: Run, manifest: Manifest, models: Path) -> None:
@@ -138,10 +143,7 @@ def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
     members = [_member(trained, name) for name in trained.manifest.members]
     blended = fitted.apply(Rows(np.stack(members), _photos(trained, fitted)))
-    how, classes = run.settings.competition, run.competition.classes
-    names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
-    frame = submission_frame(run.competition.sample, run.competition.test["image_id"], blended, classes, **names)
-    check_submission(frame, run.competition.sample, classes, **names)
+    frame = submission_of(run.competition, blended)
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
 
