@@ -25,6 +25,7 @@ from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
 from ripik.linking import joined
 from ripik.metrics import get_metric
 from ripik.pipeline import prepare
+from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.splitting import split
 from ripik.stored import photo_head, read_features, stored_settings
@@ -118,7 +119,7 @@ def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dic
     auc = interval(is_test, found.astype(np.float64), groups, get_metric("auc"))
     images = images.assign(p_test=found[:, 1])
     artifacts.write_csv(path, images[["image_id", "split", "p_test"]])
-    _write_page(path.with_suffix(".html"), images, auc)
+    _write_page(path.with_suffix(".html"), images, auc, run.competition.rule)
     return asdict(auc)
 
 
@@ -130,7 +131,7 @@ def _images(competition: Competition) -> pd.DataFrame:
     return both.reset_index(drop=True)
 
 
-def _write_page(page: Path, images: pd.DataFrame, auc: Interval) -> None:
+def _write_page(page: Path, images: pd.DataFrame, auc: Interval, rule: PixelRule) -> None:
     train, test = (images[images["split"] == split] for split in ("train", "test"))
     sections = [
         _section(
@@ -150,7 +151,7 @@ def _write_page(page: Path, images: pd.DataFrame, auc: Interval) -> None:
         "that trained on no copy of it, that it is of the test set; 0.5 is as like one side as the other. Of near "
         "copies one is shown."
     )
-    write_gallery(page, "Train or test?", intro, sections)
+    write_gallery(page, "Train or test?", intro, sections, rule=rule)
 
 
 def _section(title: str, text: str, images: pd.DataFrame) -> Section:

@@ -1,8 +1,9 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from ripik.corrections import corrected_labels
 from ripik.errors import InputError
 from ripik.filenames import image_paths
 from ripik.layout import layout_of
+from ripik.pixel_rule import USUAL, PixelRule
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.spellings import visible
 from ripik.submission_form import Form, form_of
@@ -31,6 +33,7 @@ class Competition:
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
     form: what a submission is made of, as the sample and the settings ask for it.
+    rule: how its images are decoded. ruled: the splits with images of which the rule makes other pixels than OpenCV.
     """
 
     train: pd.DataFrame
@@ -38,6 +41,8 @@ class Competition:
     sample: pd.DataFrame
     classes: tuple[Label, ...]
     form: Form
+    rule: PixelRule = USUAL
+    ruled: tuple[str, ...] = ()
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -70,6 +75,10 @@ class Competition:
         """Return the part of the training rows that each class has, float32 (C,): what predicts an unreadable image."""
         count = np.bincount(self.class_indices(), minlength=len(self.classes))
         return (count / len(self.train)).astype(np.float32)
+
+    def rule_inputs(self, *splits: str) -> dict[str, Any]:
+        """Return what the recorded inputs of these splits' pixels tell of the rule: nothing where it changes none."""
+        return {"rule": asdict(self.rule)} if set(splits) & set(self.ruled) else {}
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the frame of a split, `train` or `test`."""

@@ -13,6 +13,7 @@ from ripik.console import progress, say, warn
 from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.layout import layout_of
+from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.tables import first, line_of, read_table, whole_numbers
 from ripik.turns import refuse_while_training
@@ -49,7 +50,8 @@ def group_inputs(settings: Settings, competition: Competition) -> dict[str, Any]
     """Return what determines `groups.csv`."""
     how = settings.folds
     searched = {"threshold": how.near_copy_threshold, "detector": DETECTOR} if how.near_copies else None
-    return {"images": [fingerprint(competition, split) for split in ("train", "test")], "near_copies": searched}
+    images = [fingerprint(competition, split) for split in ("train", "test")]
+    return {"images": images, "near_copies": searched, **competition.rule_inputs("train", "test")}
 
 
 def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
@@ -93,7 +95,7 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     columns = ["image_id", "path", "readable"]
     splits = [competition.rows(split)[columns].assign(split=split) for split in ("train", "test")]
     images = pd.concat(splits, ignore_index=True)
-    found = _search_readable(settings, images)
+    found = _search_readable(settings, competition.rule, images)
     matched = images["image_id"].to_numpy()[found.matched]
     return pd.DataFrame(
         {
@@ -106,11 +108,11 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     )
 
 
-def _search_readable(settings: Settings, images: pd.DataFrame) -> Groups:
+def _search_readable(settings: Settings, rule: PixelRule, images: pd.DataFrame) -> Groups:
     """Return the groups of the images; one that cannot be read is a group by itself."""
     rows, found = np.flatnonzero(images["readable"]), _alone(len(images))
     if settings.folds.near_copies:
-        among = _search(settings, list(images["path"].iloc[rows]))
+        among = _search(settings, rule, list(images["path"].iloc[rows]))
         found.group[rows], found.similarity[rows] = rows[among.group], among.similarity
         found.matched[rows] = np.where(among.matched >= 0, rows[among.matched], -1)
     return found
@@ -120,9 +122,10 @@ def _alone(count: int) -> Groups:
     return Groups(np.arange(count), np.full(count, -1), np.full(count, np.nan))
 
 
-def _search(settings: Settings, paths: list[Path]) -> Groups:
+def _search(settings: Settings, rule: PixelRule, paths: list[Path]) -> Groups:
     with progress("look for near copies", len(paths)) as show:
-        return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, workers=-1, on_progress=show)
+        threshold = settings.folds.near_copy_threshold
+        return near_copy_groups(paths, threshold=threshold, workers=-1, on_progress=show, rule=rule)
 
 
 def _warn(groups: pd.DataFrame, competition: Competition) -> None:

@@ -1,6 +1,7 @@
 """Predict photos that belong to no split, with the finished models of a blend; runs in a process of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ripik.jobs import Run, open_run, predicting_jobs
 from ripik.merging import merge
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
+from ripik.pixel_rule import PixelRule
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
@@ -72,51 +74,54 @@ def predict_paths(
     members: Sequence[str],
     fitted: Fitted,
     shares: np.ndarray,
-    paths: Sequence[Path],
+    photos: Mapping[str, Path],
     readable: np.ndarray,
     target: Path,
     report: Reporter,
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class.
 
+    photos: their files by the names to be written.
     shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
     readable: bool (n,); the other photos get the class shares of the training images.
     """
     run = open_run(settings)
+    rule = run.competition.rule
     sizes = {settings.variants[name].image_size for name in members}
+    paths = list(photos.values())
     good = [path for path, can_be_read in zip(paths, readable, strict=True) if can_be_read]
-    sample = _pixels(good[:SAMPLE], sizes)
+    sample = _pixels(good[:SAMPLE], sizes, rule)
     models = [MemberModels(run, name, sample[settings.variants[name].image_size]) for name in members]
     found = []
     for start in range(0, len(good), CHUNK):
-        pixels = _pixels(good[start : start + CHUNK], sizes)
+        pixels = _pixels(good[start : start + CHUNK], sizes, rule)
         found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
-    blended = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, good)), shares)
+    blended = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, good, rule)), shares)
     probabilities[readable] = blended
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)
-    frame.insert(0, "filename", [path.name for path in paths])
-    inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths)}
+    frame.insert(0, "filename", list(photos))
+    inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths), "rule": asdict(rule)}
     with artifacts.making(artifacts.meta_beside(target), inputs, [target]) as more:
         more["engines"] = {model.variant.name: model.engines() for model in models}
         artifacts.write_csv(target, frame)
 
 
-def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path]) -> np.ndarray:
+def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path], rule: PixelRule) -> np.ndarray:
     """Return which of the photos are near copies of one another, where copies vote."""
     if not (fitted.recipe.copies_vote and settings.folds.near_copies):
         return np.arange(len(paths))
-    return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold).group
+    return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, rule=rule).group
 
 
-def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarray]:
+def _pixels(paths: Sequence[Path], sizes: Collection[int], rule: PixelRule) -> dict[int, np.ndarray]:
     """Return the photos at every size, each decoded once."""
     pixels: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
     for path in paths:
-        photo = decode(path)
+        photo = decode(path, rule)
         for size, images in pixels.items():
             images.append(resize(photo, size))
     return {size: np.stack(images) for size, images in pixels.items()}

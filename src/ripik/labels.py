@@ -86,6 +86,7 @@ def find_label_issues(run: Run) -> tuple[Path, pd.DataFrame]:
         "labels": artifacts.digest(run.competition.train["training_label"].tolist()),
         "groups": artifacts.digest(evidence.groups.tolist()),
         "images": fingerprint(run.competition, "train"),
+        **run.competition.rule_inputs("train"),
         "cleanlab": version("cleanlab"),
     }
     with artifacts.making(artifacts.meta_beside(path), inputs, [path, page]):
@@ -148,7 +149,8 @@ def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:
         f"only some of them are suspected, these are marked.{corrected}\n"
         f"Nothing was relabelled. {_how_to_correct(evidence.run)}"
     )
-    write_gallery(page, f"Labels of {evidence.run.settings.run} to look at", intro, sections)
+    title = f"Labels of {evidence.run.settings.run} to look at"
+    write_gallery(page, title, intro, sections, rule=evidence.run.competition.rule)
 
 
 def _row(evidence: _Evidence, same: pd.DataFrame) -> Row:

@@ -102,8 +102,8 @@ class _Measuring:
 
     def some(self, train: int, test: int) -> Competition:
         """Return the competition with its first rows alone."""
-        frames = self.competition.train.head(train), self.competition.test.head(test)
-        return replace(self.competition, train=frames[0], test=frames[1])
+        whole = self.competition
+        return replace(whole, train=whole.train.head(train), test=whole.test.head(test))
 
     def search(self) -> tuple[Line, float]:
         """Return the cost of trying images and of the search for near copies, and of starting worker processes."""
@@ -114,8 +114,9 @@ class _Measuring:
 
         def look(number: int) -> None:
             paths = readable[:number]
-            list(in_parallel(examine, [(path,) for path in paths]))
-            near_copy_groups(paths, threshold=self.settings.folds.near_copy_threshold, workers=workers)
+            rule, threshold = self.competition.rule, self.settings.folds.near_copy_threshold
+            list(in_parallel(examine, [(path, rule) for path in paths]))
+            near_copy_groups(paths, threshold=threshold, workers=workers, rule=rule)
 
         return _line(look, _distinct(SEARCHED, len(readable))), pool
 

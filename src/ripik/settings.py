@@ -51,6 +51,7 @@ class CompetitionSettings(Section):
     metric: Text = "macro_f1"
     submission: Literal["auto", "labels", "probability", "probabilities"] = "auto"  # auto: as the sample submission has
     positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
+    alpha: Literal["white", "black", "drop"] = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         fitted=fitted.as_json(),
         members=members,
         classes=list(opened.competition.classes),
+        rule=asdict(opened.competition.rule),
         test_images=images_digest(opened.competition.test),
         form=opened.competition.form.as_settings(),
     )

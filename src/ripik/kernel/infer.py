@@ -22,7 +22,9 @@ from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_fi
 from ripik.layout import Job
 from ripik.merging import merge
 from ripik.oof import test_frame
+from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted, Rows
+from ripik.seen import notes_of, tell
 from ripik.settings import JobSettings, Settings
 from ripik.submission import submission_of
 from ripik.submission_form import tell_form
@@ -84,7 +86,7 @@ def open_trained(settings: Settings, models: Path) -> Trained:
     train = folds.assign(label=folds["label"].map(labels), path="", readable=False)
     competition = read_test_set(settings, train, tuple(manifest.classes))
     tell_form(competition.form)
-    competition = _tried(competition)
+    competition = _tried(competition, PixelRule(**manifest.rule))
     opened = Run(settings, competition, folds, manifest.files[FOLDS])
     _place(opened, manifest, models)
     return Trained(opened, manifest, models)
@@ -108,16 +110,19 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
     return settings.model_copy(update=changed)
 
 
-def _tried(competition: Competition) -> Competition:
-    """Return the competition with the test images that cannot be read marked."""
-    found = examine_all(list(competition.test["path"]), "test images tried")
+def _tried(competition: Competition, rule: PixelRule) -> Competition:
+    """Return the competition with the rule of the run, and the test images that cannot be read marked."""
+    paths = list(competition.test["path"])
+    found = examine_all(paths, "test images tried", rule)
+    tell(notes_of(found, [path.name for path in paths], rule))
     readable = np.array([not told.problem for told in found])
     if not readable.all():
         warn(
             "test images that cannot be read are predicted by the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
-    return replace(competition, test=competition.test.assign(readable=readable))
+    ruled = ("test",) if any(told.is_changed_by(rule) for told in found) else ()
+    return replace(competition, test=competition.test.assign(readable=readable), rule=rule, ruled=ruled)
 
 
 def _place(opened: Run, manifest: Manifest, models: Path) -> None:
@@ -170,8 +175,9 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
         return np.arange(len(test))
     say("infer: another test set than the run's, so its near copies are looked for")
     rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
-    threshold = settings.folds.near_copy_threshold
-    photos[rows] = rows[near_copy_groups(list(test["path"].iloc[rows]), threshold=threshold, workers=-1).group]
+    threshold, rule = settings.folds.near_copy_threshold, trained.run.competition.rule
+    paths = list(test["path"].iloc[rows])
+    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=-1, rule=rule).group]
     return photos
 
 

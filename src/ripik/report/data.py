@@ -68,7 +68,7 @@ def augmentation(e: Evidence) -> Section:
     blocks = []
     for photo in train.drop_duplicates("label").head(SHEETS).to_dict("records"):
         try:
-            image = decode(photo["path"])
+            image = decode(photo["path"], e.run.competition.rule)
         except (InputError, OSError):
             continue
         resized = next(alone(image, pipeline, how.seed))

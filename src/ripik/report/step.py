@@ -67,8 +67,9 @@ def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
         say(f"report: the models of {e.explained} are not there, so no heat maps are shown")
         return {}
     requests = [request for gallery in shown for request in gallery.requests()]
-    paths = e.run.competition.train.set_index("image_id")["path"]
-    unreadable = {image_id for image_id in {image_id for image_id, _ in requests} if not is_readable(paths[image_id])}
+    paths, rule = e.run.competition.train.set_index("image_id")["path"], e.run.competition.rule
+    asked = {image_id for image_id, _ in requests}
+    unreadable = {image_id for image_id in asked if not is_readable(paths[image_id], rule)}
     return heat_maps(e.run, e.explained, [request for request in requests if request[0] not in unreadable])
 
 
