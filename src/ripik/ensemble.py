@@ -153,6 +153,7 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
+        "left_out": found.left_out,
         "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),
         "seed": run.settings.blend.seed,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ripik.blend import Blend, fit_blend
-from ripik.decision import Offsets, PriorShift, adapt, estimate_priors, fit_offsets, vote
+from ripik.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.merging import merge
 from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.offsets import Offsets, fit_offsets
 from ripik.settings import BlendSettings
 from ripik.views import choose_views
 
@@ -116,7 +117,7 @@ def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, mergin
     """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
 
     Views are chosen by log loss (`views.choose_views`), the blend as `blend.fit_blend` does, offsets as
-    `decision.fit_offsets` does, on probabilities as they stand after the steps before.
+    `offsets.fit_offsets` does, on probabilities as they stand after the steps before.
     """
     probabilities, every = known.rows.probabilities, list(range(known.rows.probabilities.shape[1]))
     chosen = recipe.choose_views and len(every) > 1

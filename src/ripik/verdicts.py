@@ -55,6 +55,8 @@ def _options(found: Nested, metric: str) -> None:
     if rows:
         columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
         table("What was chosen on all folds; the CV chooses again without each", columns, rows)
+    for told in found.left_out:
+        say(told)
 
 
 def _classes(told: dict[str, Any]) -> None:
