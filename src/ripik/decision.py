@@ -49,18 +49,20 @@ def estimate_priors(probabilities: FloatArray, train_priors: FloatArray) -> Prio
     """Return the class shares under which (n, C) unlabelled rows are likeliest, given those of training (C,).
 
     Supposes that the classes look the same in both, only their shares differ, and that the probabilities are
-    calibrated for training's. EM of Saerens, Latinne and Decaestecker (2002, Neural Computation 14): rows are adapted
-    to the present shares, whose next guess is the adapted rows' mean, until no share moves by more than 1e-9 (at most
-    10,000 rounds). A class without training rows is not adapted. Raises `InputError` for rows or shares that are no
-    probabilities.
+    calibrated for training's (`calibration`). EM of Saerens, Latinne and Decaestecker (2002, Neural Computation 14):
+    rows are adapted to the present shares, whose next guess is the adapted rows' mean, until no share moves by more
+    than 1e-9 (at most 10,000 rounds). A class without training rows is not adapted. Raises
+    `InputError` for rows or shares that are no probabilities.
     """
     check_distributions(probabilities, "probabilities")
     train = np.asarray(train_priors, dtype=np.float64)
     check_classes(probabilities, train)
     check_distributions(train[None], "class shares of training")
+    rows = np.maximum(np.asarray(probabilities, dtype=np.float64), SMALLEST)
     priors, moved, iterations = train, np.inf, 0
     while moved > EM_TOLERANCE and iterations < EM_STEPS:
-        before, priors = priors, _adapted(probabilities, priors, train).mean(axis=0)
+        before, ratio = priors, _ratio(priors, train)
+        priors = ratio * ((1 / (rows @ ratio)) @ rows) / len(rows)
         moved, iterations = float(np.abs(priors - before).max()), iterations + 1
     return PriorShift(priors, train, iterations)
 
@@ -73,7 +75,11 @@ def adapt(probabilities: FloatArray, shift: PriorShift) -> FloatArray:
 
 
 def _adapted(probabilities: FloatArray, priors: FloatArray, train: FloatArray) -> FloatArray:
-    ratio = np.divide(priors, train, out=np.ones_like(priors), where=train > 0)
-    weighed = np.maximum(probabilities, SMALLEST) * ratio
+    weighed = np.maximum(probabilities, SMALLEST) * _ratio(priors, train)
     adapted: FloatArray = weighed / weighed.sum(axis=1, keepdims=True)
     return adapted
+
+
+def _ratio(priors: FloatArray, train: FloatArray) -> FloatArray:
+    ratio: FloatArray = np.divide(priors, train, out=np.ones_like(priors), where=train > 0)
+    return ratio

@@ -7,8 +7,6 @@ from ripik.console import say, table
 from ripik.nested import Nested
 from ripik.scores import LEVEL, ends
 
-SHIFT = 0.05  # difference of a class share from which it is spoken of
-
 
 def show_blend(told: dict[str, Any], found: Nested) -> None:
     """Print members and CV, what was looked at on the way, the classes' F1, and what to expect of the test set.
@@ -62,15 +60,16 @@ def _options(found: Nested, metric: str) -> None:
 def _classes(told: dict[str, Any]) -> None:
     shares = told["test"]
     rows = [
-        [label, f"{f1['value']:.3f}", ends(Interval(**f1)), f"{train:.3f}", f"{estimated:.3f}"]
-        for (label, f1), train, estimated in zip(
+        [label, f"{f1['value']:.3f}", ends(Interval(**f1)), f"{train:.3f}", f"{estimated:.3f}", f"{low:.3f}–{high:.3f}"]
+        for (label, f1), train, estimated, (low, high) in zip(
             told["scores"]["intervals"]["class_f1"].items(),
             shares["class_shares_in_train"].values(),
             shares["class_shares_estimated"].values(),
+            shares["class_shares_intervals"].values(),
             strict=True,
         )
     ]
-    table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test"], rows)
+    table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test", LEVEL], rows)
 
 
 def _say_members(told: dict[str, Any]) -> None:
@@ -84,10 +83,9 @@ def _say_test(told: dict[str, Any]) -> None:
         f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
         f"with a probability of {LEVEL}, chance in both sets counted."
     )
-    pairs = zip(test["class_shares_in_train"].items(), test["class_shares_estimated"].values(), strict=True)
-    moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
-    if moved:
+    if test["class_shares_moved"]:
         say(
-            f"The test set may have other shares of class {', '.join(moved)} than train. An estimate from these models "
-            "is no more sure than they are; decision.prior_shift = true follows it, and the CV shows what that costs."
+            f"The test set seems to have other shares of class {', '.join(test['class_shares_moved'])} than train: "
+            f"beyond {LEVEL} of chance in both sets, if the classes look the same in both. decision.prior_shift = true "
+            "follows the estimate, and the CV shows what that costs."
         )
