@@ -28,7 +28,8 @@ LEVEL = 0.95
 class ClassShares:
     """The shares of the training rows and those estimated, with the ends of their 95 % intervals, each (C,).
 
-    moved: bool (C,), whether a class's share differs beyond its interval and beyond chance among all the classes.
+    moved: bool (C,), whether a class's share differs beyond its interval, and beyond chance in both sets and among all
+    the classes.
     """
 
     train: FloatArray
@@ -66,14 +67,14 @@ def estimate_shares(
     fit, rng = _Fit.of(oof, np.asarray(y), groups, models, test_groups), np.random.default_rng(seed)
     estimated = fit.solve(fit.calibration, np.ones(fit.counts[0]), np.ones(fit.counts[1]))
     number = int(np.clip(CELLS / fit.cells, FEWEST_DRAWS, DRAWS)) if draws == DRAWS else draws
-    found = np.stack([fit.redrawn(rng) for _ in range(number)])
+    found, train = (np.stack(each) for each in zip(*[fit.redrawn(rng) for _ in range(number)], strict=True))
     tails = [tail(LEVEL, min(int(held), fit.counts[1])) for held in fit.held(np.ones(fit.counts[0]))]
     low, high = (
         np.array([np.quantile(values, at) for values, at in zip(found.T, ends, strict=True)])
         for ends in (tails, [1 - each for each in tails])
     )
     low, high = np.minimum(low, estimated), np.maximum(high, estimated)
-    moved = ((fit.train < low) | (fit.train > high)) & _beyond_chance(estimated - fit.train, found)
+    moved = ((fit.train < low) | (fit.train > high)) & _beyond_chance(estimated - fit.train, found - train)
     return ClassShares(fit.train, estimated, low, high, moved)
 
 
@@ -123,10 +124,12 @@ class _Fit:
         """How many probabilities a draw computes."""
         return self.values.size + sum(each.size for each in self.models)
 
-    def redrawn(self, rng: np.random.Generator) -> FloatArray:
-        """Return the shares (C,) of a draw of both sets' groups."""
+    def redrawn(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Return the shares estimated and those of training, each (C,), in a draw of both sets' groups."""
         known, test = (np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64) for n in self.counts)
-        return self.solve(self._moved(known[self.group]), known, test)
+        times = known[self.group]
+        train = np.bincount(self.y, times, len(self.train)) / times.sum()
+        return self.solve(self._moved(times), known, test), train
 
     def solve(self, calibration: Calibration, known: FloatArray, test: FloatArray) -> FloatArray:
         """Return the shares (C,) where each group is taken so many times."""

@@ -185,11 +185,9 @@ def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested)
     said = [plain.apply(each)[rows] for each in models]
     shares = estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
     classes = [str(label) for label in run.competition.classes]
-    ends = np.column_stack([shares.low, shares.high]).tolist()
+    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
-        "class_shares_in_train": dict(zip(classes, shares.train.tolist(), strict=True)),
-        "class_shares_estimated": dict(zip(classes, shares.estimated.tolist(), strict=True)),
-        "class_shares_intervals": dict(zip(classes, ends, strict=True)),
+        **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
         "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
     }
 

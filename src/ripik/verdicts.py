@@ -65,7 +65,7 @@ def _classes(told: dict[str, Any]) -> None:
             told["scores"]["intervals"]["class_f1"].items(),
             shares["class_shares_in_train"].values(),
             shares["class_shares_estimated"].values(),
-            shares["class_shares_intervals"].values(),
+            zip(shares["class_shares_low"].values(), shares["class_shares_high"].values(), strict=True),
             strict=True,
         )
     ]
