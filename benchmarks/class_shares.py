@@ -14,7 +14,7 @@ are, and as if trained otherwise: with class weights (divided by the class share
 - ripik: `class_shares.estimate_shares`, calibrated EM corrected by counts.
 
 Shown: half the sum of the classes' errors, the mean over pseudo-tests; and the part of the classes whose true share
-lies in the 95 % interval. Those of the first three are quantiles of draws of both sets' groups, everything fitted again.
+lies in the 95 % interval. Those of the first three are quantiles of draws of both sets' groups, all fitted again.
 Asked of ripik: at least 0.90 in every row.
 """
 
