@@ -155,6 +155,7 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
         "left_out": found.left_out,
+        "refits": [name for name in members if run.settings.variants[name].refit],
         "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),
         "seed": run.settings.blend.seed,

@@ -75,6 +75,11 @@ def _classes(told: dict[str, Any]) -> None:
 def _say_members(told: dict[str, Any]) -> None:
     if told["dropped"]:
         say(f"{', '.join(told['dropped'])} add nothing to the blend and are dropped (weight 0).")
+    if told["refits"]:
+        say(
+            f"{', '.join(told['refits'])}: refits predict the test set. No row shows how sure they are of what they "
+            "have not seen; for class shares, the calibration of their folds' models is taken."
+        )
 
 
 def _say_test(told: dict[str, Any]) -> None:

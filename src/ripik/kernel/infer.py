@@ -138,7 +138,7 @@ def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
     members, photos = trained.manifest.members, _photos(trained, fitted)
     apart = fitted.recipe.prior_shift
-    models = _fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
+    models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
     blended = fitted.apply([Rows(values, photos) for values in models])
     how, classes = run.settings.competition, run.competition.classes
     names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
@@ -157,7 +157,7 @@ def _member(trained: Trained, name: str) -> np.ndarray:
     return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
 
 
-def _fold_models(trained: Trained) -> list[np.ndarray]:
+def fold_models(trained: Trained) -> list[np.ndarray]:
     """Return what each fold's models say, (members, views, m, C), as `stacked.fold_models`."""
     members, settings = trained.manifest.members, trained.run.settings
     said = {name: [blended_views(values, settings) for values in _said(trained, name)] for name in members}
