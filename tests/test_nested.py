@@ -194,3 +194,15 @@ def test_a_class_absent_from_what_a_recipe_is_tuned_on_ranks_last_and_stops_noth
 def test_a_member_without_a_score_is_never_the_best() -> None:
     assert F1.utility(float("nan")) == LOSS.utility(float("nan")) == -np.inf
     assert max([float("nan"), 0.1], key=F1.utility) == 0.1
+
+
+def test_offsets_are_left_out_and_said_so_where_their_fits_would_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, auto = sample(10, 90), DecisionSettings(copies_vote="off")
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", 90 * 3 * 11)  # four folds: 10 without two or one, and on all
+    assert nested(known, decision=auto).left_out == []
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", 90 * 3 * 11 - 1)
+    found = nested(known, decision=auto)
+    assert "11 fits on 90 rows of 3 classes" in found.left_out[0]
+    assert {option.stage for option in found.options} == {"blend"}
+    assert nested(known, decision=DecisionSettings(copies_vote="off", offsets="on")).fitted.recipe.offsets
+    assert nested(known, decision=auto, metric=LOSS).left_out == []

@@ -235,12 +235,12 @@ def _told(value: float, found: FloatArray, level: float, witnesses: int) -> Inte
     scored = found[np.isfinite(found)]
     if len(scored) < 2:
         return Interval(value, float("nan"), float("nan"), float("nan"))
-    tail = _tail(level, witnesses)
-    low, high = np.quantile(scored, [tail, 1 - tail])
+    share = tail(level, witnesses)
+    low, high = np.quantile(scored, [share, 1 - share])
     return Interval(value, float(low), float(high), float(scored.std(ddof=1)))
 
 
-def _tail(level: float, witnesses: int) -> float:
+def tail(level: float, witnesses: int) -> float:
     """Return the share of draws beyond each end; Student's quantile is expanded (Abramowitz & Stegun 26.7.5)."""
     if not 0 < level < 1:
         raise InputError(f"The level of an interval is a share between 0 and 1, not {level}.")

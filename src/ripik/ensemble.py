@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.bootstrap import predictive
+from ripik.class_shares import estimate_shares
 from ripik.console import progress, say, warn
-from ripik.decision import estimate_priors
 from ripik.errors import InputError
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
@@ -26,7 +26,7 @@ from ripik.pipeline import check_settings, predict
 from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
-from ripik.stacked import count_test_groups, known_rows, test_rows
+from ripik.stacked import count_test_groups, fold_models, known_rows, test_groups, test_rows
 from ripik.submission import submission_name, submission_of
 from ripik.submission_form import tell_form
 from ripik.submission_log import append_log, check_log
@@ -118,12 +118,13 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
     with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
-        known, test = known_rows(run, members), test_rows(run, members)
+        known, models = known_rows(run, members), fold_models(run, members)
         found = _nest(run, known)
+        test = models if found.fitted.recipe.prior_shift else test_rows(run, members)
         blended, cv = found.fitted.apply(test), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
-        told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
+        told = _told(run, members, known, found, cv) | _of_test(run, models, known, found)
         artifacts.write_json(outputs[2], told)
         submission = _submit(run, blended, told)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
@@ -161,6 +162,8 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
+        "left_out": found.left_out,
+        "refits": [name for name in members if run.settings.variants[name].refit],
         "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),
         "seed": run.settings.blend.seed,
@@ -170,21 +173,31 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
     }
 
 
-def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
+def _of_test(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
     metric, photos = get_metric(run.settings.competition.metric), count_test_groups(run)
     expected = predictive(run.targets(), found.oof, evidence_groups(run), metric, photos)
-    plain = replace(found.fitted, recipe=replace(found.fitted.recipe, prior_shift=False), offsets=None)
-    shares = estimate_priors(plain.apply(test), found.fitted.shares).priors
-    classes = [str(label) for label in run.competition.classes]
     return {
         "test": {
             "photos": photos,
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             "expected_score": asdict(expected),
-            "class_shares_in_train": dict(zip(classes, found.fitted.shares.tolist(), strict=True)),
-            "class_shares_estimated": dict(zip(classes, shares.tolist(), strict=True)),
+            **_class_shares(run, models, known, found),
         }
+    }
+
+
+def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> dict[str, Any]:
+    """Return the class shares that the readable test images seem to have, by the calibrated models of each fold."""
+    plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
+    rows = np.flatnonzero(readable | ~readable.any())
+    said = [plain.apply(each)[rows] for each in models]
+    shares = estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
+    classes = [str(label) for label in run.competition.classes]
+    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
+    return {
+        **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
+        "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
     }
 
 

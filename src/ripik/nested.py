@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from ripik import bootstrap
 from ripik.bootstrap import Interval
 from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.offsets import MOST_CELLS
 from ripik.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
@@ -50,6 +51,7 @@ class Nested:
     in_sample: float
     oof: FloatArray
     recipes: dict[int, Recipe]  # what was chosen without each fold
+    left_out: list[str] = field(default_factory=list)  # what was not looked at, and why: sentences
 
 
 def nest(
@@ -77,7 +79,9 @@ def _nest(
     merging: str,
     progress: Progress | None,
 ) -> Nested:
-    tuning, folds = _Tuning(known, metric, how, decision, merging), np.unique(known.fold).tolist()
+    folds = np.unique(known.fold).tolist()
+    decision, left_out = within_reach(decision, metric, len(known.y), known.rows.probabilities.shape[-1], len(folds))
+    tuning = _Tuning(known, metric, how, decision, merging)
     oof = np.full(known.rows.probabilities.shape[2:], np.nan)
     recipes = {}
     for number, held in enumerate(folds):
@@ -90,7 +94,25 @@ def _nest(
     fitted = tuning.fitted(recipe)
     if progress:
         progress(len(folds) + 1)
-    return Nested(fitted, options, metric.function(known.y, fitted.apply(known.rows)), oof, recipes)
+    return Nested(fitted, options, metric.function(known.y, fitted.apply(known.rows)), oof, recipes, left_out)
+
+
+def within_reach(
+    decision: DecisionSettings, metric: Metric, rows: int, classes: int, folds: int
+) -> tuple[DecisionSettings, list[str]]:
+    """Return the settings without what would take too long at this size where it is "auto", and sentences about it.
+
+    Offsets are fitted without every fold, without every two, and on all: `offsets.MOST_CELLS` bounds rows x classes of
+    all these fits.
+    """
+    fits = folds * (folds + 1) // 2 + 1
+    if metric.uses_probabilities or decision.offsets != "auto" or rows * classes * fits <= MOST_CELLS:
+        return decision, []
+    told = (
+        f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "
+        '(decision.offsets = "on" fits them without choosing).'
+    )
+    return decision.model_copy(update={"offsets": "off"}), [told]
 
 
 def parts(fold: IntArray, group: IntArray) -> IntArray:

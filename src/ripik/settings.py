@@ -192,7 +192,7 @@ class DecisionSettings(Section):
     """What is done to the blend's probabilities before the most probable class is submitted."""
 
     copies_vote: Literal["auto", "on", "off"] = "auto"  # near copies of one photo share their mean probabilities
-    offsets: Literal["auto", "on", "off"] = "auto"  # added to the classes' log-probabilities, for label metrics
+    offsets: Literal["auto", "on", "off"] = "auto"  # added to log-probabilities, for label metrics; auto: if in reach
     prior_shift: bool = False  # whether probabilities follow the class shares estimated on the rows to be predicted
 
 

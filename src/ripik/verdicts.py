@@ -7,8 +7,6 @@ from ripik.console import say, table
 from ripik.nested import Nested
 from ripik.scores import CORRECTED, LEVEL, ends
 
-SHIFT = 0.05  # difference of a class share from which it is spoken of
-
 
 def show_blend(told: dict[str, Any], found: Nested) -> None:
     """Print members and CV, what was looked at on the way, the classes' F1, and what to expect of the test set.
@@ -57,25 +55,40 @@ def _options(found: Nested, metric: str) -> None:
     if rows:
         columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
         table("What was chosen on all folds; the CV chooses again without each", columns, rows)
+    for told in found.left_out:
+        say(told)
 
 
 def _classes(told: dict[str, Any]) -> None:
     shares = told["test"]
     rows = [
-        [label, f"{f1['value']:.3f}", ends(Interval.from_json(f1)), f"{train:.3f}", f"{estimated:.3f}"]
-        for (label, f1), train, estimated in zip(
+        [
+            label,
+            f"{f1['value']:.3f}",
+            ends(Interval.from_json(f1)),
+            f"{train:.3f}",
+            f"{estimated:.3f}",
+            f"{low:.3f}–{high:.3f}",
+        ]
+        for (label, f1), train, estimated, (low, high) in zip(
             told["scores"]["intervals"]["class_f1"].items(),
             shares["class_shares_in_train"].values(),
             shares["class_shares_estimated"].values(),
+            zip(shares["class_shares_low"].values(), shares["class_shares_high"].values(), strict=True),
             strict=True,
         )
     ]
-    table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test"], rows)
+    table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test", LEVEL], rows)
 
 
 def _say_members(told: dict[str, Any]) -> None:
     if told["dropped"]:
         say(f"{', '.join(told['dropped'])} add nothing to the blend and are dropped (weight 0).")
+    if told["refits"]:
+        say(
+            f"{', '.join(told['refits'])}: refits predict the test set. No row shows how sure they are of what they "
+            "have not seen; for class shares, the calibration of their folds' models is taken."
+        )
 
 
 def _say_test(told: dict[str, Any]) -> None:
@@ -90,10 +103,9 @@ def _say_test(told: dict[str, Any]) -> None:
             f"By the corrected labels the CV would be {corrected:.4f}. The organiser scores by labels as he gave them, "
             "so the range goes by those."
         )
-    pairs = zip(test["class_shares_in_train"].items(), test["class_shares_estimated"].values(), strict=True)
-    moved = [label for (label, share), estimated in pairs if abs(estimated - share) > SHIFT]
-    if moved:
+    if test["class_shares_moved"]:
         say(
-            f"The test set may have other shares of class {', '.join(moved)} than train. An estimate from these models "
-            "is no more sure than they are; decision.prior_shift = true follows it, and the CV shows what that costs."
+            f"The test set seems to have other shares of class {', '.join(test['class_shares_moved'])} than train: "
+            f"beyond {LEVEL} of chance in both sets, if the classes look the same in both. decision.prior_shift = true "
+            "follows the estimate, and the CV shows what that costs."
         )

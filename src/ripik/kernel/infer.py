@@ -1,7 +1,6 @@
 """Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ripik.duplicates import near_copy_groups
 from ripik.engine import run
 from ripik.errors import InputError
 from ripik.features import Item, lacking_items, reads_pixels
+from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import pixels
 from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
@@ -146,21 +146,33 @@ def lacking_test_items(trained: Trained, name: str) -> list[Item]:
 
 def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
-    members = [_member(trained, name) for name in trained.manifest.members]
-    blended = fitted.apply(Rows(np.stack(members), _photos(trained, fitted)))
-    frame = submission_of(run.competition, blended)
+    members, photos = trained.manifest.members, _photos(trained, fitted)
+    apart = fitted.recipe.prior_shift
+    models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
+    frame = submission_of(run.competition, fitted.apply([Rows(values, photos) for values in models]))
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
 
 
 def _member(trained: Trained, name: str) -> np.ndarray:
     """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
-    run, jobs = trained.run, trained.jobs(name)
-    values: Sequence[np.ndarray] = [np.load(run.layout.job(job) / TEST, allow_pickle=False) for job in jobs]
+    run, values = trained.run, _said(trained, name)
     if run.settings.blend.views == "auto":
         return sum(values, start=np.zeros(values[0].shape)) / len(values)
     text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
     return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
+
+
+def fold_models(trained: Trained) -> list[np.ndarray]:
+    """Return what each fold's models say, (members, views, m, C), as `stacked.fold_models`."""
+    members, settings = trained.manifest.members, trained.run.settings
+    said = {name: [blended_views(values, settings) for values in _said(trained, name)] for name in members}
+    return side_by_side([by_fold(trained.jobs(name), values) for name, values in said.items()])
+
+
+def _said(trained: Trained, name: str) -> list[np.ndarray]:
+    """Return what each of a variant's jobs says of the test set, (views, m, C)."""
+    return [np.load(trained.run.layout.job(job) / TEST, allow_pickle=False) for job in trained.jobs(name)]
 
 
 def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
