@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.bootstrap import predictive
 from ripik.console import progress, say, warn
 from ripik.decision import estimate_priors
 from ripik.errors import InputError
+from ripik.expectation import expectation, why_left_out
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, is_trained, jobs_of, open_run
@@ -32,7 +32,7 @@ from ripik.submission_log import append_log, check_log
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
-METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
+METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -53,7 +53,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     run = open_run(settings)
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
-    if artifacts.is_fresh(meta, inputs):
+    if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
         told = artifacts.read_json(meta)
         submission = Path(told["submission"])
         if artifacts.is_whole(submission, told["sha256"]):
@@ -61,6 +61,12 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
             return submission
         say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
     return _blend(run, members, inputs)
+
+
+def _may_be_checked(run: Run) -> bool:
+    """Whether train and test could not be told apart when the blend was made, and now can."""
+    left_out = artifacts.read_json(run.layout.ensemble / "weights.json")["test"]["shift"]["left_out"]
+    return bool(left_out) and not why_left_out(run)
 
 
 def _finished(run: Run, names: Sequence[str]) -> list[str]:
@@ -116,7 +122,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
         blended, cv = found.fitted.apply(test), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
-        told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
+        told = _told(run, members, known, found, cv) | _of_test(run, test, found)
         artifacts.write_json(outputs[2], told)
         submission = _submit(run, blended, told)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
@@ -162,18 +168,16 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
     }
 
 
-def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
+def _of_test(run: Run, test: Rows, found: Nested) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
-    metric, photos = get_metric(run.settings.competition.metric), count_test_groups(run)
-    expected = predictive(run.targets(), found.oof, evidence_groups(run), metric, photos)
     plain = replace(found.fitted, recipe=replace(found.fitted.recipe, prior_shift=False), offsets=None)
     shares = estimate_priors(plain.apply(test), found.fitted.shares).priors
     classes = [str(label) for label in run.competition.classes]
     return {
         "test": {
-            "photos": photos,
+            "photos": count_test_groups(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
-            "expected_score": asdict(expected),
+            **expectation(run, found.oof),
             "class_shares_in_train": dict(zip(classes, found.fitted.shares.tolist(), strict=True)),
             "class_shares_estimated": dict(zip(classes, shares.tolist(), strict=True)),
         }
@@ -207,6 +211,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
         "config_hash": artifacts.digest(configuration)[:12],
         "members": told["members"],
         "cv": cv,
+        **_likeness_columns(told["test"]["shift"]),
     }
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
@@ -214,6 +219,13 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     artifacts.write_json(path.with_suffix(".json"), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
+
+
+def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
+    """Return the log's cells on a test set of another kind; empty ones where none is found."""
+    differs = shift.get("differs", False)
+    expected = shift["expected_score"] if differs else None
+    return {"shift_auc": shift["auc"]["value"] if differs else None, "test_like": expected and expected["value"]}
 
 
 def _commit() -> str:
