@@ -44,6 +44,24 @@ def test_equals_scikit_learn(name: str, classes: int, seed: int) -> None:
     assert get_metric(name).function(y, p) == pytest.approx(SKLEARN[name](y, p), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_row_of_weight_three_counts_as_three_rows(name: str, classes: int) -> None:
+    y, p = drawn(7, classes=classes)
+    p = p.round(2) + 1e-4  # ties, for AUC
+    p /= p.sum(axis=1, keepdims=True)
+    times, metric = np.random.default_rng(7).integers(1, 4, len(y)), get_metric(name)
+    repeated = metric.function(np.repeat(y, times), np.repeat(p, times, axis=0))
+    assert metric.function(y, p, times / 3) == pytest.approx(repeated, abs=1e-12)
+    assert metric.function(y, p, np.ones(len(y))) == pytest.approx(metric.function(y, p), abs=1e-12)
+
+
+@pytest.mark.parametrize("weights", [np.zeros(200), np.ones(199), np.full(200, np.nan), -np.ones(200)])
+def test_weights_are_positive_and_one_a_row(weights: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"weights must be one finite number above 0 a row \(200"):
+        get_metric("macro_f1").function(*drawn(2), weights)
+
+
 @pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "cohen_kappa", "log_loss"])
 def test_an_absent_class_counts_as_scikit_learn_counts_it(name: str) -> None:
     y, p = drawn(5, classes=5)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.bootstrap import predictive
 from ripik.class_shares import estimate_shares
 from ripik.console import progress, say, warn
 from ripik.errors import InputError
+from ripik.expectation import expectation, why_left_out
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, is_trained, jobs_of, open_run
@@ -56,7 +56,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     run = open_run(settings)
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
-    if artifacts.is_fresh(meta, inputs):
+    if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
         told = artifacts.read_json(meta)
         submission = Path(told["submission"])
         if artifacts.is_whole(submission, told["sha256"]):
@@ -64,6 +64,12 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
             return submission
         say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
     return _blend(run, members, inputs)
+
+
+def _may_be_checked(run: Run) -> bool:
+    """Whether train and test could not be told apart when the blend was made, and now can."""
+    left_out = artifacts.read_json(run.layout.ensemble / "weights.json")["test"]["shift"]["left_out"]
+    return bool(left_out) and not why_left_out(run)
 
 
 def _finished(run: Run, names: Sequence[str]) -> list[str]:
@@ -175,13 +181,11 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
 
 def _of_test(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
-    metric, photos = get_metric(run.settings.competition.metric), count_test_groups(run)
-    expected = predictive(run.targets(), found.oof, evidence_groups(run), metric, photos)
     return {
         "test": {
-            "photos": photos,
+            "photos": count_test_groups(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
-            "expected_score": asdict(expected),
+            **expectation(run, found.oof),
             **_class_shares(run, models, known, found),
         }
     }
@@ -225,6 +229,7 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
         "config_hash": artifacts.digest(configuration)[:12],
         "members": told["members"],
         "cv": cv,
+        **_likeness_columns(told["test"]["shift"]),
     }
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
@@ -232,6 +237,13 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     artifacts.write_json(record_path(path), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
+
+
+def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
+    """Return the log's cells on a test set of another kind; empty ones where none is found."""
+    differs = shift.get("differs", False)
+    expected = shift["expected_score"] if differs else None
+    return {"shift_auc": shift["auc"]["value"] if differs else None, "test_like": expected and expected["value"]}
 
 
 def _commit() -> str:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from ripik.bootstrap import Interval
-from ripik.console import say, table
+from ripik.console import say, table, warn
+from ripik.expectation import sentence
 from ripik.nested import Nested
 from ripik.scores import CORRECTED, LEVEL, ends
 
@@ -92,11 +93,15 @@ def _say_members(told: dict[str, Any]) -> None:
 
 
 def _say_test(told: dict[str, Any]) -> None:
-    expected, test = Interval.from_json(told["test"]["expected_score"]), told["test"]
-    say(
-        f"CV {told['metric']} {expected.value:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
-        f"with a probability of {LEVEL}, chance in both sets counted."
-    )
+    test, cv = told["test"], told["scores"]["cross_fitted"]
+    if of_another_kind := sentence(test, told["metric"]):
+        warn(f"CV {told['metric']} {cv:.4f} is of photos like train. {of_another_kind}")
+    else:
+        expected = Interval.from_json(test["expected_score"])
+        say(
+            f"CV {told['metric']} {cv:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
+            f"with a probability of {LEVEL}, chance in both sets counted."
+        )
     corrected = told["scores"].get("cross_fitted_by_corrected_labels")
     if corrected is not None:
         say(

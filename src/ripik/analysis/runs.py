@@ -25,9 +25,10 @@ def runs(submissions: str | Path) -> pd.DataFrame:
 
     Columns: file, run (as its `.json` tells, else the file's name before date, time and CV), time (as logged, ISO
     8601), members (names, spaces between), cv, low, high (its 95 % interval; NaN without a `.json` beside the CSV),
-    public, private (leaderboard scores; NaN where none is logged), changed ("key: old → new; …": the settings that
-    differ from those of the run's previous submission that has a `.json`; empty for the first one and where none
-    differ).
+    test_like (the score on the training photos weighted by their likeness to a test set of another kind; NaN where none
+    is logged), public, private (leaderboard scores; NaN where none is logged), changed ("key: old → new; …": the
+    settings that differ from those of the run's previous submission that has a `.json`; empty for the first one and
+    where none differ).
     Raises InputError when a file is missing or broken, or a cell is no number or time.
     """
     folder = Path(submissions)
@@ -36,7 +37,8 @@ def runs(submissions: str | Path) -> pd.DataFrame:
         raise InputError(f"there is no file {path}. `make ensemble` writes it with the first submission.")
     frame = read_table(path, COLUMNS, "Mend the header.")
     moments = _moments(frame["time"], path)
-    for name in ("cv", "public", "private"):
+    frame["test_like"] = frame.get("test_like", "")
+    for name in ("cv", "test_like", "public", "private"):
         frame[name] = numbers(frame[name], path, MEND)
     frame = frame.iloc[moments.argsort(kind="stable")].reset_index(drop=True)
     strange = frame.index[frame["file"].map(lambda file: Path(file).name != file)]
@@ -46,7 +48,7 @@ def runs(submissions: str | Path) -> pd.DataFrame:
     frame["run"] = [run_of(folder / file, record) for file, record in zip(frame["file"], records, strict=True)]
     frame["low"], frame["high"] = ([number_at(record, (*POOLED, end)) for record in records] for end in ("low", "high"))
     frame["changed"] = _changes(frame["run"].tolist(), records)
-    return frame[["file", "run", "time", "members", "cv", "low", "high", "public", "private", "changed"]]
+    return frame[["file", "run", "time", "members", "cv", "low", "high", "test_like", "public", "private", "changed"]]
 
 
 def _moments(texts: pd.Series, path: Path) -> pd.Series:

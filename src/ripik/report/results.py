@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -35,11 +37,11 @@ def summary(e: Evidence) -> Section:
         ["images, groups of near copies", f"{len(e.focus.frame)}, {e.focus.frame['group'].nunique()}"],
     ]
     if e.told:
-        expected, used = e.told["test"]["expected_score"], [n for n, w in e.told["weights"].items() if w > 0]
+        used = [n for n, w in e.told["weights"].items() if w > 0]
         rows += [
             ["blend", f"{e.told['method']} of {', '.join(used)}"],
             ["in-sample (optimistic)", number(e.told["scores"]["in_sample"], 4)],
-            ["a test set of such photos scores (95 %)", ends(expected["low"], expected["high"])],
+            _expected(e.told["test"]),
         ]
     else:
         rows.append(["variant", f"{e.focus.name}; there is no blend of the present predictions yet"])
@@ -49,6 +51,18 @@ def summary(e: Evidence) -> Section:
         "Summary",
         [Table("The run in short", ["", e.focus.name], rows, wrapped=True), Text(advice(e), notable=True)],
     )
+
+
+def _expected(test: dict[str, Any]) -> list[str]:
+    """Return the row on where the test set's score will fall."""
+    if test["expected_score"] is not None:
+        plain = test["expected_score"]
+        return ["a test set of such photos scores (95 %)", ends(plain["low"], plain["high"])]
+    weighted = test["shift"]["expected_score"]
+    if weighted is None:
+        return ["score on the test set", "cannot be said: it is of another kind"]
+    value, reach = number(weighted["value"], 4), ends(weighted["low"], weighted["high"])
+    return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
 
 
 def variants(e: Evidence) -> Section:
