@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ripik.bootstrap import Interval
 from ripik.console import say, table
 from ripik.nested import Nested
@@ -19,6 +21,7 @@ def show_blend(told: dict[str, Any], found: Nested) -> None:
     _options(found, told["metric"])
     _classes(told)
     _say_members(told)
+    _say_spread(told, found)
     _say_test(told)
 
 
@@ -31,6 +34,7 @@ def _members(told: dict[str, Any]) -> None:
     cv = scores["intervals"]
     rows += [
         ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
+        *([["blend, nested: other partitions", "", *_others(scores), "", ""]] if _others(scores) else []),
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", "", "", ""],
     ]
     columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, "mean of folds", "accuracy"]
@@ -40,6 +44,12 @@ def _members(told: dict[str, Any]) -> None:
 def _cells(score: dict[str, Any]) -> list[str]:
     pooled = score["pooled"]
     return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), f"{score['mean_of_folds']:.4f}"]
+
+
+def _others(scores: dict[str, Any]) -> list[str]:
+    """Return the mean and the ends of the nested scores by other partitions; nothing where there are none."""
+    others = scores["cross_fitted_by_partition"]
+    return [f"{sum(others) / len(others):.4f}", f"{min(others):.4f}–{max(others):.4f}"] if others else []
 
 
 def _options(found: Nested, metric: str) -> None:
@@ -74,6 +84,21 @@ def _classes(told: dict[str, Any]) -> None:
 def _say_members(told: dict[str, Any]) -> None:
     if told["dropped"]:
         say(f"{', '.join(told['dropped'])} add nothing to the blend and are dropped (weight 0).")
+
+
+def _say_spread(told: dict[str, Any], found: Nested) -> None:
+    """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
+    by_fold = [score for score in told["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
+    others, parts = told["scores"]["cross_fitted_by_partition"], len(found.recipes)
+    again = f", over {len(others)} other partitions {_range([told['scores']['cross_fitted'], *others])}"
+    say(
+        f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
+        f"{found.agreeing} of {parts} parts chose, without their own rows, what all rows chose."
+    )
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):.4f}–{max(values):.4f} (deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
 
 
 def _say_test(told: dict[str, Any]) -> None:
