@@ -67,8 +67,8 @@ class Task:
         found["equal, unless the best gains > 1 error"] = self._unless(looks, ["equal", _first_best(scores)])[1]
         gains = {method: self._gain(looks["greedy"], looks[method]) for method in methods}
         for margin in MARGINS:
-            found[f"greedy, unless any gains > {margin} error"] = _surely(gains, methods, margin)
-            found[f"greedy, unless geometric or rank > {margin} error"] = _surely(gains, CHEAP, margin)
+            found[f"greedy, unless any gains > {margin} error"] = _surely(gains, methods, "greedy", margin)
+            found[f"greedy, unless geometric or rank > {margin} error"] = _surely(gains, CHEAP, "greedy", margin)
         return found
 
     def votes(self, voted: Look) -> dict[str, float]:
@@ -93,7 +93,7 @@ class Task:
 
     def _unless(self, looks: dict[str, Look], names: Sequence[str]) -> dict[int, str]:
         gains = {name: self._gain(looks[names[0]], looks[name]) for name in names}
-        return {margin: _surely(gains, names, margin) for margin in MARGINS}
+        return {margin: _surely(gains, names, names[0], margin) for margin in MARGINS}
 
     def _gain(self, a: Look, b: Look) -> tuple[float, float]:
         if a is b:
@@ -136,10 +136,10 @@ def _first_best(utilities: dict[str, float]) -> str:
     return max(utilities, key=lambda name: round(utilities[name], 9))
 
 
-def _surely(gains: dict[str, tuple[float, float]], names: Sequence[str], margin: float) -> str:
-    """Return the best of those that gain more than so many errors; the first has no gain."""
-    sure = {name: gains[name][0] for name in names if gains[name][0] > margin * gains[name][1] or gains[name][1] == 0}
-    return max(sure, key=lambda name: (sure[name], gains[name] == (0.0, 0.0)))
+def _surely(gains: dict[str, tuple[float, float]], names: Sequence[str], first: str, margin: float) -> str:
+    """Return the best of those that gain over the first more than so many errors, or the first."""
+    sure = {name: gains[name][0] for name in names if name != first and gains[name][0] > margin * gains[name][1]}
+    return max(sure, key=lambda name: sure[name]) if sure else first
 
 
 def _voted(known: Known) -> Known:

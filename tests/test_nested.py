@@ -179,7 +179,7 @@ def test_choosing_by_default_costs_no_more_than_greedy_always() -> None:
 
 
 def test_near_copies_vote_unless_that_surely_harms() -> None:
-    how = replace_methods("equal").model_copy(update={"margin": 1.0})
+    how = replace_methods("equal").model_copy(update={"margin": BlendSettings().margin})
     few = [sample(seed, 20, copies=4, members=2) for seed in range(8)]  # on so few, no gain is sure
     auto = DecisionSettings(offsets="off")
     assert sum(nested(known, how, auto).fitted.recipe.copies_vote for known in few) >= 7

@@ -23,6 +23,7 @@ from ripik.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 DRAWS = 200  # of the bootstrap that tells how sure a gain is
+OFFSETS_MARGIN = 1.0  # standard errors
 DIGITS = 9  # scores that agree so far are equal
 Progress = Callable[[int], None]
 
@@ -159,7 +160,8 @@ class _Tuning:
         """Choose stage by stage, on the folds but `without`: the first option, unless another is surely better.
 
         The best score among those whose gain over the first is more than `how.margin` times the gain's standard error
-        (of equals the first); that rule had the least regret (`benchmarks.blend_regret`).
+        (of equals the first): looking for the best costs more than it finds (`benchmarks.blend_regret`). Offsets, which
+        are shrunk by their own uncertainty, need one standard error.
         """
         recipe, options = self._first(), list[Option]()
         for stage, changes in self._stages().items():
@@ -198,16 +200,16 @@ class _Tuning:
         predicted = [self._cross_fitted(recipe, without)[rows] for recipe in recipes]
         scores = [self.metric.function(known.y, values) for values in predicted]
         gains = [self._gain(known, predicted[0], values, told=not without) for values in predicted]
-        chosen = self._surely_best(gains)
+        chosen = self._surely_best(gains, OFFSETS_MARGIN if stage == "offsets" else self.how.margin)
         if without:
             return recipes[chosen], []
         looked = zip(options, recipes, scores, gains, strict=True)
         return recipes[chosen], [Option(stage, *told, number == chosen) for number, told in enumerate(looked)]
 
-    def _surely_best(self, gains: Sequence[Interval]) -> int:
+    def _surely_best(self, gains: Sequence[Interval], margin: float) -> int:
         """Return which option to take, given each one's gain over the first."""
         utilities = [round(self.metric.utility(gain.value), DIGITS) for gain in gains]
-        sure = [n for n, gain in enumerate(gains) if n == 0 or utilities[n] > self.how.margin * gain.error]
+        sure = [n for n, gain in enumerate(gains) if n == 0 or utilities[n] > margin * gain.error]
         return max(sure, key=lambda number: utilities[number])
 
     def _cross_fitted(self, recipe: Recipe, without: Sequence[int]) -> FloatArray:

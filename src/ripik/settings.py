@@ -165,8 +165,8 @@ class PredictionSettings(Section):
 class BlendSettings(Section):
     """How members are blended: by the first method, unless another is surely better by its cross-fitted score."""
 
-    methods: Methods = ("greedy", "geometric", "rank")
-    margin: Annotated[float, Field(ge=0)] = 1.0  # errors of its gain that another must gain; 0: the best score wins
+    methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
+    margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
     partitions: Annotated[int, Field(ge=0)] = 3  # other partitions into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
