@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ripik.blend import METHODS
 from ripik.metrics import get_metric
-from ripik.nested import Nested, nest, parts
+from ripik.nested import Nested, nest, parts, repartition
 from ripik.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 F1, ACCURACY, LOSS = (get_metric(name) for name in ("macro_f1", "accuracy", "log_loss"))
-FEW = BlendSettings(methods=("equal", "best", "convex", "coordinate"), restarts=1, bags=2)
+FEW = BlendSettings(methods=("equal", "best", "convex", "coordinate"), margin=0.0, partitions=0, restarts=1, bags=2)
 PLAIN = DecisionSettings(copies_vote="off", offsets="off")
 
 
@@ -38,7 +39,7 @@ def nested(known: Known, how: BlendSettings = FEW, decision: DecisionSettings = 
 
 def test_a_folds_labels_never_touch_its_own_predictions() -> None:
     known = sample(0, 90, copies=2)
-    every = BlendSettings(restarts=1, bags=2, views="auto")
+    every = BlendSettings(methods=METHODS, partitions=0, restarts=1, bags=2, views="auto")
     before = nested(known, every, DecisionSettings())
     y = known.y.copy()
     rows = known.fold == 1
@@ -144,6 +145,64 @@ def test_progress_counts_the_choices() -> None:
     seen: list[int] = []
     nest(sample(10, 60), F1, FEW, PLAIN, "arithmetic", seen.append)
     assert seen == [1, 2, 3, 4, 5]
+    nest(sample(10, 60), F1, FEW.model_copy(update={"partitions": 2}), PLAIN, "arithmetic", seen.append)
+    assert seen[5:] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_first_method_stays_unless_another_gains_more_than_the_error_of_its_gain() -> None:
+    switched = dict[float, int]()
+    for margin in (0.0, 1.0, 1000.0):
+        how, switched[margin] = FEW.model_copy(update={"margin": margin}), 0
+        for seed in range(8):
+            found = nested(sample(seed, 90), how)
+            options = [option for option in found.options if option.stage == "blend"]
+            (chosen,) = (option for option in options if option.chosen)
+            switched[margin] += chosen is not options[0]
+            for option in options[1:]:
+                sure = option.gain.value > margin * option.gain.error and option.gain.value > 1e-9
+                assert not sure or option.gain.value <= chosen.gain.value + 1e-9
+                assert sure or not option.chosen
+    assert switched[0.0] > switched[1.0] > switched[1000.0] == 0
+
+
+def test_choosing_by_default_costs_no_more_than_greedy_always() -> None:
+    """On fresh rows of the same worlds, in the mean: what is chosen by default, one method always, and the mean."""
+    new, scores = sample(999, 3000, members=5), dict[str, list[float]]()
+    ways = {"default": BlendSettings().methods, "greedy": ("greedy",), "equal": ("equal",)}
+    for seed in range(6):
+        known = sample(seed, 120, members=5)
+        for name, methods in ways.items():
+            fitted = nested(known, BlendSettings(methods=methods, partitions=0)).fitted
+            scores.setdefault(name, []).append(F1.function(new.y, fitted.apply(new.rows)))
+    mean = {name: np.mean(of) for name, of in scores.items()}
+    assert mean["default"] > max(mean["greedy"], mean["equal"]) - 0.002
+
+
+def test_near_copies_vote_unless_that_surely_harms() -> None:
+    how = replace_methods("equal").model_copy(update={"margin": BlendSettings().margin})
+    few = [sample(seed, 20, copies=4, members=2) for seed in range(8)]  # on so few, no gain is sure
+    auto = DecisionSettings(offsets="off")
+    assert sum(nested(known, how, auto).fitted.recipe.copies_vote for known in few) >= 7
+    mixed = sample(3, 200, members=2)
+    rows, wrong = np.argsort(mixed.fold, kind="stable"), np.arange(200) // 4  # four photos taken for one
+    parted = Known(Rows(mixed.rows.probabilities[:, :, rows], wrong), mixed.y[rows], mixed.fold[rows], wrong)
+    assert not nested(parted, how, auto).fitted.recipe.copies_vote
+
+
+def test_other_partitions_keep_groups_whole_and_sizes_alike_and_tell_the_spread_of_the_cv() -> None:
+    known = sample(11, 120, copies=2, members=4)
+    a, again, b = (repartition(known, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(a, again)
+    assert not np.array_equal(a, b)
+    assert set(a) == set(known.fold)
+    assert all(len(set(a[known.group == group])) == 1 for group in known.group)
+    assert np.ptp(np.bincount(a)) <= 2
+    assert np.ptp([np.bincount(a[known.y == c], minlength=4) for c in range(3)], axis=1).max() <= 4
+    found = nested(known, BlendSettings(partitions=3))
+    assert len(found.by_partition) == 3
+    assert abs(np.mean(found.by_partition) - F1.function(known.y, found.oof)) < 0.05
+    first = nested(replace(known, fold=a), BlendSettings(partitions=0))
+    assert found.by_partition[0] == pytest.approx(F1.function(known.y, first.oof))
 
 
 def test_in_sample_is_optimistic_and_the_nested_score_is_not_when_there_is_nothing_to_learn() -> None:

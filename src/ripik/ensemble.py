@@ -141,7 +141,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
 
 def _nest(run: Run, known: Known) -> Nested:
     settings, metric = run.settings, get_metric(run.settings.competition.metric)
-    choices = len(np.unique(parts(known.fold, known.group))) + 1
+    choices = len(np.unique(parts(known.fold, known.group))) + 1 + settings.blend.partitions
     with progress("choose the blend, without each fold and on all", choices) as show:
         return nest(known, metric, settings.blend, settings.decision, settings.prediction.merge, show)
 
@@ -161,6 +161,7 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "in_sample": found.in_sample,
             "cross_fitted": cv.pooled.value,
             "cross_fitted_by_fold": cv.by_fold,
+            "cross_fitted_by_partition": found.by_partition,
             "cross_fitted_mean_of_folds": cv.mean_of_folds,
             "cross_fitted_accuracy": cv.accuracy.value,
             **({"cross_fitted_by_corrected_labels": cv.corrected.value} if cv.corrected else {}),

@@ -165,17 +165,11 @@ class PredictionSettings(Section):
 
 
 class BlendSettings(Section):
-    """Which blends are tried, the simplest first; their cross-fitted scores choose among them, ties go to the first."""
+    """How members are blended: by the first method, unless another is surely better by its cross-fitted score."""
 
-    methods: Annotated[tuple[BlendMethod, ...], Field(min_length=1)] = (
-        "equal",
-        "geometric",
-        "rank",
-        "best",
-        "convex",
-        "greedy",
-        "coordinate",
-    )
+    methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
+    margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
+    partitions: Annotated[int, Field(ge=0)] = 3  # other partitions into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
     restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone

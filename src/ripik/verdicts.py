@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ripik.bootstrap import Interval
 from ripik.console import say, table, warn
 from ripik.expectation import sentence
@@ -18,6 +20,7 @@ def show_blend(told: dict[str, Any], found: Nested) -> None:
     _options(found, told["metric"])
     _classes(told)
     _say_members(told)
+    _say_spread(told, found)
     _say_test(told)
 
 
@@ -31,6 +34,7 @@ def _members(told: dict[str, Any]) -> None:
     corrected = [CORRECTED] if "corrected" in cv else []
     rows += [
         ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
+        *[["blend, nested: other partitions", "", *told, *[""] * (2 + len(corrected))] for told in _others(scores)],
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (3 + len(corrected))],
     ]
     columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
@@ -41,6 +45,12 @@ def _cells(score: dict[str, Any]) -> list[str]:
     pooled = score["pooled"]
     corrected = [f"{score['corrected']['value']:.4f}"] if "corrected" in score else []
     return [f"{pooled['value']:.4f}", ends(Interval.from_json(pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
+
+
+def _others(scores: dict[str, Any]) -> list[list[str]]:
+    """Return a row's cells of the nested scores by other partitions, mean and ends; no row where there are none."""
+    others = scores["cross_fitted_by_partition"]
+    return [[f"{sum(others) / len(others):.4f}", f"{min(others):.4f}–{max(others):.4f}"]] if others else []
 
 
 def _options(found: Nested, metric: str) -> None:
@@ -90,6 +100,21 @@ def _say_members(told: dict[str, Any]) -> None:
             f"{', '.join(told['refits'])}: refits predict the test set. No row shows how sure they are of what they "
             "have not seen; for class shares, the calibration of their folds' models is taken."
         )
+
+
+def _say_spread(told: dict[str, Any], found: Nested) -> None:
+    """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
+    by_fold = [score for score in told["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
+    others, parts = told["scores"]["cross_fitted_by_partition"], len(found.recipes)
+    again = f", over {len(others)} other partitions {_range([told['scores']['cross_fitted'], *others])}"
+    say(
+        f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
+        f"{found.agreeing} of {parts} parts chose, without their own rows, what all rows chose."
+    )
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):.4f}–{max(values):.4f} (deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
 
 
 def _say_test(told: dict[str, Any]) -> None:

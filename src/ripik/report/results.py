@@ -41,6 +41,7 @@ def summary(e: Evidence) -> Section:
         rows += [
             ["blend", f"{e.told['method']} of {', '.join(used)}"],
             ["in-sample (optimistic)", number(e.told["scores"]["in_sample"], 4)],
+            *_spread(e.told),
             _expected(e.told["test"]),
         ]
     else:
@@ -63,6 +64,19 @@ def _expected(test: dict[str, Any]) -> list[str]:
         return ["score on the test set", "cannot be said: it is of another kind"]
     value, reach = number(weighted["value"], 4), ends(weighted["low"], weighted["high"])
     return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
+
+
+def _spread(told: dict[str, Any]) -> list[list[str]]:
+    """Return how far the nested score moves by fold and by the partition that recipes are chosen by."""
+    scores, parts = told["scores"], told["recipes_without_part"].values()
+    same, by_fold = sum(recipe == told["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
+    by_fold, others = by_fold[np.isfinite(by_fold)], scores["cross_fitted_by_partition"]
+    again = [[f"CV by {len(others)} other partitions", _ends(np.array(others))]] if others else []
+    return [["CV by fold", _ends(by_fold)], *again, ["parts that chose as all rows did", f"{same} of {len(parts)}"]]
+
+
+def _ends(scores: np.ndarray) -> str:
+    return f"{number(float(scores.min()), 4)} to {number(float(scores.max()), 4)}"
 
 
 def variants(e: Evidence) -> Section:
