@@ -153,6 +153,13 @@ def _rows(photos: int, first_photo: int, first_id: int, seed: int) -> pd.DataFra
     return frame.assign(image_id=ids, filename=[f"{text}.jpg" for text in ids])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """Leave out `fsync`, which matters in a crash of the machine alone, and waits for the disk at every file."""
+    with mock.patch("os.fsync"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def drawn() -> Drawn:
     return draw_competition()
@@ -249,25 +256,36 @@ for step in ("folds", "train", "ensemble"):
 """
 
 
+def shared(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has filled, once for all test processes that are at work."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+    whole = folder.parent / f"{name}.whole"
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
     """Return the tiny competition after `train` and `ensemble` of all four variants; not to be changed.
 
-    A process of its own makes it, with the threads of a job; test processes at work at once share one.
+    A process of its own makes it, with the threads of a job.
     """
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "finished"
-    with (folder.parent / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return competition_at(folder, drawn)
-        tiny = write_competition(folder, drawn)
+
+    def make(folder: Path) -> None:
+        write_competition(folder, drawn)
         found = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
         command = [sys.executable, "-c", FINISH]
         environment = os.environ | {"PYTHONPATH": found}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    return tiny
+
+    return competition_at(shared(tmp_path_factory, "finished", make), drawn)
 
 
 def copy_of(tiny: Tiny, folder: Path) -> Tiny:
@@ -299,13 +317,15 @@ def mine(finished: Tiny, tmp_path: Path) -> Tiny:
 
 
 @pytest.fixture(scope="session")
-def reported(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def reported(finished: Tiny, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Return a copy of the finished competition after `report`; not to be changed."""
-    tiny = copy_of(finished, tmp_path_factory.mktemp("reported") / "tiny")
-    done = ripik(tiny, "report")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "report/index.html" in done.stdout
-    return tiny
+
+    def make(folder: Path) -> None:
+        done = ripik(copy_of(finished, folder), "report")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "report/index.html" in done.stdout
+
+    return competition_at(shared(tmp_path_factory, "reported", make), drawn)
 
 
 @pytest.fixture
