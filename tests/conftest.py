@@ -50,6 +50,8 @@ FAST = (  # `finetuned` trains all layers, `augmented_finetuned` the last block
     "variants.augmented_finetuned.train_from=block7a",
 )
 
+LONG_FILES = ("test_kernel", "test_pipeline", "test_plan", "test_distribution", "test_torture", "test_faults")
+
 CONFIG = """
 [competition]
 root = "{folder}/input"
@@ -151,6 +153,11 @@ def _rows(photos: int, first_photo: int, first_id: int, seed: int) -> pd.DataFra
     frame = frame.sample(frac=1, random_state=seed).reset_index(drop=True)
     ids = [str(number) for number in range(first_id, first_id + len(frame))]
     return frame.assign(image_id=ids, filename=[f"{text}.jpg" for text in ids])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests are long, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: LONG_FILES.index(item.path.stem) if item.path.stem in LONG_FILES else len(LONG_FILES))
 
 
 @pytest.fixture(scope="session", autouse=True)
