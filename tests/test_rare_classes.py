@@ -5,7 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
+from conftest import Tiny
+from ripik.audit import _random_folds
 from ripik.bootstrap import per_class_f1
+from ripik.jobs import open_run
 from ripik.metrics import get_metric, score_part
 from ripik.nested import nest
 from ripik.recipe import Known, Rows
@@ -45,3 +48,12 @@ def test_scores_and_suspects_of_rare_classes() -> None:
     values = rows.rows.probabilities.mean(axis=(0, 1))
     assert len(per_class_f1(rows.y, values, rows.group)) == CLASSES
     assert set(find_suspects(rows.y, values, rows.group)["row"]) <= set(range(len(rows.y)))
+
+
+def test_random_folds_of_rare_classes_are_made_for_the_audit(tiny: Tiny) -> None:
+    tiny.write_folds()
+    run = open_run(tiny.settings())
+    y = np.repeat(np.arange(CLASSES), PHOTOS)
+    fold = _random_folds(run, y)
+    assert sorted(set(fold)) == [0, 1, 2]
+    assert [len(set(fold[y == label])) for label in range(CLASSES)] == CLASSES * [PHOTOS]
