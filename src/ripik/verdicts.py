@@ -34,7 +34,7 @@ def _members(told: dict[str, Any]) -> None:
     cv = scores["intervals"]
     rows += [
         ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
-        *([["blend, nested: other partitions", "", *_others(scores), "", ""]] if _others(scores) else []),
+        *_other_partitions(scores),
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", "", "", ""],
     ]
     columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, "mean of folds", "accuracy"]
@@ -46,10 +46,12 @@ def _cells(score: dict[str, Any]) -> list[str]:
     return [f"{pooled['value']:.4f}", ends(Interval(**pooled)), f"{score['mean_of_folds']:.4f}"]
 
 
-def _others(scores: dict[str, Any]) -> list[str]:
-    """Return the mean and the ends of the nested scores by other partitions; nothing where there are none."""
+def _other_partitions(scores: dict[str, Any]) -> list[list[str]]:
+    """Return a row with the mean of the nested scores by other partitions; no row where there are none."""
     others = scores["cross_fitted_by_partition"]
-    return [f"{sum(others) / len(others):.4f}", f"{min(others):.4f}–{max(others):.4f}"] if others else []
+    return [[f"blend, nested: mean of {len(others)} partitions", "", f"{np.mean(others):.4f}", "", "", ""]] * bool(
+        others
+    )
 
 
 def _options(found: Nested, metric: str) -> None:
