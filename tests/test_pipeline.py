@@ -70,8 +70,12 @@ def test_weights_json_tells_the_blend(finished: Tiny) -> None:
     f1 = f1_score(oof["label"], found, average="macro")
     assert told["scores"]["cross_fitted"] == pytest.approx(f1)
     assert told["scores"]["intervals"]["pooled"]["low"] <= f1 <= told["scores"]["intervals"]["pooled"]["high"]
+    assert len(told["scores"]["cross_fitted_by_partition"]) == 3
     assert len(told["recipes_without_part"]) == 4  # two folds, halved for the tuning
-    assert {option["stage"] for option in told["options"]} == {"copies vote", "blend", "offsets"}
+    assert {option["stage"] for option in told["options"]} == {
+        "copies vote",
+        "offsets",
+    }  # one method: nothing to choose
     assert told["test"]["photos"] == 2
     test = told["test"]
     assert sum(test["class_shares_estimated"].values()) == pytest.approx(1)

@@ -34,7 +34,7 @@ def _members(told: dict[str, Any]) -> None:
     corrected = [CORRECTED] if "corrected" in cv else []
     rows += [
         ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
-        *[["blend, nested: other partitions", "", *told, *[""] * (2 + len(corrected))] for told in _others(scores)],
+        *_other_partitions(scores, 3 + len(corrected)),
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (3 + len(corrected))],
     ]
     columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
@@ -47,10 +47,11 @@ def _cells(score: dict[str, Any]) -> list[str]:
     return [f"{pooled['value']:.4f}", ends(Interval.from_json(pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
 
 
-def _others(scores: dict[str, Any]) -> list[list[str]]:
-    """Return a row's cells of the nested scores by other partitions, mean and ends; no row where there are none."""
+def _other_partitions(scores: dict[str, Any], empty: int) -> list[list[str]]:
+    """Return a row with the mean of the nested scores by other partitions, cells left empty; none without them."""
     others = scores["cross_fitted_by_partition"]
-    return [[f"{sum(others) / len(others):.4f}", f"{min(others):.4f}–{max(others):.4f}"]] if others else []
+    row = [f"blend, nested: mean of {len(others)} partitions", "", f"{np.mean(others or [0]):.4f}", *[""] * empty]
+    return [row] if others else []
 
 
 def _options(found: Nested, metric: str) -> None:
