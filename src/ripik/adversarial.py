@@ -13,23 +13,24 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.bootstrap import Interval, interval
+from ripik.bootstrap import Interval
 from ripik.competition import Competition
 from ripik.console import progress, say
-from ripik.features import Item, feature_inputs
-from ripik.folds import make_folds, split
+from ripik.features import Item, feature_inputs, is_prepared
+from ripik.folds import make_folds
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.groups import read_groups
 from ripik.jobs import Run, open_run
 from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
 from ripik.linking import joined
-from ripik.metrics import get_metric
 from ripik.pipeline import prepare
 from ripik.pixel_rule import PixelRule
-from ripik.settings import Settings
+from ripik.settings import Settings, Variant
+from ripik.shift import density_ratio, separability
+from ripik.splitting import split
 from ripik.stored import photo_head, read_features, stored_settings
 
-ADVERSARIAL = 1  # to be raised when the classifier changes
+ADVERSARIAL = 2  # to be raised when the classifier changes
 LITTLE = 0.6  # AUC below which a difference, however certain, is small
 SHOWN = 24  # photos a section of the page
 ITEMS = [Item("train"), Item("test")]
@@ -52,23 +53,15 @@ def adversarial(settings: Settings) -> Path:
 def tell_apart(run: Run) -> Path:
     """Write `analysis/adversarial.csv` and the page `adversarial.html` beside it; return the path of the table.
 
-    Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), in the
-    order of train.csv, then test.csv. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
+    Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), ratio (how
+    many times more photos like it the test set holds, `shift.density_ratio`), in the order of train.csv, then test.csv,
+    without images that cannot be read. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
     that are missing; nothing is done twice while the recorded inputs match.
     Raises InputError when no variant trains its head alone.
     """
-    settings = stored_settings(run.settings)
-    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
-    groups, meta = _groups(run), artifacts.meta_beside(path)
-    inputs = {
-        "version": ADVERSARIAL,
-        "head": [STRENGTH, TOLERANCE, ITERATIONS],
-        "groups": artifacts.digest(groups.tolist()),
-        "labels": artifacts.digest(run.competition.train["label"].tolist()),
-        "folds": [settings.folds.n_splits, settings.folds.seed],
-        "features": settings.features.dtype,
-        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
-    }
+    settings, path = stored_settings(run.settings), run.layout.analysis / "adversarial.csv"
+    variant, groups, meta = photo_head(settings), _groups(run), artifacts.meta_beside(path)
+    inputs = _inputs(run, settings, variant, groups)
     if artifacts.is_fresh(meta, inputs):
         say(f"adversarial: {path} is up to date")
         return path
@@ -79,9 +72,33 @@ def tell_apart(run: Run) -> Path:
     return path
 
 
+def is_at_hand(run: Run) -> bool:
+    """Whether `tell_apart` needs no passes through frozen layers: its table is there, or what it reads is stored.
+
+    Raises InputError when no variant trains its head alone.
+    """
+    settings = stored_settings(run.settings)
+    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
+    if is_prepared(settings, run.competition, variant):
+        return True
+    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(run, settings, variant, _groups(run)))
+
+
+def _inputs(run: Run, settings: Settings, variant: Variant, groups: np.ndarray) -> dict[str, Any]:
+    return {
+        "version": ADVERSARIAL,
+        "head": [STRENGTH, TOLERANCE, ITERATIONS],
+        "groups": artifacts.digest(groups.tolist()),
+        "labels": artifacts.digest(run.competition.train["label"].tolist()),
+        "folds": [settings.folds.n_splits, settings.folds.seed],
+        "features": settings.features.dtype,
+        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
+    }
+
+
 def read_auc(path: Path) -> Interval:
     """Return the AUC with its interval that was found with the table `path`."""
-    return Interval(**artifacts.read_json(artifacts.meta_beside(path))["auc"])
+    return Interval.from_json(artifacts.read_json(artifacts.meta_beside(path))["auc"])
 
 
 def meaning(auc: Interval) -> str:
@@ -115,9 +132,9 @@ def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dic
     with progress("adversarial: heads", how.n_splits) as show:
         number = itertools.count(1)
         found = out_of_fold(features, is_test, fold, 2, balanced=True, done=lambda: show(next(number)))
-    auc = interval(is_test, found.astype(np.float64), groups, get_metric("auc"))
-    images = images.assign(p_test=found[:, 1])
-    artifacts.write_csv(path, images[["image_id", "split", "p_test"]])
+    auc = separability(is_test, found[:, 1].astype(np.float64), groups)
+    images = images.assign(p_test=found[:, 1], ratio=density_ratio(is_test, found[:, 1], groups, fold))
+    artifacts.write_csv(path, images[["image_id", "split", "p_test", "ratio"]])
     _write_page(path.with_suffix(".html"), images, auc, run.competition.rule)
     return asdict(auc)
 

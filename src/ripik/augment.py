@@ -24,8 +24,8 @@ LONGEST_ID = 200  # bytes; file names end at 255
 def augment(settings: Settings) -> Path:
     """Write `<id>_<copy>.jpg` for every training image and copy, and augmented.csv; return the CSV's path.
 
-    augmented.csv: image_id (of the source), copy, filename, label. Files that an interrupted run left are kept when
-    they were made from the same images and settings.
+    augmented.csv: image_id (of the source), copy, filename, label (as corrected: it is there to train on). Files that
+    an interrupted run left are kept when they were made from the same images and settings.
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
@@ -38,7 +38,7 @@ def augment(settings: Settings) -> Path:
         "version": PIPELINE,
         **competition.rule_inputs("train"),
     }
-    inputs = {**made_from, "copies": how.copies}
+    inputs = {**made_from, "copies": how.copies, **competition.correction_inputs()}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
     train = competition.train
     if artifacts.is_fresh(meta, inputs) and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies:
@@ -99,6 +99,7 @@ def _name(image_id: str, copy: int) -> str:
 
 
 def _index(train: pd.DataFrame, copies: int) -> pd.DataFrame:
-    frame = train[["image_id", "label"]].merge(pd.DataFrame({"copy": range(1, copies + 1)}), how="cross")
+    given = pd.DataFrame({"image_id": train["image_id"], "label": train["training_label"]})
+    frame = given.merge(pd.DataFrame({"copy": range(1, copies + 1)}), how="cross")
     names = [_name(image_id, copy) for image_id, copy in zip(frame["image_id"], frame["copy"], strict=True)]
     return frame.assign(filename=names)[["image_id", "copy", "filename", "label"]]

@@ -143,6 +143,6 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
 
 
 def conflicting(groups: pd.DataFrame, competition: Competition) -> list[int]:
-    """Return the numbers of the groups whose training images carry more than one label."""
-    labels = competition.train["label"].groupby(groups_of(groups, "train")).nunique()
+    """Return the numbers of the groups whose training images carry more than one label, as corrected."""
+    labels = competition.train["training_label"].groupby(groups_of(groups, "train")).nunique()
     return labels.index[labels > 1].tolist()

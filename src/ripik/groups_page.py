@@ -25,7 +25,7 @@ def make_groups_page(settings: Settings, competition: Competition, groups: pd.Da
     inputs = {
         "images": [fingerprint(competition, split) for split in ("train", "test")],
         "groups": artifacts.digest(groups.to_csv(index=False)),
-        "labels": artifacts.digest(competition.train["label"].tolist()),
+        "labels": artifacts.digest(competition.train["training_label"].tolist()),
         **competition.rule_inputs("train", "test"),
     }
     meta = artifacts.meta_beside(path)
@@ -72,8 +72,8 @@ def write_groups_page(path: Path, groups: pd.DataFrame, competition: Competition
 
 
 def _with_photos(groups: pd.DataFrame, competition: Competition) -> pd.DataFrame:
-    """Return the frame with each image's path, and its label as text (empty in test)."""
-    train = competition.train.assign(split="train", label=competition.train["label"].astype(str))
+    """Return the frame with each image's path, and its label as corrected, as text (empty in test)."""
+    train = competition.train.assign(split="train", label=competition.train["training_label"].astype(str))
     test = competition.test.assign(split="test", label="")
     both = pd.concat([frame[["split", "image_id", "path", "label"]] for frame in (train, test)])
     return groups.merge(both, on=["split", "image_id"], validate="one_to_one")

@@ -11,9 +11,9 @@ from ripik import artifacts
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
 from ripik.features import reads_pixels
+from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
-from ripik.merging import merge
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
 from ripik.pixel_rule import PixelRule
@@ -38,11 +38,12 @@ class MemberModels:
             prefix = build_prefix(run.settings, self.variant)
             self.prefix = make_predictor(prefix, run.settings.prediction.engine, sample)
         inputs = self._inputs(sample, IDENTITY)
-        suffixes = [trained_network(run, job) for job in predicting_jobs(run.settings, self.variant)]
+        self.jobs = predicting_jobs(run.settings, self.variant)
+        suffixes = [trained_network(run, job) for job in self.jobs]
         self.suffixes = [predictor_of(run, self.variant, suffix, inputs) for suffix in suffixes]
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the mean over jobs, (views, n, C), of uint8 images (n, S, S, 3).
+    def predict(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return what each of the jobs says, (views, n, C), of uint8 images (n, S, S, 3).
 
         The views are one, merged as for the variant's CSVs, unless the blend chooses among them.
         """
@@ -53,8 +54,8 @@ class MemberModels:
             by_view = np.stack(
                 [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
             )
-            found.append(by_view if self.settings.blend.views == "auto" else merge(by_view, how.merge)[None])
-        return np.mean(found, axis=0)
+            found.append(blended_views(by_view, self.settings))
+        return found
 
     def engines(self) -> list[dict]:
         """Return what the meta file tells of the engines: the prefix's, where there is one, and the suffixes'."""
@@ -95,11 +96,16 @@ def predict_paths(
     found = []
     for start in range(0, len(good), CHUNK):
         pixels = _pixels(good[start : start + CHUNK], sizes, rule)
-        found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
+        said = [model.predict(pixels[model.variant.image_size]) for model in models]
+        if fitted.recipe.prior_shift:
+            found.append(side_by_side([by_fold(model.jobs, each) for model, each in zip(models, said, strict=True)]))
+        else:
+            found.append([np.stack([np.mean(each, axis=0) for each in said])])
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
-    blended = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, good, rule)), shares)
-    probabilities[readable] = blended
+    photo = _photos(settings, fitted, good, rule)
+    rows = [Rows(np.concatenate(chunks, axis=2), photo) for chunks in zip(*found, strict=True)]
+    probabilities[readable] = fitted.apply(rows, shares)
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)

@@ -26,7 +26,7 @@ from ripik.images import in_parallel, pixels
 from ripik.jobs import Run, chain
 from ripik.layout import Job, layout_of
 from ripik.metrics import get_metric
-from ripik.nested import nest
+from ripik.nested import nest, within_reach
 from ripik.packed import packing
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
@@ -199,15 +199,16 @@ class _Measuring:
         """Return the cost of choosing a blend of made-up predictions, by their number."""
         rng, classes, members = np.random.default_rng(0), len(self.competition.classes), len(self.variants)
         views = len(self.settings.prediction.views) if self.settings.blend.views == "auto" else 1
+        metric, how, folds = get_metric(self.settings.competition.metric), self.settings, self.settings.folds.n_splits
+        decision, _ = within_reach(how.decision, metric, len(self.competition.train), classes, folds)
 
         def choose(rows: int) -> None:
             truth, group = rng.integers(0, classes, rows), np.arange(rows) // 3
             values = rng.dirichlet(np.full(classes, 0.5), (members, views, rows))
             values[..., np.arange(rows), truth] += 1.5 * rng.random((members, views, rows))
             values /= values.sum(axis=-1, keepdims=True)
-            known = Known(Rows(values, group), truth, group % self.settings.folds.n_splits, group)
-            metric, how = get_metric(self.settings.competition.metric), self.settings
-            nest(known, metric, how.blend, how.decision, how.prediction.merge)
+            known = Known(Rows(values, group), truth, group % folds, group)
+            nest(known, metric, how.blend, decision, how.prediction.merge)
 
         with progress("choose a blend of made-up predictions", 1) as show:
             line = _line(choose, BLENDED)

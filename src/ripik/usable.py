@@ -137,7 +137,8 @@ def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, pa
             'the files, or leave these rows out with competition.on_bad_image = "skip".'
         )
     train = competition.train[~bad["train"]].reset_index(drop=True)
-    lost = [str(label) for label in competition.classes if label not in set(train["label"])]
+    left = set(train["label"]) & set(train["training_label"])
+    lost = [str(label) for label in competition.classes if label not in left]
     if lost:
         raise InputError(
             f"of the class {', '.join(lost)} no training image can be read. {path} lists all that cannot; replace "

@@ -35,6 +35,7 @@ class Manifest:
     classes: list[int | str] = field(default_factory=list)
     rule: dict[str, Any] = field(default_factory=dict)
     test_images: str = ""
+    form: dict[str, Any] = field(default_factory=dict)  # of the submission, as `Form.as_settings`
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the files."""

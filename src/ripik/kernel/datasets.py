@@ -63,6 +63,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         classes=list(opened.competition.classes),
         rule=asdict(opened.competition.rule),
         test_images=images_digest(opened.competition.test),
+        form=opened.competition.form.as_settings(),
     )
     _finish(settings, folder, manifest)
     return manifest

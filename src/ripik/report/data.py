@@ -34,12 +34,16 @@ def folds(e: Evidence) -> Section:
 def test_set(e: Evidence) -> Section:
     """Class shares on test against train."""
     found = analysis.shares(e.folder, e.focus.name)
-    rows = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
+    pairs = zip(found.pop("estimated_low"), found.pop("estimated_high"), strict=True)
+    ends = [f"{share(low)} to {share(high)}" for low, high in pairs]
+    cells = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
+    rows = [[*row, end] for row, end in zip(cells, ends, strict=True)]
     text = (
         "If the test set is like the training set, the classes predicted on it have the shares of those predicted out "
-        "of fold; estimated are the shares themselves, from the blend's probabilities."
+        "of fold; estimated are the shares themselves, by each fold's models, calibrated out of fold, if the classes "
+        "look the same in both sets; 95 % intervals."
     )
-    columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test"]
+    columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test", "interval"]
     return Section(
         "test", "Test set", [Text(text), Beside([*drawn(plots.shares(found)), Table("Shares", columns, rows)])]
     )
