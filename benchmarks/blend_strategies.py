@@ -9,8 +9,9 @@ import numpy as np
 
 from ripik import bootstrap
 from ripik.blend import METHODS, Blend, fit_blend
-from ripik.decision import SHARPNESS, vote
+from ripik.decision import vote
 from ripik.metrics import FloatArray, Metric, get_metric, log_loss
+from ripik.offsets import SHARPNESS
 from ripik.recipe import Known
 
 SLOW, SLOW_ROWS = "coordinate", 5000  # from so many rows the slow method is left out
