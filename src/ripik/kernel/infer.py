@@ -139,7 +139,9 @@ def _write(trained: Trained, target: Path) -> None:
     members, photos = trained.manifest.members, _photos(trained, fitted)
     apart = fitted.recipe.prior_shift
     models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
-    blended = fitted.apply([Rows(values, photos) for values in models])
+    same = images_digest(run.competition.test) == trained.manifest.test_images
+    shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
+    blended = fitted.apply([Rows(values, photos) for values in models], shares)
     how, classes = run.settings.competition, run.competition.classes
     names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
     frame = submission_frame(run.competition.sample, run.competition.test["image_id"], blended, classes, **names)
