@@ -106,11 +106,8 @@ def within_reach(
     all these fits, and the metric's own work on C^2 counts, which is that of MATRIX x C rows more.
     """
     fits = folds * (folds + 1) // 2 + 1
-    if (
-        metric.uses_probabilities
-        or decision.offsets != "auto"
-        or (rows + MATRIX * classes) * classes * fits <= MOST_CELLS
-    ):
+    small = (rows + MATRIX * classes) * classes * fits <= MOST_CELLS
+    if small or metric.uses_probabilities or decision.offsets != "auto":
         return decision, []
     told = (
         f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "
