@@ -9,7 +9,7 @@ import pytest
 
 from conftest import FAST, Tiny
 from html_page import Page
-from ripik import adversarial, artifacts, expectation
+from ripik import artifacts, expectation, train_or_test
 from ripik.analysis.runs import runs
 from ripik.ensemble import ensemble
 from ripik.report import step
@@ -37,8 +37,8 @@ def shifted(mine: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
         features[27:] += 50 * features.std()
         return features
 
-    read_features = adversarial.read_features
-    monkeypatch.setattr(adversarial, "read_features", read)
+    read_features = train_or_test.read_features
+    monkeypatch.setattr(train_or_test, "read_features", read)
     monkeypatch.setattr(expectation, "FEWEST", 2)
     return mine
 

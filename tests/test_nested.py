@@ -257,9 +257,9 @@ def test_a_member_without_a_score_is_never_the_best() -> None:
 
 def test_offsets_are_left_out_and_said_so_where_their_fits_would_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     known, auto = sample(10, 90), DecisionSettings(copies_vote="off")
-    monkeypatch.setattr("ripik.nested.MOST_CELLS", 90 * 3 * 11)  # four folds: 10 without two or one, and on all
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11)  # four folds: 10 without two or one, and on all
     assert nested(known, decision=auto).left_out == []
-    monkeypatch.setattr("ripik.nested.MOST_CELLS", 90 * 3 * 11 - 1)
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11 - 1)
     found = nested(known, decision=auto)
     assert "11 fits on 90 rows of 3 classes" in found.left_out[0]
     assert {option.stage for option in found.options} == {"blend"}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.class_shares import estimate_shares
+from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
 from ripik.errors import InputError
 from ripik.expectation import expectation, why_left_out
@@ -127,10 +127,11 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
         known, models = known_rows(run, members), fold_models(run, members)
         found = _nest(run, known)
         test = models if found.fitted.recipe.prior_shift else test_rows(run, members)
-        blended, cv = found.fitted.apply(test), score_rows(run, found.oof)
+        shares = _class_shares(run, models, known, found)
+        blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
-        told = _told(run, members, known, found, cv) | _of_test(run, models, known, found)
+        told = _told(run, members, known, found, cv) | _of_test(run, found, shares)
         artifacts.write_json(outputs[2], told)
         submission = _submit(run, blended, told)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
@@ -180,30 +181,27 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
     }
 
 
-def _of_test(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> dict[str, Any]:
+def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
+    classes = [str(label) for label in run.competition.classes]
+    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
             "photos": count_test_groups(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),
-            **_class_shares(run, models, known, found),
+            **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
+            "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
         }
     }
 
 
-def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> dict[str, Any]:
+def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> ClassShares:
     """Return the class shares that the readable test images seem to have, by the calibrated models of each fold."""
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
     said = [plain.apply(each)[rows] for each in models]
-    shares = estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
-    classes = [str(label) for label in run.competition.classes]
-    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
-    return {
-        **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
-        "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
-    }
+    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.adversarial import is_at_hand, read_auc, tell_apart
 from ripik.bootstrap import Interval, predictive
 from ripik.errors import InputError
 from ripik.jobs import Run
@@ -14,6 +13,7 @@ from ripik.metrics import FloatArray, get_metric
 from ripik.scores import LEVEL, ends, evidence_groups
 from ripik.shift import Likeness, expect, likeness
 from ripik.stacked import count_test_groups
+from ripik.train_or_test import is_at_hand, read_auc, tell_apart
 
 FEWEST = 20  # groups a side, below which train and test are not told apart
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from ripik import bootstrap
 from ripik.bootstrap import Interval
 from ripik.metrics import FloatArray, IntArray, Metric
-from ripik.offsets import MOST_CELLS
+from ripik.offsets import MATRIX, MOST_CELLS
 from ripik.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
@@ -121,10 +121,11 @@ def within_reach(
     """Return the settings without what would take too long at this size where it is "auto", and sentences about it.
 
     Offsets are fitted without every fold, without every two, and on all: `offsets.MOST_CELLS` bounds rows x classes of
-    all these fits.
+    all these fits, and the metric's own work on C^2 counts, which is that of MATRIX x C rows more.
     """
     fits = folds * (folds + 1) // 2 + 1
-    if metric.uses_probabilities or decision.offsets != "auto" or rows * classes * fits <= MOST_CELLS:
+    small = (rows + MATRIX * classes) * classes * fits <= MOST_CELLS
+    if small or metric.uses_probabilities or decision.offsets != "auto":
         return decision, []
     told = (
         f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "

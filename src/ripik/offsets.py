@@ -17,6 +17,7 @@ from ripik.slopes import TINY, value_and_slope
 SHARPNESS = 2.0  # of the soft decision; 4 follows the hard one closer and fits its noise, too
 PENALTY = 1.0
 BAGS = 20
+MATRIX = 5  # rows a class that a step on the counts alone costs
 MOST_CELLS = 5e7  # rows x classes of all fits of a choice that ends within a minute (`benchmarks.offsets`)
 
 

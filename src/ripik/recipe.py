@@ -86,15 +86,14 @@ class Fitted:
         """
         models = [rows] if isinstance(rows, Rows) else rows
         said = [self.blend.apply(_members(self.recipe, self.views, self.merge, each)) for each in models]
-        if self.calibration:
+        if self.recipe.prior_shift and self.calibration:
             said = _shifted([self.calibration.apply(each) for each in said], self.shares, shares)
         blended: FloatArray = np.mean(said, axis=0)
         return self.offsets.apply(blended) if self.offsets else blended
 
     def plain(self) -> Fitted:
         """Return the blend alone: neither class shares nor offsets."""
-        recipe = replace(self.recipe, prior_shift=False, offsets=False)
-        return replace(self, recipe=recipe, calibration=None, offsets=None)
+        return replace(self, recipe=replace(self.recipe, prior_shift=False, offsets=False), offsets=None)
 
     def of_used(self) -> Fitted:
         """Return the same for the members whose weight is not 0, in their order."""

@@ -31,6 +31,7 @@ class Manifest:
     weights: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     fitted: dict[str, Any] = field(default_factory=dict)  # the blend, as `recipe.Fitted.as_json`
+    shares: list[float] = field(default_factory=list)  # of the classes, as estimated on the run's test set
     members: list[str] = field(default_factory=list)
     classes: list[int | str] = field(default_factory=list)
     rule: dict[str, Any] = field(default_factory=dict)

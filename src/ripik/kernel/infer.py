@@ -149,7 +149,9 @@ def _write(trained: Trained, target: Path) -> None:
     members, photos = trained.manifest.members, _photos(trained, fitted)
     apart = fitted.recipe.prior_shift
     models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
-    frame = submission_of(run.competition, fitted.apply([Rows(values, photos) for values in models]))
+    same = images_digest(run.competition.test) == trained.manifest.test_images
+    shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
+    frame = submission_of(run.competition, fitted.apply([Rows(values, photos) for values in models], shares))
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
 

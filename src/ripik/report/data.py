@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik import analysis
-from ripik.adversarial import meaning, read_auc
+from ripik.adversarial import meaning
 from ripik.augmentation import alone, build_pipeline, make_copies
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
@@ -18,6 +18,7 @@ from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence
 from ripik.report.results import drawn
 from ripik.report.words import share
+from ripik.train_or_test import read_auc
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 
