@@ -3,8 +3,7 @@ import pytest
 
 from conftest import Tiny
 from made_up_features import MadeUp
-from ripik import adversarial as step
-from ripik import artifacts
+from ripik import artifacts, train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.bootstrap import Interval
 from ripik.features import Item
@@ -15,7 +14,7 @@ def made_up(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     """Features by which a photo is known again; folds and groups by the true photos."""
     tiny.write_folds(2)
     found = MadeUp(tiny)
-    monkeypatch.setattr(step, "prepare", found)
+    monkeypatch.setattr(train_or_test, "prepare", found)
     return found
 
 

@@ -96,7 +96,8 @@ def test_the_range_of_test_like_photos_takes_the_place_of_the_plain_one(
     assert (test["shift"]["effective_photos"], test["shift"]["training_photos"]) == (12.4, 9)
     assert last_line(shifted)["test_like"] == pytest.approx(expected["value"])
     assert runs(shifted.folder / "submissions")["test_like"].iloc[-1] == pytest.approx(expected["value"])
-    told = " ".join(capsys.readouterr().out.split())
+    written = capsys.readouterr()
+    told = " ".join((written.out + written.err).split())
     assert f"(12 effective of 9) have macro_f1 {expected['value']:.4f}" in told
     assert "such photos scores" not in told
     assert ensemble(shifted.settings(*FAST)) == submission

@@ -54,10 +54,8 @@ def sentence(test: dict[str, Any], metric: str) -> str:
     shift = test["shift"]
     if not shift.get("differs"):
         return ""
-    auc, of = (
-        Interval.from_json(shift["auc"]),
-        f"{shift['effective_photos']:.0f} effective of {shift['training_photos']}",
-    )
+    auc = Interval.from_json(shift["auc"])
+    of = f"{shift['effective_photos']:.0f} effective of {shift['training_photos']}"
     start = (
         "The test set is of another kind: a linear head on stored features tells it from train with an AUC of "
         f"{auc.value:.3f} ({ends(auc)})."
