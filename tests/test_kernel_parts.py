@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import Tiny
+from conftest import FAST, Tiny
 from ripik import artifacts, stacked
 from ripik.config import load_settings
 from ripik.errors import InputError
@@ -116,7 +116,7 @@ def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFix
 
 
 def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tiny) -> None:
-    run, members = open_run(mine.settings()), ["original", "finetuned"]
+    run, members = open_run(mine.settings(*FAST)), ["original", "finetuned"]
     for path in mine.run.glob("*/fold*/predictions.npz"):
         with np.load(path) as stored:
             np.save(path.with_name(TEST), stored["test"])
