@@ -454,7 +454,7 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
     settings = run.settings.model_copy(
         update={"augmentation": run.settings.augmentation.model_copy(update={"copies": 7})}
     )
-    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block2b"})]
+    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block6a"})]
     free = type("Usage", (), {"free": 100_000})
     monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
     with pytest.raises(
