@@ -21,7 +21,7 @@ OTHER = os.environ.get("TENSORFLOW_PYTHON", "")  # an interpreter that has Tenso
 
 def train(tiny: Tiny, python: str, backend: str, weights: Path) -> pd.DataFrame:
     """Train the heads with a backend and return their OOF predictions, variant by variant."""
-    settings = [f"network.weights={weights}", "augmentation.copies=2"]
+    settings = ["network.backbone=EfficientNetB0", f"network.weights={weights}", "augmentation.copies=2"]
     settings += [
         "training.epochs=8",
         "training.learning_rate=1e-5",
