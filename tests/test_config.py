@@ -1,6 +1,6 @@
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import tomli_w
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ripik.config import DEFAULT_VARIANTS, OF_PROBABILITIES, RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
 from ripik.metrics import get_metric
-from ripik.settings import Settings
+from ripik.sections import Added
+from ripik.settings import Settings, Variant
 
 METRICS = ("macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc")
 
@@ -387,3 +388,13 @@ def test_more_methods_are_looked_at_where_the_metric_tells_them_apart(tmp_path: 
         assert load(tmp_path, text, "blend.margin=1").blend.margin == 1
         assert load(tmp_path, text + '[blend]\nmethods = ["equal"]\n').blend.methods == ("equal",)
         assert load(tmp_path, "", f"competition.metric={metric}").blend.methods == ("greedy", "geometric", "rank")
+
+
+def test_a_setting_added_later_is_recorded_only_where_it_is_set() -> None:
+    class Later(Variant):
+        momentum: Annotated[float, Added()] = 0.9
+
+    before, same, other = Variant(name="a"), Later(name="a"), Later(name="a", momentum=0.5)
+    assert same.recorded() == before.recorded() == before.model_dump(mode="json")
+    assert other.recorded() == before.recorded() | {"momentum": 0.5}
+    assert "epochs" not in same.recorded(exclude={"epochs"})

@@ -34,7 +34,7 @@ def augment(settings: Settings) -> Path:
     folder, how = layout_of(settings).copies, settings.augmentation
     made_from = {
         "images": fingerprint(competition, "train"),
-        "augmentation": how.model_dump(mode="json", exclude={"copies"}),
+        "augmentation": how.recorded(exclude={"copies"}),
         "version": PIPELINE,
         **competition.rule_inputs("train"),
     }

@@ -74,7 +74,7 @@ def pixel_path(settings: Settings, split: str, copies: bool, size: int) -> Path:
 
 def pixel_inputs(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> dict[str, Any]:
     """Return what determines the stored pixels; the number of copies does not, as more of them are added at the end."""
-    augmentation = settings.augmentation.model_dump(mode="json", exclude={"copies"})
+    augmentation = settings.augmentation.recorded(exclude={"copies"})
     return {
         "images": fingerprint(competition, split),
         "size": size,

@@ -125,7 +125,7 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
     start = start_job(run, job)
     return {
         "version": NETWORK,
-        "variant": variant.model_dump(mode="json", exclude={"name", "seeds", "refit", "weights", "distribute"}),
+        "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
         "weights": weights_inputs(variant),
         "seed_number": job.seed,
         "fold": job.fold,
@@ -145,7 +145,7 @@ def item_inputs(run: Run, variant: Variant, item: Item) -> dict[str, Any]:
 
 
 def _features(settings: Settings) -> dict[str, Any]:
-    return {**settings.features.model_dump(mode="json"), "engine": settings.prediction.engine}
+    return {**settings.features.recorded(), "engine": settings.prediction.engine}
 
 
 def trained_digest(run: Run, job: Job) -> str | None:
@@ -156,7 +156,7 @@ def trained_digest(run: Run, job: Job) -> str | None:
 
 def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
     """Return what determines a job's predictions."""
-    prediction = run.settings.prediction.model_dump(mode="json", exclude={"merge", "batch_size"})
+    prediction = run.settings.prediction.recorded(exclude={"merge", "batch_size"})
     return {
         "training": artifacts.digest(training_inputs(run, job)),
         "weights": trained_digest(run, job),

@@ -1,6 +1,11 @@
-"""What every table of settings has in common: it is frozen, knows its keys, and holds texts that can be used."""
+"""What every table of settings has in common: it is frozen, knows its keys, and holds texts that can be used.
+
+A setting that is added to a table whose values are recorded with what they made is marked `Added`: at its default it is
+not recorded, so that what was made before it came is still up to date.
+"""
 
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +16,10 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Added:
+    """Marks a setting as added later: `epochs: Annotated[Count, Added()] = 30`."""
 
 
 class Section(BaseModel):
@@ -28,6 +37,14 @@ class Section(BaseModel):
             if value.startswith("~"):
                 _check_home(value, f"{info.field_name} = {value!r}")
         return value
+
+    def recorded(self, *, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """Return what is recorded of the table as an input: plain values, without added settings at their defaults."""
+        values = self.model_dump(mode="json", exclude=set(exclude))
+        for name, about in type(self).model_fields.items():
+            if any(isinstance(mark, Added) for mark in about.metadata) and getattr(self, name) == about.default:
+                values.pop(name, None)
+        return values
 
 
 def _check_home(path: str, told: str) -> None:
