@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)  # whose packages the machine has: see `make test-oldest`
-HOOKS = Path(__file__).parent / "hooks"  # whose small network the machine's Keras has, too
+HOOKS = Path(__file__).parent / "hooks"
+PACKAGES = f"""import site; site.addsitedir({{packages!r}})
+import sys; sys.path.append({str(HOOKS)!r}); import small_network; small_network.install()
+"""  # what an interpreter of the machine begins with: the packages of PYTHON, and the small network in its Keras
 KAGGLE = Path("/kaggle")  # the real place
 OFFLINE = ["unshare", "--map-root-user", "--net"]
 
@@ -43,12 +46,23 @@ class KaggleMachine:
         home.mkdir(exist_ok=True)
         script = Path(shutil.copy(code, home / "script.py"))
         self._close()
-        environment = os.environ | {"HOME": str(home), "PYTHONPATH": str(HOOKS)}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HOME": str(home)}
         if self.root != KAGGLE:
             folders = {"INPUT": self.input, "WORKING": self.working, "SCRATCH": self.scratch}
             environment |= {f"RIPIK_KAGGLE_{name}": str(folder) for name, folder in folders.items()}
-        command = [*(OFFLINE if offline and can_go_offline() else []), PYTHON, str(script)]
+        command = [*(OFFLINE if offline and can_go_offline() else []), str(self._python()), str(script)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=home, env=environment)
+
+    def _python(self) -> Path:
+        """Return the machine's interpreter, made when it is first asked for."""
+        folder = self.root / "python"
+        if not folder.exists():
+            asked = [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+            packages = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+            subprocess.run([PYTHON, "-m", "venv", "--without-pip", str(folder)], check=True)
+            (own,) = folder.glob("lib/python*/site-packages")
+            (own / "machine.pth").write_text(PACKAGES.format(packages=packages))
+        return folder / "bin" / "python"
 
     def _close(self) -> None:
         for path in [self.input, *self.input.rglob("*")]:
