@@ -235,7 +235,7 @@ LABELS_ = (
         lambda tiny: None,
         "too small",
         "n_splits",
-        command=("folds", "--set=folds.n_splits=9"),
+        command=("folds", "--set=folds.n_splits=13"),
     ),
     bad(
         "no group column",

@@ -351,7 +351,10 @@ def with_views_of_another_prediction(tiny: Tiny) -> None:
     ("change", "lacking"),
     [
         (with_one_variant, ["blend"]),
-        (without("*/fold*/*.weights.h5", "features", "config.toml", "images.csv"), ["adversarial"]),
+        (
+            without("*/fold*/*.weights.h5", "features", "analysis/adversarial*", "config.toml", "images.csv"),
+            ["adversarial"],
+        ),
         (without("*/test.csv"), ["test"]),
         (without("*/fold*/history.csv"), ["learning"]),
         (without("original/fold0/history.csv", "*/fold*/predictions.npz"), []),
