@@ -115,8 +115,8 @@ def similarity_in_place(a: Prepared, b: Prepared) -> float:
         smooth = turned(a.smooth, turn)
         edges = refine(smooth, b.smooth, (0.0,) * 4)
         for tried in [np.zeros(4), *([edges] if np.abs(edges).max() <= IN_PLACE else [])]:
-            for pair in ([smooth, b.smooth], _softer(smooth, b.smooth)):
-                best = max(best, _correlation(*_laid_over(*pair, tried, WIDE, FAINT), EQUAL))
+            for one, other in ((smooth, b.smooth), _softer(smooth, b.smooth)):
+                best = max(best, _correlation(*_laid_over(one, other, tried, WIDE, FAINT), EQUAL))
     return best
 
 
