@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-oldest test-cluster test-jax torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-all test-oldest test-cluster test-jax torture faults fuzz lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -107,8 +107,13 @@ bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU
 JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,backends batches distribution gradcam heatmaps network oof pipeline \
 	precision predictors training views))
 
-test: $(READY)  ## run the tests, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
+TWO_AT_A_TIME := --numprocesses 2 --dist worksteal --durations 10
+
+test: $(READY)  ## run the tests a change may break, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
+	@$(BIN)/python -m pytest $(TWO_AT_A_TIME) -m 'not long' $(PYTEST)
+
+test-all: $(READY)  ## and the long ones: whole lines in processes of their own, variations of what `make test` runs once (PYTEST=)
+	@$(BIN)/python -m pytest $(TWO_AT_A_TIME) $(PYTEST)
 
 test-oldest: $(READY)  ## run both kernels on a small Kaggle machine with the oldest packages claimed
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)

@@ -1,6 +1,6 @@
 """Does the nested CV tell the truth about a blend? Test sets made of a finished run's OOF rows, again and again.
 
-    python -m benchmarks.pseudo_blends --run output/<run> [--members original finetuned] [--repeats 20]
+    python -m benchmarks.pseudo_blends --run output/<run> [--members original finetuned] [--repeats 20] [--methods …]
 
 Each time 40 % of the groups of near copies, drawn class by class, are a test set. On the other rows the blend is chosen
 and fitted as `ensemble` does it (method, copies' vote, offsets), its nested CV and from it alone the range in which the
@@ -60,11 +60,12 @@ class Outcome:
         return self.expected.low <= self.test <= self.expected.high
 
 
-def pseudo_test(known: Known, metric: Metric, seed: int) -> Outcome:
-    """Choose and fit on 60 % of the groups, score on the others."""
+def pseudo_test(known: Known, metric: Metric, seed: int, how: BlendSettings | None = None) -> Outcome:
+    """Choose and fit on 60 % of the groups (by the default settings, or these), score on the others."""
     held = draw_test(Photos(known.rows.probabilities[0], known.y, known.group), HELD, seed)
     train, test = known[np.setdiff1d(np.arange(len(known.y)), held)], known[held]
-    found = nest(train, metric, BlendSettings(), DecisionSettings(), "arithmetic")
+    how = (how or BlendSettings()).model_copy(update={"partitions": 0})
+    found = nest(train, metric, how, DecisionSettings(), "arithmetic")
     on_test, on_train = (metric.function(rows.y, rows.rows.probabilities[:, 0].mean(axis=0)) for rows in (test, train))
     return Outcome(
         cv=metric.function(train.y, found.oof),
@@ -93,6 +94,8 @@ def show(outcomes: list[Outcome], metric: str) -> None:
     gaps, plain = (np.array([getattr(each, name) for each in outcomes]) for name in ("gap", "plain_gap"))
     inside = sum(each.inside for each in outcomes)
     met = abs((gaps - plain).mean()) <= MEAN_GAP and inside >= COVERED * len(outcomes)
+    tests = np.array([each.test for each in outcomes])
+    say(f"mean test score {_told(tests).removeprefix('+')}")
     say(
         f"mean gap {_told(gaps)}, of the plain mean {_told(plain)}, so due to choosing {_told(gaps - plain)}; "
         f"inside the 95 % range {inside} of {len(outcomes)}: {'as asked' if met else 'NOT as asked'}"
@@ -110,9 +113,12 @@ def main() -> None:
     options.add_argument("--members", nargs="+", default=DEFAULT, metavar="VARIANT")
     options.add_argument("--repeats", type=int, default=20)
     options.add_argument("--metric", default="macro_f1")
+    options.add_argument("--methods", nargs="+", metavar="METHOD", help="in place of the default of blend.methods")
+    options.add_argument("--margin", type=float, default=BlendSettings().margin, help="blend.margin")
     given = options.parse_args()
+    how = BlendSettings.model_validate({"methods": given.methods or BlendSettings().methods, "margin": given.margin})
     known, metric = read_run(given.run, given.members), get_metric(given.metric)
-    show([pseudo_test(known, metric, seed) for seed in range(given.repeats)], metric.name)
+    show([pseudo_test(known, metric, seed, how) for seed in range(given.repeats)], metric.name)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ import pandas as pd
 from ripik.bootstrap import DRAWS, Interval, predictive
 from ripik.console import say, table
 from ripik.decision import vote
-from ripik.folds import split
 from ripik.linear import LinearHead, fit
 from ripik.metrics import FloatArray, IntArray, Metric, get_metric
+from ripik.splitting import split
 
 HELD = 0.4  # share of the groups
 VIEWS = {"identity": "train.npy", "hflip": "train-hflip.npy"}

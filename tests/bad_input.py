@@ -21,6 +21,7 @@ for _name in ("scores", "weights", "archives", "images", "names", "submissions")
     if importlib.util.find_spec(f"tests.bad_input_{_name}"):
         CASES += importlib.import_module(f"tests.bad_input_{_name}").CASES
 TABLE = Path(__file__).with_suffix(".md")
+HEADINGS = "| case | command | code | message |"
 LONGEST = 100  # characters of an argument that are shown
 HEAD = """# What bad input is answered with
 
@@ -44,10 +45,16 @@ def text(rows: dict[str, str]) -> str:
     parts = [HEAD]
     for topic in topics:
         own = [rows[case.id] for case in CASES if case.topic == topic]
-        parts.append(
-            f"\n## {topic}\n\n| case | command | code | message |\n|---|---|---|---|\n" + "\n".join(own) + "\n"
-        )
+        parts.append(f"\n## {topic}\n\n{HEADINGS}\n|---|---|---|---|\n" + "\n".join(own) + "\n")
     return "".join(parts)
+
+
+def written() -> dict[str, str]:
+    """Return the lines of the table as it is written, by id of their case."""
+    lines = [line for line in TABLE.read_text(encoding="utf-8").split("\n") if line.startswith("| ")]
+    topics = list(dict.fromkeys(case.topic for case in CASES))
+    ordered = sorted(CASES, key=lambda case: topics.index(case.topic))
+    return {case.id: line for case, line in zip(ordered, [line for line in lines if line != HEADINGS], strict=False)}
 
 
 def main(out: Path = TABLE) -> int:

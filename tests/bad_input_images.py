@@ -135,6 +135,19 @@ def grey(photo: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).convert("L").convert("RGB"))
 
 
+def on_white(photo: np.ndarray) -> np.ndarray:
+    return np.round(255 - (255.0 - photo) * 100 / 255)
+
+
+def float_tiff(data: bytes) -> bytes:
+    return cv2.imencode(".tif", pixels(data).astype(np.float32) / 255)[1].tobytes()
+
+
+def four_bands(data: bytes) -> bytes:
+    photo = pixels(data)
+    return cv2.imencode(".tif", np.dstack([photo, photo[..., 0]]))[1].tobytes()
+
+
 def fine(name: str, harm: Harm, check: Callable[[Tiny], None], *says: str) -> Case:
     return Case("images", name, image(harm), ("folds: wrote", *says), 0, ("folds",), check)
 
@@ -151,7 +164,9 @@ CASES = (
     fine("a palette", saved("PNG", "P"), reads_as(tolerance=40)),
     fine("CMYK", saved("JPEG", "CMYK", quality=95), reads_as(tolerance=5)),
     fine("turned by EXIF", turned, reads_as(lambda photo: np.rot90(photo[: SIDE // 2], -1), 3)),
-    fine("alpha", saved("PNG", "RGBA"), reads_as(), "transparency is dropped: 1 of 16"),
+    fine("alpha", saved("PNG", "RGBA"), reads_as(on_white, 2), "transparency is laid on white: 1 of 16"),
+    bad("a float TIFF", image(float_tiff), "floating-point numbers", "8- or 16-bit RGB"),
+    bad("a TIFF of four bands", image(four_bands), "its 4 bands", "8- or 16-bit RGB"),
     fine("an animated PNG", frames("PNG"), reads_as(), *FRAMES),
     fine("an animated GIF", frames("GIF"), reads_as(tolerance=40), *FRAMES),
     bad("zero bytes", image(lambda data: b""), "the file is empty (0 bytes)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.bad_input_csv import bad, content, fine, label_is, lines, sample_csv, swap, test_csv, text
+from tests.bad_input_csv import bad, content, fine, lines, sample_csv, swap, test_csv, text
 from tests.bad_input_world import QUICK, Case, Spoil, nothing
 from tests.conftest import Tiny
 
@@ -12,6 +12,8 @@ from ripik.competition import read_competition
 
 CORRECTED = ("folds", "--set", "competition.corrections=corrections.csv")
 PROBABILITIES = ("folds", "--set", 'competition.submission="probabilities"')
+LOG_LOSS = ("folds", "--set", "competition.metric=log_loss")
+POSITIVE = ("folds", "--set", "competition.positive_class=4")
 SOURCE = ("data", "--source", "{folder}/source")
 
 
@@ -19,9 +21,19 @@ def corrections(data: str | bytes) -> Spoil:
     return lambda tiny: (tiny.input / "corrections.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
+def values(cell: str) -> Spoil:
+    return text(lambda data: data.replace(",1", f",{cell}"), sample_csv)
+
+
 def sample_order(tiny: Tiny) -> None:
     given = read_competition(tiny.settings(*QUICK)).sample["image_id"].tolist()
     assert given == ["14", "13", "16", "15"]
+
+
+def trained_as_two(tiny: Tiny) -> None:
+    how = tiny.settings(*QUICK, "competition.corrections=corrections.csv")
+    train = read_competition(how).train.set_index("image_id")
+    assert train.loc["1", ["label", "training_label"]].tolist() == [1, 2]
 
 
 def given(spoil: Spoil) -> Spoil:
@@ -62,6 +74,14 @@ _SAMPLES = tuple(
         ("another label column", swap("label", "class", sample_csv), ("no column label", "label_column"), ("folds",)),
         ("a column too many", text(lambda d: d.replace(",", ",x,"), sample_csv), ("columns", "Set"), ("folds",)),
         ("labels, where probabilities are asked for", nothing, ("1, 2, 3", "Set"), PROBABILITIES),
+        (
+            "labels, where the metric scores probabilities",
+            nothing,
+            ("log_loss of 3 classes", "column a class"),
+            LOG_LOSS,
+        ),
+        ("one probability of three classes", values("0.5"), ("neither classes", "set"), ("folds",)),
+        ("values that mean nothing", values("?"), ("neither classes", "(?)", "set"), ("folds",)),
         ("empty", content(lambda data: b"", sample_csv), ("is empty", "header"), ("folds",)),
         ("no such file", lambda tiny: tiny.sample_csv.unlink(), ("there is no file", "name it"), ("folds",)),
         ("leading zeros lost", swap("\n13,", "\n013,", test_csv), ("(013)", "(13)"), ("folds",)),
@@ -69,6 +89,7 @@ _SAMPLES = tuple(
 )
 SAMPLES = (
     *_SAMPLES,
+    Case("sample submission", "a positive class that is none", nothing, ("positive_class = 4", "Name"), 2, POSITIVE),
     fine(
         "rows in another order",
         lines(lambda rows: [rows[0], rows[3], rows[4], rows[1], rows[2]], sample_csv),
@@ -84,6 +105,11 @@ CORRECTIONS = (
             ("an unknown id", corrections("image_id,label\n1,2\n99,1\n"), ("line 3", "99", "remove the line")),
             ("an id twice", corrections("image_id,label\n1,2\n1,3\n"), ("id 1", "lines 2, 3", "own")),
             ("no class", corrections("image_id,label\n1,9\n"), ("line 2", "image 1", "9", "Correct the line")),
+            (
+                "a character that cannot be seen",
+                corrections("image_id,label\n1,1\u200b\n"),
+                ("line 2", "'1\\u200b'", "integer"),
+            ),
             ("no label", corrections("image_id,label\n1,\n"), ("line 2", "label is missing", "remove the row")),
             ("another column", corrections("image_id,class\n1,2\n"), ("no column label", "image_id and label")),
             ("semicolons", corrections("image_id;label\n1;2\n"), ("semicolons", "with commas")),
@@ -99,10 +125,10 @@ CORRECTIONS = (
         "corrections",
         "a byte order mark, CRLF and quotes",
         corrections(b'\xef\xbb\xbf"image_id","label"\r\n"1","2"\r\n'),
-        ("corrects 1 labels",),
+        ("corrects 1 labels", "the organiser's are scored"),
         0,
         CORRECTED,
-        label_is("1", "2"),
+        trained_as_two,
     ),
 )
 GIVEN = tuple(

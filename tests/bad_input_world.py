@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import re
 import signal
@@ -12,19 +11,17 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
 import pandas as pd
-from tests.conftest import Drawn, Tiny, write_competition
+from tests.conftest import Drawn, Tiny, in_this_process, write_competition
 
 from ripik import cli
 from ripik.competition import read_competition
 from ripik.errors import InputError
-from ripik.settings import JobSettings
-from ripik.submission import Kind, check_submission
-from ripik.tasks import Task
+from ripik.submission import check_submission
+from ripik.submission_form import Kind
 
 TRAIN, TEST, SIDE, LABELS = 12, 4, 24, (1, 2, 3)  # ids 1 … 12 and 13 … 16; row i has the label 1 + (i − 1) mod 3
 QUICK = ("folds.n_splits=2", "folds.tries=1", "folds.near_copies=false")
@@ -120,7 +117,7 @@ def command(tiny: Tiny, arguments: Sequence[str]) -> tuple[int, str, str]:
     step, *rest = (argument.replace("{folder}", str(tiny.folder)) for argument in arguments)
     config = [] if "--config" in rest else ["--config", str(tiny.config)]
     quick = [] if config == [] else [part for override in QUICK for part in ("--set", override)]
-    with _quiet() as (out, err), mock.patch("ripik.pipeline.run", _in_this_process):
+    with _quiet() as (out, err), in_this_process():
         try:
             code = _check(tiny, *rest) if step == CHECK else cli.main([step, *config, *quick, *rest])
         except SystemExit as error:  # argparse
@@ -135,19 +132,12 @@ def _check(tiny: Tiny, path: str, kind: Kind) -> int:
     """Check a submission as `ensemble` does with its own."""
     try:
         known = read_competition(tiny.settings(*QUICK, f"competition.submission={kind}"))
-        frame, names = pd.read_csv(path, dtype={"image_id": str}), {"id_column": "image_id", "label_column": "label"}
-        check_submission(frame, known.sample, known.classes, kind=kind, **names)
+        frame = pd.read_csv(path, dtype={"image_id": str})
+        check_submission(frame, known.sample, known.classes, known.form)
     except InputError as error:
         print(f"ripik: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def _in_this_process(tasks: Sequence[Task], settings: JobSettings) -> None:
-    """Do the tasks of `train` here: a process for each would load TensorFlow for each."""
-    for task in tasks:
-        module, _, name = task.function.partition(":")
-        getattr(importlib.import_module(module), name)(*task.arguments, lambda *_, **__: None)
 
 
 def shown(text: str, tiny: Tiny) -> str:

@@ -1,14 +1,19 @@
 """A tiny competition: three classes, a few drawn photos, each photo present as three altered copies."""
 
 import fcntl
+import importlib
+import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -16,12 +21,20 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from ripik import cli
+from ripik import cli, runtime
 from ripik.config import load_settings
+from ripik.live import View
 from ripik.settings import Settings
+from ripik.tasks import Task
 
 if TYPE_CHECKING:
     from kaggle_stand_in import StandIn
+
+HOOKS = Path(__file__).parent / "hooks"  # what every process of the tests begins with
+if str(HOOKS) not in sys.path:
+    sys.path.insert(0, str(HOOKS))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH")]))
+importlib.import_module("small_network").install()
 
 settings.register_profile("ripik", derandomize=True, deadline=None, database=None)
 settings.load_profile("ripik")
@@ -37,6 +50,8 @@ FAST = (  # `finetuned` trains all layers, `augmented_finetuned` the last block
     "variants.augmented_finetuned.train_from=block7a",
 )
 
+LONG_FILES = ("test_kernel", "test_pipeline", "test_plan", "test_distribution", "test_torture", "test_faults")
+
 CONFIG = """
 [competition]
 root = "{folder}/input"
@@ -49,6 +64,7 @@ submissions = "{folder}/submissions"
 n_splits = 3
 
 [network]
+backbone = "SmallNet"
 weights = "random"
 image_size = 32
 
@@ -139,6 +155,18 @@ def _rows(photos: int, first_photo: int, first_id: int, seed: int) -> pd.DataFra
     return frame.assign(image_id=ids, filename=[f"{text}.jpg" for text in ids])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests are long, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: LONG_FILES.index(item.path.stem) if item.path.stem in LONG_FILES else len(LONG_FILES))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """Leave out `fsync`, which matters in a crash of the machine alone, and waits for the disk at every file."""
+    with mock.patch("os.fsync"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def drawn() -> Drawn:
     return draw_competition()
@@ -190,30 +218,81 @@ def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
         folder.chmod(0o755)
 
 
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """Let tasks be done here, one after the other: a process for each would load Keras for each."""
+
+    def here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> None:
+        if "keras" not in sys.modules:
+            runtime.prepare_environment(threads)
+        for task in tasks:
+            module, name = task.function.split(":")
+            shown.begin(task.name)
+            told = getattr(importlib.import_module(module), name)(*task.arguments, lambda done, total, note="": None)
+            shown.end(task.name, told or "")
+
+    with mock.patch("ripik.engine.run_here", here), mock.patch.dict(os.environ):
+        yield
+
+
 def ripik(tiny: Tiny, step: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a step as a user does, by the settings that make it fast."""
+    """Run a step in this process, with its tasks, by the settings that make it fast."""
     fast = [part for override in FAST for part in ("--set", override)]
-    command = [sys.executable, "-m", "ripik", step, "--config", str(tiny.config), *fast, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
+    words, handler = [step, "--config", str(tiny.config), *fast, *arguments], signal.getsignal(signal.SIGTERM)
+    out, error = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(error), chdir(tiny.folder), in_this_process():
+            code = cli.main(words)
+    except SystemExit as refused:  # argparse's
+        code = int(refused.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), error.getvalue())
+
+
+FINISH = """
+import sys
+from pathlib import Path
+from conftest import Tiny, ripik
+
+tiny = Tiny(Path.cwd(), Path("tiny.toml").absolute(), None, None)
+for step in ("folds", "train", "ensemble"):
+    done = ripik(tiny, step)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+"""
+
+
+def shared(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has filled, once for all test processes that are at work."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+    whole = folder.parent / f"{name}.whole"
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            whole.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
     """Return the tiny competition after `train` and `ensemble` of all four variants; not to be changed.
 
-    Test processes at work at once share one.
+    A process of its own makes it, with the threads of a job.
     """
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "finished"
-    with (folder.parent / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return competition_at(folder, drawn)
-        tiny = write_competition(folder, drawn)
-        for step in ("folds", "train", "ensemble"):
-            done = ripik(tiny, step)
-            assert done.returncode == 0, done.stdout + done.stderr
-    return tiny
+
+    def make(folder: Path) -> None:
+        write_competition(folder, drawn)
+        found = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+        command = [sys.executable, "-c", FINISH]
+        environment = os.environ | {"PYTHONPATH": found}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return competition_at(shared(tmp_path_factory, "finished", make), drawn)
 
 
 def copy_of(tiny: Tiny, folder: Path) -> Tiny:
@@ -245,13 +324,15 @@ def mine(finished: Tiny, tmp_path: Path) -> Tiny:
 
 
 @pytest.fixture(scope="session")
-def reported(finished: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def reported(finished: Tiny, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Return a copy of the finished competition after `report`; not to be changed."""
-    tiny = copy_of(finished, tmp_path_factory.mktemp("reported") / "tiny")
-    done = ripik(tiny, "report")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "report/index.html" in done.stdout
-    return tiny
+
+    def make(folder: Path) -> None:
+        done = ripik(copy_of(finished, folder), "report")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "report/index.html" in done.stdout
+
+    return competition_at(shared(tmp_path_factory, "reported", make), drawn)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ message, after which the line (or what the message says) ends with the same byte
 
 import argparse
 import contextlib
-import importlib
 import io
 import os
 import random
@@ -18,14 +17,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import keras
 
-from conftest import draw_competition, write_competition
+from conftest import draw_competition, in_this_process, write_competition
 from ripik import cli
 from ripik.artifacts import read_meta
-from ripik.tasks import Task
 from torture_line import content_of, same
 
 LINE = ("folds", "train", "ensemble")
@@ -187,19 +184,6 @@ class World:
             if code:
                 return code, " ".join(said[said.rindex("ripik: ") :].split())
         return 0, ""
-
-
-@contextlib.contextmanager
-def in_this_process() -> Iterator[None]:
-    """Let the engine call its tasks here, one after the other: a process each would take most of the time."""
-
-    def here(tasks: Sequence[Task], settings: object) -> None:
-        for task in tasks:
-            module, name = task.function.split(":")
-            getattr(importlib.import_module(module), name)(*task.arguments, lambda done, total, note="": None)
-
-    with mock.patch("ripik.pipeline.run", here), mock.patch("ripik.engine.run", here):
-        yield
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)  # whose packages the machine has: see `make test-oldest`
+HOOKS = Path(__file__).parent / "hooks"  # whose small network the machine's Keras has, too
 KAGGLE = Path("/kaggle")  # the real place
 OFFLINE = ["unshare", "--map-root-user", "--net"]
 
@@ -42,7 +43,7 @@ class KaggleMachine:
         home.mkdir(exist_ok=True)
         script = Path(shutil.copy(code, home / "script.py"))
         self._close()
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HOME": str(home)}
+        environment = os.environ | {"HOME": str(home), "PYTHONPATH": str(HOOKS)}
         if self.root != KAGGLE:
             folders = {"INPUT": self.input, "WORKING": self.working, "SCRATCH": self.scratch}
             environment |= {f"RIPIK_KAGGLE_{name}": str(folder) for name, folder in folders.items()}

@@ -3,8 +3,7 @@ import pytest
 
 from conftest import Tiny
 from made_up_features import MadeUp
-from ripik import adversarial as step
-from ripik import artifacts
+from ripik import artifacts, train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.bootstrap import Interval
 from ripik.features import Item
@@ -15,7 +14,7 @@ def made_up(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     """Features by which a photo is known again; folds and groups by the true photos."""
     tiny.write_folds(2)
     found = MadeUp(tiny)
-    monkeypatch.setattr(step, "prepare", found)
+    monkeypatch.setattr(train_or_test, "prepare", found)
     return found
 
 
@@ -29,10 +28,11 @@ def test_photos_of_one_kind_cannot_be_told_apart(
     path = adversarial(tiny.settings("folds.n_splits=2"))
     found = pd.read_csv(path, dtype={"image_id": str})
     assert path == tiny.run / "analysis" / "adversarial.csv"
-    assert list(found.columns) == ["image_id", "split", "p_test"]
+    assert list(found.columns) == ["image_id", "split", "p_test", "ratio"]
     assert found["image_id"].tolist() == [*tiny.truth["image_id"], *tiny.test["image_id"]]
     assert found["split"].tolist() == ["train"] * 27 + ["test"] * 6
     assert found["p_test"].between(0, 1).all()
+    assert (found["ratio"] > 0).all()
     assert auc(tiny).low < 0.5
     assert "Too few images to tell" in capsys.readouterr().out
 

@@ -174,8 +174,11 @@ def test_shares_of_train_test_and_estimated(tmp_path: Path) -> None:
     assert found["predicted_test"].tolist() == [0.2, 0, 0.8]
     assert found["estimated_test"].isna().all()
     estimated = {"7": 0.25, "3": 0.25, "12": 0.5}
-    write_json(tmp_path / "ensemble" / "weights.json", {"test": {"class_shares_estimated": estimated}})
+    told = {"class_shares_estimated": estimated, "class_shares_low": {"12": 0.4}}
+    write_json(tmp_path / "ensemble" / "weights.json", {"test": told})
     assert shares(tmp_path)["estimated_test"].tolist() == [0.25, 0.25, 0.5]
+    assert shares(tmp_path).set_index("label").loc["12", "estimated_low"] == 0.4
+    assert shares(tmp_path)["estimated_high"].isna().all()
     assert shares(tmp_path, "a")["estimated_test"].isna().all()  # what the blend estimates is not the variant's
     (tmp_path / "a" / "test.csv").unlink()
     with pytest.raises(InputError, match=r"no .*test\.csv"):

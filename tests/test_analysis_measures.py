@@ -63,6 +63,14 @@ def test_order_of_rows_does_not_matter(many: Predictions) -> None:
     pd.testing.assert_frame_equal(measures.calibration(many), measures.calibration(shuffled))
 
 
+@pytest.mark.parametrize("metric", ["macro_f1", "balanced_accuracy"])
+def test_perfect_predictions_are_perfect_in_folds_that_lack_a_class(tmp_path: Path, metric: str) -> None:
+    targets = [0, 0, 1, 1, 2, 2]  # in the folds 0, 1, 2, 0, 1, 2
+    found = measures.fold_scores(predictions(tmp_path, np.eye(3)[targets], targets, metric=metric))
+    assert found[metric].tolist() == [1, 1, 1]
+    assert found["images"].tolist() == [2, 2, 2]
+
+
 def test_copies_are_one_witness(tmp_path: Path) -> None:
     values, targets = drawn(60, seed=3)
     alone = predictions(tmp_path / "alone", values, targets)

@@ -30,7 +30,7 @@ OTHER = ("my-car-20260101-180000-cv0.7000-again.csv", "2026-01-01T18:00:00")
 def test_the_log_oldest_first_with_intervals_and_changes(tmp_path: Path) -> None:
     log(tmp_path, *SECOND, cv=0.6, public=0.55)
     log(tmp_path, *FIRST)
-    log(tmp_path, *OTHER, cv=0.7)
+    log(tmp_path, *OTHER, cv=0.7, shift_auc=0.9, test_like=0.5)
     record(tmp_path, FIRST[0], BASE)
     changed = BASE | {"training": {"epochs": 5, "seed": 0, "views": ["hflip"]}, "weights": "x.h5"}
     record(tmp_path, SECOND[0], changed, 0.5, 0.7)
@@ -44,11 +44,20 @@ def test_the_log_oldest_first_with_intervals_and_changes(tmp_path: Path) -> None
     assert np.isnan(found["public"]).tolist() == [True, True, False]
     assert found["public"].iloc[2] == 0.55
     assert found["private"].isna().all()
+    assert found["test_like"].fillna(0).tolist() == [0, 0.5, 0]
     assert found["changed"].tolist() == [
         "",
         "",
         'training.epochs: 3 → 5; weights: "" → x.h5; training.views: none → ["hflip"]',
     ]
+
+
+def test_an_older_log_knows_of_no_test_like_photos(tmp_path: Path) -> None:
+    header = "file,time,commit,config_hash,members,cv,public,private\n"
+    (tmp_path / "log.csv").write_text(f"{header}{','.join(FIRST)},,,a b,0.5,0.4,\n")
+    found = runs(tmp_path)
+    assert found["test_like"].isna().all()
+    assert found[["cv", "public"]].to_numpy().tolist() == [[0.5, 0.4]]
 
 
 def test_a_setting_that_went_is_told(tmp_path: Path) -> None:
@@ -73,6 +82,16 @@ def test_submissions_without_a_record_are_listed_and_skipped_in_comparing(tmp_pa
 def test_files_renamed_by_hand_keep_their_name_as_run(tmp_path: Path) -> None:
     log(tmp_path, "best.csv", "2026-01-01T12:00:00")
     assert runs(tmp_path)["run"].tolist() == ["best"]
+
+
+def test_a_file_renamed_by_hand_is_of_the_run_that_its_record_names(tmp_path: Path) -> None:
+    log(tmp_path, "best.csv", "2026-01-01T12:00:00")
+    log(tmp_path, *SECOND)
+    record(tmp_path, "best.csv", BASE)
+    record(tmp_path, SECOND[0], BASE | {"weights": "x.h5"})
+    found = runs(tmp_path)
+    assert found["run"].tolist() == ["car", "car"]
+    assert found["changed"].tolist() == ["", 'weights: "" → x.h5']
 
 
 @pytest.mark.parametrize(

@@ -162,3 +162,22 @@ def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path
     assert not dead.exists()
     assert alive.exists()
     assert elsewhere.exists()
+
+
+def strictly(path: Path) -> object:
+    """Read JSON as other programs do, for which NaN and Infinity are no JSON."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_a_number_that_is_not_finite_is_null_in_json_and_a_meta_file_with_one_stays_whole(tmp_path: Path) -> None:
+    content = {"scores": [0.5, float("nan"), np.float64("nan")], "end": (float("inf"), {"low": -float("inf")})}
+    artifacts.write_json(tmp_path / "a.json", content)
+    assert strictly(tmp_path / "a.json") == {"scores": [0.5, None, None], "end": [None, {"low": None}]}
+    with artifacts.making(tmp_path / "meta.json", content, []) as more:
+        more["scores"] = content["scores"]
+    strictly(tmp_path / "meta.json")
+    assert artifacts.is_fresh(tmp_path / "meta.json", content)

@@ -1,45 +1,44 @@
 """Every case of the table of bad input, and that the written table shows the present messages."""
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests import bad_input
 from tests.bad_input_world import Case, Outcome, draw, problems, run
 
-from conftest import Tiny
+from conftest import Drawn, Tiny
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 from ripik.tables import check_ids, line_of, read_labels, read_table
 
-Made = Callable[[Case], tuple[Tiny, Outcome]]
+REMEDY = "run `python -m tests.bad_input`"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Return a function that runs a case, once only."""
-    drawn, known = draw(), {}
+def noise() -> Drawn:
+    return draw()
 
-    def outcome(case: Case) -> tuple[Tiny, Outcome]:
-        if case.id not in known:
-            known[case.id] = run(case, tmp_path_factory.mktemp("case") / "tiny", drawn)
-        return known[case.id]
 
-    return outcome
+@pytest.fixture(scope="module")
+def written() -> dict[str, str]:
+    return bad_input.written()
 
 
 @pytest.mark.parametrize("case", bad_input.CASES, ids=lambda case: case.id)
-def test_bad_input_is_told_in_one_message_and_good_input_works(made: Made, case: Case) -> None:
-    tiny, found = made(case)
+def test_bad_input_is_told_in_one_message_and_good_input_works(
+    tmp_path: Path, noise: Drawn, written: dict[str, str], case: Case
+) -> None:
+    tiny, found = run(case, tmp_path / "tiny", noise)
     assert problems(case, tiny, found) == []
     if case.code == 0:
         case.check(tiny)
+    assert written.get(case.id) == bad_input.row(case, tiny, found), REMEDY
 
 
-def test_the_written_table_shows_the_present_messages(made: Made) -> None:
-    rows = {case.id: bad_input.row(case, *made(case)) for case in bad_input.CASES}
-    assert bad_input.TABLE.read_text(encoding="utf-8") == bad_input.text(rows), "run `python -m tests.bad_input`"
+def test_the_written_table_has_every_case_in_its_place(written: dict[str, str]) -> None:
+    assert [case.id for case in bad_input.CASES if case.id not in written] == [], REMEDY
+    assert bad_input.TABLE.read_text(encoding="utf-8") == bad_input.text(written), REMEDY
 
 
 def test_cases_are_told_apart_and_tell_what_is_said() -> None:

@@ -155,6 +155,7 @@ def test_a_typo_in_an_option_is_told(
     assert option.split("=")[1] in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_a_dry_run_writes_its_page_into_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = on_gpu.OnGpu.child
 

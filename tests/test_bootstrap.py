@@ -3,7 +3,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from ripik.bootstrap import Interval, difference, interval, per_class_f1, predictive, verdict
+from ripik.bootstrap import Interval, difference, effective_groups, interval, per_class_f1, predictive, verdict
 from ripik.errors import InputError
 from ripik.metrics import confusion_matrix, get_metric, macro_f1
 from ripik.metrics import per_class_f1 as f1_of
@@ -273,3 +273,38 @@ Y, P, G = drawn(8)
 def test_wrong_input_is_an_error(call, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_an_interval_without_ends_comes_back_from_json() -> None:
+    found = Interval.from_json({"value": 0.5, "low": None, "high": None, "error": None})
+    assert found.value == 0.5
+    assert np.isnan([found.low, found.high, found.error]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_weights_expect_of_a_test_set_what_none_expect(name: str) -> None:
+    (y, p, groups), metric = drawn(8, groups=120), get_metric(name)
+    plain, weighted = (
+        predictive(y, p, groups, metric, 80, draws=400, weights=weights) for weights in (None, np.ones(len(y)))
+    )
+    assert weighted.value == pytest.approx(plain.value, abs=1e-12)
+    assert (weighted.low, weighted.high) == pytest.approx((plain.low, plain.high), abs=0.7 * plain.error)
+
+
+def test_weighted_rows_expect_the_score_of_a_test_set_of_such_rows() -> None:
+    """Half of the groups are read at 0.9, half at 0.5; of the test set 0.9 are of the second kind."""
+    rng, hard = np.random.default_rng(9), np.arange(600) % 2
+    y, groups, weights = rng.integers(0, 2, 600), np.arange(600), np.where(hard, 1.8, 0.2)
+    p = np.eye(2)[np.where(rng.random(600) < np.where(hard, 0.5, 0.9), y, 1 - y)]
+    found = predictive(y, p, groups, ACCURACY, 400, weights=weights)
+    assert found.value == pytest.approx(np.average(p.argmax(axis=1) == y, weights=weights))
+    assert found.low < 0.54 < found.high < predictive(y, p, groups, ACCURACY, 400).value
+    shuffled = rng.permutation(600)
+    again = predictive(y[shuffled], p[shuffled], -groups[shuffled], ACCURACY, 400, weights=weights[shuffled])
+    assert astuple(again) == pytest.approx(astuple(found), abs=1e-12)
+
+
+def test_few_heavy_groups_are_few_witnesses() -> None:
+    groups = np.repeat(np.arange(10), 3)
+    assert effective_groups(np.ones(30), groups) == pytest.approx(10)
+    assert effective_groups(np.where(groups < 2, 1.0, 1e-9), groups) == pytest.approx(2)

@@ -290,16 +290,19 @@ def another(tiny: Tiny, image_id: str) -> int:
     return CLASSES[(CLASSES.index(label_of(tiny, image_id)) + 1) % len(CLASSES)]
 
 
-def test_corrections_replace_labels_and_count_what_they_change(tiny: Tiny) -> None:
+def test_corrections_replace_the_labels_that_are_trained_on_alone(tiny: Tiny) -> None:
     before = read_competition(tiny.settings())
     rows = f"image_id,label\n5,{another(tiny, '5')}\n1,{label_of(tiny, '1')}\n"
     after = read_competition(tiny.settings(corrections(tiny, rows)))
-    changed = after.train["label"] != before.train["label"]
+    changed = after.train["training_label"] != before.train["training_label"]
     assert after.train.loc[changed, "image_id"].tolist() == ["5"]
-    assert after.train["label"][changed].tolist() == [another(tiny, "5")]
-    assert (before.corrected, after.corrected) == (0, 1)
-    assert after.train.dtypes["label"] == before.train.dtypes["label"]
-    assert after.train.drop(columns="label").equals(before.train.drop(columns="label"))
+    assert after.train["training_label"][changed].tolist() == [another(tiny, "5")]
+    assert (before.is_corrected.sum(), after.is_corrected.sum()) == (0, 1)
+    assert after.train.dtypes["training_label"] == before.train.dtypes["label"]
+    assert after.train.drop(columns="training_label").equals(before.train.drop(columns="training_label"))
+    assert after.class_indices().equals(before.class_indices())
+    assert after.classes[after.training_indices()["5"]] == another(tiny, "5")
+    assert (before.correction_inputs(), list(after.correction_inputs())) == ({}, ["corrections"])
     assert after.classes == before.classes
 
 
@@ -308,7 +311,7 @@ def test_large_integers_are_corrected_exactly(tiny: Tiny) -> None:
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=frame["label"].replace("2", str(large))))
     image = next(image for image in tiny.truth["image_id"] if label_of(tiny, image) == 1)
     found = read_competition(tiny.settings(corrections(tiny, f"image_id,label\n{image},{large}\n")))
-    assert found.train.set_index("image_id")["label"][image] == large
+    assert found.train.set_index("image_id")["training_label"][image] == large
 
 
 def test_corrections_of_text_labels_and_under_the_competitions_own_names(tiny: Tiny) -> None:
@@ -319,7 +322,7 @@ def test_corrections_of_text_labels_and_under_the_competitions_own_names(tiny: T
     for header in ("ID,Class", "image_id,label", "image_id,note,Class"):
         row = "7,seen twice," if "note" in header else "7,"
         given = corrections(tiny, f"{header}\n{row}{another(tiny, '7')}\n")
-        found = read_competition(tiny.settings(*how, given)).train.set_index("image_id")["label"]
+        found = read_competition(tiny.settings(*how, given)).train.set_index("image_id")["training_label"]
         assert found["7"] == str(another(tiny, "7"))
 
 
@@ -329,9 +332,9 @@ def test_corrections_are_looked_for_here_and_then_beside_the_data(tiny: Tiny, mo
     monkeypatch.chdir(here)
     (tiny.input / "mine.csv").write_text(f"image_id,label\n5,{another(tiny, '5')}\n")
     settings = tiny.settings("competition.corrections=mine.csv")
-    assert read_competition(settings).corrected == 1
+    assert read_competition(settings).is_corrected.sum() == 1
     (here / "mine.csv").write_text(f"image_id,label\n5,{label_of(tiny, '5')}\n")
-    assert read_competition(settings).corrected == 0
+    assert not read_competition(settings).is_corrected.any()
 
 
 def test_missing_corrections_name_the_places_looked_at(tiny: Tiny) -> None:

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_toml
+from ripik.config import DEFAULT_VARIANTS, OF_PROBABILITIES, RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
+from ripik.metrics import get_metric
 from ripik.settings import Settings
+
+METRICS = ("macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc")
 
 TRAINING = {
     "epochs": st.integers(1, 500),
@@ -372,3 +375,15 @@ def test_finetuning_may_have_its_own_image_size_until_an_override_of_the_network
 )
 def test_blend_methods_are_some_and_different(tmp_path: Path, methods: str, told: str) -> None:
     assert told in refusal(tmp_path, f"[blend]\nmethods = {methods}\n")
+
+
+def test_more_methods_are_looked_at_where_the_metric_tells_them_apart(tmp_path: Path) -> None:
+    assert load(tmp_path).blend.methods == ("greedy",)
+    known = [metric.name for metric in map(get_metric, METRICS) if metric.uses_probabilities]
+    assert set(OF_PROBABILITIES) == set(known)
+    for metric in known:
+        text = f'[competition]\nmetric = "{metric}"\n'
+        assert load(tmp_path, text).blend.methods == ("greedy", "geometric", "rank")
+        assert load(tmp_path, text, "blend.margin=1").blend.margin == 1
+        assert load(tmp_path, text + '[blend]\nmethods = ["equal"]\n').blend.methods == ("equal",)
+        assert load(tmp_path, "", f"competition.metric={metric}").blend.methods == ("greedy", "geometric", "rank")

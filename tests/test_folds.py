@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
@@ -12,7 +12,8 @@ from ripik import groups as module
 from ripik.competition import read_competition
 from ripik.duplicates import Groups
 from ripik.errors import InputError
-from ripik.folds import _without_absences, check_groups, imbalance, make_folds, read_folds, split
+from ripik.folds import check_groups, make_folds, read_folds
+from ripik.splitting import _without_absences, imbalance, split
 
 
 @pytest.fixture
@@ -251,8 +252,10 @@ def relabel(tiny: Tiny, photos_of_class_one: int) -> None:
 
 def test_a_class_with_one_group_is_refused(known_groups: Tiny) -> None:
     relabel(known_groups, 1)
-    with pytest.raises(InputError, match=r"class 1 .*single group .*\(3 images\)"):
+    with pytest.raises(InputError, match=r"class 1 .*single group .*\(3 images\)") as stopped:
         make_folds(known_groups.settings())
+    for way_out in ("different pictures", "folds.near_copy_threshold", "folds.near_copies = false", "Else add photos"):
+        assert way_out in str(stopped.value)
     assert not (known_groups.run / "folds.csv").exists()
 
 
@@ -261,7 +264,9 @@ def test_a_class_with_fewer_groups_than_folds_is_a_warning(
 ) -> None:
     relabel(known_groups, 2)
     assert make_folds(known_groups.settings()).exists()
-    assert "class 1 has 2 groups for 3 folds" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 of 3 classes have fewer groups than the 3 folds" in told
+    assert "1 (2 groups)" in told
     assert not [w for w in recwarn if "least populated" in str(w.message)]  # said once, in our words
 
 
@@ -270,11 +275,34 @@ def test_fewer_groups_than_folds_name_the_setting(known_groups: Tiny) -> None:
         make_folds(known_groups.settings("folds.n_splits=10"))
 
 
-def test_more_folds_than_images_of_any_class_name_the_setting(known_groups: Tiny) -> None:
+def test_more_folds_than_images_of_any_class_are_made_all_the_same(
+    known_groups: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
     one_copy = known_groups.truth.drop_duplicates("photo").index  # 3 classes × 3 photos for 5 folds
     known_groups.edit(known_groups.train_csv, lambda frame: frame.loc[one_copy])
-    with pytest.raises(InputError, match=r"folds\.n_splits"):
-        make_folds(known_groups.settings("folds.n_splits=5"))
+    folds = pd.read_csv(make_folds(known_groups.settings("folds.n_splits=5")))
+    assert sorted(folds["fold"].unique()) == [0, 1, 2, 3, 4]
+    assert folds.groupby("label")["fold"].nunique().tolist() == [3, 3, 3]
+    told = capsys.readouterr().err
+    assert told.count("warning: ") == 1
+    assert "3 of 3 classes have fewer groups than the 5 folds" in told
+
+
+@effort(max_examples=60, deadline=None)
+@given(st.lists(st.integers(2, 4), min_size=2, max_size=12), st.integers(5, 8), st.integers(1, 3), st.integers(0, 99))
+def test_classes_rarer_than_the_folds_are_spread_as_far_as_they_go(
+    sizes: list[int], n_splits: int, copies: int, seed: int
+) -> None:
+    label_of_group = np.repeat(np.arange(len(sizes)), sizes)
+    assume(len(label_of_group) >= n_splits)
+    groups = np.repeat(np.arange(len(label_of_group)), copies)
+    labels = label_of_group[groups]
+    fold = split(labels, groups, n_splits, seed)
+    assert sorted(set(fold)) == list(range(n_splits))
+    assert pd.Series(fold).groupby(labels).nunique().tolist() == sizes
+    assert (pd.Series(fold).groupby(groups).nunique() == 1).all()
+    order = np.random.default_rng(seed).permutation(len(labels))
+    assert np.array_equal(split(labels[order], groups[order], n_splits, seed), fold[order])
 
 
 def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,7 +158,7 @@ def test_maps_of_another_model_are_made(run: Run, made_up: list, monkeypatch: py
 def test_a_process_of_its_own_makes_them(run: Run) -> None:
     ((request, heat),) = heat_maps(run, "original", some(run)[:1]).items()
     assert request == some(run)[0]
-    assert heat.shape == (2, 2)
+    assert heat.shape == (16, 16)
 
 
 def test_no_requests_need_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

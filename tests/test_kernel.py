@@ -104,6 +104,7 @@ def test_the_metadata_is_what_kaggle_asks_for(built: Tiny) -> None:
     assert told["dataset_sources"] == [models["id"]]
 
 
+@pytest.mark.long
 def test_training_goes_through_and_the_next_version_goes_on(built: Tiny, machine: KaggleMachine) -> None:
     machine.mount(built.input.resolve(), "cars")
     code = kernel(built, "train") / "ripik-train-tiny.py"

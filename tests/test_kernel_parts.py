@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from conftest import Tiny
-from ripik import artifacts
+from conftest import FAST, Tiny
+from ripik import artifacts, stacked
 from ripik.config import load_settings
 from ripik.errors import InputError
 from ripik.features import Item, source_path
@@ -13,7 +15,7 @@ from ripik.jobs import open_run
 from ripik.kernel.build import check_engines
 from ripik.kernel.bundle import package_zip, requirements
 from ripik.kernel.contents import Manifest
-from ripik.kernel.infer import Trained, lacking_test_items
+from ripik.kernel.infer import TEST, Trained, fold_models, lacking_test_items
 from ripik.kernel.mounts import Machine
 from ripik.kernel.names import identity, slug_of, title_of
 from ripik.kernel.packages import problems
@@ -111,3 +113,17 @@ def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:
 def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     assert tiny.cli("kernel-push", "--set", "kaggle.user=me") == 2
     assert "Run `make kernel KIND=infer` first" in capsys.readouterr().err
+
+
+def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tiny) -> None:
+    run, members = open_run(mine.settings(*FAST)), ["original", "finetuned"]
+    for path in mine.run.glob("*/fold*/predictions.npz"):
+        with np.load(path) as stored:
+            np.save(path.with_name(TEST), stored["test"])
+    of_run = [rows.probabilities for rows in stacked.fold_models(run, members)]
+    of_kernel = fold_models(Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder))
+    assert [values.shape for values in of_run] == [(2, 1, 6, 3)] * 2
+    np.testing.assert_array_equal(of_kernel, of_run)
+    for member, together in zip(members, np.mean(of_run, axis=0)[:, 0], strict=True):
+        csv = pd.read_csv(mine.run / member / "test.csv").filter(like="p_")
+        np.testing.assert_allclose(together, csv, atol=1e-6)

@@ -82,9 +82,10 @@ def test_suggestions_written_as_corrections_are_taken(tiny: Tiny) -> None:
     mine = tiny.folder / "mine.csv"
     found.assign(label=found["suggested"]).to_csv(mine, index=False)
     corrected = read_competition(tiny.settings(f"competition.corrections={mine}"))
-    assert corrected.corrected == len(found)
-    labels = corrected.train.set_index("image_id")["label"]
+    assert corrected.is_corrected.sum() == len(found)
+    labels = corrected.train.set_index("image_id")["training_label"]
     assert labels[found["image_id"]].tolist() == found["suggested"].tolist()
+    assert read(label_issues(tiny.settings(f"competition.corrections={mine}"))).empty
 
 
 def test_a_present_blend_is_preferred_to_the_mean_of_the_variants_there_are(

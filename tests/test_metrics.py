@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from ripik.errors import InputError
-from ripik.metrics import confusion_matrix, get_metric, per_class_f1
+from ripik.metrics import confusion_matrix, get_metric, per_class_f1, score_part
 
 NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
 
@@ -44,6 +44,24 @@ def test_equals_scikit_learn(name: str, classes: int, seed: int) -> None:
     assert get_metric(name).function(y, p) == pytest.approx(SKLEARN[name](y, p), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_row_of_weight_three_counts_as_three_rows(name: str, classes: int) -> None:
+    y, p = drawn(7, classes=classes)
+    p = p.round(2) + 1e-4  # ties, for AUC
+    p /= p.sum(axis=1, keepdims=True)
+    times, metric = np.random.default_rng(7).integers(1, 4, len(y)), get_metric(name)
+    repeated = metric.function(np.repeat(y, times), np.repeat(p, times, axis=0))
+    assert metric.function(y, p, times / 3) == pytest.approx(repeated, abs=1e-12)
+    assert metric.function(y, p, np.ones(len(y))) == pytest.approx(metric.function(y, p), abs=1e-12)
+
+
+@pytest.mark.parametrize("weights", [np.zeros(200), np.ones(199), np.full(200, np.nan), -np.ones(200)])
+def test_weights_are_positive_and_one_a_row(weights: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"weights must be one finite number above 0 a row \(200"):
+        get_metric("macro_f1").function(*drawn(2), weights)
+
+
 @pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "cohen_kappa", "log_loss"])
 def test_an_absent_class_counts_as_scikit_learn_counts_it(name: str) -> None:
     y, p = drawn(5, classes=5)
@@ -59,6 +77,23 @@ def test_macro_f1_by_hand() -> None:
     # Class 0: 2/3, class 1: 4/5, class 2: neither present nor predicted.
     assert get_metric("macro_f1").function(y, p) == pytest.approx((2 / 3 + 4 / 5) / 3)
     assert per_class_f1(confusion_matrix(y, p.argmax(1), 3)).tolist() == pytest.approx([2 / 3, 4 / 5, 0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_is_scored_over_the_classes_that_it_has(name: str) -> None:
+    y, p = drawn(6, classes=5)
+    there = y != 2
+    metric, found = get_metric(name), score_part(get_metric(name), y[there], p[there])
+    over_all = metric.function(y[there], p[there])
+    lacking = name in ("macro_f1", "balanced_accuracy")
+    assert found == pytest.approx(over_all * 5 / 4 if lacking else over_all)
+    assert score_part(metric, y, p) == metric.function(y, p)
+
+
+def test_perfect_predictions_are_perfect_in_every_fold_of_rare_classes() -> None:
+    y, fold = np.repeat(np.arange(100), 3), np.random.default_rng(0).integers(0, 5, 300)
+    parts = [score_part(get_metric("macro_f1"), y[fold == k], np.eye(100)[y[fold == k]]) for k in range(5)]
+    assert parts == pytest.approx([1] * 5)
 
 
 def test_confusion_matrix_has_truth_in_rows() -> None:

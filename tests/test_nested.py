@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ripik.blend import METHODS
 from ripik.metrics import get_metric
-from ripik.nested import Nested, nest, parts
+from ripik.nested import Nested, nest, parts, repartition
 from ripik.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 F1, ACCURACY, LOSS = (get_metric(name) for name in ("macro_f1", "accuracy", "log_loss"))
-FEW = BlendSettings(methods=("equal", "best", "convex", "coordinate"), restarts=1, bags=2)
+FEW = BlendSettings(methods=("equal", "best", "convex", "coordinate"), margin=0.0, partitions=0, restarts=1, bags=2)
 PLAIN = DecisionSettings(copies_vote="off", offsets="off")
 
 
@@ -38,7 +39,7 @@ def nested(known: Known, how: BlendSettings = FEW, decision: DecisionSettings = 
 
 def test_a_folds_labels_never_touch_its_own_predictions() -> None:
     known = sample(0, 90, copies=2)
-    every = BlendSettings(restarts=1, bags=2, views="auto")
+    every = BlendSettings(methods=METHODS, partitions=0, restarts=1, bags=2, views="auto")
     before = nested(known, every, DecisionSettings())
     y = known.y.copy()
     rows = known.fold == 1
@@ -109,7 +110,7 @@ def test_prior_shift_follows_the_rows_it_predicts() -> None:
     known = sample(6, 600, members=1)
     fitted = nested(known, decision=DecisionSettings(copies_vote="off", offsets="off", prior_shift=True)).fitted
     few = np.flatnonzero((known.y != 0) | (np.arange(len(known.y)) % 5 == 0))
-    plain = replace(fitted, recipe=replace(fitted.recipe, prior_shift=False))
+    plain = fitted.plain()
     assert fitted.apply(known.rows[few])[:, 0].mean() < plain.apply(known.rows[few])[:, 0].mean() - 0.02
 
 
@@ -144,6 +145,64 @@ def test_progress_counts_the_choices() -> None:
     seen: list[int] = []
     nest(sample(10, 60), F1, FEW, PLAIN, "arithmetic", seen.append)
     assert seen == [1, 2, 3, 4, 5]
+    nest(sample(10, 60), F1, FEW.model_copy(update={"partitions": 2}), PLAIN, "arithmetic", seen.append)
+    assert seen[5:] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_first_method_stays_unless_another_gains_more_than_the_error_of_its_gain() -> None:
+    switched = dict[float, int]()
+    for margin in (0.0, 1.0, 1000.0):
+        how, switched[margin] = FEW.model_copy(update={"margin": margin}), 0
+        for seed in range(8):
+            found = nested(sample(seed, 90), how)
+            options = [option for option in found.options if option.stage == "blend"]
+            (chosen,) = (option for option in options if option.chosen)
+            switched[margin] += chosen is not options[0]
+            for option in options[1:]:
+                sure = option.gain.value > margin * option.gain.error and option.gain.value > 1e-9
+                assert not sure or option.gain.value <= chosen.gain.value + 1e-9
+                assert sure or not option.chosen
+    assert switched[0.0] > switched[1.0] > switched[1000.0] == 0
+
+
+def test_choosing_by_default_costs_no_more_than_greedy_always() -> None:
+    """On fresh rows of the same worlds, in the mean: what is chosen by default, one method always, and the mean."""
+    new, scores = sample(999, 3000, members=5), dict[str, list[float]]()
+    ways = {"default": BlendSettings().methods, "greedy": ("greedy",), "equal": ("equal",)}
+    for seed in range(6):
+        known = sample(seed, 120, members=5)
+        for name, methods in ways.items():
+            fitted = nested(known, BlendSettings(methods=methods, partitions=0)).fitted
+            scores.setdefault(name, []).append(F1.function(new.y, fitted.apply(new.rows)))
+    mean = {name: np.mean(of) for name, of in scores.items()}
+    assert mean["default"] > max(mean["greedy"], mean["equal"]) - 0.002
+
+
+def test_near_copies_vote_unless_that_surely_harms() -> None:
+    how = replace_methods("equal").model_copy(update={"margin": BlendSettings().margin})
+    few = [sample(seed, 20, copies=4, members=2) for seed in range(8)]  # on so few, no gain is sure
+    auto = DecisionSettings(offsets="off")
+    assert sum(nested(known, how, auto).fitted.recipe.copies_vote for known in few) >= 7
+    mixed = sample(3, 200, members=2)
+    rows, wrong = np.argsort(mixed.fold, kind="stable"), np.arange(200) // 4  # four photos taken for one
+    parted = Known(Rows(mixed.rows.probabilities[:, :, rows], wrong), mixed.y[rows], mixed.fold[rows], wrong)
+    assert not nested(parted, how, auto).fitted.recipe.copies_vote
+
+
+def test_other_partitions_keep_groups_whole_and_sizes_alike_and_tell_the_spread_of_the_cv() -> None:
+    known = sample(11, 120, copies=2, members=4)
+    a, again, b = (repartition(known, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(a, again)
+    assert not np.array_equal(a, b)
+    assert set(a) == set(known.fold)
+    assert all(len(set(a[known.group == group])) == 1 for group in known.group)
+    assert np.ptp(np.bincount(a)) <= 2
+    assert np.ptp([np.bincount(a[known.y == c], minlength=4) for c in range(3)], axis=1).max() <= 4
+    found = nested(known, BlendSettings(partitions=3))
+    assert len(found.by_partition) == 3
+    assert abs(np.mean(found.by_partition) - F1.function(known.y, found.oof)) < 0.05
+    first = nested(replace(known, fold=a), BlendSettings(partitions=0))
+    assert found.by_partition[0] == pytest.approx(F1.function(known.y, first.oof))
 
 
 def test_in_sample_is_optimistic_and_the_nested_score_is_not_when_there_is_nothing_to_learn() -> None:
@@ -174,3 +233,35 @@ def test_the_nested_score_tells_the_score_of_fresh_photos() -> None:
     error = gap.std() / np.sqrt(len(gap))
     assert abs(gap.mean()) < 3 * error
     assert np.mean(in_sample) - np.mean(fresh) > 3 * error
+
+
+def test_a_class_absent_from_what_a_recipe_is_tuned_on_ranks_last_and_stops_nothing() -> None:
+    """Both photos of the second class stand in fold 0, then in folds 0 and 1: AUC has no value without them."""
+    rng = np.random.default_rng(0)
+    for folds_of_the_rare in ((0, 0), (0, 1)):
+        photo, fold = np.arange(24), np.arange(24) % 3
+        y = np.zeros(24, np.int64)
+        for number, held in enumerate(folds_of_the_rare):
+            y[np.flatnonzero(fold == held)[number]] = 1
+        p = rng.uniform(0.05, 0.95, (3, 1, 24)) * np.array([0.2, 0.6, 1.0])[:, None, None]
+        known = Known(Rows(np.stack([1 - p, p], axis=-1), photo), y, fold, photo)
+        found = nested(known, BlendSettings(restarts=1, bags=2), metric=get_metric("auc"))
+        assert np.isfinite(found.oof).all()
+        assert all(np.isfinite(option.score) for option in found.options)
+
+
+def test_a_member_without_a_score_is_never_the_best() -> None:
+    assert F1.utility(float("nan")) == LOSS.utility(float("nan")) == -np.inf
+    assert max([float("nan"), 0.1], key=F1.utility) == 0.1
+
+
+def test_offsets_are_left_out_and_said_so_where_their_fits_would_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, auto = sample(10, 90), DecisionSettings(copies_vote="off")
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11)  # four folds: 10 without two or one, and on all
+    assert nested(known, decision=auto).left_out == []
+    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11 - 1)
+    found = nested(known, decision=auto)
+    assert "11 fits on 90 rows of 3 classes" in found.left_out[0]
+    assert {option.stage for option in found.options} == {"blend"}
+    assert nested(known, decision=DecisionSettings(copies_vote="off", offsets="on")).fitted.recipe.offsets
+    assert nested(known, decision=auto, metric=LOSS).left_out == []

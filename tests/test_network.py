@@ -1,5 +1,6 @@
 """The network: backbones, cuts, inference mode, weights files, and that a stored prefix changes nothing."""
 
+import functools
 import pickle
 from pathlib import Path
 
@@ -20,11 +21,17 @@ SIZE, CLASSES = 32, 3
 VARIANT = Variant(name="v", epochs=3, batch_size=4, learning_rate=0.01)
 
 
+@functools.cache
+def shaped() -> list[np.ndarray]:
+    """Return useful random weights of B0."""
+    return random_backbone("EfficientNetB0").get_weights()
+
+
 @pytest.fixture(scope="module")
 def backbone() -> keras.Model:
     """Return a small-input B0 with useful random weights."""
     model = build_backbone("EfficientNetB0", SIZE)
-    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    model.set_weights(shaped())
     return model
 
 
@@ -76,7 +83,7 @@ def test_a_backbone_that_wants_preprocessing_gets_it() -> None:
     np.testing.assert_allclose(outputs(model, batch), outputs(bare, batch / 127.5 - 1), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("train_from", ["all", "block6a"])
+@pytest.mark.parametrize("train_from", [pytest.param("all", marks=pytest.mark.long), "block6a"])
 def test_training_keeps_batch_norm_and_stochastic_depth_at_rest(backbone: keras.Model, train_from: str) -> None:
     parts = cut(backbone, train_from)
     inputs = images(4) if parts.prefix is None else outputs(parts.prefix, images(4))
@@ -117,7 +124,7 @@ def test_weights_round_trip(backbone: keras.Model, tmp_path: Path) -> None:
 def with_normalization(variance: np.ndarray, path: Path) -> Path:
     """Write a B0 file whose normalization layer holds `variance`."""
     model = build_backbone("EfficientNetB0", SIZE)
-    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    model.set_weights(shaped())
     layer = normalizations(model)[0]
     layer.adapt_mean.assign(np.array([0.485, 0.456, 0.406]))
     layer.adapt_variance.assign(variance)
@@ -254,7 +261,7 @@ def official_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     served = tmp_path / "served"
     served.mkdir()
     model = build_backbone("EfficientNetB0", SIZE)
-    model.set_weights(random_backbone("EfficientNetB0").get_weights())
+    model.set_weights(shaped())
     layer = normalizations(model)[0]
     layer.adapt_variance.assign(STANDARD_DEVIATION)
     layer.finalize_state()

@@ -313,6 +313,16 @@ def test_scores_are_pooled_with_the_mean_of_folds_and_accuracy_beside(tiny: Tiny
     assert set(found.class_f1) == {"1", "2", "3"}
 
 
+def test_a_class_that_a_fold_lacks_is_left_out_of_the_folds_mean(tiny: Tiny) -> None:
+    tiny.write_folds()
+    moved = tiny.truth["photo"].replace({0: 1})  # class 1 has no photo in fold 0
+    tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(fold=(moved % SPLITS).to_numpy()))
+    run = open_run(tiny.settings())
+    found = score_rows(run, np.eye(3)[run.targets()])
+    assert found.pooled.value == found.mean_of_folds == 1
+    assert found.by_fold == [1, 1, 1]
+
+
 def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     run = finished(tiny)
     for job in jobs_of(run.settings, run.settings.variants["augmented"]):

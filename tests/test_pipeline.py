@@ -70,10 +70,19 @@ def test_weights_json_tells_the_blend(finished: Tiny) -> None:
     f1 = f1_score(oof["label"], found, average="macro")
     assert told["scores"]["cross_fitted"] == pytest.approx(f1)
     assert told["scores"]["intervals"]["pooled"]["low"] <= f1 <= told["scores"]["intervals"]["pooled"]["high"]
+    assert len(told["scores"]["cross_fitted_by_partition"]) == 3
     assert len(told["recipes_without_part"]) == 4  # two folds, halved for the tuning
-    assert {option["stage"] for option in told["options"]} == {"copies vote", "blend", "offsets"}
+    assert {option["stage"] for option in told["options"]} == {
+        "copies vote",
+        "offsets",
+    }  # one method: nothing to choose
     assert told["test"]["photos"] == 2
-    assert sum(told["test"]["class_shares_estimated"].values()) == pytest.approx(1)
+    test = told["test"]
+    assert sum(test["class_shares_estimated"].values()) == pytest.approx(1)
+    for label, share in test["class_shares_estimated"].items():
+        assert 0 <= test["class_shares_low"][label] <= share <= test["class_shares_high"][label] <= 1
+    assert set(test["class_shares_moved"]) <= set(test["class_shares_estimated"])
+    assert told["left_out"] == []
 
 
 def test_a_second_run_does_nothing_again(mine: Tiny) -> None:

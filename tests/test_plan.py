@@ -1,11 +1,8 @@
 """The step `plan`: real rehearsals of the tiny competition's parts, which leave nothing behind."""
 
-import subprocess
-import sys
-
 import pytest
 
-from conftest import Tiny
+from conftest import Tiny, ripik
 from ripik.plan import plan
 
 
@@ -40,14 +37,12 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
     ],
 )
 def test_what_cannot_be_planned_is_refused_at_once(tiny: Tiny, arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "ripik", "plan", "--config", str(tiny.config), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
+    done = ripik(tiny, "plan", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_weights_that_are_not_there_are_told_before_anything_is_measured(tiny: Tiny) -> None:
-    command = [sys.executable, "-m", "ripik", "plan", "--config", str(tiny.config), "--set", "network.weights=no.h5"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tiny.folder)
+    done = ripik(tiny, "plan", "--set", "network.weights=no.h5")
     assert (done.returncode, "there is no file no.h5" in done.stderr) == (2, True)

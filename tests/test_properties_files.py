@@ -2,7 +2,6 @@
 
 import csv
 import io
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from ripik import artifacts
 from ripik.errors import InputError
 from ripik.submission import check_submission, submission_frame
+from ripik.submission_form import Form
 from ripik.submission_log import append_log
 from ripik.tables import read_table
 
@@ -26,27 +26,33 @@ CELLS = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(str.strip),
 )
+KINDS = st.sampled_from(["labels", "probability", "probabilities"])
 IDS = st.lists(CELLS, min_size=1, max_size=12, unique=True)
 
 
 @EFFORT
-@given(IDS, st.lists(CELLS, min_size=2, max_size=5, unique=True), st.sampled_from(["labels", "probabilities"]), SEEDS)
+@given(
+    IDS,
+    st.lists(CELLS, min_size=2, max_size=5, unique=True),
+    KINDS,
+    SEEDS,
+)
 def test_a_submission_is_the_same_for_any_order_of_predictions_and_keeps_every_id_as_text(
     ids, classes, kind, seed
 ) -> None:
-    names = {"id_column": "photo id", "label_column": "class", "kind": kind}
-    classes = [label for label in classes if label not in names.values()]
+    classes = [label for label in classes if label != "photo id"]
     if len(classes) < 2:
         return
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.ones(len(classes)), len(ids)).astype(np.float32)
     wanted = [ids[row] for row in rng.permutation(len(ids))]
-    values = ["class"] if kind == "labels" else [classes[c] for c in rng.permutation(len(classes))]
+    values = [classes[c] for c in rng.permutation(len(classes))] if kind == "probabilities" else ["class"]
+    form = Form(kind, "photo id", tuple(values), classes[-1] if kind == "probability" else None)
     sample = pd.DataFrame({"photo id": wanted} | dict.fromkeys(values, "0"))
-    frame = submission_frame(sample, ids, p, classes, **names)
-    check_submission(frame, sample, classes, **names)
+    frame = submission_frame(sample, ids, p, classes, form)
+    check_submission(frame, sample, classes, form)
     text, order = artifacts.csv_text(frame), rng.permutation(len(ids))
-    again = submission_frame(sample, [ids[row] for row in order], p[order], classes, **names)
+    again = submission_frame(sample, [ids[row] for row in order], p[order], classes, form)
     assert artifacts.csv_text(again) == text
     header, *rows = list(csv.reader(io.StringIO(text, newline="")))
     assert header == ["photo id", *values]
@@ -55,20 +61,20 @@ def test_a_submission_is_the_same_for_any_order_of_predictions_and_keeps_every_i
         assert [row[1] for row in rows] == [classes[p[ids.index(each)].argmax()] for each in wanted]
     else:
         given_back = np.array([row[1:] for row in rows], np.float32)
-        columns = [classes.index(name) for name in values]
+        columns = [classes.index(name) for name in values] if kind == "probabilities" else [-1]
         np.testing.assert_array_equal(given_back, p[[ids.index(each) for each in wanted]][:, columns])
 
 
 @FEW
 @given(IDS.filter(lambda ids: len(ids) > 1), SEEDS)
 def test_a_submission_with_a_row_lost_doubled_or_moved_is_refused(ids: list[str], seed: int) -> None:
-    names: dict[str, Any] = {"id_column": "id", "label_column": "class", "kind": "labels"}
+    form = Form("labels", "id", ("class",))
     sample = pd.DataFrame({"id": ids, "class": "x"})
     rng, rows = np.random.default_rng(seed), list(range(len(ids)))
     row = int(rng.integers(len(ids)))
     for spoiled in (rows[:row] + rows[row + 1 :], [*rows, row], rows[1:] + rows[:1]):
         with pytest.raises(InputError, match=r"missing|repeated|order"):
-            check_submission(sample.iloc[spoiled], sample, ["x", "y"], **names)
+            check_submission(sample.iloc[spoiled], sample, ["x", "y"], form)
 
 
 @FEW

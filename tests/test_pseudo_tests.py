@@ -83,7 +83,7 @@ def test_a_blend_meets_rows_it_was_not_chosen_on(tmp_path: Path) -> None:
     known = pd.DataFrame({"image_id": [f"i{row}" for row in range(len(group))], "fold": group % 4, "label": label})
     known[["image_id", "label"]].assign(group=group, fold=known["fold"]).to_csv(tmp_path / "folds.csv", index=False)
     for member in ("a", "b"):
-        logits = 2 * np.eye(3)[label - 5] + rng.normal(0, 1, (len(group), 3))
+        logits = 2 * np.eye(3)[label - 5] + rng.normal(0, 2, (len(group), 3))
         p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         (tmp_path / member).mkdir()
         columns = pd.DataFrame(p, columns=["p_5", "p_6", "p_7"])

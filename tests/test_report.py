@@ -151,6 +151,11 @@ def test_the_summary_tells_the_blends_score(page: Page, found: dict[str, Predict
     same(rows["accuracy"], scores.loc["accuracy", "value"], 4)
     assert rows["images, groups of near copies"] == f"{len(blend.frame)}, {blend.frame['group'].nunique()}"
     same(rows["in-sample (optimistic)"], told["scores"]["in_sample"], 4)
+    others = told["scores"]["cross_fitted_by_partition"]
+    low, high = rows[f"CV by {len(others)} other partitions"].split(" to ")
+    same(low, min(others), 4)
+    same(high, max(others), 4)
+    assert rows["parts that chose as all rows did"].endswith(f"of {len(told['recipes_without_part'])}")
     expected = told["test"]["expected_score"]
     same_ends(rows["a test set of such photos scores (95 %)"], expected["low"], expected["high"])
     (submission,) = (reported.folder / "submissions").glob("tiny-*.csv")
@@ -257,8 +262,10 @@ def test_class_shares_of_train_and_test(page: Page, reported: Tiny) -> None:
     for of in analysis.shares(reported.run).to_dict("records"):
         cells = list(rows[of["label"]].values())
         wanted = [of[name] for name in ("train", "predicted_train", "predicted_test", "estimated_test")]
-        for cell, number in zip(cells, wanted, strict=True):
+        for cell, number in zip(cells[:4], wanted, strict=True):
             same(cell, 100 * number, 1)
+        for cell, name in zip(cells[4].split(" to "), ("estimated_low", "estimated_high"), strict=True):
+            same(cell, 100 * of[name], 1)
 
 
 def test_what_the_blend_looked_at(page: Page, reported: Tiny) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from ripik.gallery import DENSITY
+from ripik.pixel_rule import USUAL
 from ripik.report.photos import HEAT, PHOTO, Album, overlay
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
@@ -31,7 +32,8 @@ def album(folder: Path, maps: Any = None, **photos: np.ndarray) -> Album:
     (folder / "broken.png").write_bytes(b"no image")
     ids = [*photos, "lost", "broken"]
     train = pd.DataFrame({"image_id": ids, "path": [folder / f"{name}.png" for name in ids]})
-    return Album(SimpleNamespace(run=SimpleNamespace(competition=SimpleNamespace(train=train))), maps)  # type: ignore[arg-type]
+    competition = SimpleNamespace(train=train, rule=USUAL)
+    return Album(SimpleNamespace(run=SimpleNamespace(competition=competition)), maps)  # type: ignore[arg-type]
 
 
 def test_no_heat_leaves_a_dark_grey_photo_and_all_heat_is_light() -> None:

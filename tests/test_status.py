@@ -263,6 +263,8 @@ def test_submissions_of_other_runs_are_not_shown(tiny: Tiny) -> None:
     ]
     pd.DataFrame({"file": names, "cv": "0.5", "public": ["", "0.61", "", ""]}).to_csv(log, index=False)
     assert find_status(tiny.settings()).last == {"file": names[1], "cv": "0.5", "public": "0.61"}
+    (log.parent / names[1]).with_suffix(".json").write_text('{"configuration": {"run": "tiny-2"}}')
+    assert find_status(tiny.settings()).last["file"] == names[0]
     log.write_text("nothing\n")
     assert find_status(tiny.settings()).last == {}
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 
 from ripik.errors import InputError
 from ripik.submission import check_submission, submission_frame, submission_name
+from ripik.submission_form import Form
 
 CLASSES = [1, 2, 3]
-NAMES: dict[str, Any] = {"id_column": "image_id", "label_column": "label"}
-LABELS: dict[str, Any] = {**NAMES, "kind": "labels"}
-PROBABILITIES: dict[str, Any] = {**NAMES, "kind": "probabilities"}
+LABELS = Form("labels", "image_id", ("label",))
+PROBABILITY = Form("probability", "image_id", ("label",), 2)
+PROBABILITIES = Form("probabilities", "image_id", ("3", "1", "2"))
 IDS = [12, 10, 13, 11]
 
 
@@ -30,14 +32,14 @@ def predictions() -> tuple[list[int], np.ndarray]:
 
 def made(**changes: Any) -> pd.DataFrame:
     ids, probabilities = predictions()
-    given = {"sample": sample(), "ids": ids, "probabilities": probabilities, "classes": CLASSES, **LABELS}
+    given = {"sample": sample(), "ids": ids, "probabilities": probabilities, "classes": CLASSES, "form": LABELS}
     return submission_frame(**{**given, **changes})
 
 
 def test_labels_are_joined_by_id_in_the_samples_order() -> None:
     frame = made()
     assert frame.to_csv(index=False) == "image_id,label\n12,3\n10,1\n13,2\n11,2\n"
-    check_submission(frame, sample(), CLASSES, **LABELS)
+    check_submission(frame, sample(), CLASSES, LABELS)
 
 
 def test_the_order_of_predictions_and_the_samples_row_labels_do_not_matter() -> None:
@@ -49,24 +51,41 @@ def test_the_order_of_predictions_and_the_samples_row_labels_do_not_matter() -> 
 
 
 def test_probabilities_follow_the_samples_columns() -> None:
-    frame = made(sample=wide_sample(), **PROBABILITIES)
+    frame = made(sample=wide_sample(), form=PROBABILITIES)
     assert list(frame.columns) == ["image_id", "3", "1", "2"]
     assert frame.iloc[0].tolist() == [12, 0.7, 0.1, 0.2]
-    check_submission(frame, wide_sample(), CLASSES, **PROBABILITIES)
+    check_submission(frame, wide_sample(), CLASSES, PROBABILITIES)
+
+
+def test_one_probability_is_that_of_the_positive_class() -> None:
+    frame = made(form=PROBABILITY)
+    assert frame.to_csv(index=False) == "image_id,label\n12,0.2\n10,0.2\n13,0.4\n11,0.8\n"
+    assert made(form=replace(PROBABILITY, positive=3))["label"].tolist() == [0.7, 0.1, 0.3, 0.1]
+    check_submission(frame, sample(), CLASSES, PROBABILITY)
+
+
+def test_a_probability_is_not_refused_for_the_rounding_of_a_mean() -> None:
+    sure = np.tile([1 + 2e-16, -1e-17, 0.0], (4, 1))
+    for own, form in ((sample(), replace(PROBABILITY, positive=1)), (wide_sample(), PROBABILITIES)):
+        frame = made(sample=own, probabilities=sure, form=form)
+        check_submission(frame, own, CLASSES, form)
+    off = made(probabilities=sure * 1.5, form=replace(PROBABILITY, positive=1))
+    with pytest.raises(InputError, match=r"outside \[0, 1\] for 4 ids"):
+        check_submission(off, sample(), CLASSES, PROBABILITY)
 
 
 def test_text_labels_other_names_and_column_order() -> None:
     own = pd.DataFrame({"Class": "?", "Photo": ["b", "a"]})
-    names: dict[str, Any] = {"id_column": "Photo", "label_column": "Class", "kind": "labels"}
-    frame = submission_frame(own, ["a", "b"], np.array([[0.6, 0.4], [0.1, 0.9]]), ["dent", "lamp"], **names)
+    form = Form("labels", "Photo", ("Class",))
+    frame = submission_frame(own, ["a", "b"], np.array([[0.6, 0.4], [0.1, 0.9]]), ["dent", "lamp"], form)
     assert frame.to_csv(index=False) == "Class,Photo\nlamp,b\ndent,a\n"
-    check_submission(frame, own, ["dent", "lamp"], **names)
+    check_submission(frame, own, ["dent", "lamp"], form)
 
 
 def test_a_submission_read_back_from_its_csv_passes(tmp_path: Path) -> None:
-    for own, kind in ((sample(), LABELS), (wide_sample(), PROBABILITIES)):
-        made(sample=own, **kind).to_csv(tmp_path / "s.csv", index=False, float_format="%.9g")
-        check_submission(pd.read_csv(tmp_path / "s.csv"), own, CLASSES, **kind)
+    for own, form in ((sample(), LABELS), (sample(), PROBABILITY), (wide_sample(), PROBABILITIES)):
+        made(sample=own, form=form).to_csv(tmp_path / "s.csv", index=False, float_format="%.9g")
+        check_submission(pd.read_csv(tmp_path / "s.csv"), own, CLASSES, form)
 
 
 def test_equal_probabilities_take_the_first_class() -> None:
@@ -86,10 +105,10 @@ def test_equal_probabilities_take_the_first_class() -> None:
         ({"sample": pd.DataFrame({"id": IDS, "label": 1})}, "columns are id, label, .* has image_id, label"),
         ({"sample": sample().assign(note="")}, "columns are image_id, label, note"),
         ({"sample": pd.concat([sample(), sample()])}, r"sample submission .*repeated 4 ids \(12, 10, 13"),
-        ({"kind": "probabilities"}, "probabilities has image_id, 1, 2, 3"),
+        ({"form": PROBABILITIES}, "probabilities has image_id, 1, 2, 3"),
         ({"sample": wide_sample()}, "labels has image_id, label"),
         (
-            {"sample": wide_sample().rename(columns={"3": "p_3"}), "kind": "probabilities"},
+            {"sample": wide_sample().rename(columns={"3": "p_3"}), "form": PROBABILITIES},
             "columns are image_id, p_3, 1, 2",
         ),
     ],
@@ -130,7 +149,7 @@ def changed(column: str, row: int, value: Any) -> pd.DataFrame:
 )
 def test_check_names_what_is_wrong_with_labels(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_submission(frame, sample(), CLASSES, **LABELS)
+        check_submission(frame, sample(), CLASSES, LABELS)
 
 
 def test_check_lists_all_that_is_wrong() -> None:
@@ -140,12 +159,12 @@ def test_check_lists_all_that_is_wrong() -> None:
         InputError,
         match=r"missing 1 id \(13\); extra 1 id \(99\); a label that is no class \(9\) for 1 id \(10\)\. Give it",
     ):
-        check_submission(frame, sample(), CLASSES, **LABELS)
+        check_submission(frame, sample(), CLASSES, LABELS)
 
 
 def test_check_refuses_a_sample_of_another_kind() -> None:
     with pytest.raises(InputError, match="sample submission cannot be followed"):
-        check_submission(made(), wide_sample(), CLASSES, **LABELS)
+        check_submission(made(), wide_sample(), CLASSES, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +181,27 @@ def test_check_refuses_a_sample_of_another_kind() -> None:
     ],
 )
 def test_check_names_what_is_wrong_with_probabilities(row: list[Any], message: str) -> None:
-    frame = made(sample=wide_sample(), **PROBABILITIES)
+    frame = made(sample=wide_sample(), form=PROBABILITIES)
     frame = frame.astype(dict.fromkeys("123", object)) if isinstance(row[0], str) else frame
     frame.loc[1, ["3", "1", "2"]] = row
     with pytest.raises(InputError, match=message):
-        check_submission(frame, wide_sample(), CLASSES, **PROBABILITIES)
+        check_submission(frame, wide_sample(), CLASSES, PROBABILITIES)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1.2, r"refused: a probability outside \[0, 1\] for 1 id \(10\)\. .* from 0 to 1\.$"),
+        (-0.1, r"outside \[0, 1\] for 1 id \(10\)"),
+        (np.nan, r"refused: no value for 1 id \(10\)\. Give"),
+        ("high", r"columns that are not numbers \(label\)"),
+    ],
+)
+def test_check_names_what_is_wrong_with_one_probability(value: Any, message: str) -> None:
+    frame = made(form=PROBABILITY).astype({"label": object if isinstance(value, str) else float})
+    frame.loc[1, "label"] = value
+    with pytest.raises(InputError, match=message):
+        check_submission(frame, sample(), CLASSES, PROBABILITY)
 
 
 def test_name_carries_run_time_and_cv() -> None:

@@ -17,8 +17,9 @@ ROW = {
     "cv": 0.7421345678912,
     "public": None,
 }
-LINE = b"a.csv,2026-11-23T13:45:01,,,original finetuned,0.742134568,,\n"
+LINE = b"a.csv,2026-11-23T13:45:01,,,original finetuned,0.742134568,,,,\n"
 HEADER = ",".join(LOG_COLUMNS).encode() + b"\n"
+OLD_HEADER = b"file,time,commit,config_hash,members,cv,public,private\n"  # before test sets of another kind were told
 
 
 def test_log_is_created_with_its_columns(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_log_keeps_what_is_there_byte_for_byte(tmp_path: Path, before: bytes) ->
     log.write_bytes(before)
     append_log(log, ROW)
     append_log(log, {"file": "b, c.csv"})
-    assert log.read_bytes() == before + LINE + b'"b, c.csv",,,,,,,\n'
+    assert log.read_bytes() == before + LINE + b'"b, c.csv",,,,,,,,,\n'
 
 
 def test_log_is_replaced_whole_and_an_unfinished_line_ended_first(tmp_path: Path) -> None:
@@ -65,6 +66,20 @@ def test_a_log_of_other_columns_is_refused_and_left_alone(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="has the columns file,score, not file,time"):
         check_log(log)
     assert log.read_bytes() == b"file,score\na.csv,1\n"
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["unix", "windows"])
+def test_an_older_log_is_taken_over_and_its_rows_stay(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    log, rows = tmp_path / "log.csv", b'old.csv,,,,"a, b",0.70,0.6,' + end + b"older.csv,,,,a,0.5,," + end
+    log.write_bytes(mark + OLD_HEADER.replace(b"\n", end) + rows)
+    check_log(log)
+    append_log(log, ROW | {"shift_auc": 0.93, "test_like": 0.67})
+    line = LINE.replace(b",,,,\n", b",,,0.93,0.67\n")
+    assert log.read_bytes() == mark + HEADER.replace(b"\n", end) + rows + line
+    set_scores(log, "older.csv", 0.55, None)
+    scored = rows.replace(b"older.csv,,,,a,0.5,," + end, b"older.csv,,,,a,0.5,0.55,,,\n")
+    assert log.read_bytes() == mark + HEADER.replace(b"\n", end) + scored + line
 
 
 def test_a_log_of_its_own_or_none_passes(tmp_path: Path) -> None:
@@ -124,11 +139,11 @@ def test_a_score_changes_its_own_line_alone(tmp_path: Path) -> None:
     other = b'"b, c.csv",2026-11-23T13:45:01,,,x,0.70,,\r\n'
     log.write_bytes(HEADER + other + LINE)
     set_scores(log, "a.csv", 0.75123, None)
-    assert log.read_bytes() == HEADER + other + LINE.replace(b",,\n", b",0.75123,\n")
+    assert log.read_bytes() == HEADER + other + LINE.replace(b",,,,\n", b",0.75123,,,\n")
     set_scores(log, "a.csv", None, 0.5)
-    assert log.read_bytes() == HEADER + other + LINE.replace(b",,\n", b",0.75123,0.5\n")
+    assert log.read_bytes() == HEADER + other + LINE.replace(b",,,,\n", b",0.75123,0.5,,\n")
     set_scores(log, "b, c.csv", 1.0, 0.0)
-    assert b'"b, c.csv",2026-11-23T13:45:01,,,x,0.70,1,0\n' in log.read_bytes()
+    assert b'"b, c.csv",2026-11-23T13:45:01,,,x,0.70,1,0,,\n' in log.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,33 @@ def test_without_a_competition_it_says_what_to_do_by_hand(
     assert server.asked == []
 
 
+def test_the_newest_of_another_run_whose_name_begins_alike_is_not_submitted(
+    tiny: Tiny, submission: Path, server: StandIn
+) -> None:
+    server.site.wait = 0
+    other, renamed = "tiny-big-20260203-040506-cv0.9000.csv", "by hand.csv"
+    for name in (other, renamed):
+        submission.with_name(name).write_bytes(submission.read_bytes() + b"not asked for\n")
+        row = {"file": name, "time": "2026-02-03T04:05:06", "members": ["original"], "cv": 0.9}
+        append_log(submission.parent / "log.csv", row)
+    submission.with_name("by hand.json").write_text('{"configuration": {"run": "tiny-big"}}')
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 0
+    assert server.site.submissions[0]["description"] == NAME
+
+
+def test_a_renamed_csv_is_of_the_run_that_its_record_names(
+    tiny: Tiny, submission: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submission.rename(submission.with_name("best.csv"))
+    append_log(submission.parent / "log.csv", {"file": "best.csv", "time": "2026-02-03T04:05:06", "members": ["a"]})
+    submission.with_name("best.json").write_text('{"configuration": {"run": "tiny"}}')
+    assert tiny.cli("submit") == 0
+    assert "the newest submission, " in capsys.readouterr().out
+    submission.with_name("best.json").write_text("{")
+    assert tiny.cli("submit", "--file", str(submission.with_name("best.csv"))) == 2
+    assert "best.json is no JSON" in capsys.readouterr().err
+
+
 def test_a_run_without_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     assert tiny.cli("submit") == 2
     assert "holds no submission of the run tiny" in capsys.readouterr().err

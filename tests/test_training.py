@@ -44,6 +44,7 @@ from ripik.settings import Settings
 from ripik.stopping import TERMINATED
 from ripik.tasks import Task
 from ripik.training import Trainer, train
+from small_network import FEATURES
 from test_eventlog import read
 
 Open = Callable[..., Run]
@@ -387,7 +388,7 @@ def test_a_row_damaged_late_in_an_epoch_stops_the_training_with_its_message(open
     examples, photos = Course(run, job, run.training_rows(job)).batches(0).examples, len(run.competition.train)
     late = examples[examples >= photos][-1] - photos
     content = bytearray(path.read_bytes())
-    content[HEADER + int(late) * 1280 * 4] ^= 1
+    content[HEADER + int(late) * FEATURES * 4] ^= 1
     path.write_bytes(content)
     with pytest.raises(SurroundingsError, match="does not match its checksum"):
         train(run, job, silent)
@@ -428,7 +429,7 @@ def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyP
         update={"features": run.settings.features.model_copy(update={"dtype": "float16"})}
     )
     monkeypatch.setattr(
-        "ripik.predictors.Predictor.stream", lambda self, batches: (np.full((len(b), 1280), 7e4) for b in batches)
+        "ripik.predictors.Predictor.stream", lambda self, batches: (np.full((len(b), FEATURES), 7e4) for b in batches)
     )
     with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
         fill_store(settings, run.competition, [settings.variants["original"]], (0, 1), silent)
@@ -453,7 +454,7 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
     settings = run.settings.model_copy(
         update={"augmentation": run.settings.augmentation.model_copy(update={"copies": 7})}
     )
-    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block2b"})]
+    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block6a"})]
     free = type("Usage", (), {"free": 100_000})
     monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
     with pytest.raises(

@@ -155,11 +155,14 @@ def test_without_check_nothing_is_written_and_all_passes_for_readable(tiny: Tiny
 
 def test_transparent_and_moving_images_are_counted_in_a_line(tiny: Tiny, capsys: Capture) -> None:
     photo = odd_images.photo()
-    image(tiny, "train", 0).write_bytes(odd_images.encoded(photo.convert("RGBA"), "PNG"))
+    clear = photo.convert("RGBA")
+    image(tiny, "train", 1).write_bytes(odd_images.encoded(clear, "PNG"))  # opaque
+    clear.putalpha(100)
+    image(tiny, "train", 0).write_bytes(odd_images.encoded(clear, "PNG"))
     image(tiny, "test", 0).write_bytes(odd_images.encoded(photo, "GIF", save_all=True, append_images=[photo.rotate(9)]))
     tell_unreadable(tiny.settings(), open_competition(tiny.settings()))
     told = capsys.readouterr()
-    assert "images: transparency is dropped: 1 of 33" in told.out
+    assert "images: transparency is laid on white: 1 of 33" in told.out
     assert "images: of several frames the first is used: 1 of 33" in told.out
     assert told.err == ""
     assert len(listed(tiny)) == 0

@@ -20,7 +20,6 @@ import pandas as pd
 from conftest import draw_competition, write_competition
 from ripik.packed import LOCK
 
-HOOKS = Path(__file__).parent / "hooks"
 SETTINGS = (
     *("folds.n_splits=2", "training.epochs=5", "training.batch_size=4", "finetuning.batch_size=4", "jobs.jobs=2"),
     *("training.inner_split=0.4", "training.early_stopping=2", "training.learning_rate=0.02", "network.dropout=0.3"),
@@ -117,7 +116,6 @@ class Line:
         if kill is not None:
             watched = f"{self.tiny}/"
             told["RIPIK_KILL"] = "\n".join([watched, str(self.work / "count"), str(kill), str(self.work / "killed")])
-            path.append(str(HOOKS))
         environment = os.environ | told | {"PYTHONPATH": os.pathsep.join(path)}
         return subprocess.Popen(
             [sys.executable, "-m", "ripik", *step.words, "--config", str(self.config), *words],

@@ -1,86 +1,55 @@
-"""The step `analyse adversarial`: can the training images be told from the test images?
+"""The step `analyse adversarial`: say whether train can be told from test, and show the photos that give it away."""
 
-A linear head on stored features tries (adversarial validation). Near copies stand on one side of its folds, too, or
-it would know a photo of the test set by its copy. What it cannot tell apart, a CV can speak for.
-"""
-
-import itertools
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.bootstrap import Interval, interval
-from ripik.competition import Competition
-from ripik.console import progress, say
-from ripik.features import Item, feature_inputs
-from ripik.folds import make_folds, split
+from ripik.bootstrap import Interval
+from ripik.console import say
+from ripik.folds import make_folds
 from ripik.gallery import Picture, Row, Section, write_gallery
-from ripik.groups import read_groups
 from ripik.jobs import Run, open_run
-from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
-from ripik.linking import joined
-from ripik.metrics import get_metric
-from ripik.pipeline import prepare
+from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
-from ripik.stored import photo_head, read_features, stored_settings
+from ripik.stored import photo_head
+from ripik.train_or_test import both_sides, photo_groups, read_auc, tell_apart
 
-ADVERSARIAL = 1  # to be raised when the classifier changes
 LITTLE = 0.6  # AUC below which a difference, however certain, is small
 SHOWN = 24  # photos a section of the page
-ITEMS = [Item("train"), Item("test")]
 
 
 def adversarial(settings: Settings) -> Path:
-    """Make the folds, then what `tell_apart` makes; print the AUC and what it means, and return the table's path.
+    """Make the folds, the table of `tell_apart` and a page; print the AUC and what it means, return the table's path.
 
     Raises InputError when no variant trains its head alone.
     """
     photo_head(settings)
     make_folds(settings)
-    path = tell_apart(open_run(settings))
+    run = open_run(settings)
+    path = tell_apart(run)
     auc = read_auc(path)
+    show_photos(run, path)
     say(f"adversarial: AUC {auc.value:.3f} (95 % {auc.low:.3f} to {auc.high:.3f}). {meaning(auc)}")
     say(f"adversarial: see {path.with_suffix('.html')}")
     return path
 
 
-def tell_apart(run: Run) -> Path:
-    """Write `analysis/adversarial.csv` and the page `adversarial.html` beside it; return the path of the table.
-
-    Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), in the
-    order of train.csv, then test.csv. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
-    that are missing; nothing is done twice while the recorded inputs match.
-    Raises InputError when no variant trains its head alone.
-    """
-    settings = stored_settings(run.settings)
-    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
-    groups, meta = _groups(run), artifacts.meta_beside(path)
-    inputs = {
-        "version": ADVERSARIAL,
-        "head": [STRENGTH, TOLERANCE, ITERATIONS],
-        "groups": artifacts.digest(groups.tolist()),
-        "labels": artifacts.digest(run.competition.train["label"].tolist()),
-        "folds": [settings.folds.n_splits, settings.folds.seed],
-        "features": settings.features.dtype,
-        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
-    }
-    if artifacts.is_fresh(meta, inputs):
-        say(f"adversarial: {path} is up to date")
-        return path
-    prepare(settings, run.competition, [variant])
-    features = read_features(settings, run.competition, variant, ITEMS)
-    with artifacts.making(meta, inputs, [path, path.with_suffix(".html")]) as more:
-        more["auc"] = _make(run, features, groups, path)
-    return path
+def show_photos(run: Run, table: Path) -> Path:
+    """Write `adversarial.html` beside the table of `tell_apart`, unless it shows that table; return its path."""
+    page, inputs = table.with_suffix(".html"), {"table": artifacts.file_digest(table)}
+    meta = page.with_name("adversarial-page.meta.json")
+    if not artifacts.is_fresh(meta, inputs):
+        with artifacts.making(meta, inputs, [page]):
+            _write_page(page, _photos(run, table), read_auc(table), run.competition.rule)
+    return page
 
 
-def read_auc(path: Path) -> Interval:
-    """Return the AUC with its interval that was found with the table `path`."""
-    return Interval(**artifacts.read_json(artifacts.meta_beside(path))["auc"])
+def _photos(run: Run, table: Path) -> pd.DataFrame:
+    """Return the table's rows with path, label and group of each photo."""
+    images = both_sides(run.competition).assign(group=photo_groups(run))
+    found = pd.read_csv(table, dtype={"image_id": str})
+    return found.merge(images, on=["image_id", "split"], validate="one_to_one")
 
 
 def meaning(auc: Interval) -> str:
@@ -96,40 +65,7 @@ def meaning(auc: Interval) -> str:
     return "Train and test cannot be told apart, so as far as these features see, the CV speaks for the test set."
 
 
-def _groups(run: Run) -> np.ndarray:
-    """Return the group of every training, then every test image: near copies, and what else folds.csv joins."""
-    near = read_groups(run.settings, run.competition)["group"].to_numpy()
-    of_folds = run.folds["group"].astype(str).tolist()
-    alone = [f"test {row}" for row in range(len(run.competition.test))]
-    return joined(near, np.array([*of_folds, *alone]))
-
-
-def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:
-    """Write table and page; return the AUC and its interval."""
-    images, how = _images(run.competition).assign(group=groups), run.settings.folds
-    readable = images["readable"].to_numpy()  # the others are stored as black
-    images, features, groups = images[readable], features[readable], groups[readable]
-    is_test = np.where(images["split"] == "test", 1, 0)
-    fold = split(is_test, groups, how.n_splits, how.seed)
-    with progress("adversarial: heads", how.n_splits) as show:
-        number = itertools.count(1)
-        found = out_of_fold(features, is_test, fold, 2, balanced=True, done=lambda: show(next(number)))
-    auc = interval(is_test, found.astype(np.float64), groups, get_metric("auc"))
-    images = images.assign(p_test=found[:, 1])
-    artifacts.write_csv(path, images[["image_id", "split", "p_test"]])
-    _write_page(path.with_suffix(".html"), images, auc)
-    return asdict(auc)
-
-
-def _images(competition: Competition) -> pd.DataFrame:
-    """Return image_id, path, label as text (empty in test), split and readable, train above test."""
-    train = competition.train.assign(split="train", label="label " + competition.train["label"].astype(str))
-    test = competition.test.assign(split="test", label="")
-    both = pd.concat([frame[["image_id", "path", "label", "split", "readable"]] for frame in (train, test)])
-    return both.reset_index(drop=True)
-
-
-def _write_page(page: Path, images: pd.DataFrame, auc: Interval) -> None:
+def _write_page(page: Path, images: pd.DataFrame, auc: Interval, rule: PixelRule) -> None:
     train, test = (images[images["split"] == split] for split in ("train", "test"))
     sections = [
         _section(
@@ -149,7 +85,7 @@ def _write_page(page: Path, images: pd.DataFrame, auc: Interval) -> None:
         "that trained on no copy of it, that it is of the test set; 0.5 is as like one side as the other. Of near "
         "copies one is shown."
     )
-    write_gallery(page, "Train or test?", intro, sections)
+    write_gallery(page, "Train or test?", intro, sections, rule=rule)
 
 
 def _section(title: str, text: str, images: pd.DataFrame) -> Section:

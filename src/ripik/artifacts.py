@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import sys
@@ -51,8 +52,8 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON atomically."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write indented JSON atomically; a number that is not finite becomes null, as JSON has no other word for it."""
+    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -61,8 +62,16 @@ def read_json(path: Path) -> Any:
 
 
 def as_json(content: Mapping[str, Any]) -> Any:
-    """Return what a JSON file would bring back of `content`: tuples as lists, keys as text."""
-    return json.loads(json.dumps(dict(content)))
+    """Return what a JSON file would bring back of `content`: tuples as lists, keys as text, NaN as None."""
+    return json.loads(json.dumps(_finite(content)))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def digest(content: Any) -> str:

@@ -26,6 +26,7 @@ from ripik.metrics import get_metric
 from ripik.pipeline import prepare
 from ripik.scores import LEVEL, ends
 from ripik.settings import Settings, Variant
+from ripik.splitting import split
 from ripik.stored import copies_head, photo_head, read_features, stored_settings
 
 AUDIT = 1  # to be raised when the splits or the heads change
@@ -87,6 +88,7 @@ def _inputs(run: Run, photos: Variant, copies: Variant | None) -> dict[str, Any]
         "version": AUDIT,
         "head": [STRENGTH, TOLERANCE, ITERATIONS],
         "folds": run.folds_digest,
+        **run.competition.correction_inputs(),
         "seed": run.settings.folds.seed,
         "metric": run.settings.competition.metric,
         "classes": list(run.competition.classes),
@@ -116,9 +118,9 @@ def _frame(run: Run, photos: Variant, copies: Variant | None) -> pd.DataFrame:
 
 def _of_photos(run: Run, variant: Variant, *, scores_training: bool, done: Callable[[], None]) -> list[_Claim]:
     """Return what random folds and grouped folds say of the photos, and if asked what the training rows say."""
-    y, classes, every = run.targets(), len(run.competition.classes), np.arange(len(run.targets()))
+    y, classes, every = run.training_targets(), len(run.competition.classes), np.arange(len(run.folds))
     features = read_features(run.settings, run.competition, variant, [PHOTOS])
-    splits = {RANDOM: _random_folds(run, y), GROUPED: run.folds["fold"].to_numpy()}
+    splits = {RANDOM: _random_folds(run, run.targets()), GROUPED: run.folds["fold"].to_numpy()}
     claims = [_Claim(name, every, out_of_fold(features, y, fold, classes, done=done)) for name, fold in splits.items()]
     if scores_training:
         claims.append(_Claim(TRAINED, every, fit(features, y, classes).probabilities(features)))
@@ -130,7 +132,7 @@ def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Cl
     """Return what the training rows, a random split and the grouped folds say of heads on augmented rows."""
     items = training_items(variant)
     features = read_features(run.settings, run.competition, variant, items)
-    every = np.arange(len(run.targets()))
+    every = np.arange(len(run.folds))
     photo = np.tile(every, len(features) // len(every))
     held = _random_folds(run, run.targets()[photo]) == 0
     claims = []
@@ -157,13 +159,15 @@ def _grouped_copies(
 
 def _fit_copies(run: Run, features: np.ndarray, photo: np.ndarray, rows: np.ndarray) -> LinearHead:
     """Fit a head to augmented rows; the versions of a photo weigh together as much as the photo would alone."""
-    strength = STRENGTH * len(run.targets()) / len(features)
-    return fit(features, run.targets()[photo], len(run.competition.classes), strength=strength, rows=rows)
+    strength = STRENGTH * len(run.folds) / len(features)
+    return fit(features, run.training_targets()[photo], len(run.competition.classes), strength=strength, rows=rows)
 
 
 def _random_folds(run: Run, y: np.ndarray) -> np.ndarray:
     """Return the fold of every row, stratified by class and blind to groups."""
     fold, how = np.full(len(y), -1), run.settings.folds
+    if np.bincount(y).max() < how.n_splits:  # scikit-learn refuses
+        return split(y, np.arange(len(y)), how.n_splits, how.seed)
     splitter = StratifiedKFold(how.n_splits, shuffle=True, random_state=how.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")

@@ -13,6 +13,7 @@ from ripik.console import progress, say
 from ripik.errors import InputError
 from ripik.images import augmented_copies, decode, in_parallel
 from ripik.layout import layout_of
+from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 from ripik.usable import open_competition, tell_unreadable
 
@@ -23,8 +24,8 @@ LONGEST_ID = 200  # bytes; file names end at 255
 def augment(settings: Settings) -> Path:
     """Write `<id>_<copy>.jpg` for every training image and copy, and augmented.csv; return the CSV's path.
 
-    augmented.csv: image_id (of the source), copy, filename, label. Files that an interrupted run left are kept when
-    they were made from the same images and settings.
+    augmented.csv: image_id (of the source), copy, filename, label (as corrected: it is there to train on). Files that
+    an interrupted run left are kept when they were made from the same images and settings.
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
@@ -35,8 +36,9 @@ def augment(settings: Settings) -> Path:
         "images": fingerprint(competition, "train"),
         "augmentation": how.model_dump(mode="json", exclude={"copies"}),
         "version": PIPELINE,
+        **competition.rule_inputs("train"),
     }
-    inputs = {**made_from, "copies": how.copies}
+    inputs = {**made_from, "copies": how.copies, **competition.correction_inputs()}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
     train = competition.train
     if artifacts.is_fresh(meta, inputs) and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies:
@@ -44,18 +46,18 @@ def augment(settings: Settings) -> Path:
         return csv
     with artifacts.making(meta, inputs, [csv]):
         _forget_others(folder, made_from)
-        _write_all(train, folder / "images", how)
+        _write_all(train, folder / "images", how, competition.rule)
         artifacts.write_csv(csv, _index(train, how.copies))
     say(f"augment: wrote {len(train) * how.copies} images and {csv}")
     return csv
 
 
-def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings) -> None:
+def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rule: PixelRule) -> None:
     wanted = {_name(image_id, copy) for image_id in train["image_id"] for copy in range(1, how.copies + 1)}
     for path in folder.glob("*.jpg"):
         if path.name not in wanted:
             path.unlink()
-    write = functools.partial(_write_copies, folder=folder, how=how)
+    write = functools.partial(_write_copies, folder=folder, how=how, rule=rule)
     with progress("augmented copies", len(train) * how.copies) as show:
         done = 0
         for chunk in in_parallel(write, list(zip(train["image_id"], train["path"], strict=True))):
@@ -79,12 +81,13 @@ def _forget_others(folder: Path, inputs: dict) -> None:
     artifacts.write_json(note, inputs)
 
 
-def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationSettings) -> None:
+def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationSettings, rule: PixelRule) -> None:
     targets = {copy: folder / _name(image_id, copy) for copy in range(1, how.copies + 1)}
     lacking = [copy for copy, target in targets.items() if not target.exists()]
     if not lacking:
         return
-    for copy, image in zip(lacking, augmented_copies(decode(path), image_id, lacking, how), strict=True):
+    made = augmented_copies(decode(path, rule), image_id, lacking, how)
+    for copy, image in zip(lacking, made, strict=True):
         target, pixels = targets[copy], cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         with artifacts.replacing(target) as temporary:
@@ -96,6 +99,7 @@ def _name(image_id: str, copy: int) -> str:
 
 
 def _index(train: pd.DataFrame, copies: int) -> pd.DataFrame:
-    frame = train[["image_id", "label"]].merge(pd.DataFrame({"copy": range(1, copies + 1)}), how="cross")
+    given = pd.DataFrame({"image_id": train["image_id"], "label": train["training_label"]})
+    frame = given.merge(pd.DataFrame({"copy": range(1, copies + 1)}), how="cross")
     names = [_name(image_id, copy) for image_id, copy in zip(frame["image_id"], frame["copy"], strict=True)]
     return frame.assign(filename=names)[["image_id", "copy", "filename", "label"]]

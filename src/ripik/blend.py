@@ -17,6 +17,7 @@ from ripik.coordinate import STEPS, search_weights
 from ripik.errors import InputError, nearest
 from ripik.greedy import select_greedily
 from ripik.members import (
+    SMALLEST,
     TIE,
     BlendResult,
     TrajectoryPoint,
@@ -30,9 +31,6 @@ __all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "se
 
 METHODS = ("equal", "geometric", "rank", "best", "convex", "greedy", "coordinate")  # from the simplest
 SUM_TOLERANCE = 1e-6
-SMALLEST = float(
-    np.finfo(np.float32).eps
-)  # in geometric means: predictions are float32, so 0 only means less than this
 # Shares of the rows below each of a column's 101 kept quantiles; denser at the ends, where a rare class is decided.
 LEVELS = (1.0 - np.cos(np.linspace(0.0, np.pi, 101))) / 2.0
 

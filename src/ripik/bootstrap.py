@@ -15,21 +15,19 @@ class, for its F1; those on which the two sides differ, for a difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ripik import metrics
 from ripik.errors import InputError
 from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.resampling import Drawable
 
 DRAWS = 2000
-CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # a class without rows adds 0 to them
-Score = Callable[[IntArray], Any]  # of the data with each row taken so many times, (n,)
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,11 @@ class Interval:
     low: float
     high: float
     error: float
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, float | None]) -> Interval:
+        """Return the interval that a JSON file tells of; null stands for a number that there is not."""
+        return cls(**{name: float("nan") if value is None else value for name, value in told.items()})
 
 
 def interval(
@@ -58,7 +61,7 @@ def interval(
     The result depends on neither the order of the rows nor the names of the groups.
     Raises InputError for wrong shapes, missing values, fewer than two groups, or a metric that has no value.
     """
-    value, data = _value(y, probabilities, metric), _Data.of(y, [probabilities], groups)
+    value, data = _value(y, probabilities, metric), Drawable.of(y, [probabilities], groups)
     return _told(value, data.draw(data.score(metric), draws, seed), level, data.count)
 
 
@@ -78,7 +81,7 @@ def difference(
     Arguments and errors as of `interval`.
     """
     value = _value(y, b, metric) - _value(y, a, metric)
-    data = _Data.of(y, [a, b], groups)
+    data = Drawable.of(y, [a, b], groups)
     of_a, of_b = data.score(metric, 0), data.score(metric, 1)
     found = data.draw(lambda times: of_b(times) - of_a(times), draws, seed)
     return _told(value, found, level, data.witnesses(data.differs(metric)))
@@ -94,21 +97,36 @@ def predictive(
     draws: int = DRAWS,
     level: float = 0.95,
     seed: int = 0,
+    weights: FloatArray | None = None,
 ) -> Interval:
     """Return where the score of a fresh test set of `test_groups` groups will fall, given this score.
 
     Both are chance: the spread is that of (a draw of test_groups) - (another draw of as many groups as there are), so a
     bias that grows as sets shrink, as macro F1 has, is met, too. Said of the same models on photos of the same kind;
-    no end lies beyond a perfect score. Other arguments and errors as of `interval`.
+    no end lies beyond a perfect score.
+    weights: (n,), above 0, one a group; the test set holds so many times more such photos, and it is drawn so. The
+    score is then the weighted one, and the witnesses are the effective ones (`effective_groups`).
+    Other arguments and errors as of `interval`.
     """
     if test_groups < 1:
         raise InputError(f"A test set of {test_groups} groups has no score: give at least one.")
-    value, data = _value(y, probabilities, metric), _Data.of(y, [probabilities], groups)
-    score = data.score(metric)
-    own, fresh = data.draw(score, draws, seed), data.draw(score, draws, seed + 1, test_groups)
+    value, data = _value(y, probabilities, metric, weights), Drawable.of(y, [probabilities], groups, weights)
+    own = data.draw(data.score(metric), draws, seed)
+    fresh = data.draw(data.unweighted().score(metric), draws, seed + 1, test_groups, data.chances())
     found = value + fresh - own
     possible = np.clip(found, *metric.ends)
-    return _told(value, possible, level, min(data.count, test_groups))
+    witnesses = data.count if weights is None else int(effective_groups(weights, groups))
+    return _told(value, possible, level, min(witnesses, test_groups))
+
+
+def effective_groups(weights: FloatArray, groups: ArrayLike) -> float:
+    """Return how many groups of equal weight would tell as much: (Σ w)² / Σ w² over groups (Kish 1965).
+
+    weights, groups: (n,); rows of a group count by their mean weight.
+    """
+    member = np.unique(groups, return_inverse=True)[1].ravel()
+    of_group = np.bincount(member, weights) / np.bincount(member)
+    return float(of_group.sum() ** 2 / np.square(of_group).sum())
 
 
 def per_class_f1(
@@ -125,7 +143,7 @@ def per_class_f1(
     A class without rows has value 0 and no interval (NaN). Where the rows are all right or all wrong, so are all
     draws, and the interval has no width. Arguments and errors as of `interval`.
     """
-    data = _Data.of(y, [probabilities], groups)
+    data = Drawable.of(y, [probabilities], groups)
     confusion = data.confusion()
 
     def f1(times: IntArray) -> FloatArray:
@@ -144,83 +162,8 @@ def verdict(found: Interval, metric: Metric) -> str:
     return "better" if metric.utility(found.value) > 0 else "worse"
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Rows in an order that depends on what they hold alone, sides swapped or not, and each row's group."""
-
-    y: IntArray
-    sides: Sequence[FloatArray]
-    group: IntArray
-
-    @classmethod
-    def of(cls, y: IntArray, sides: Sequence[FloatArray], groups: ArrayLike) -> _Data:
-        names = np.asarray(groups)
-        for side in sides:
-            metrics.check_probabilities(side)
-            metrics.check_targets(y, *side.shape)
-        if len({side.shape[1] for side in sides}) > 1:
-            raise InputError(f"The two sides have {' and '.join(str(side.shape[1]) for side in sides)} classes.")
-        if names.shape != y.shape or (names != names).any():
-            raise InputError(f"The groups must be one value a row ({len(y)} in all), none of them missing.")
-        order, group = _canonical(y, sides, names)
-        if group[-1] < 1:
-            raise InputError("All rows are in one group: how sure a score is shows only between groups.")
-        return cls(y[order], [side[order] for side in sides], group)
-
-    @property
-    def count(self) -> int:
-        return int(self.group[-1]) + 1
-
-    def witnesses(self, rows: NDArray[np.bool_]) -> int:
-        return len(np.unique(self.group[rows]))
-
-    def differs(self, metric: Metric) -> NDArray[np.bool_]:
-        """Return in which rows the metric sees another prediction on one side than on the other."""
-        a, b = self.sides
-        return (a != b).any(axis=1) if metric.from_confusion is None else a.argmax(axis=1) != b.argmax(axis=1)
-
-    def draw(self, score: Score, draws: int, seed: int, size: int | None = None) -> FloatArray:
-        """Return the scores of `draws` draws of `size` groups (None: as many as there are), float64 (draws, …)."""
-        rng, number = np.random.default_rng(seed), self.count
-        chosen = (rng.integers(number, size=size or number) for _ in range(draws))
-        return np.array([score(np.bincount(groups, minlength=number)[self.group]) for groups in chosen])
-
-    def score(self, metric: Metric, side: int = 0) -> Score:
-        """Return the metric of one side as a function of how many times each row is taken."""
-        if metric.from_confusion is None:
-            y, of = self.y, self.sides[side]
-            return lambda times: metric.unchecked(np.repeat(y, times), np.repeat(of, times, axis=0))
-        from_confusion, count = metric.from_confusion, self.confusion(side)
-        if metric.name not in CLASS_MEANS:
-            return lambda times: from_confusion(count(times))
-        present = len(np.unique(self.y))
-        return lambda times: from_confusion(count(times)) * present / np.count_nonzero(np.bincount(self.y, times))
-
-    def confusion(self, side: int = 0) -> Callable[[IntArray], IntArray]:
-        """Return the (C, C) counts of one side as a function of how many times each row is taken."""
-        classes = self.sides[side].shape[1]
-        cell = self.y * classes + self.sides[side].argmax(axis=1)
-
-        def count(times: IntArray) -> IntArray:
-            counts = np.bincount(cell, times, minlength=classes * classes).astype(np.int64)
-            return counts.reshape(classes, classes)
-
-        return count
-
-
-def _canonical(y: IntArray, sides: Sequence[FloatArray], groups: NDArray[Any]) -> tuple[IntArray, IntArray]:
-    """Return the rows' order by group, groups by the rows they hold, and the ordered rows' group from 0."""
-    whole = sorted((np.column_stack([y, side]) for side in sides), key=lambda rows: rows[np.lexsort(rows.T)].tobytes())
-    code = np.unique(np.hstack(whole), axis=0, return_inverse=True)[1].ravel()
-    member = np.unique(groups, return_inverse=True)[1].ravel()
-    order = np.lexsort((code, member))
-    parts = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
-    parts.sort(key=lambda rows: code[rows].tolist())
-    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
-
-
-def _value(y: IntArray, probabilities: FloatArray, metric: Metric) -> float:
-    value = float(metric.function(y, probabilities))
+def _value(y: IntArray, probabilities: FloatArray, metric: Metric, weights: FloatArray | None = None) -> float:
+    value = float(metric.function(y, probabilities, weights))
     if not np.isfinite(value):
         raise InputError(f"{metric.name} has no value on these rows: there are too few classes among them.")
     return value
@@ -231,12 +174,12 @@ def _told(value: float, found: FloatArray, level: float, witnesses: int) -> Inte
     scored = found[np.isfinite(found)]
     if len(scored) < 2:
         return Interval(value, float("nan"), float("nan"), float("nan"))
-    tail = _tail(level, witnesses)
-    low, high = np.quantile(scored, [tail, 1 - tail])
+    share = tail(level, witnesses)
+    low, high = np.quantile(scored, [share, 1 - share])
     return Interval(value, float(low), float(high), float(scored.std(ddof=1)))
 
 
-def _tail(level: float, witnesses: int) -> float:
+def tail(level: float, witnesses: int) -> float:
     """Return the share of draws beyond each end; Student's quantile is expanded (Abramowitz & Stegun 26.7.5)."""
     if not 0 < level < 1:
         raise InputError(f"The level of an interval is a share between 0 and 1, not {level}.")

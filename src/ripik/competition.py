@@ -1,19 +1,22 @@
 """Read and check what the organiser gave: three CSVs and two folders of images."""
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.corrections import correct
+from ripik.corrections import corrected_labels
 from ripik.errors import InputError
 from ripik.filenames import image_paths
 from ripik.layout import layout_of
+from ripik.pixel_rule import USUAL, PixelRule
 from ripik.settings import CompetitionSettings, Label, Settings
+from ripik.spellings import visible
+from ripik.submission_form import Form, form_of
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
 GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
@@ -23,34 +26,59 @@ GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
 class Competition:
     """The competition's data. Ids are text, exactly as written in the CSVs.
 
-    train: frame with image_id (str), path (Path), label (int or str, as corrected), and group (str, the text of
+    train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
+        training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; and readable (bool).
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text.
     classes: the label values in class order.
-    corrected: the number of training rows whose label `competition.corrections` changed.
+    form: what a submission is made of, as the sample and the settings ask for it.
+    rule: how its images are decoded. ruled: the splits with images of which the rule makes other pixels than OpenCV.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
-    corrected: int = 0
+    form: Form
+    rule: PixelRule = USUAL
+    ruled: tuple[str, ...] = ()
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
         """A hash of each split's ids and images as they were when first asked for; see `fingerprint`."""
         return {split: _digest(self.rows(split)) for split in ("train", "test")}
 
+    @property
+    def is_corrected(self) -> pd.Series:
+        """Whether `competition.corrections` gives a training row another label, bool (n,)."""
+        return self.train["training_label"] != self.train["label"]
+
     def class_indices(self) -> pd.Series:
-        """Return the class index (0…C−1) of every training row, indexed by image_id."""
+        """Return the class index (0…C−1) of every training row by the organiser's label, indexed by image_id."""
+        return self._indices("label")
+
+    def training_indices(self) -> pd.Series:
+        """Return the class index (0…C−1) that every row is trained on: as corrected, indexed by image_id."""
+        return self._indices("training_label")
+
+    def correction_inputs(self) -> dict[str, str]:
+        """Return what a step that trains records of the corrections; nothing where no label is corrected."""
+        corrected = self.is_corrected.any()
+        return {"corrections": artifacts.digest(self.train["training_label"].tolist())} if corrected else {}
+
+    def _indices(self, column: str) -> pd.Series:
         index = {label: position for position, label in enumerate(self.classes)}
-        return pd.Series(self.train["label"].map(index).to_numpy(), index=self.train["image_id"], dtype="int64")
+        return pd.Series(self.train[column].map(index).to_numpy(), index=self.train["image_id"], dtype="int64")
 
     def class_shares(self) -> np.ndarray:
         """Return the part of the training rows that each class has, float32 (C,): what predicts an unreadable image."""
         count = np.bincount(self.class_indices(), minlength=len(self.classes))
         return (count / len(self.train)).astype(np.float32)
+
+    def rule_inputs(self, *splits: str) -> dict[str, Any]:
+        """Return what the recorded inputs of these splits' pixels tell of the rule: nothing where it changes none."""
+        return {"rule": asdict(self.rule)} if set(splits) & set(self.ruled) else {}
 
     def rows(self, split: str) -> pd.DataFrame:
         """Return the frame of a split, `train` or `test`."""
@@ -68,7 +96,8 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
 
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
-    submission whose ids are not those of the test set, and corrections that do not fit (see `corrections.correct`).
+    submission whose ids are not those of the test set or that asks for what it cannot get (`form_of`), and corrections
+    that do not fit (see `corrections.corrected_labels`).
     """
     how, root = settings.competition, layout_of(settings).input
     if not (root / how.train_csv).exists():
@@ -82,10 +111,10 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
-    train, corrected = correct(train, how, root, classes)
-    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    train = train.assign(training_label=corrected_labels(train, how, root, classes))
+    form = form_of(sample, how, classes, root / how.sample_submission)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes, corrected)
+    return Competition(train, test, sample, classes, form)
 
 
 def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label, ...]) -> Competition:
@@ -97,9 +126,10 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     how, root = settings.competition, layout_of(settings).input
     test = _read_images(root, how.test_csv, how.test_images, how, [], True)
     sample = _read_sample(root / how.sample_submission, how, test)
-    _check_sample_columns(sample, root / how.sample_submission, how, classes)
+    form = form_of(sample, how, classes, root / how.sample_submission)
+    train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes)
+    return Competition(train, test, sample, classes, form)
 
 
 def fingerprint(competition: Competition, split: str) -> str:
@@ -149,7 +179,7 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     if unknown:
         line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {unknown[0]!r} is not one of competition.classes {list(classes)}. "
+            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {list(classes)}. "
             "Mend the cell, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]
@@ -165,8 +195,7 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
 
 
 def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd.DataFrame:
-    columns = [how.id_column] + ([how.label_column] if how.submission == "labels" else [])
-    sample = read_table(path, columns)
+    sample = read_table(path, [how.id_column])
     check_ids(sample[how.id_column], path)
     given, wanted = set(sample[how.id_column]), set(test["image_id"])
     if given != wanted:
@@ -177,15 +206,6 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
             "write them the same in both."
         )
     return sample
-
-
-def _check_sample_columns(sample: pd.DataFrame, path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> None:
-    values = [how.label_column] if how.submission == "labels" else [str(label) for label in classes]
-    if sorted(sample.columns) != sorted([how.id_column, *values]):
-        raise InputError(
-            f"{path} has the columns {', '.join(sample.columns)}; a submission of {how.submission} has "
-            f"{', '.join([how.id_column, *values])}. Set competition.submission and the column names to match it."
-        )
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

@@ -32,6 +32,8 @@ DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "finetuned": {"data": "original", "train_from": "all", "start": "original"},
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
+OF_PROBABILITIES = ("log_loss", "auc")  # metrics
+SMOOTH_METHODS = ("greedy", "geometric", "rank")  # for them, where blend.methods is not set
 FINETUNINGS_OWN = ("learning_rate", "batch_size")  # an override of [training] leaves these to [finetuning]
 RESERVED_NAMES = (
     "ensemble",
@@ -161,7 +163,14 @@ def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
     _refuse(path, [p for name, table in variants.items() for p in _problems(Variant, table, f"variants.{name}")])
     settings = _validated(path, {**raw, "run": path.stem, "training": limits, "variants": variants})
     _refuse(path, _unordered(settings.competition))
-    return settings
+    return settings if "methods" in raw.get("blend", {}) else _with_methods(settings)
+
+
+def _with_methods(settings: Settings) -> Settings:
+    """Let other methods than greedy be looked at, by default, where the metric is smooth enough to tell them apart."""
+    if settings.competition.metric not in OF_PROBABILITIES:
+        return settings
+    return settings.model_copy(update={"blend": settings.blend.model_copy(update={"methods": SMOOTH_METHODS})})
 
 
 def _refuse(path: Path, problems: list[str]) -> None:

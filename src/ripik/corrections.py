@@ -1,4 +1,8 @@
-"""The labels that the user corrected: a CSV of theirs beside the organiser's, whose files are never changed."""
+"""The labels that the user corrected: a CSV of theirs beside the organiser's, whose files are never changed.
+
+They are trained on. Scores, folds and whatever is tuned or predicted from class shares go by the organiser's labels:
+his test set carries the same mistakes, and it is he who scores.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,15 +11,14 @@ import pandas as pd
 
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
+from ripik.spellings import visible
 from ripik.tables import check_ids, first, line_of, read_labels, read_table
 
 HINT = "competition.corrections names a CSV with the columns image_id and label."
 
 
-def correct(
-    train: pd.DataFrame, how: CompetitionSettings, root: Path, classes: Sequence[Label]
-) -> tuple[pd.DataFrame, int]:
-    """Return the training rows with the labels of `competition.corrections`, and how many labels those changed.
+def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, classes: Sequence[Label]) -> pd.Series:
+    """Return the labels of the training rows with those of `competition.corrections` in place of the organiser's.
 
     train: frame with image_id and label. root: the competition's folder. The CSV has image_id and label, or the
     competition's own names of these two columns; further columns are not looked at. Its path is absolute, or relative
@@ -24,7 +27,7 @@ def correct(
     is none of the classes, and for corrections that leave a class without rows.
     """
     if not how.corrections:
-        return train, 0
+        return train["label"]
     path = _find(how.corrections, root)
     given = _read(path, how, classes)
     unknown = given.index[~given["image_id"].isin(train["image_id"])]
@@ -39,7 +42,7 @@ def correct(
     together = [wanted.get(image_id, label) for image_id, label in zip(train["image_id"], train["label"], strict=True)]
     labels = pd.Series(together, index=train.index, dtype=train["label"].dtype)
     _check_left(labels, path, classes)
-    return train.assign(label=labels), int((labels != train["label"]).sum())
+    return labels
 
 
 def _find(name: str, root: Path) -> Path:
@@ -69,7 +72,7 @@ def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: image {table[names['image_id']][wrong[0]]} is given the label "
-            f"{labels[wrong[0]]!r}, which is not one of the classes {list(classes)}. Correct the line."
+            f"{visible(labels[wrong[0]])}, which is not one of the classes {list(classes)}. Correct the line."
         )
     return pd.DataFrame({"image_id": table[names["image_id"]], "label": labels})
 

@@ -62,7 +62,7 @@ class Course:
             self.source,
             examples[done * self.variant.batch_size :],
             self.variant.batch_size,
-            targets=np.eye(len(self.run.competition.classes), dtype="float32")[self.run.targets()],
+            targets=np.eye(len(self.run.competition.classes), dtype="float32")[self.run.training_targets()],
             class_weights=class_weights(self.run, self.variant, self.rows),
             devices=self.devices,
             dropout=self.variant.dropout if trains_head_alone(*how) else 0.0,

@@ -1,48 +1,69 @@
-"""Image files: what their header tells, whether they are whole, and their pixels by OpenCV."""
+"""Image files: whether they are whole, and their pixels as 8-bit RGB, by OpenCV and the rule of their competition."""
 
-import functools
-import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
 
 from ripik.errors import InputError
+from ripik.headers import CUT, LOADED, NO_IMAGE, Header, opened, quiet, read_header
+from ripik.pixel_rule import USUAL, PixelRule, UnreadableError, by_rule
 
-MOST_PIXELS = 100_000_000
 SMALLEST_SIDE = 8
-NO_IMAGE = "not an image that OpenCV reads"
-CUT = "the file is cut or damaged"
-TOO_LARGE = f"its header tells of more than {MOST_PIXELS // 10**6} million pixels"
-LOADED = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")  # where Pillow reads all that OpenCV does, and notices a cut
-OTHERS = ("TIFF", "JPEG2000", "PPM", "SUN", "AVIF")
-STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-WIDTH_TAG, HEIGHT_TAG = 256, 257
+REDUCED = (  # how examining may shrink a JPEG of at least so many pixels a side
+    (512, cv2.IMREAD_REDUCED_COLOR_8),
+    (256, cv2.IMREAD_REDUCED_COLOR_4),
+    (128, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of an image's pixels.
+
+    span: the largest difference between two pixels in one of the decoded bands, 0…255. pixels, file: digests of the
+    decoded pixels (of a large JPEG: at a part of its size) and of the file's bytes. highest: the highest of its own
+    values, where it has 16 bits; else None.
+    """
+
+    span: int
+    pixels: str
+    file: str
+    highest: int | None = None
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What trying an image file told: its problem (empty: it can be used), and what decoding leaves out of it."""
+    """What trying an image file told: its problem (empty: it can be used), and what is special in it.
+
+    alpha: some of its pixels are transparent. frames: it has several. seen: None where there is a problem.
+    """
 
     problem: str = ""
     alpha: bool = False
     frames: bool = False
+    seen: Seen | None = field(default=None, compare=False)
+
+    def is_changed_by(self, rule: PixelRule) -> bool:
+        """Whether the rule makes other pixels of the image than OpenCV's own 8 bits without transparency."""
+        return rule.touches(alpha=self.alpha, deep=self.is_deep)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the image has 16 bits a band."""
+        return self.seen is not None and self.seen.highest is not None
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path, rule: PixelRule = USUAL) -> np.ndarray:
     """Return the photo of a file as uint8 RGB, H×W×3, turned as its EXIF orientation says.
 
-    Of several frames it is the first; transparency is dropped.
-    Raises InputError when the file is not an image that OpenCV reads, or has more than 100 million pixels by its
-    header, which is looked at before anything is decoded.
+    Of several frames it is the first; 16-bit values and transparency are brought to 8 bits by the rule.
+    Raises InputError when the file is not an image that OpenCV reads, has pixels that no rule covers, or has more than
+    100 million of them by its header, which is looked at before anything is decoded.
     """
-    image, problem = read_pixels(path.read_bytes(), cv2.IMREAD_COLOR)
+    image, problem = read_pixels(path.read_bytes(), cv2.IMREAD_COLOR, rule)
     if image is None:
         raise InputError(
             f"{path} cannot be read as an image: {problem}. Replace or remove the file (and its row in the CSV, if it "
@@ -51,24 +72,27 @@ def decode(path: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_pixels(data: bytes, mode: int) -> tuple[np.ndarray | None, str]:
-    """Return the image as OpenCV decodes it in one of its modes (uint8; colour is BGR), or None and the problem."""
-    problem = _too_large(data)
-    if problem:
-        return None, problem
+def read_pixels(data: bytes, mode: int, rule: PixelRule) -> tuple[np.ndarray | None, str]:
+    """Return an image by the rule, or None and the problem.
+
+    mode: cv2.IMREAD_COLOR for uint8 BGR, (h, w, 3), or cv2.IMREAD_GRAYSCALE for uint8 (h, w). What the rule does not
+    change is what OpenCV makes of the file in this mode.
+    """
+    header = read_header(data)
+    if header.problem:
+        return None, header.problem
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise MemoryError(str(error)) from error
-        image = None
+        image = _changed(data, header, mode, rule)
+    except UnreadableError as error:
+        return None, str(error)
     if image is not None:
-        return image, ""
-    with _quiet():
-        return None, _loaded(data).problem or NO_IMAGE
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if mode == cv2.IMREAD_GRAYSCALE else image, ""
+    image = _decoded(data, mode)
+    with quiet():
+        return image, "" if image is not None else _loaded(data).problem or NO_IMAGE
 
 
-def examine(path: Path) -> Examined:
+def examine(path: Path, rule: PixelRule = USUAL) -> Examined:
     """Try an image file: whether it is there, whole, no smaller than 8×8, no larger than 100 million pixels.
 
     OpenCV fills the lost part of a cut JPEG with grey, in some versions without a word; Pillow's `load` raises
@@ -77,73 +101,63 @@ def examine(path: Path) -> Examined:
     if not path.is_file():
         return Examined("the file is missing")
     data = path.read_bytes()
-    problem = _too_large(data)
-    if problem:
-        return Examined(problem)
-    with _quiet():
+    header = read_header(data)
+    if header.problem:
+        return Examined(header.problem)
+    with quiet():
         told = _loaded(data)
-    if not told.problem and read_pixels(data, cv2.IMREAD_REDUCED_COLOR_8)[0] is None:
+    if told.problem:
+        return told
+    raw = _decoded(data, _quick(header))
+    if raw is None:
         return Examined(NO_IMAGE)
-    return told
-
-
-def _too_large(data: bytes) -> str:
-    """Return why an image is not to be decoded, as far as its header tells; empty when it may be tried."""
-    if not data:
-        return "the file is empty (0 bytes)"
     try:
-        with _quiet(), _opened(data) as image:
-            width, height = image.size
-    except Image.DecompressionBombError:
-        return TOO_LARGE
-    except MemoryError:  # says nothing of the image
-        raise
-    except Exception:  # Pillow's plugins raise whatever their parsing of broken bytes comes upon
-        width, height = _tiff_size(data)
-    if not width * height:
-        return CUT if data.startswith(STARTS) else NO_IMAGE
-    return TOO_LARGE if width * height > MOST_PIXELS else ""
+        image, alpha = by_rule(raw, data, header, rule)
+    except UnreadableError as error:
+        return Examined(str(error))
+    return replace(told, alpha=alpha, seen=_seen(image, raw, data))
 
 
-@functools.lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Return the formats of `LOADED` and `OTHERS` that this build of Pillow opens."""
-    Image.init()
-    return tuple(name for name in (*LOADED, *OTHERS) if name in Image.OPEN)
+def _changed(data: bytes, header: Header, mode: int, rule: PixelRule) -> np.ndarray | None:
+    """Return the image as uint8 BGR where the rule makes another of it than OpenCV in this mode; else None."""
+    if not rule.touches(alpha=header.alpha, deep=header.deep):
+        return None
+    raw = _decoded(data, cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if header.deep else 0))
+    if raw is None:
+        return None
+    image, transparent = by_rule(raw, data, header, rule)
+    as_by_mode = mode == cv2.IMREAD_COLOR and not header.deep
+    return image if as_by_mode or rule.touches(alpha=transparent, deep=raw.dtype == np.uint16) else None
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow from warning of odd metadata, and of sizes below our bound but above its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _opened(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data), formats=_formats())
-
-
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a TIFF, also of those with pixels that Pillow does not know; (0, 0) of all else."""
-    if not data.startswith(TIFF_STARTS):
-        return 0, 0
+def _decoded(data: bytes, mode: int) -> np.ndarray | None:
     try:
-        header = data[:16] if data[2] == 43 else data[:8]  # 43: BigTIFF, with offsets of 8 bytes
-        tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-        file = io.BytesIO(data)
-        file.seek(tags.next)
-        tags.load(file)
-        return int(tags[WIDTH_TAG]), int(tags[HEIGHT_TAG])
-    except MemoryError:  # says nothing of the image
-        raise
-    except Exception:  # as above
-        return 0, 0
+        return cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(str(error)) from error
+        return None
+
+
+def _quick(header: Header) -> int:
+    """Return the mode by which examining decodes: all bits, and a JPEG no larger than it needs to."""
+    if not header.jpeg:
+        return cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if header.deep else 0)
+    return next((mode for side, mode in REDUCED if header.side >= side), cv2.IMREAD_COLOR)
+
+
+def _seen(image: np.ndarray, raw: np.ndarray, data: bytes) -> Seen:
+    span = max(int(band.max()) - int(band.min()) for band in cv2.split(image))
+    pixels = hashlib.sha256(np.ascontiguousarray(image).data)
+    pixels.update(str(image.shape).encode())
+    highest = int(raw.max()) if raw.dtype == np.uint16 else None
+    return Seen(span, pixels.hexdigest(), hashlib.sha256(data).hexdigest(), highest)
 
 
 def _loaded(data: bytes) -> Examined:
+    """Return what Pillow tells once it has read all of the file."""
     try:
-        image = _opened(data)
+        image = opened(data)
     except MemoryError:  # says nothing of the image
         raise
     except Exception:  # a TIFF that Pillow does not know: OpenCV will tell
@@ -162,4 +176,4 @@ def _loaded(data: bytes) -> Examined:
             raise
         except Exception:  # as above
             return Examined(CUT if checked else "")
-        return Examined(alpha=image.has_transparency_data, frames=frames)
+        return Examined(frames=frames)

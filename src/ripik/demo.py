@@ -48,7 +48,8 @@ def truth() -> pd.Series:
 def hidden_score(run: Run, submission: pd.DataFrame, labels: pd.Series) -> float:
     """Return the macro F1 of a submission against the hidden labels."""
     index = {label: position for position, label in enumerate(run.competition.classes)}
-    predicted = submission.set_index("image_id")["label"].loc[labels.index].map(index)
+    form = run.competition.form
+    predicted = submission.set_index(form.id_column)[form.columns[0]].loc[labels.index].map(index)
     return macro_f1(confusion_matrix(labels.map(index).to_numpy(), predicted.to_numpy(), len(index)))
 
 

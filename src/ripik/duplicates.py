@@ -22,7 +22,9 @@ from ripik.chance import beyond, chance_of, in_families
 from ripik.clusters import Compare, Known, marked, settle
 from ripik.decoding import read_pixels
 from ripik.errors import InputError
-from ripik.registration import SIZE, Prepared, prepare, similarity, similarity_in_place
+from ripik.in_place import similarity_in_place
+from ripik.pixel_rule import USUAL, PixelRule
+from ripik.registration import SIZE, Prepared, prepare, similarity
 
 DETECTOR = 3  # to be raised when the groups it finds may change
 THRESHOLD = 0.55  # different photos of real scenes were not seen above 0.45, nor 99 % of the pairs of copies below 0.6
@@ -47,7 +49,12 @@ class Groups:
 
 
 def near_copy_groups(
-    paths: Sequence[Path], *, threshold: float = THRESHOLD, workers: int = 1, on_progress: Progress | None = None
+    paths: Sequence[Path],
+    *,
+    threshold: float = THRESHOLD,
+    workers: int = 1,
+    on_progress: Progress | None = None,
+    rule: PixelRule = USUAL,
 ) -> Groups:
     """Group the images that are near copies of one photo.
 
@@ -56,7 +63,8 @@ def near_copy_groups(
     their bytes are equal. The result depends on the bytes of the files alone; another order only renames it.
 
     `threshold`: similarity from which two images are one photo. `workers`: processes. `on_progress` is given the number
-    of images done so far (reading is half, comparing the rest). InputError names a file that is missing or no image.
+    of images done so far (reading is half, comparing the rest). `rule`: by which they are decoded. InputError
+    names a file that is missing or no image.
     """
 
     def report(start: float, done: int, of: int) -> None:
@@ -65,7 +73,7 @@ def near_copy_groups(
 
     if not paths:
         return Groups(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    thumbnails, descriptors, copy_of = _read_all(paths, workers, partial(report, 0.0))
+    thumbnails, descriptors, copy_of = _read_all(paths, rule, workers, partial(report, 0.0))
     pairs = candidate_pairs(descriptors, workers=workers)
     scores = _compare_all(similarity, thumbnails, workers, partial(report, 0.5), pairs)
     compare = partial(_compare_all, similarity, thumbnails, workers, lambda done, of: None)
@@ -84,10 +92,12 @@ def near_copy_groups(
     return _as_groups(copy_of, labels, known.pairs, known.scores)
 
 
-def _read_all(paths: Sequence[Path], workers: int, report: Report) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_all(
+    paths: Sequence[Path], rule: PixelRule, workers: int, report: Report
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thumbnails and descriptors of the distinct files, in an order of their own, and which of them each path is."""
     starts = range(0, len(paths), FILES)
-    tasks = ((paths[start : start + FILES],) for start in starts)
+    tasks = ((paths[start : start + FILES], rule) for start in starts)
     digests, thumbnails, descriptors = zip(*_run(_read, tasks, len(starts), workers, report), strict=True)
     _, first, copy_of = np.unique(np.concatenate(digests), return_index=True, return_inverse=True)
     return np.concatenate(thumbnails)[first], np.concatenate(descriptors)[first], copy_of
@@ -114,18 +124,18 @@ def _on_one_thread(function: Callable, *arguments: object) -> object:
         cv2.setNumThreads(before)
 
 
-def _read(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _read(paths: Sequence[Path], rule: PixelRule) -> tuple[list[str], np.ndarray, np.ndarray]:
     """SHA-256, thumbnail uint8 (SIZE, SIZE) and descriptors of some files."""
-    digests, thumbnails = zip(*map(_thumbnail, paths), strict=True)
+    digests, thumbnails = zip(*(_thumbnail(path, rule) for path in paths), strict=True)
     return list(digests), np.stack(thumbnails), np.stack([describe(thumbnail) for thumbnail in thumbnails])
 
 
-def _thumbnail(path: Path) -> tuple[str, np.ndarray]:
+def _thumbnail(path: Path, rule: PixelRule) -> tuple[str, np.ndarray]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); restore the file or remove its row.") from error
-    image, problem = read_pixels(data, cv2.IMREAD_GRAYSCALE)
+    image, problem = read_pixels(data, cv2.IMREAD_GRAYSCALE, rule)
     if image is None:
         raise InputError(f"{path}: is not a readable image ({problem}); replace the file or remove its row.")
     return hashlib.sha256(data).hexdigest(), cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ripik import artifacts
-from ripik.bootstrap import predictive
+from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
-from ripik.decision import estimate_priors
 from ripik.errors import InputError
+from ripik.expectation import expectation, why_left_out
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, is_trained, jobs_of, open_run
@@ -26,13 +26,15 @@ from ripik.pipeline import check_settings, predict
 from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
-from ripik.stacked import count_test_groups, known_rows, test_rows
-from ripik.submission import check_submission, submission_frame, submission_name
+from ripik.stacked import count_test_groups, fold_models, known_rows, test_groups, test_rows
+from ripik.submission import submission_name, submission_of
+from ripik.submission_form import tell_form
 from ripik.submission_log import append_log, check_log
+from ripik.submission_record import record_path
 from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
-METHODS = 1  # to be raised when a recipe, its choice or its fitting changes
+METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -46,6 +48,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     choose_variants(settings, variants)
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
+    tell_form(competition.form)
     check_made_from(settings, competition, make_groups(settings, competition))
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     members = _finished(open_run(settings), members) if partial else members
@@ -53,7 +56,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     run = open_run(settings)
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
-    if artifacts.is_fresh(meta, inputs):
+    if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
         told = artifacts.read_json(meta)
         submission = Path(told["submission"])
         if artifacts.is_whole(submission, told["sha256"]):
@@ -61,6 +64,12 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
             return submission
         say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
     return _blend(run, members, inputs)
+
+
+def _may_be_checked(run: Run) -> bool:
+    """Whether train and test could not be told apart when the blend was made, and now can."""
+    left_out = artifacts.read_json(run.layout.ensemble / "weights.json")["test"]["shift"]["left_out"]
+    return bool(left_out) and not why_left_out(run)
 
 
 def _finished(run: Run, names: Sequence[str]) -> list[str]:
@@ -100,7 +109,11 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "decision": run.settings.decision.model_dump(),
         "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())],
         "folds": run.folds_digest,
-        "competition": run.settings.competition.model_dump(mode="json"),
+        **run.competition.correction_inputs(),
+        "competition": {
+            **run.settings.competition.model_dump(mode="json", exclude={"submission", "positive_class"}),
+            **run.competition.form.as_settings(),
+        },
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
 
@@ -111,12 +124,14 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
     with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
-        known, test = known_rows(run, members), test_rows(run, members)
+        known, models = known_rows(run, members), fold_models(run, members)
         found = _nest(run, known)
-        blended, cv = found.fitted.apply(test), score_rows(run, found.oof)
+        test = models if found.fitted.recipe.prior_shift else test_rows(run, members)
+        shares = _class_shares(run, models, known, found)
+        blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
-        told = _told(run, members, known, found, cv) | _of_test(run, test, found, cv)
+        told = _told(run, members, known, found, cv) | _of_test(run, found, shares)
         artifacts.write_json(outputs[2], told)
         submission = _submit(run, blended, told)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
@@ -127,7 +142,7 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
 
 def _nest(run: Run, known: Known) -> Nested:
     settings, metric = run.settings, get_metric(run.settings.competition.metric)
-    choices = len(np.unique(parts(known.fold, known.group))) + 1
+    choices = len(np.unique(parts(known.fold, known.group))) + 1 + settings.blend.partitions
     with progress("choose the blend, without each fold and on all", choices) as show:
         return nest(known, metric, settings.blend, settings.decision, settings.prediction.merge, show)
 
@@ -147,12 +162,16 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
             "in_sample": found.in_sample,
             "cross_fitted": cv.pooled.value,
             "cross_fitted_by_fold": cv.by_fold,
+            "cross_fitted_by_partition": found.by_partition,
             "cross_fitted_mean_of_folds": cv.mean_of_folds,
             "cross_fitted_accuracy": cv.accuracy.value,
+            **({"cross_fitted_by_corrected_labels": cv.corrected.value} if cv.corrected else {}),
             "intervals": cv.as_json(),
             "members": {name: score_rows(run, values).as_json() for name, values in zip(members, merged, strict=True)},
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
+        "left_out": found.left_out,
+        "refits": [name for name in members if run.settings.variants[name].refit],
         "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),
         "seed": run.settings.blend.seed,
@@ -162,22 +181,27 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
     }
 
 
-def _of_test(run: Run, test: Rows, found: Nested, cv: Scores) -> dict[str, Any]:
+def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
-    metric, photos = get_metric(run.settings.competition.metric), count_test_groups(run)
-    expected = predictive(run.targets(), found.oof, evidence_groups(run), metric, photos)
-    plain = replace(found.fitted, recipe=replace(found.fitted.recipe, prior_shift=False), offsets=None)
-    shares = estimate_priors(plain.apply(test), found.fitted.shares).priors
     classes = [str(label) for label in run.competition.classes]
+    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
-            "photos": photos,
+            "photos": count_test_groups(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
-            "expected_score": asdict(expected),
-            "class_shares_in_train": dict(zip(classes, found.fitted.shares.tolist(), strict=True)),
-            "class_shares_estimated": dict(zip(classes, shares.tolist(), strict=True)),
+            **expectation(run, found.oof),
+            **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
+            "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
         }
     }
+
+
+def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> ClassShares:
+    """Return the class shares that the readable test images seem to have, by the calibrated models of each fold."""
+    plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
+    rows = np.flatnonzero(readable | ~readable.any())
+    said = [plain.apply(each)[rows] for each in models]
+    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
@@ -190,10 +214,7 @@ def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
 
 def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
     """Write, check and log the submission of a blend that weights.json tells of; return its path."""
-    how, classes, sample = run.settings.competition, run.competition.classes, run.competition.sample
-    names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
-    frame = submission_frame(sample, run.competition.test["image_id"], test, classes, **names)
-    check_submission(frame, sample, classes, **names)
+    frame = submission_of(run.competition, test)
     now, cv = datetime.now(), told["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
     while path.exists():  # nothing ever overwrites a submission
@@ -207,13 +228,21 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
         "config_hash": artifacts.digest(configuration)[:12],
         "members": told["members"],
         "cv": cv,
+        **_likeness_columns(told["test"]["shift"]),
     }
     kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
     record = {**row, **kept, **made}
-    artifacts.write_json(path.with_suffix(".json"), record)
+    artifacts.write_json(record_path(path), record)
     append_log(run.layout.submissions / "log.csv", row)
     return path
+
+
+def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
+    """Return the log's cells on a test set of another kind; empty ones where none is found."""
+    differs = shift.get("differs", False)
+    expected = shift["expected_score"] if differs else None
+    return {"shift_auc": shift["auc"]["value"] if differs else None, "test_like": expected and expected["value"]}
 
 
 def _commit() -> str:

@@ -42,6 +42,12 @@ def image_paths(names: pd.Series, folder: Path, csv: Path, *, missing_ok: bool) 
     return paths, present
 
 
+def is_inside(resolved: str, folder: Path) -> bool:
+    """Whether a path without links is the folder, its own links followed, or lies in it."""
+    root = os.path.realpath(folder)
+    return resolved == root or resolved.startswith(f"{root.rstrip(os.sep)}{os.sep}")
+
+
 def _check_names(names: pd.Series, folder: Path, csv: Path) -> None:
     longest = names.map(lambda name: max(len(part.encode()) for part in name.split("/")))
     for wrong, problem in (
@@ -70,7 +76,7 @@ class _Files:
     """The files under a folder, each sub-folder listed when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.root = folder, os.path.realpath(folder)
+        self.folder = folder
         self.listed: dict[str, dict[str, bool]] = {}  # by sub-folder and file name: whether it is to be resolved
 
     def holds(self, name: str) -> bool:
@@ -93,15 +99,12 @@ class _Files:
         head, _, tail = name.rpartition("/")
         if not self.listed[head][tail]:
             return False
-        return not self._inside(os.path.realpath(self.folder / name))
+        return not is_inside(os.path.realpath(self.folder / name), self.folder)
 
     def _list(self, head: str) -> dict[str, bool]:
-        linked = not self._inside(os.path.realpath(self.folder / head))
+        linked = not is_inside(os.path.realpath(self.folder / head), self.folder)
         try:
             with os.scandir(self.folder / head) as entries:
                 return {entry.name: linked or entry.is_symlink() for entry in entries if _is_file(entry)}
         except (FileNotFoundError, NotADirectoryError):
             return {}
-
-    def _inside(self, resolved: str) -> bool:
-        return resolved == self.root or resolved.startswith(f"{self.root.rstrip(os.sep)}{os.sep}")

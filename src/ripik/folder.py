@@ -1,5 +1,6 @@
 """The step `predict --images`: predict any folder of photos with a finished run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,49 +12,55 @@ from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.jobs import is_trained, open_run, predicting_jobs
 from ripik.layout import layout_of
+from ripik.photo_files import photos_below, told
+from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted
+from ripik.seen import notes_of, tell
 from ripik.settings import Settings
 from ripik.tasks import Task
-from ripik.usable import examine_all
+from ripik.usable import examine_all, open_competition
 
 MOST_TOLD = 20
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def predict_folder(settings: Settings, folder: Path, out: Path | None = None) -> Path:
-    """Write filename, predicted label and `p_<label>` of every photo in `folder`; return the CSV's path.
+    """Write filename, predicted label and `p_<label>` of every photo in `folder` and below; return the CSV's path.
 
-    The blend of the finished run predicts, through the same decoding, views and merges as the test set.
-    Photos that cannot be read get the class shares of the training images, and a warning lists them.
+    The blend of the finished run predicts, through the same decoding, views and merges as the test set; a filename has
+    / between folders. Photos that cannot be read get the class shares of the training images, and a warning lists them;
+    what is no photo (`photo_files`) is skipped, and a line counts it.
     Raises InputError for a folder without readable photos, or a run without finished ensemble.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
-    if not paths:
-        raise InputError(f"{folder} holds no photos ({', '.join(SUFFIXES)}). Name a folder of photos with --images.")
+    photos, skipped = photos_below(folder)
+    left_out = f"; skipped: {told(skipped)}" if skipped else ""
+    if not photos:
+        raise InputError(f"{folder} holds no photos{left_out}. Name a folder of photos with --images.")
+    say(f"predict: {len(photos)} photos in {folder}, {sum('/' in name for name in photos)} below it{left_out}")
     members, fitted, shares = finished_models(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
-    readable = _readable(folder, paths)
-    arguments = (settings, members, fitted, shares, paths, readable, target)
+    readable = _readable(folder, photos, open_competition(settings).rule)
+    arguments = (settings, members, fitted, shares, photos, readable, target)
     run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
-    say(f"predict: wrote {target} ({len(paths)} photos)")
+    say(f"predict: wrote {target} ({len(photos)} photos)")
     return target
 
 
-def _readable(folder: Path, paths: list[Path]) -> np.ndarray:
-    """Return which photos can be read, bool (n,); warn of the others."""
-    found = examine_all(paths, "photos tried")
-    bad = [f"{path.name}: {told.problem}" for path, told in zip(paths, found, strict=True) if told.problem]
+def _readable(folder: Path, photos: Mapping[str, Path], rule: PixelRule) -> np.ndarray:
+    """Return which photos can be read by the rule, bool (n,); warn of the others, and of what decoding leaves."""
+    found = examine_all(list(photos.values()), "photos tried", rule)
+    bad = [f"{name}: {told.problem}" for name, told in zip(photos, found, strict=True) if told.problem]
     shown = "; ".join(bad[:MOST_TOLD]) + ("; …" if len(bad) > MOST_TOLD else "")
-    if len(bad) == len(paths):
-        raise InputError(f"of the {len(paths)} photos in {folder} none can be read ({shown}). Replace the files.")
+    if len(bad) == len(photos):
+        raise InputError(f"of the {len(photos)} photos in {folder} none can be read ({shown}). Replace the files.")
+    tell(notes_of(found, list(photos), rule))
     if bad:
         warn(
             "photos that cannot be read get the class shares of the training images: "
-            f"{len(bad)} of {len(paths)} ({shown})"
+            f"{len(bad)} of {len(photos)} ({shown})"
         )
     return np.array([not told.problem for told in found])
 

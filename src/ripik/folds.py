@@ -1,45 +1,45 @@
 """Stratified, grouped, seeded folds: near copies of one photo share a group, a group never crosses folds."""
 
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from ripik import artifacts
 from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
-from ripik.groups import groups_of, make_groups
+from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
+from ripik.spellings import same_words, visible
+from ripik.splitting import split
+from ripik.submission_form import tell_form
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
-Progress = Callable[[int], None]
 
 
 def make_folds(settings: Settings) -> Path:
     """Write `groups.csv` and `folds.csv` unless the recorded inputs still match; return the path of the latter.
 
-    folds.csv: image_id, label, group, fold. A group is the near copies of one photo, joined with those that share a
-    value of `competition.group_column`; it is numbered by a row of groups.csv, so the same rows in another order may
-    get other folds. A file that this step did not write, or that was edited since, is the user's own and is kept.
+    folds.csv: image_id, label, group, fold. The label is the organiser's, so that a correction moves no fold. A group
+    is the near copies of one photo, joined with those that share a value of `competition.group_column`; it is numbered
+    by a row of groups.csv, so the same rows in another order may get other folds. A file that this step did not write,
+    or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
-    if competition.corrected:
-        say(f"folds: {settings.competition.corrections} corrects {competition.corrected} labels of train.csv")
+    tell_form(competition.form)
+    _tell_labels(settings, competition)
     path, found = layout_of(settings).folds, make_groups(settings, competition)
     make_groups_page(settings, competition, found)
     groups = _joined_groups(competition, found)
@@ -58,6 +58,24 @@ def make_folds(settings: Settings) -> Path:
     _warn_of_crossing(groups, folds)
     _show(folds, competition)
     return path
+
+
+def _tell_labels(settings: Settings, competition: Competition) -> None:
+    how = settings.competition
+    corrected = int(competition.is_corrected.sum())
+    if corrected:
+        say(
+            f"folds: {how.corrections} corrects {corrected} labels of {how.train_csv}: they are trained on, the "
+            "organiser's are scored"
+        )
+    listed = {str(label) for label in how.classes}
+    tags = [labels for labels in same_words(map(str, competition.classes)) if not listed.issuperset(labels)]
+    if tags:
+        warn(
+            f"{how.train_csv}: labels of the same words in another order: {' and '.join(map(visible, tags[0]))}"
+            f"{f' ({len(tags)} such sets in all)' if len(tags) > 1 else ''}. If a cell lists several labels of one "
+            "image: that is not supported, every such text is a class of its own"
+        )
 
 
 def check_made_from(settings: Settings, competition: Competition, groups: pd.DataFrame) -> None:
@@ -110,20 +128,26 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
         more = (
             " (the file was edited by hand; to have it made again, delete it)" if artifacts.is_the_users(path) else ""
         )
-        raise InputError(f"{path} has other labels than train.csv and its corrections. Run `make folds` again{more}.")
+        raise InputError(f"{path} has other labels than train.csv. Run `make folds` again{more}.")
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
             f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
             f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
     check_groups(frame, path)
-    alone = frame.groupby("label")["fold"].nunique()
+    way_out = "Move a group of it to another fold, or delete the file and run `make folds`."
+    _check_spread(frame["fold"], frame["label"], str(path), way_out)
+    corrected = f"{settings.competition.corrections}: with these corrections"
+    _check_spread(frame["fold"], competition.train["training_label"], corrected, "Take back one in another fold.")
+    return frame.assign(label=competition.train["label"].to_numpy())
+
+
+def _check_spread(fold: pd.Series, labels: pd.Series, place: str, way_out: str) -> None:
+    alone = fold.groupby(labels.to_numpy()).nunique()
     if alone.min() < 2:
         raise InputError(
-            f"{path}: class {alone.idxmin()} stands in one fold only, whose model never sees it. Move a group of it to "
-            "another fold, or delete the file and run `make folds`."
+            f"{place}: class {alone.idxmin()} stands in one fold only, whose model never sees it. {way_out}"
         )
-    return frame.assign(label=competition.train["label"].to_numpy())
 
 
 def check_groups(folds: pd.DataFrame, path: Path) -> None:
@@ -137,67 +161,6 @@ def check_groups(folds: pd.DataFrame, path: Path) -> None:
             f"{path}: group {crossing.index[0]} (images {first(ids)}) stands in more than one fold{more}: scores would "
             "be too good. Delete the file and run `make folds`."
         )
-
-
-def split(
-    labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int, tries: int = 1, show: Progress | None = None
-) -> np.ndarray:
-    """Return the fold (0…n_splits−1) of every row: stratified by label, a group in one fold.
-
-    labels, groups: (n,); the order of the rows does not matter. Of `tries` seeded splits by scikit-learn's
-    StratifiedGroupKFold the best by `imbalance` is kept, and mended where a class with enough groups is absent from a
-    fold. `show` is given the tries done.
-    """
-    best, least = np.zeros(0, np.int64), (np.inf, np.inf)
-    for number in range(tries):
-        fold = _one_split(labels, groups, n_splits, seed + number)
-        if (found := imbalance(labels, groups, fold, n_splits)) < least:
-            best, least = fold, found
-        if show is not None:
-            show(number + 1)
-    return _without_absences(labels, groups, best, n_splits)
-
-
-def imbalance(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> tuple[float, float]:
-    """Return (absences, unevenness) of a split; less is better, the first number first.
-
-    Absences: pairs of class and fold without a row of the class. Unevenness: squared deviations of the folds' shares
-    from 1 / n_splits, summed over folds, for every class (a rare one counts as much as a frequent one), for all rows
-    and for the number of groups.
-    """
-    classes = pd.crosstab(labels, fold).reindex(columns=range(n_splits), fill_value=0).to_numpy()
-    _, first = np.unique(groups, return_index=True)
-    counts = np.vstack([classes, classes.sum(axis=0), np.bincount(fold[first], minlength=n_splits)])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return float((classes == 0).sum()), float(((shares - 1 / n_splits) ** 2).sum())
-
-
-def _one_split(labels: np.ndarray, groups: np.ndarray, n_splits: int, seed: int) -> np.ndarray:
-    fold = np.full(len(labels), -1)
-    splitter = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # told by _check_classes, by name
-        for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-            fold[held] = number
-    return fold
-
-
-def _without_absences(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> np.ndarray:
-    """Move groups, one at a time, into folds that lack one of their classes, as long as fewer absences are left."""
-    least = imbalance(labels, groups, fold, n_splits)
-    while least[0]:
-        moves = [
-            np.where(groups == group, number, fold)
-            for number in range(n_splits)
-            for label in np.setdiff1d(labels, labels[fold == number])
-            for group in np.unique(groups[labels == label])
-        ]
-        scored = [imbalance(labels, groups, moved, n_splits) for moved in moves]
-        best = min(range(len(moves)), key=scored.__getitem__)
-        if scored[best][0] >= least[0]:
-            break
-        fold, least = moves[best], scored[best]
-    return fold
 
 
 def _frame(competition: Competition, settings: Settings, groups: np.ndarray) -> pd.DataFrame:
@@ -222,17 +185,23 @@ def _warn_of_crossing(groups: np.ndarray, folds: pd.DataFrame) -> None:
 def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None:
     count = pd.Series(groups, index=labels.index).groupby(labels).nunique()
     if count.min() < 2:
+        images = int((labels == count.idxmin()).sum())
+        ways_out = f"If they are different pictures, {WAYS_OUT} Else add" if images > 1 else "Add"
         raise InputError(
-            f"class {count.idxmin()} of train.csv has a single group "
-            f"({(labels == count.idxmin()).sum()} images): no fold can train on it and score it. "
-            "Add photos of it, or take its rows out."
+            f"class {count.idxmin()} of train.csv has a single group ({images} images): no fold can train on it and "
+            f"score it. {ways_out} photos of it, or take its rows out."
         )
-    for label, number in count[count < n_splits].items():
-        warn(f"class {label} has {number} groups for {n_splits} folds: some folds are scored without it")
-    if labels.value_counts().max() < n_splits or len(np.unique(groups)) < n_splits:
+    if len(np.unique(groups)) < n_splits:
         raise InputError(
             f"train.csv is too small for {n_splits} folds: {len(labels)} images in {len(np.unique(groups))} groups. "
             "Set folds.n_splits lower, or add photos."
+        )
+    rare = count[count < n_splits]
+    if len(rare):
+        told = first([f"{label} ({number} groups)" for label, number in rare.items()])
+        warn(
+            f"{len(rare)} of {len(count)} classes have fewer groups than the {n_splits} folds, so some folds are "
+            f"scored without them: {told}"
         )
 
 

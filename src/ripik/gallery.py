@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from ripik import artifacts
 from ripik.errors import InputError
 from ripik.images import decode
+from ripik.pixel_rule import USUAL, PixelRule
 
 DENSITY = 2  # stored pixels a CSS pixel: sharp on a phone, and there to be enlarged
 QUALITY = 70  # of the JPEG tiles
@@ -45,15 +47,18 @@ class Section:
     total: int = 0
 
 
-def write_gallery(path: Path, title: str, intro: str, sections: Sequence[Section], *, tile: int = 112) -> None:
+def write_gallery(
+    path: Path, title: str, intro: str, sections: Sequence[Section], *, rule: PixelRule = USUAL, tile: int = 112
+) -> None:
     """Write the sections as a page, atomically; every text is shown as it is, HTML in it included.
 
-    tile: the longer side of a photo in CSS pixels; twice as many are stored, and shown when a photo is selected. A
-    photo of some hundred pixels takes about 12 KB of the page, so the caller bounds their number. A file that cannot
-    be read leaves a tile with its name.
+    rule: by which the photos are decoded. tile: the longer side of a photo in CSS pixels; twice as many are stored,
+    and shown when a photo is selected. A photo of some hundred pixels takes about 12 KB of the page, so the caller
+    bounds their number. A file that cannot be read leaves a tile with its name.
     """
     page = environment().get_template("gallery.html")
-    text = page.render(title=title, intro=intro, sections=sections, tile=tile, encode=lambda file: data_uri(file, tile))
+    encode = partial(data_uri, tile=tile, rule=rule)
+    text = page.render(title=title, intro=intro, sections=sections, tile=tile, encode=encode)
     artifacts.write_text(path, text.encode("utf-8", "replace").decode())
 
 
@@ -68,13 +73,13 @@ def environment() -> jinja2.Environment:
     )
 
 
-def data_uri(path: Path, tile: int) -> str:
+def data_uri(path: Path, tile: int, rule: PixelRule = USUAL) -> str:
     """Return the photo, oriented as the models see it, as a JPEG data URI; empty when it cannot be read.
 
     Its longer side has at most twice `tile` pixels; a smaller photo keeps its size.
     """
     try:
-        photo = decode(path)
+        photo = decode(path, rule)
     except (InputError, OSError):
         return ""
     return jpeg_uri(fit(photo, tile * DENSITY))

@@ -142,7 +142,7 @@ def _select(scorer: _Scorer, rounds: int) -> FloatArray:
     selected: list[int] = []
     reached: list[float] = []
     for _ in range(rounds if scorer.n_members > 1 else 1):
-        utilities = np.nan_to_num(scorer.utilities(selected), nan=-np.inf)  # NaN: a bag without a class to score
+        utilities = scorer.utilities(selected)
         best = np.flatnonzero(utilities >= utilities.max() - TIE)
         chosen = _break_tie(scorer, selected, best)
         selected.append(chosen)

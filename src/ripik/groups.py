@@ -13,12 +13,16 @@ from ripik.console import progress, say, warn
 from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.layout import layout_of
+from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.tables import first, line_of, read_table, whole_numbers
 from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
+SUSPICIOUS = 10  # images in a group from which on its share of a class is looked at
+LARGE_SHARE = 0.25  # of a class, or of all images, in one group: hardly one photo
+WAYS_OUT = "raise folds.near_copy_threshold, or set folds.near_copies = false."
 EDITED = "Delete the file and run `make folds`."
 
 
@@ -42,6 +46,7 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
         say(f"folds: wrote {path}")
     groups = read_groups(settings, competition)
     _warn(groups, competition)
+    _warn_of_implausible(settings, groups, competition)
     return groups
 
 
@@ -49,7 +54,8 @@ def group_inputs(settings: Settings, competition: Competition) -> dict[str, Any]
     """Return what determines `groups.csv`."""
     how = settings.folds
     searched = {"threshold": how.near_copy_threshold, "detector": DETECTOR} if how.near_copies else None
-    return {"images": [fingerprint(competition, split) for split in ("train", "test")], "near_copies": searched}
+    images = [fingerprint(competition, split) for split in ("train", "test")]
+    return {"images": images, "near_copies": searched, **competition.rule_inputs("train", "test")}
 
 
 def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
@@ -93,7 +99,7 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     columns = ["image_id", "path", "readable"]
     splits = [competition.rows(split)[columns].assign(split=split) for split in ("train", "test")]
     images = pd.concat(splits, ignore_index=True)
-    found = _search_readable(settings, images)
+    found = _search_readable(settings, competition.rule, images)
     matched = images["image_id"].to_numpy()[found.matched]
     return pd.DataFrame(
         {
@@ -106,11 +112,11 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     )
 
 
-def _search_readable(settings: Settings, images: pd.DataFrame) -> Groups:
+def _search_readable(settings: Settings, rule: PixelRule, images: pd.DataFrame) -> Groups:
     """Return the groups of the images; one that cannot be read is a group by itself."""
     rows, found = np.flatnonzero(images["readable"]), _alone(len(images))
     if settings.folds.near_copies:
-        among = _search(settings, list(images["path"].iloc[rows]))
+        among = _search(settings, rule, list(images["path"].iloc[rows]))
         found.group[rows], found.similarity[rows] = rows[among.group], among.similarity
         found.matched[rows] = np.where(among.matched >= 0, rows[among.matched], -1)
     return found
@@ -120,9 +126,10 @@ def _alone(count: int) -> Groups:
     return Groups(np.arange(count), np.full(count, -1), np.full(count, np.nan))
 
 
-def _search(settings: Settings, paths: list[Path]) -> Groups:
+def _search(settings: Settings, rule: PixelRule, paths: list[Path]) -> Groups:
     with progress("look for near copies", len(paths)) as show:
-        return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, workers=-1, on_progress=show)
+        threshold = settings.folds.near_copy_threshold
+        return near_copy_groups(paths, threshold=threshold, workers=-1, on_progress=show, rule=rule)
 
 
 def _warn(groups: pd.DataFrame, competition: Competition) -> None:
@@ -139,7 +146,34 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
         )
 
 
+def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: Competition) -> None:
+    told = implausible(groups, competition)
+    if told:
+        more = f" (so are {len(told) - 3} more)" if len(told) > 3 else ""
+        warn(
+            f"hardly near copies of one photo{more}: {'; '.join(told[:3])}. Look at {layout_of(settings).groups_page}. "
+            f"If they are different pictures, {WAYS_OUT}"
+        )
+
+
+def implausible(groups: pd.DataFrame, competition: Competition) -> list[str]:
+    """Tell the groups that hold a large share of a class, or of all images: one text a share, largest groups first."""
+    train = pd.DataFrame({"group": groups_of(groups, "train"), "label": competition.train["label"]})
+    sizes = groups["group"].value_counts()
+    told = []
+    for group, size in sizes[sizes >= SUSPICIOUS].items():
+        share = size / len(groups)
+        if share >= LARGE_SHARE:
+            told.append(f"group {group} holds {size} of all {len(groups)} images ({share:.0%})")
+        inside = train.loc[train["group"] == group, "label"].value_counts()
+        for label, count in inside[inside >= SUSPICIOUS].items():
+            total = int((train["label"] == label).sum())
+            if count / total >= LARGE_SHARE:
+                told.append(f"group {group} holds {count} of the {total} images of class {label} ({count / total:.0%})")
+    return told
+
+
 def conflicting(groups: pd.DataFrame, competition: Competition) -> list[int]:
-    """Return the numbers of the groups whose training images carry more than one label."""
-    labels = competition.train["label"].groupby(groups_of(groups, "train")).nunique()
+    """Return the numbers of the groups whose training images carry more than one label, as corrected."""
+    labels = competition.train["training_label"].groupby(groups_of(groups, "train")).nunique()
     return labels.index[labels > 1].tolist()

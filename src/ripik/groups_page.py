@@ -25,7 +25,8 @@ def make_groups_page(settings: Settings, competition: Competition, groups: pd.Da
     inputs = {
         "images": [fingerprint(competition, split) for split in ("train", "test")],
         "groups": artifacts.digest(groups.to_csv(index=False)),
-        "labels": artifacts.digest(competition.train["label"].tolist()),
+        "labels": artifacts.digest(competition.train["training_label"].tolist()),
+        **competition.rule_inputs("train", "test"),
     }
     meta = artifacts.meta_beside(path)
     if not artifacts.is_fresh(meta, inputs):
@@ -67,12 +68,12 @@ def write_groups_page(path: Path, groups: pd.DataFrame, competition: Competition
         f"{len(rows)} images in {rows['group'].nunique()} groups; {len(sizes)} groups have several images. Under each "
         "photo: its id, label and similarity to its best match (1: the same file)."
     )
-    write_gallery(path, "Near copies", intro, [section for section in sections if section.rows])
+    write_gallery(path, "Near copies", intro, [section for section in sections if section.rows], rule=competition.rule)
 
 
 def _with_photos(groups: pd.DataFrame, competition: Competition) -> pd.DataFrame:
-    """Return the frame with each image's path, and its label as text (empty in test)."""
-    train = competition.train.assign(split="train", label=competition.train["label"].astype(str))
+    """Return the frame with each image's path, and its label as corrected, as text (empty in test)."""
+    train = competition.train.assign(split="train", label=competition.train["training_label"].astype(str))
     test = competition.test.assign(split="test", label="")
     both = pd.concat([frame[["split", "image_id", "path", "label"]] for frame in (train, test)])
     return groups.merge(both, on=["split", "image_id"], validate="one_to_one")

@@ -14,6 +14,7 @@ from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
 from ripik.layout import Job
+from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings, Variant
 from ripik.tasks import Reporter, Task
 
@@ -73,16 +74,16 @@ def _explain(run: Run, variant: Variant, asked: pd.DataFrame, report: Reporter) 
         how = how or GradCam(backbone)
         batch = pd.factorize(rows["image_id"])[0] // BATCH
         for _, part in rows.groupby(batch):
-            found.append(_maps(how, part, kernel, variant.image_size))
+            found.append(_maps(how, part, kernel, variant.image_size, run.competition.rule))
             done += part["image_id"].nunique()
             report(done, asked["image_id"].nunique(), "photos")
     return np.concatenate(found)
 
 
-def _maps(how: "GradCam", asked: pd.DataFrame, kernel: np.ndarray, size: int) -> np.ndarray:
+def _maps(how: "GradCam", asked: pd.DataFrame, kernel: np.ndarray, size: int, rule: PixelRule) -> np.ndarray:
     """Return the maps of some photos, each of which passes the network once."""
     photos = asked.drop_duplicates("image_id")
-    features = how.feature_maps(np.stack([resize(decode(path), size) for path in photos["path"]]))
+    features = how.feature_maps(np.stack([resize(decode(path, rule), size) for path in photos["path"]]))
     return how.heat_maps(features[pd.factorize(asked["image_id"])[0]], asked["class"].to_numpy(), kernel)
 
 

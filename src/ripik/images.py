@@ -17,6 +17,7 @@ from ripik.console import progress
 from ripik.decoding import decode
 from ripik.layout import layout_of
 from ripik.packed import Unfinished, is_packed, packing
+from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 
 CHUNK = 16
@@ -58,7 +59,7 @@ def pixels(settings: Settings, competition: Competition, split: str, copies: boo
             )
             work = [(ids[number], paths[number], number, blocks) for number, blocks in lacking.items()]
             how = settings.augmentation if copies else None
-            render = functools.partial(_render, unfinished=unfinished, photos=len(rows), how=how)
+            render = functools.partial(_render, unfinished=unfinished, photos=len(rows), how=how, rule=competition.rule)
             what = f"{'augmented copies of' if copies else 'pixels of'} {split} at {size}"
             _store(render, work, what)
     return path
@@ -79,6 +80,7 @@ def pixel_inputs(settings: Settings, competition: Competition, split: str, copie
         "size": size,
         "version": [VERSION, PIPELINE] if copies else VERSION,
         "augmentation": augmentation if copies else None,
+        **competition.rule_inputs(split),
     }
 
 
@@ -116,10 +118,11 @@ def _render(
     unfinished: Unfinished,
     photos: int,
     how: AugmentationSettings | None,
+    rule: PixelRule,
 ) -> int:
     """Write the photo of row `number`, or the copies of it that go into these blocks; return how many."""
     size = unfinished.row_shape[0]
-    photo = decode(path) if path else np.zeros((size, size, 3), np.uint8)
+    photo = decode(path, rule) if path else np.zeros((size, size, 3), np.uint8)
     versions = augmented_copies(photo, image_id, [block + 1 for block in blocks], how) if how else [photo]
     for block, image in zip(blocks, versions, strict=True):
         unfinished.write(block * photos + number, resize(image, size)[None])

@@ -1,6 +1,7 @@
 """Predict photos that belong to no split, with the finished models of a blend; runs in a process of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from ripik import artifacts
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
 from ripik.features import reads_pixels
+from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
-from ripik.merging import merge
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
+from ripik.pixel_rule import PixelRule
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
@@ -36,11 +38,12 @@ class MemberModels:
             prefix = build_prefix(run.settings, self.variant)
             self.prefix = make_predictor(prefix, run.settings.prediction.engine, sample)
         inputs = self._inputs(sample, IDENTITY)
-        suffixes = [trained_network(run, job) for job in predicting_jobs(run.settings, self.variant)]
+        self.jobs = predicting_jobs(run.settings, self.variant)
+        suffixes = [trained_network(run, job) for job in self.jobs]
         self.suffixes = [predictor_of(run, self.variant, suffix, inputs) for suffix in suffixes]
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the mean over jobs, (views, n, C), of uint8 images (n, S, S, 3).
+    def predict(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return what each of the jobs says, (views, n, C), of uint8 images (n, S, S, 3).
 
         The views are one, merged as for the variant's CSVs, unless the blend chooses among them.
         """
@@ -51,8 +54,8 @@ class MemberModels:
             by_view = np.stack(
                 [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
             )
-            found.append(by_view if self.settings.blend.views == "auto" else merge(by_view, how.merge)[None])
-        return np.mean(found, axis=0)
+            found.append(blended_views(by_view, self.settings))
+        return found
 
     def engines(self) -> list[dict]:
         """Return what the meta file tells of the engines: the prefix's, where there is one, and the suffixes'."""
@@ -72,51 +75,59 @@ def predict_paths(
     members: Sequence[str],
     fitted: Fitted,
     shares: np.ndarray,
-    paths: Sequence[Path],
+    photos: Mapping[str, Path],
     readable: np.ndarray,
     target: Path,
     report: Reporter,
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class.
 
+    photos: their files by the names to be written.
     shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
     readable: bool (n,); the other photos get the class shares of the training images.
     """
     run = open_run(settings)
+    rule = run.competition.rule
     sizes = {settings.variants[name].image_size for name in members}
+    paths = list(photos.values())
     good = [path for path, can_be_read in zip(paths, readable, strict=True) if can_be_read]
-    sample = _pixels(good[:SAMPLE], sizes)
+    sample = _pixels(good[:SAMPLE], sizes, rule)
     models = [MemberModels(run, name, sample[settings.variants[name].image_size]) for name in members]
     found = []
     for start in range(0, len(good), CHUNK):
-        pixels = _pixels(good[start : start + CHUNK], sizes)
-        found.append(np.stack([model.predict(pixels[model.variant.image_size]) for model in models]))
+        pixels = _pixels(good[start : start + CHUNK], sizes, rule)
+        said = [model.predict(pixels[model.variant.image_size]) for model in models]
+        if fitted.recipe.prior_shift:
+            found.append(side_by_side([by_fold(model.jobs, each) for model, each in zip(models, said, strict=True)]))
+        else:
+            found.append([np.stack([np.mean(each, axis=0) for each in said])])
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
-    blended = fitted.apply(Rows(np.concatenate(found, axis=2), _photos(settings, fitted, good)), shares)
-    probabilities[readable] = blended
+    photo = _photos(settings, fitted, good, rule)
+    rows = [Rows(np.concatenate(chunks, axis=2), photo) for chunks in zip(*found, strict=True)]
+    probabilities[readable] = fitted.apply(rows, shares)
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))
     frame.insert(0, "label", labels)
-    frame.insert(0, "filename", [path.name for path in paths])
-    inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths)}
+    frame.insert(0, "filename", list(photos))
+    inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths), "rule": asdict(rule)}
     with artifacts.making(artifacts.meta_beside(target), inputs, [target]) as more:
         more["engines"] = {model.variant.name: model.engines() for model in models}
         artifacts.write_csv(target, frame)
 
 
-def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path]) -> np.ndarray:
+def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path], rule: PixelRule) -> np.ndarray:
     """Return which of the photos are near copies of one another, where copies vote."""
     if not (fitted.recipe.copies_vote and settings.folds.near_copies):
         return np.arange(len(paths))
-    return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold).group
+    return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, rule=rule).group
 
 
-def _pixels(paths: Sequence[Path], sizes: Collection[int]) -> dict[int, np.ndarray]:
+def _pixels(paths: Sequence[Path], sizes: Collection[int], rule: PixelRule) -> dict[int, np.ndarray]:
     """Return the photos at every size, each decoded once."""
     pixels: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
     for path in paths:
-        photo = decode(path)
+        photo = decode(path, rule)
         for size, images in pixels.items():
             images.append(resize(photo, size))
     return {size: np.stack(images) for size, images in pixels.items()}

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.folds import split
 from ripik.jobs import Run, job_seed
 from ripik.layout import Job
+from ripik.splitting import split
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
@@ -22,7 +22,7 @@ def inner_split(run: Run, job: Job) -> tuple[np.ndarray, np.ndarray]:
         return rows, rows[:0]
     groups = run.folds["group"].to_numpy()[rows]
     seed = job_seed(run.settings.variants[job.variant], job)
-    targets = run.targets()[rows]
+    targets = run.training_targets()[rows]
     number = min(INNER_PARTS, len(np.unique(groups)), np.bincount(targets).max())
     if number < 2:
         raise InputError(f"{job}: too few photos for an inner split. Set inner_split = 0.")

@@ -44,8 +44,12 @@ class Run:
         return np.flatnonzero(self.folds["fold"].to_numpy() == (-1 if job.fold is None else job.fold))
 
     def targets(self) -> np.ndarray:
-        """Return the class index of every row of train.csv, int64 (n,)."""
+        """Return the class index of every row of train.csv by the organiser's labels: what is scored, int64 (n,)."""
         return self.competition.class_indices().to_numpy()
+
+    def training_targets(self) -> np.ndarray:
+        """Return the class index of every row of train.csv that is trained on: as corrected, int64 (n,)."""
+        return self.competition.training_indices().to_numpy()
 
 
 def open_run(settings: Settings, *, check: bool = True) -> Run:
@@ -126,6 +130,7 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
         "seed_number": job.seed,
         "fold": job.fold,
         "folds": run.folds_digest,
+        **run.competition.correction_inputs(),
         "classes": list(run.competition.classes),
         "pixels": [item_inputs(run, variant, item) for item in training_items(variant)],
         "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,

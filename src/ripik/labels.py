@@ -83,13 +83,14 @@ def find_label_issues(run: Run) -> tuple[Path, pd.DataFrame]:
     page = path.with_suffix(".html")
     inputs = {
         "oof": {source.parent.name: artifacts.file_digest(source) for source in evidence.sources},
-        "labels": artifacts.digest(run.competition.train["label"].tolist()),
+        "labels": artifacts.digest(run.competition.train["training_label"].tolist()),
         "groups": artifacts.digest(evidence.groups.tolist()),
         "images": fingerprint(run.competition, "train"),
+        **run.competition.rule_inputs("train"),
         "cleanlab": version("cleanlab"),
     }
     with artifacts.making(artifacts.meta_beside(path), inputs, [path, page]):
-        suspects = find_suspects(run.targets(), evidence.probabilities, evidence.groups)
+        suspects = find_suspects(run.training_targets(), evidence.probabilities, evidence.groups)
         found = _named(evidence, suspects)
         artifacts.write_csv(path, found[COLUMNS])
         _write_page(evidence, page, found)
@@ -120,7 +121,7 @@ def _groups(run: Run) -> np.ndarray:
 
 
 def _named(evidence: _Evidence, suspects: pd.DataFrame) -> pd.DataFrame:
-    """Return the suspects as labels.csv has them: ids, names and labels of the organiser; and their `row`."""
+    """Return the suspects as labels.csv has them: ids, names and labels, as corrected; and their `row`."""
     run, rows = evidence.run, suspects["row"]
     train, classes = run.competition.train, run.competition.classes
     folder = run.layout.input / run.settings.competition.train_images
@@ -140,12 +141,16 @@ def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:
         photos = found[found["reason"] == reason].groupby("group", sort=False)
         rows = [_row(evidence, same) for _, same in list(photos)[:SHOWN]]
         sections.append(Section(reason.capitalize(), meaning, rows, total=len(photos)))
+    how = evidence.run.settings.competition
+    corrected = f" Labels are as {how.corrections} has them." if evidence.run.competition.is_corrected.any() else ""
     intro = (
         f"{len(found)} of {len(evidence.groups)} training images carry a label that their copies or the models speak "
         f"against. Probabilities are out of fold, of {evidence.source}. Copies of a photo stand side by side; where "
-        f"only some of them are suspected, these are marked.\nNothing was relabelled. {_how_to_correct(evidence.run)}"
+        f"only some of them are suspected, these are marked.{corrected}\n"
+        f"Nothing was relabelled. {_how_to_correct(evidence.run)}"
     )
-    write_gallery(page, f"Labels of {evidence.run.settings.run} to look at", intro, sections)
+    title = f"Labels of {evidence.run.settings.run} to look at"
+    write_gallery(page, title, intro, sections, rule=evidence.run.competition.rule)
 
 
 def _row(evidence: _Evidence, same: pd.DataFrame) -> Row:
@@ -162,7 +167,7 @@ def _row(evidence: _Evidence, same: pd.DataFrame) -> Row:
 
 def _picture(evidence: _Evidence, row: int, suggested: Label, *, alarm: bool) -> Picture:
     competition, probabilities = evidence.run.competition, evidence.probabilities[row]
-    image_id, path, label = (competition.train[column].iloc[row] for column in ("image_id", "path", "label"))
+    image_id, path, label = (competition.train[column].iloc[row] for column in ("image_id", "path", "training_label"))
     chance = dict(zip(competition.classes, probabilities, strict=True))
     told = dict.fromkeys([label, suggested, competition.classes[int(probabilities.argmax())]])
     note = "\n".join(f"{'or' if number else 'label'} {one}: p {chance[one]:.2f}" for number, one in enumerate(told))

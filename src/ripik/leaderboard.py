@@ -1,5 +1,6 @@
 """CV against leaderboard, over all submissions so far."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 from ripik.analysis.runs import runs
 from ripik.console import say, table
 from ripik.errors import InputError
+from ripik.submission_record import Contest, contest_of, record_of
 
 BOARDS = ("public", "private")
 FEWEST = 3  # submissions, of which a correlation is told
@@ -17,6 +19,8 @@ COLUMNS = ["file", "members", "CV", "public", "private", "public − CV"]
 
 def show_leaderboard(submissions: Path) -> None:
     """Show every submission that has a leaderboard score, its CV beside, and how far the two go together.
+
+    Correlations are told by competition and metric, as the submissions' `.json` records tell them.
 
     Raises InputError where the log is missing or broken, or no score is logged.
     """
@@ -34,8 +38,25 @@ def show_leaderboard(submissions: Path) -> None:
         for name, (cv, public, private) in zip(names, numbers.tolist(), strict=True)
     ]
     table("CV against leaderboard", COLUMNS, rows)
-    for board in BOARDS:
-        say(correlation(scored, board))
+    contests = [contest_of(record_of(submissions / file)) for file in scored["file"]]
+    for line in _correlations(scored, contests):
+        say(line)
+
+
+def _correlations(scored: pd.DataFrame, contests: Sequence[Contest | None]) -> Iterator[str]:
+    """Yield a line for each contest and board, and one that counts the submissions of which none is known.
+
+    scored: a row a submission; contests: what each was scored for. Scores of different competitions or metrics have
+    nothing to do with each other.
+    """
+    known = [contest for contest in dict.fromkeys(contests) if contest]
+    for contest in known:
+        rows = scored[[each == contest for each in contests]]
+        yield from (f"{contest}: {correlation(rows, board)}" for board in BOARDS)
+    if not known:
+        yield from (correlation(scored[:0], board) for board in BOARDS)
+    if lost := contests.count(None):
+        yield f"left out of the correlation, as no .json beside them tells competition and metric: {lost} submissions"
 
 
 def correlation(frame: pd.DataFrame, board: str) -> str:

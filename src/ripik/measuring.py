@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +26,7 @@ from ripik.images import in_parallel, pixels
 from ripik.jobs import Run, chain
 from ripik.layout import Job, layout_of
 from ripik.metrics import get_metric
-from ripik.nested import nest
+from ripik.nested import nest, within_reach
 from ripik.packed import packing
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
@@ -102,8 +102,8 @@ class _Measuring:
 
     def some(self, train: int, test: int) -> Competition:
         """Return the competition with its first rows alone."""
-        frames = self.competition.train.head(train), self.competition.test.head(test)
-        return Competition(*frames, self.competition.sample, self.competition.classes)
+        whole = self.competition
+        return replace(whole, train=whole.train.head(train), test=whole.test.head(test))
 
     def search(self) -> tuple[Line, float]:
         """Return the cost of trying images and of the search for near copies, and of starting worker processes."""
@@ -114,8 +114,9 @@ class _Measuring:
 
         def look(number: int) -> None:
             paths = readable[:number]
-            list(in_parallel(examine, [(path,) for path in paths]))
-            near_copy_groups(paths, threshold=self.settings.folds.near_copy_threshold, workers=workers)
+            rule, threshold = self.competition.rule, self.settings.folds.near_copy_threshold
+            list(in_parallel(examine, [(path, rule) for path in paths]))
+            near_copy_groups(paths, threshold=threshold, workers=workers, rule=rule)
 
         return _line(look, _distinct(SEARCHED, len(readable))), pool
 
@@ -198,15 +199,16 @@ class _Measuring:
         """Return the cost of choosing a blend of made-up predictions, by their number."""
         rng, classes, members = np.random.default_rng(0), len(self.competition.classes), len(self.variants)
         views = len(self.settings.prediction.views) if self.settings.blend.views == "auto" else 1
+        metric, how, folds = get_metric(self.settings.competition.metric), self.settings, self.settings.folds.n_splits
+        decision, _ = within_reach(how.decision, metric, len(self.competition.train), classes, folds)
 
         def choose(rows: int) -> None:
             truth, group = rng.integers(0, classes, rows), np.arange(rows) // 3
             values = rng.dirichlet(np.full(classes, 0.5), (members, views, rows))
             values[..., np.arange(rows), truth] += 1.5 * rng.random((members, views, rows))
             values /= values.sum(axis=-1, keepdims=True)
-            known = Known(Rows(values, group), truth, group % self.settings.folds.n_splits, group)
-            metric, how = get_metric(self.settings.competition.metric), self.settings
-            nest(known, metric, how.blend, how.decision, how.prediction.merge)
+            known = Known(Rows(values, group), truth, group % folds, group)
+            nest(known, metric, how.blend, decision, how.prediction.merge)
 
         with progress("choose a blend of made-up predictions", 1) as show:
             line = _line(choose, BLENDED)

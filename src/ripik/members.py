@@ -13,6 +13,7 @@ from ripik.errors import InputError
 from ripik.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray, Metric, check_probabilities, confusion_matrix
 
 TIE = 1e-12  # scores closer than this are equal
+SMALLEST = float(np.finfo(np.float32).eps)  # predictions are float32: a 0 only says less than this
 
 
 class TrajectoryPoint(TypedDict):
@@ -116,3 +117,21 @@ def bootstrap_counts(codes: NDArray[np.intp], rng: np.random.Generator) -> NDArr
     drawn = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
     counts: NDArray[np.intp] = drawn[codes]
     return counts
+
+
+def check_classes(probabilities: FloatArray, values: FloatArray) -> None:
+    """Raise `InputError` unless there is one value a class of (n, C) probabilities."""
+    if values.shape != probabilities.shape[1:]:
+        raise InputError(f"{probabilities.shape[1]} classes need as many numbers, not shape {values.shape}.")
+
+
+def logs(probabilities: FloatArray) -> FloatArray:
+    """Return the logarithms, float64; those below float32's epsilon as of it."""
+    return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), SMALLEST))
+
+
+def softmax(values: FloatArray) -> FloatArray:
+    """Return exp(values) (n, C) with every row divided by its sum."""
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    found: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    return found

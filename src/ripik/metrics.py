@@ -2,25 +2,36 @@
 
 Class indices run from 0 to C-1 in the configuration's class order. Label metrics take the class of highest
 probability (the first of equals) and count classes nobody has or predicts as 0 (scikit-learn's
-``labels=range(C), zero_division=0``). A missing probability is an error: it is never scored.
+``labels=range(C), zero_division=0``). A missing probability is an error: it is never scored. With ``weights`` a row
+counts so many times (scikit-learn's ``sample_weight``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ripik.errors import InputError, nearest
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
+Counts = NDArray[Any]  # (C, C), how many rows; sums of their weights where they have weights
 
 ROW_SUM_TOLERANCE = 1e-3
+CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # a class without rows adds 0 to them
+
+
+class Score(Protocol):
+    """A score of probabilities (n, C) against class indices (n,), rows weighted (n,) where weights are given."""
+
+    def __call__(self, y: IntArray, probabilities: FloatArray, weights: FloatArray | None = None, /) -> float:
+        """Return the score; of the arguments nothing is checked."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +43,22 @@ class Metric:
     """
 
     name: str
-    unchecked: Callable[[IntArray, FloatArray], float]
+    unchecked: Score
     greater_is_better: bool
     uses_probabilities: bool
-    from_confusion: Callable[[IntArray], float] | None = None
+    from_confusion: Callable[[Counts], float] | None = None
 
-    def function(self, y_true_index: IntArray, probabilities: FloatArray) -> float:
-        """Return the score of (n, C) probabilities; raises `InputError` on missing values or wrong shapes."""
+    def function(self, y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
+        """Return the score of (n, C) probabilities, rows counted `weights` (n,) times (None: once each).
+
+        Raises `InputError` on missing values, wrong shapes, and weights that are not all finite and above 0.
+        """
         check_probabilities(probabilities)
         check_targets(y_true_index, *probabilities.shape)
-        return self.unchecked(y_true_index, probabilities)
+        if weights is None:
+            return self.unchecked(y_true_index, probabilities)
+        check_weights(weights, len(y_true_index))
+        return self.unchecked(y_true_index, probabilities, weights)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -49,7 +66,9 @@ class Metric:
         return -1.0 if self.name.endswith("kappa") else 0.0, 1.0 if self.greater_is_better else float("inf")
 
     def utility(self, value: float) -> float:
-        """Return the value turned so that larger is always better."""
+        """Return the value turned so that larger is always better; no value (NaN) ranks last."""
+        if math.isnan(value):
+            return -math.inf
         return value if self.greater_is_better else -value
 
 
@@ -61,10 +80,37 @@ def get_metric(name: str) -> Metric:
     raise InputError(f"competition.metric: there is no metric {name!r}{nearest(name.lower(), list(known))}.")
 
 
+def score_part(metric: Metric, y_true_index: IntArray, probabilities: FloatArray) -> float:
+    """Return the score of some of the rows, such as a fold: classes without rows there are left out of class means.
+
+    Counted as 0, as `Metric.function` counts them, they would say how many classes the part lacks, not how good the
+    predictions are. Arguments and errors as of `Metric.function`.
+    """
+    value, counts = metric.function(y_true_index, probabilities), np.bincount(y_true_index)
+    classes = probabilities.shape[1]
+    all_there = np.count_nonzero(counts) == classes
+    return value if all_there or metric.name not in CLASS_MEANS else over_present(value, counts, classes)
+
+
+def over_present(value: float, counts: ArrayLike, classes: int) -> float:
+    """Return a mean over `classes` classes, where those without rows (counts 0) added 0, as the mean over the others.
+
+    counts: rows of each class. The value must be that of one of the CLASS_MEANS.
+    """
+    return value * classes / int(np.count_nonzero(counts))
+
+
 def confusion_matrix(y_true_index: IntArray, predicted: IntArray, n_classes: int) -> NDArray[np.int64]:
     """Count (C, C) pairs of true (row) and predicted (column) class indices, both (n,) in 0..C-1."""
     cells = np.bincount(y_true_index * n_classes + predicted, minlength=n_classes * n_classes)
     return cells.reshape(n_classes, n_classes)
+
+
+def weighted_confusion(y_true_index: IntArray, predicted: IntArray, n_classes: int, weights: FloatArray) -> FloatArray:
+    """Sum the weights (n,) of each pair of true (row) and predicted (column) class indices, float64 (C, C)."""
+    cells = y_true_index * n_classes + predicted
+    sums: NDArray[Any] = np.bincount(cells, weights, minlength=n_classes * n_classes)
+    return sums.reshape(n_classes, n_classes)
 
 
 def check_probabilities(probabilities: FloatArray, what: str = "probabilities") -> None:
@@ -94,27 +140,33 @@ def check_targets(y_true_index: IntArray, n_rows: int, n_classes: int) -> None:
         )
 
 
-def macro_f1(confusion: IntArray) -> float:
+def check_weights(weights: FloatArray, n_rows: int) -> None:
+    """Raise `InputError` unless the weights are (n_rows,) finite numbers above 0."""
+    if weights.shape != (n_rows,) or not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError(f"The weights must be one finite number above 0 a row ({n_rows} in all).")
+
+
+def macro_f1(confusion: Counts) -> float:
     """Return the unweighted mean of the classes' F1."""
     return float(per_class_f1(confusion).mean())
 
 
-def per_class_f1(confusion: IntArray) -> FloatArray:
+def per_class_f1(confusion: Counts) -> FloatArray:
     """Return each class's F1, (C,); 0 for a class that is neither present nor predicted."""
     return _ratio(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
 
 
-def accuracy(confusion: IntArray) -> float:
+def accuracy(confusion: Counts) -> float:
     """Return the share of rows predicted right."""
     return float(np.trace(confusion) / confusion.sum())
 
 
-def balanced_accuracy(confusion: IntArray) -> float:
+def balanced_accuracy(confusion: Counts) -> float:
     """Return the mean recall over all C classes; an absent class counts as 0."""
     return float(_ratio(np.diagonal(confusion), confusion.sum(axis=1)).mean())
 
 
-def cohen_kappa(confusion: IntArray, *, quadratic: bool = False) -> float:
+def cohen_kappa(confusion: Counts, *, quadratic: bool = False) -> float:
     """Return the agreement beyond chance (Cohen 1960; 1968 for squared class distances as disagreement).
 
     0 where chance alone cannot disagree (truth and predictions are all one class), instead of 0/0.
@@ -127,8 +179,8 @@ def cohen_kappa(confusion: IntArray, *, quadratic: bool = False) -> float:
     return 1.0 - float((disagreement * confusion).sum()) / expected if expected > 0 else 0.0
 
 
-def log_loss(y_true_index: IntArray, probabilities: FloatArray) -> float:
-    """Return the mean of -log(probability of the true class), clipped to float64's epsilon.
+def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return the (weighted) mean of -log(probability of the true class), clipped to float64's epsilon.
 
     Raises `InputError` where a row does not sum to 1 (within 1e-3), which would make the loss meaningless.
     """
@@ -140,42 +192,59 @@ def log_loss(y_true_index: IntArray, probabilities: FloatArray) -> float:
         )
     true_class = probabilities[np.arange(len(probabilities)), y_true_index]
     epsilon = np.finfo(np.float64).eps
-    return float(-np.log(np.clip(true_class, epsilon, 1.0 - epsilon)).mean())
+    losses = -np.log(np.clip(true_class, epsilon, 1.0 - epsilon))
+    return float(losses.mean() if weights is None else np.average(losses, weights=weights))
 
 
-def auc(y_true_index: IntArray, probabilities: FloatArray) -> float:
+def auc(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
     """Return the area under the ROC curve: the last column's for two classes, else one-vs-rest, macro mean.
 
+    With weights a (positive, negative) pair counts as the product of the two.
     The mean is over the classes that have rows and are not all of the rows; NaN where no class is so.
     """
     n_classes = probabilities.shape[1]
     counts = np.bincount(y_true_index, minlength=n_classes)
     classes = [1] if n_classes == 2 else range(n_classes)
     scored = [c for c in classes if 0 < counts[c] < len(y_true_index)]
-    found = [_one_vs_rest_auc(y_true_index == c, probabilities[:, c]) for c in scored]
+    found = [_one_vs_rest_auc(y_true_index == c, probabilities[:, c], weights) for c in scored]
     return float(np.mean(found)) if found else float("nan")
 
 
-def _one_vs_rest_auc(positive: NDArray[np.bool_], scores: FloatArray) -> float:
+def _one_vs_rest_auc(positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray | None) -> float:
     """Return the share of (positive, negative) pairs in the right order, ties counted half."""
+    if weights is not None:
+        return _weighted_pairs(positive, scores, weights)
     above, below = np.sort(scores[positive]), np.sort(scores[~positive])
     wins = np.searchsorted(below, above, side="left") + np.searchsorted(below, above, side="right")
     return float(wins.mean() / 2 / len(below))
 
 
+def _weighted_pairs(positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray) -> float:
+    order = np.argsort(scores[~positive], kind="stable")
+    below, up_to = scores[~positive][order], np.append(0.0, np.cumsum(weights[~positive][order]))
+    above = scores[positive]
+    wins = up_to[np.searchsorted(below, above, side="left")] + up_to[np.searchsorted(below, above, side="right")]
+    return float(np.average(wins, weights=weights[positive]) / 2 / up_to[-1])
+
+
 def _label_score(
-    from_confusion: Callable[[IntArray], float], y_true_index: IntArray, probabilities: FloatArray
+    from_confusion: Callable[[Counts], float],
+    y_true_index: IntArray,
+    probabilities: FloatArray,
+    weights: FloatArray | None = None,
 ) -> float:
-    predicted = probabilities.argmax(axis=1)
-    return from_confusion(confusion_matrix(y_true_index, predicted, probabilities.shape[1]))
+    predicted, n_classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    if weights is None:
+        return from_confusion(confusion_matrix(y_true_index, predicted, n_classes))
+    return from_confusion(weighted_confusion(y_true_index, predicted, n_classes, weights))
 
 
-def _ratio(part: IntArray, whole: IntArray) -> FloatArray:
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     ratio: FloatArray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
     return ratio
 
 
-def _label_metric(name: str, from_confusion: Callable[[IntArray], float]) -> Metric:
+def _label_metric(name: str, from_confusion: Callable[[Counts], float]) -> Metric:
     return Metric(name, partial(_label_score, from_confusion), True, False, from_confusion)
 
 

@@ -8,6 +8,7 @@ predicted by a recipe that was chosen and fitted on the other folds alone; Varma
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,10 +19,12 @@ from threadpoolctl import threadpool_limits
 from ripik import bootstrap
 from ripik.bootstrap import Interval
 from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.offsets import MATRIX, MOST_CELLS
 from ripik.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
-DRAWS = 400  # of the bootstrap that tells how sure a gain is
+DRAWS = 200  # of the bootstrap that tells how sure a gain is
+OFFSETS_MARGIN = 1.0  # standard errors
 DIGITS = 9  # scores that agree so far are equal
 Progress = Callable[[int], None]
 
@@ -50,6 +53,13 @@ class Nested:
     in_sample: float
     oof: FloatArray
     recipes: dict[int, Recipe]  # what was chosen without each fold
+    by_partition: list[float]  # the nested score by other partitions of the same rows
+    left_out: list[str] = field(default_factory=list)  # what was not looked at, and why: sentences
+
+    @property
+    def agreeing(self) -> int:
+        """How many folds were predicted by the recipe that all rows chose, fitted without them."""
+        return sum(recipe == self.fitted.recipe for recipe in self.recipes.values())
 
 
 def nest(
@@ -62,8 +72,11 @@ def nest(
 ) -> Nested:
     """Choose and fit a recipe on all rows, and again without each fold, whose rows it then predicts.
 
-    `progress` is given the number of choices done, of folds + 1. Two folds are halved by groups for the tuning: without
-    one, two others must be left to choose by.
+    `progress` is given the number of choices done, of folds + 1 + partitions. Two folds are halved by groups for the
+    tuning: without one, two others must be left to choose by.
+
+    `by_partition` tells how much of the nested score is the luck of the partition: the rows are divided again by seed,
+    and again all is chosen and fitted without each part (only whether offsets are used stays as all rows chose).
     """
     with threadpool_limits(1):  # the arrays are small: threads of BLAS would wait for each other
         return _nest(replace(known, fold=parts(known.fold, known.group)), metric, how, decision, merging, progress)
@@ -77,20 +90,70 @@ def _nest(
     merging: str,
     progress: Progress | None,
 ) -> Nested:
-    tuning, folds = _Tuning(known, metric, how, decision, merging), np.unique(known.fold).tolist()
-    oof = np.full(known.rows.probabilities.shape[2:], np.nan)
-    recipes = {}
-    for number, held in enumerate(folds):
-        recipes[held] = tuning.choose(held)[0]
-        rows = known.fold == held
-        oof[rows] = tuning.fitted(recipes[held], held).apply(known.rows[rows])
+    done = itertools.count(1)
+
+    def show() -> None:
         if progress:
-            progress(number + 1)
+            progress(next(done))
+
+    rows, classes = known.rows.probabilities.shape[2:]
+    size = rows, classes, len(np.unique(known.fold))
+    decision, left_out = within_reach(decision, metric, *size)
+    tuning = _Tuning(known, metric, how, decision, merging)
+    oof, recipes = tuning.nested(show)
     recipe, options = tuning.choose()
     fitted = tuning.fitted(recipe)
-    if progress:
-        progress(len(folds) + 1)
-    return Nested(fitted, options, metric.function(known.y, fitted.apply(known.rows)), oof, recipes)
+    show()
+    how, too_many = repeatable(how, recipe, *size)
+    settled = decision.model_copy(update={"offsets": "on" if recipe.offsets else "off"})
+    scores = []
+    for seed in range(how.seed, how.seed + how.partitions):
+        again = replace(known, fold=repartition(known, seed))
+        scores.append(metric.function(known.y, _Tuning(again, metric, how, settled, merging).nested()[0]))
+        show()
+    in_sample = metric.function(known.y, fitted.apply(known.rows))
+    return Nested(fitted, options, in_sample, oof, recipes, scores, left_out + too_many)
+
+
+def within_reach(
+    decision: DecisionSettings, metric: Metric, rows: int, classes: int, folds: int
+) -> tuple[DecisionSettings, list[str]]:
+    """Return the settings without what would take too long at this size where it is "auto", and sentences about it.
+
+    Offsets are fitted without every fold, without every two, and on all: `offsets.MOST_CELLS` bounds rows x classes of
+    all these fits, and the metric's own work on C^2 counts, which is that of MATRIX x C rows more.
+    """
+    fits = folds * (folds + 1) // 2 + 1
+    small = (rows + MATRIX * classes) * classes * fits <= MOST_CELLS
+    if small or metric.uses_probabilities or decision.offsets != "auto":
+        return decision, []
+    told = (
+        f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "
+        '(decision.offsets = "on" fits them without choosing).'
+    )
+    return decision.model_copy(update={"offsets": "off"}), [told]
+
+
+def repeatable(
+    how: BlendSettings, recipe: Recipe, rows: int, classes: int, folds: int
+) -> tuple[BlendSettings, list[str]]:
+    """Return the settings without other partitions where fitting the recipe's offsets in them takes too long.
+
+    `offsets.MOST_CELLS` bounds rows x classes of those fits, one a part; a sentence tells what is left out.
+    """
+    if not recipe.offsets or rows * classes * folds * how.partitions <= MOST_CELLS:
+        return how, []
+    told = f"The nested CV by {how.partitions} other partitions is left out: its class offsets would take minutes."
+    return how.model_copy(update={"partitions": 0}), [told]
+
+
+def repartition(known: Known, seed: int) -> IntArray:
+    """Return other parts, as many as there are folds, (n,): groups dealt out class by class in seeded order."""
+    _, first, group = np.unique(known.group, return_index=True, return_inverse=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(first)), known.y[first]))
+    dealt = np.empty(len(first), np.int64)
+    dealt[order] = np.arange(len(first)) % len(np.unique(known.fold))
+    return dealt[group]
 
 
 def parts(fold: IntArray, group: IntArray) -> IntArray:
@@ -122,10 +185,22 @@ class _Tuning:
             self.made[key] = fit(recipe, self.known[rows], self.metric, self.how, self.merging)
         return self.made[key]
 
-    def choose(self, *without: int) -> tuple[Recipe, list[Option]]:
-        """Choose stage by stage, on the folds but `without`: the best score, of equals the simplest.
+    def nested(self, show: Callable[[], None] = lambda: None) -> tuple[FloatArray, dict[int, Recipe]]:
+        """Return every row as a recipe that was chosen and fitted without its fold predicts it, and the recipes."""
+        oof, recipes = np.full(self.known.rows.probabilities.shape[2:], np.nan), dict[int, Recipe]()
+        for held in np.unique(self.known.fold).tolist():
+            recipes[held] = self.choose(held)[0]
+            rows = self.known.fold == held
+            oof[rows] = self.fitted(recipes[held], held).apply(self.known.rows[rows])
+            show()
+        return oof, recipes
 
-        Offsets must gain more than the standard error of their gain.
+    def choose(self, *without: int) -> tuple[Recipe, list[Option]]:
+        """Choose stage by stage, on the folds but `without`: the first option, unless another is surely better.
+
+        The best score among those whose gain over the first is more than `how.margin` times the gain's standard error
+        (of equals the first): looking for the best costs more than it finds (`benchmarks.blend_regret`). Offsets, which
+        are shrunk by their own uncertainty, need one standard error.
         """
         recipe, options = self._first(), list[Option]()
         for stage, changes in self._stages().items():
@@ -138,11 +213,13 @@ class _Tuning:
         return recipe, options
 
     def _first(self) -> Recipe:
-        method = "equal" if "equal" in self.how.methods else self.how.methods[0]
-        return Recipe(method, prior_shift=self.decision.prior_shift)
+        return Recipe(self.how.methods[0], prior_shift=self.decision.prior_shift)
 
     def _stages(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return, for every stage, its options by name and what each changes in a recipe, the simplest first."""
+        """Return, for every stage, its options by name and what each changes in a recipe: first what is likely best.
+
+        Near copies are one photo, so their mean says more than each, as the mean of members does.
+        """
         members, views = self.known.rows.probabilities.shape[:2]
         methods = self.how.methods if members > 1 else self.how.methods[:1]
         voting = self.decision.copies_vote
@@ -150,7 +227,7 @@ class _Tuning:
             voting = "off"  # nothing to learn from
         labels = not self.metric.uses_probabilities
         return {
-            "copies vote": _switch("copies_vote", voting),
+            "copies vote": _switch("copies_vote", voting, first=True),
             "chosen views": _switch("choose_views", self.how.views if views > 1 else "off"),
             "blend": {method: {"method": method} for method in methods},
             "offsets": _switch("offsets", self.decision.offsets if labels else "off"),
@@ -161,16 +238,18 @@ class _Tuning:
         known = self.known[rows]
         predicted = [self._cross_fitted(recipe, without)[rows] for recipe in recipes]
         scores = [self.metric.function(known.y, values) for values in predicted]
-        utilities = [round(self.metric.utility(score), DIGITS) for score in scores]
-        chosen = utilities.index(max(utilities))
-        if stage == "offsets" and chosen:
-            gain = self._gain(known, predicted[0], predicted[chosen])
-            chosen = chosen if self.metric.utility(gain.value) > gain.error else 0
+        gains = [self._gain(known, predicted[0], values, told=not without) for values in predicted]
+        chosen = self._surely_best(gains, OFFSETS_MARGIN if stage == "offsets" else self.how.margin)
         if without:
             return recipes[chosen], []
-        gains = [self._gain(known, predicted[0], values) for values in predicted]
         looked = zip(options, recipes, scores, gains, strict=True)
         return recipes[chosen], [Option(stage, *told, number == chosen) for number, told in enumerate(looked)]
+
+    def _surely_best(self, gains: Sequence[Interval], margin: float) -> int:
+        """Return which option to take, given each one's gain over the first."""
+        utilities = [round(self.metric.utility(gain.value), DIGITS) for gain in gains]
+        sure = [n for n, gain in enumerate(gains) if n == 0 or utilities[n] > margin * gain.error]
+        return max(sure, key=lambda number: utilities[number])
 
     def _cross_fitted(self, recipe: Recipe, without: Sequence[int]) -> FloatArray:
         found = np.full(self.known.rows.probabilities.shape[2:], np.nan)
@@ -179,10 +258,16 @@ class _Tuning:
             found[rows] = self.fitted(recipe, held, *without).apply(self.known.rows[rows])
         return found
 
-    def _gain(self, known: Known, a: FloatArray, b: FloatArray) -> Interval:
+    def _gain(self, known: Known, a: FloatArray, b: FloatArray, *, told: bool) -> Interval:
+        """Return b's gain over a; its error is drawn only where it is `told` or decides something."""
+        if a is b:
+            return Interval(0.0, 0.0, 0.0, 0.0)
+        gain = self.metric.function(known.y, b) - self.metric.function(known.y, a)
+        if np.isnan(gain) or not (told or self.metric.utility(gain) > 0):
+            return Interval(gain, np.nan, np.nan, np.nan)
         return bootstrap.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
 
 
-def _switch(field: str, setting: str) -> dict[str, dict[str, Any]]:
-    used = {"off": (False,), "all": (False,), "on": (True,), "auto": (False, True)}[setting]
+def _switch(field: str, setting: str, *, first: bool = False) -> dict[str, dict[str, Any]]:
+    used = {"off": (False,), "all": (False,), "on": (True,), "auto": (first, not first)}[setting]
     return {"yes" if value else "no": {field: value} for value in used}

@@ -96,6 +96,17 @@ def read_views(run: Run, variant: Variant, split: str) -> np.ndarray:
     return total / times[:, None]
 
 
+def read_test(run: Run, job: Job) -> np.ndarray:
+    """Return a job's probabilities of the test set by view, (views, m, C), rows in the order of the test set.
+
+    Raises InputError when the job is not predicted.
+    """
+    _check_finished(run, [job])
+    values, known = _stored(run, job, "test")
+    position = pd.Series(np.arange(len(known)), index=known)
+    return values[:, position.loc[run.competition.test["image_id"]].to_numpy()]
+
+
 def check_oof(oof: pd.DataFrame, run: Run) -> None:
     """Raise InputError unless every training row has probabilities, in its own fold, and no group crosses folds."""
     values = oof[probability_columns(run.competition.classes)].to_numpy()

@@ -62,5 +62,5 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | 
         if unknown:
             raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
         return np.array([variant.class_weights.get(name, 1.0) for name in names])
-    counts = np.bincount(run.targets()[rows], minlength=len(classes))
+    counts = np.bincount(run.training_targets()[rows], minlength=len(classes))
     return len(rows) / (len(classes) * np.maximum(counts, 1))

@@ -40,7 +40,7 @@ from ripik.oof import merge_variant, read_predictions
 from ripik.presence import refuse_if_at_work
 from ripik.record import record_run
 from ripik.runtime import usable_cores
-from ripik.scores import LEVEL, probabilities, score_rows
+from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
 from ripik.tasks import ALL, ONE, Task
 from ripik.turns import turn
@@ -239,10 +239,11 @@ def _merge(opened: Run, variants: Sequence[Variant]) -> None:
 
 
 def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
-    """Print each variant's OOF score, the mean over folds, accuracy and seconds."""
+    """Print each variant's OOF score, the one by corrected labels, the mean over folds, accuracy and seconds."""
     metric = opened.settings.competition.metric
     rows = [score_row(opened, variant) for variant in variants]
-    columns = ["variant", f"OOF {metric}", LEVEL, "mean of folds", "accuracy", "seconds"]
+    corrected = [CORRECTED] if opened.competition.is_corrected.any() else []
+    columns = ["variant", f"OOF {metric}", LEVEL, *corrected, "mean of folds", "accuracy", "seconds"]
     table("Out-of-fold scores", columns, rows)
 
 

@@ -36,7 +36,8 @@ def preview(settings: Settings) -> Path:
     check_preset(how.preset)
     competition = open_competition(settings)
     chosen = _first_of_each_class(competition.train)
-    photos = [(image_id, decode(path)) for image_id, path in zip(chosen["image_id"], chosen["path"], strict=True)]
+    paths = zip(chosen["image_id"], chosen["path"], strict=True)
+    photos = [(image_id, decode(path, competition.rule)) for image_id, path in paths]
     target = layout_of(settings).copies / "preview.png"
     encoded = cv2.imencode(".png", cv2.cvtColor(contact_sheet(photos, how, TILE), cv2.COLOR_RGB2BGR))[1]
     with artifacts.replacing(target) as temporary:

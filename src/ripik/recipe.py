@@ -1,19 +1,22 @@
 """From the members' probabilities to the submitted ones: a recipe's steps, each fitted on rows whose truth is known.
 
-views merged → copies of a photo vote → members blended → class shares adapted → class offsets.
+views merged → copies of a photo vote → members blended → (calibrated, class shares adapted) → class offsets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ripik.blend import Blend, fit_blend
-from ripik.decision import Offsets, PriorShift, adapt, estimate_priors, fit_offsets, vote
+from ripik.calibration import Calibration, calibrate
+from ripik.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.merging import merge
 from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.offsets import Offsets, fit_offsets
 from ripik.settings import BlendSettings
 from ripik.views import choose_views
 
@@ -71,17 +74,26 @@ class Fitted:
     merge: str
     blend: Blend
     shares: FloatArray  # of the classes where it was fitted, (C,)
+    calibration: Calibration | None  # of one fold's models, where class shares are followed
     offsets: Offsets | None
 
-    def apply(self, rows: Rows, shares: FloatArray | None = None) -> FloatArray:
+    def apply(self, rows: Rows | Sequence[Rows], shares: FloatArray | None = None) -> FloatArray:
         """Return the submitted probabilities (n, C) of rows, which are looked at together: copies, class shares.
 
+        rows: as one fold's models predict them, or as those of each fold do; where class shares are followed, each
+        fold's are calibrated and adapted by themselves, as out of fold, before their mean is taken.
         shares: of the classes among the rows, (C,), where the recipe follows them; None: estimated on the rows.
         """
-        blended = self.blend.apply(_members(self.recipe, self.views, self.merge, rows))
-        if self.recipe.prior_shift:
-            blended = _shifted(blended, self.shares, shares)
+        models = [rows] if isinstance(rows, Rows) else rows
+        said = [self.blend.apply(_members(self.recipe, self.views, self.merge, each)) for each in models]
+        if self.recipe.prior_shift and self.calibration:
+            said = _shifted([self.calibration.apply(each) for each in said], self.shares, shares)
+        blended: FloatArray = np.mean(said, axis=0)
         return self.offsets.apply(blended) if self.offsets else blended
+
+    def plain(self) -> Fitted:
+        """Return the blend alone: neither class shares nor offsets."""
+        return replace(self, recipe=replace(self.recipe, prior_shift=False, offsets=False), offsets=None)
 
     def of_used(self) -> Fitted:
         """Return the same for the members whose weight is not 0, in their order."""
@@ -96,6 +108,7 @@ class Fitted:
             "merge": self.merge,
             "blend": self.blend.as_json(),
             "shares": self.shares.tolist(),
+            "calibration": self.calibration.as_json() if self.calibration else None,
             "offsets": self.offsets.as_json() if self.offsets else None,
         }
 
@@ -108,6 +121,7 @@ class Fitted:
             content["merge"],
             Blend.from_json(content["blend"]),
             np.array(content["shares"]),
+            Calibration.from_json(content["calibration"]) if content["calibration"] else None,
             Offsets.from_json(content["offsets"]) if content["offsets"] else None,
         )
 
@@ -115,8 +129,9 @@ class Fitted:
 def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, merging: str) -> Fitted:
     """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
 
-    Views are chosen by log loss (`views.choose_views`), the blend as `blend.fit_blend` does, offsets as
-    `decision.fit_offsets` does, on probabilities as they stand after the steps before.
+    Views are chosen by log loss (`views.choose_views`), the blend as `blend.fit_blend` does, a calibration as
+    `calibration.calibrate` does, offsets as `offsets.fit_offsets` does, on probabilities as they stand after the steps
+    before.
     """
     probabilities, every = known.rows.probabilities, list(range(known.rows.probabilities.shape[1]))
     chosen = recipe.choose_views and len(every) > 1
@@ -125,17 +140,19 @@ def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, mergin
     how_long = {"seed": how.seed, "restarts": how.restarts, "bags": how.bags}
     blended = fit_blend(recipe.method, members, known.y, metric, groups=known.group, **how_long)
     shares = np.bincount(known.y, minlength=members.shape[2]) / len(known.y)
-    offsets = None
+    calibration = calibrate(blended.apply(members), known.y) if recipe.prior_shift else None
+    found = Fitted(recipe, views, merging, blended, shares, calibration, None)
     if recipe.offsets:
-        before = blended.apply(members)
-        before = _shifted(before, shares, None) if recipe.prior_shift else before
-        offsets = fit_offsets(before, known.y, metric, groups=known.group, seed=how.seed)
-    return Fitted(recipe, views, merging, blended, shares, offsets)
+        before = found.apply(known.rows)
+        return replace(found, offsets=fit_offsets(before, known.y, metric, groups=known.group, seed=how.seed))
+    return found
 
 
-def _shifted(probabilities: FloatArray, fitted: FloatArray, shares: FloatArray | None) -> FloatArray:
-    shift = estimate_priors(probabilities, fitted) if shares is None else PriorShift(shares, fitted, 0)
-    return adapt(probabilities, shift)
+def _shifted(models: list[FloatArray], fitted: FloatArray, shares: FloatArray | None) -> list[FloatArray]:
+    """Return each model's calibrated rows (n, C) for these class shares, or for the mean of the models' estimates."""
+    if shares is None:
+        shares = np.mean([estimate_priors(each, fitted).priors for each in models], axis=0)
+    return [adapt(each, PriorShift(shares, fitted, 0)) for each in models]
 
 
 def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: Rows) -> FloatArray:

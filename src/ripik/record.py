@@ -13,7 +13,8 @@ from ripik.jobs import Run
 def record_run(run: Run) -> None:
     """Write `config.toml` (every default written out) and `images.csv`, unless they stand there as they would be.
 
-    Columns of `images.csv`: image_id, split (train or test), path (absolute), train above test.
+    Columns of `images.csv`: image_id, split (train or test), path (absolute), train above test; and where labels are
+    corrected, corrected (the label as it is trained on, where that is another than the organiser's).
     """
     _write_if_changed(run.layout.config, to_toml(run.settings))
     _write_if_changed(run.layout.images, artifacts.csv_text(_images(run.competition)))
@@ -22,7 +23,12 @@ def record_run(run: Run) -> None:
 def _images(competition: Competition) -> pd.DataFrame:
     splits = [competition.rows(split)[["image_id", "path"]].assign(split=split) for split in ("train", "test")]
     both = pd.concat(splits, ignore_index=True)
-    return both.assign(path=[str(Path(path).absolute()) for path in both["path"]])[["image_id", "split", "path"]]
+    both = both.assign(path=[str(Path(path).absolute()) for path in both["path"]])[["image_id", "split", "path"]]
+    other = competition.is_corrected
+    if not other.any():
+        return both
+    labels = competition.train["training_label"].astype(str).where(other, "")
+    return both.assign(corrected=[*labels, *[""] * len(competition.test)])
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -29,10 +29,6 @@ SECOND_TURN = 0.1  # a turn this much worse in the coarse search is tried too wh
 DOUBTFUL, SURE = 0.2, 0.7  # between these similarities another turn, direction or smoothness is tried too
 SOFTER = 1.5  # deviation of the Gaussian by which noisy images are smoothed once more, px
 STEPS = ((32, 4), (SIZE, 5))  # side of the images and Gauss-Newton steps, level by level
-WIDE, FAINT = 16.0, 16.0  # in place: deviation of the neighbourhood, px, and variance that stays small
-EQUAL = 0.002  # in place: a smaller prior of disagreement, since differences near 1 count
-CONTRAST = 2.5  # in place: factor between the contrasts of two copies; on a drawing tones prove as much as lines do
-IN_PLACE = 0.03  # share of the side by which an edge of an image that was not cropped may seem to move
 REACH = 0.17  # share of the side by which an edge may move: opposite crops of 10 % a side make it 0.125
 DARKEST, BRIGHTEST = 6.0, 249.0  # tones beyond them count as clipped
 OUTSIDE = -1e4  # the tone beyond an image's edge
@@ -68,56 +64,32 @@ def turned(image: np.ndarray, turn: int) -> np.ndarray:
     return np.ascontiguousarray((image.T if transposed else image)[::y, ::x])
 
 
-def similarity(a: Prepared, b: Prepared, sure: float = SURE) -> float:
+def similarity(a: Prepared, b: Prepared) -> float:
     """How surely two images show one photo, in [0, 1]; 0.0 if no turn and crop lays one over the other.
 
-    Registration may lose its way in one direction, so a doubtful pair is compared in both. What is found is not
-    improved from `sure` on.
+    Registration may lose its way in one direction, so a doubtful pair is compared in both.
     """
-    best = _one_way(a, b, sure)
-    return max(best, _one_way(b, a, sure)) if DOUBTFUL <= best < sure else best
+    best = _one_way(a, b)
+    return max(best, _one_way(b, a)) if DOUBTFUL <= best < SURE else best
 
 
-def _one_way(a: Prepared, b: Prepared, sure: float) -> float:
+def _one_way(a: Prepared, b: Prepared) -> float:
     fits = coarse_fits(a.detail, b.detail)
     best, least = 0.0, max(COARSE_FLOOR, fits[0][0] - SECOND_TURN)
     for score, turn, guess in fits[:2]:
-        if score >= least and best < sure:
+        if score >= least and best < SURE:
             smooth = turned(a.smooth, turn)
-            best = max(best, _agreement(smooth, b.smooth, refine(smooth, b.smooth, guess), sure))
+            edges = refine(smooth, b.smooth, guess)
+            best = max(best, agreement(smooth, b.smooth, edges))
+            if DOUBTFUL <= best < SURE:
+                smooth, other = softer(smooth, b.smooth)
+                best = max(best, agreement(smooth, other, edges))
     return best
 
 
-def _agreement(a: np.ndarray, b: np.ndarray, edges: Edges, sure: float) -> float:
-    """`agreement`, also of softer images where it is doubtful."""
-    best = agreement(a, b, edges)
-    return max(best, agreement(*_softer(a, b), edges)) if DOUBTFUL <= best < sure else best
-
-
-def _softer(*images: np.ndarray) -> list[np.ndarray]:
+def softer(*images: np.ndarray) -> list[np.ndarray]:
+    """Noisy images, smoothed once more."""
     return [cv2.GaussianBlur(image, (0, 0), SOFTER) for image in images]
-
-
-def similarity_in_place(a: Prepared, b: Prepared) -> float:
-    """How well two images agree without the freedom of a crop: turned only, no edge moved by more than IN_PLACE.
-
-    In [0, 1], 0.0 for contrasts that differ by more than CONTRAST: the correlation of the images normalised within a
-    WIDE neighbourhood, so that faint noise on an empty ground counts little beside a drawing. It only tells more from
-    less alike: flat pictures may be very much alike.
-    """
-    contrasts = sorted(float(each.smooth.std()) for each in (a, b))
-    if contrasts[1] > CONTRAST * contrasts[0]:
-        return 0.0
-    small_a, small_b = (cv2.resize(each.detail, (COARSE, COARSE), interpolation=cv2.INTER_AREA) for each in (a, b))
-    fits = [float((turned(small_a, turn) * small_b).sum()) for turn in range(len(TURNS))]
-    best = 0.0
-    for turn in np.argsort(fits)[:-3:-1]:
-        smooth = turned(a.smooth, turn)
-        edges = refine(smooth, b.smooth, (0.0,) * 4)
-        for tried in [np.zeros(4), *([edges] if np.abs(edges).max() <= IN_PLACE else [])]:
-            for one, other in ((smooth, b.smooth), _softer(smooth, b.smooth)):
-                best = max(best, _correlation(*_laid_over(one, other, tried, WIDE, FAINT), EQUAL))
-    return best
 
 
 def coarse_fits(a: np.ndarray, b: np.ndarray) -> list[tuple[float, int, tuple[float, ...]]]:
@@ -207,13 +179,13 @@ def pulled(image: np.ndarray, edges: Edges, border: int = cv2.BORDER_CONSTANT) -
 
 def agreement(a: np.ndarray, b: np.ndarray, edges: Edges) -> float:
     """Correlation of what both images show, lowered where there is little to compare: in [0, 1]."""
-    left, right, shown = _laid_over(a, b, edges, 3.0, 4.0)
+    left, right, shown = laid_over(a, b, edges, 3.0, 4.0)
     error = ERRORS / np.sqrt(max(effective_samples(left, right), 0.3))
-    correlation = _correlation(left, right, shown, DISAGREEING)
-    return max(0.0, float(np.tanh(np.arctanh(min(correlation, 0.999)) - error)))
+    found = correlation(left, right, shown, DISAGREEING)
+    return max(0.0, float(np.tanh(np.arctanh(min(found, 0.999)) - error)))
 
 
-def _laid_over(
+def laid_over(
     a: np.ndarray, b: np.ndarray, edges: Edges, sigma: float, floor: float
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Both images locally normalised, of mean 0 where both show something, else 0; how many pixels that are."""
@@ -225,8 +197,9 @@ def _laid_over(
     return left, right, int(shown.sum())
 
 
-def _correlation(left: np.ndarray, right: np.ndarray, shown: int, disagreeing: float) -> float:
-    prior = disagreeing * shown
+def correlation(left: np.ndarray, right: np.ndarray, shown: int, disagreeing: float) -> float:
+    """Correlation of two maps of mean 0 and `shown` pixels, with a prior of mean square detail that does not agree."""
+    prior = np.float64(disagreeing * shown)  # the sums are rounded as little as can be
     return float((left * right).sum() / np.sqrt(((left**2).sum() + prior) * ((right**2).sum() + prior)))
 
 

@@ -1,6 +1,5 @@
 """How a run stands: which of its files and trainings are there and up to date. Nothing is changed or trained."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from ripik.jobstate import (
 from ripik.layout import Layout, layout_of
 from ripik.presence import look
 from ripik.settings import Settings, Variant
+from ripik.submission_record import record_of, run_of
 from ripik.usable import open_competition
 
 FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
@@ -210,7 +210,8 @@ def _blend(layout: Layout, run: Run | None, variants: Sequence[VariantState]) ->
 def _last_submission(path: Path, run: str) -> dict[str, str]:
     try:
         log = pd.read_csv(path, dtype=str, keep_default_na=False)
-        mine = log[log["file"].str.fullmatch(rf"{re.escape(run)}-\d{{8}}-\d{{6}}-cv.*")]
+        files = [path.parent / file for file in log["file"]]
+        mine = log[[run_of(file, record_of(file)) == run for file in files]]
     except (OSError, ValueError, KeyError):
         return {}
     return {str(key): str(value) for key, value in mine.iloc[-1].items()} if len(mine) else {}

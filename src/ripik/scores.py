@@ -12,19 +12,24 @@ from ripik.bootstrap import Interval, interval, per_class_f1
 from ripik.groups import groups_of, read_groups
 from ripik.jobs import Run
 from ripik.linking import joined
-from ripik.metrics import FloatArray, get_metric
+from ripik.metrics import FloatArray, get_metric, score_part
 
 LEVEL = "95 %"
+CORRECTED = "by corrected labels"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The metric and accuracy over all pooled OOF rows, the metric of each fold, and the F1 of each class."""
+    """The metric and accuracy over all pooled OOF rows, the metric of each fold, and the F1 of each class.
+
+    All by the organiser's labels; `corrected` is the metric by the corrected ones, None where nothing is corrected.
+    """
 
     pooled: Interval
     by_fold: list[float]
     accuracy: Interval
     class_f1: dict[str, Interval]
+    corrected: Interval | None = None
 
     @property
     def mean_of_folds(self) -> float:
@@ -32,13 +37,15 @@ class Scores:
         return float(np.nanmean(self.by_fold))
 
     def cells(self) -> list[str]:
-        """Return the scores as a table shows them: pooled, interval, mean of folds, accuracy."""
+        """Return the scores as a table shows them: pooled, interval, by corrected labels, mean of folds, accuracy."""
+        corrected = [f"{self.corrected.value:.4f}"] if self.corrected else []
         numbers = f"{self.mean_of_folds:.4f}", f"{self.accuracy.value:.4f}"
-        return [f"{self.pooled.value:.4f}", ends(self.pooled), *numbers]
+        return [f"{self.pooled.value:.4f}", ends(self.pooled), *corrected, *numbers]
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything, the mean of folds too."""
-        return {**asdict(self), "mean_of_folds": self.mean_of_folds}
+        """Return everything, the mean of folds too; `corrected` only where there is one."""
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**told, "mean_of_folds": self.mean_of_folds}
 
 
 def ends(of: Interval) -> str:
@@ -58,18 +65,19 @@ def evidence_groups(run: Run) -> np.ndarray:
 
 
 def score_rows(run: Run, values: FloatArray) -> Scores:
-    """Score out-of-fold probabilities, (n, C), rows in the order of train.csv.
+    """Score out-of-fold probabilities, (n, C), rows in the order of train.csv, by the organiser's labels.
 
-    Intervals are drawn over `evidence_groups` (`bootstrap`).
+    Intervals are drawn over `evidence_groups` (`bootstrap`). What the corrected labels would say stands beside it.
     """
     metric, truth = get_metric(run.settings.competition.metric), run.targets()
     fold, groups = run.folds["fold"].to_numpy(), evidence_groups(run)
     classes = [str(label) for label in run.competition.classes]
     return Scores(
         interval(truth, values, groups, metric),
-        [metric.function(truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
+        [score_part(metric, truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
         interval(truth, values, groups, get_metric("accuracy")),
         dict(zip(classes, per_class_f1(truth, values, groups), strict=True)),
+        interval(run.training_targets(), values, groups, metric) if run.competition.is_corrected.any() else None,
     )
 
 

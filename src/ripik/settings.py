@@ -45,11 +45,13 @@ class CompetitionSettings(Section):
     image_extension: str = ".jpg"
     label_column: Text = "label"
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
-    corrections: str = ""  # CSV of image_id, label that replace labels of train.csv; a path, or one below the root
+    corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Text = "macro_f1"
-    submission: Literal["labels", "probabilities"] = "labels"
+    submission: Literal["auto", "labels", "probability", "probabilities"] = "auto"  # auto: as the sample submission has
+    positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
+    alpha: Literal["white", "black", "drop"] = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 
@@ -163,17 +165,11 @@ class PredictionSettings(Section):
 
 
 class BlendSettings(Section):
-    """Which blends are tried, the simplest first; their cross-fitted scores choose among them, ties go to the first."""
+    """How members are blended: by the first method, unless another is surely better by its cross-fitted score."""
 
-    methods: Annotated[tuple[BlendMethod, ...], Field(min_length=1)] = (
-        "equal",
-        "geometric",
-        "rank",
-        "best",
-        "convex",
-        "greedy",
-        "coordinate",
-    )
+    methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
+    margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
+    partitions: Annotated[int, Field(ge=0)] = 3  # other partitions into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
     restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone
@@ -190,7 +186,7 @@ class DecisionSettings(Section):
     """What is done to the blend's probabilities before the most probable class is submitted."""
 
     copies_vote: Literal["auto", "on", "off"] = "auto"  # near copies of one photo share their mean probabilities
-    offsets: Literal["auto", "on", "off"] = "auto"  # added to the classes' log-probabilities, for label metrics
+    offsets: Literal["auto", "on", "off"] = "auto"  # added to log-probabilities, for label metrics; auto: if in reach
     prior_shift: bool = False  # whether probabilities follow the class shares estimated on the rows to be predicted
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.groups import groups_of, read_groups
-from ripik.jobs import Run
+from ripik.jobs import Run, predicting_jobs
 from ripik.linking import joined
-from ripik.oof import check_oof, read_predictions, read_views
+from ripik.oof import check_oof, read_predictions, read_test, read_views
 from ripik.recipe import Known, Rows
 from ripik.scores import evidence_groups, probabilities
 
@@ -31,6 +32,20 @@ def test_rows(run: Run, members: Sequence[str]) -> Rows:
     return Rows(_stacked(run, members, "test"), _photos(run, "test"))
 
 
+def fold_models(run: Run, members: Sequence[str]) -> list[Rows]:
+    """Return the test set as the models of each fold predict it, mean over seeds; a refit stands in every fold."""
+    jobs = [predicting_jobs(run.settings, run.settings.variants[name]) for name in members]
+    said = [by_fold(own, [blended_views(read_test(run, job), run.settings) for job in own]) for own in jobs]
+    photos = _photos(run, "test")
+    return [Rows(values, photos) for values in side_by_side(said)]
+
+
+def test_groups(run: Run) -> np.ndarray:
+    """Return which test rows are one witness, (m,): near copies, and the user's column where the test set has it."""
+    test = run.competition.test
+    return joined(_photos(run, "test"), *([test["group"].to_numpy()] if "group" in test else []))
+
+
 def count_test_groups(run: Run) -> int:
     """Return how many independent witnesses the test set holds: near copies, and the user's column where it has it.
 
@@ -39,8 +54,7 @@ def count_test_groups(run: Run) -> int:
     train, test = run.competition.train, run.competition.test
     if "group" in train and "group" not in test:
         return max(1, round(len(test) * len(np.unique(evidence_groups(run))) / len(train)))
-    known = [_photos(run, "test"), *([test["group"].to_numpy()] if "group" in test else [])]
-    return len(np.unique(joined(*known)))
+    return len(np.unique(test_groups(run)))
 
 
 def _photos(run: Run, split: str) -> np.ndarray:

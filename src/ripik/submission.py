@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,22 @@ from numpy.typing import ArrayLike
 
 from ripik.errors import InputError
 from ripik.metrics import FloatArray, check_probabilities
+from ripik.submission_form import LABELS, PROBABILITIES, PROBABILITY, Form, Kind
 
-Kind = Literal["labels", "probabilities"]
+if TYPE_CHECKING:
+    from ripik.competition import Competition
 
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3
 SAMPLE = "The sample submission cannot be followed"
 MEND_SAMPLE = "Take the file from the organiser again, or make it fit."
 FOLLOW = "Give it the sample submission's ids, columns and order, and for every id"
-VALUES: dict[Kind, str] = {"labels": "one of the classes.", "probabilities": "probabilities that sum to 1."}
+ROUNDING = 1e-6  # of sums of float32; no probability is taken to be out of [0, 1] by less
+VALUES: dict[Kind, str] = {
+    LABELS: "one of the classes.",
+    PROBABILITY: "a probability, from 0 to 1.",
+    PROBABILITIES: "probabilities that sum to 1.",
+}
 
 
 def submission_frame(
@@ -31,18 +38,15 @@ def submission_frame(
     ids: Sequence[Any] | pd.Series,
     probabilities: FloatArray,
     classes: Sequence[Any],
-    *,
-    id_column: str,
-    label_column: str,
-    kind: Kind,
+    form: Form,
 ) -> pd.DataFrame:
     """Return predictions with exactly the sample submission's ids, order and columns, joined by id.
 
     ``probabilities`` is (n, C), row i for ``ids[i]``, columns in the order of ``classes`` (the organiser's
-    label values). ``kind`` "labels" fills the label column with the class of highest probability (the first
-    of equals); "probabilities" fills one column a class, which the sample must name by the label itself as
-    text (no ``p_`` before it), in any order (``label_column`` is not used). Raises `InputError` for other
-    columns, repeated ids, ids that the sample or the predictions lack, and missing values.
+    label values). A form of "labels" gets the class of highest probability (the first of equals), of "probability"
+    that of its positive class, of "probabilities" one column a class, which the sample must name by the label itself
+    as text (no ``p_`` before it), in any order. Raises `InputError` for other columns, repeated ids, ids that the
+    sample or the predictions lack, and missing values.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     check_probabilities(probabilities, "predictions to submit")
@@ -50,37 +54,35 @@ def submission_frame(
         raise InputError(
             f"The predictions to submit have shape {probabilities.shape}, not ({len(ids)} ids, {len(classes)} classes)."
         )
-    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE, MEND_SAMPLE)
-    given, wanted = _texts(ids), _texts(sample[id_column])
+    _raise(_sample_problems(sample, classes, form), SAMPLE, MEND_SAMPLE)
+    given, wanted = _texts(ids), _texts(sample[form.id_column])
     about = "The predictions do not fit the sample submission's ids"
     _raise(_id_problems(given, wanted), about, "Predict every id of it once, and no other.")
     joined = probabilities[pd.Index(given).get_indexer(pd.Index(wanted))]
-    return _filled(sample, joined, classes, id_column, kind)
+    return _filled(sample, joined, classes, form)
 
 
 def check_submission(
     frame: pd.DataFrame,
     sample: pd.DataFrame,
     classes: Sequence[Any],
-    *,
-    id_column: str,
-    label_column: str,
-    kind: Kind,
+    form: Form,
 ) -> None:
     """Raise one `InputError` listing all that would make the organiser refuse the frame.
 
     Checked: the sample's columns and their order; missing, extra, repeated and reordered ids; missing values;
-    labels that are no class; probabilities outside [0, 1] or rows that do not sum to 1 (within 1e-4).
+    labels that are no class; probabilities outside [0, 1], and where each class has a column, rows that do not sum to 1
+    (within 1e-4).
     """
-    _raise(_sample_problems(sample, classes, id_column, label_column, kind), SAMPLE, MEND_SAMPLE)
+    _raise(_sample_problems(sample, classes, form), SAMPLE, MEND_SAMPLE)
     problems = _column_problems(_texts(frame.columns), _texts(sample.columns))
     if not problems:
-        given, wanted = _texts(frame[id_column]), _texts(sample[id_column])
+        given, wanted = _texts(frame[form.id_column]), _texts(sample[form.id_column])
         problems = _id_problems(given, wanted)
         if not problems and given != wanted:
             problems = ["its ids are not in the sample's order"]
-        problems += _value_problems(frame.drop(columns=id_column), given, classes, kind)
-    _raise(problems, "The submission would be refused", f"{FOLLOW} {VALUES[kind]}")
+        problems += _value_problems(frame.drop(columns=form.id_column), given, classes, form)
+    _raise(problems, "The submission would be refused", f"{FOLLOW} {VALUES[form.kind]}")
 
 
 def submission_name(run: str, time: datetime, cv: float) -> str:
@@ -93,32 +95,36 @@ def submission_name(run: str, time: datetime, cv: float) -> str:
     return f"{run}-{time:%Y%m%d-%H%M%S}-cv{cv:.4f}.csv"
 
 
-def _filled(
-    sample: pd.DataFrame, joined: FloatArray, classes: Sequence[Any], id_column: str, kind: Kind
-) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
+def submission_of(competition: Competition, probabilities: FloatArray) -> pd.DataFrame:
+    """Return the submission of the test set's probabilities (m, C), rows in the order of test.csv, checked."""
+    known = competition.sample, competition.classes, competition.form
+    frame = submission_frame(known[0], competition.test["image_id"], probabilities, *known[1:])
+    check_submission(frame, *known)
+    return frame
+
+
+def _filled(sample: pd.DataFrame, joined: FloatArray, classes: Sequence[Any], form: Form) -> pd.DataFrame:
     position = {text: index for index, text in enumerate(_texts(classes))}
-    for name in sample.columns:
-        if name == id_column:
-            columns[name] = sample[id_column].reset_index(drop=True)
-        elif kind == "labels":
-            columns[name] = [classes[index] for index in joined.argmax(axis=1)]
-        else:
-            columns[name] = joined[:, position[str(name)]]
-    return pd.DataFrame(columns)
+    values: dict[str, Any] = {form.id_column: sample[form.id_column].reset_index(drop=True)}
+    if form.kind == LABELS:
+        values[form.columns[0]] = [classes[index] for index in joined.argmax(axis=1)]
+    else:
+        shown = _texts(form.columns if form.positive is None else [form.positive])
+        within = np.clip(joined, 0.0, 1.0)
+        rounded = np.where(np.abs(joined - within) < ROUNDING, within, joined)
+        values |= {name: rounded[:, position[text]] for name, text in zip(form.columns, shown, strict=True)}
+    return pd.DataFrame({name: values[str(name)] for name in sample.columns})
 
 
-def _sample_problems(
-    sample: pd.DataFrame, classes: Sequence[Any], id_column: str, label_column: str, kind: Kind
-) -> list[str]:
+def _sample_problems(sample: pd.DataFrame, classes: Sequence[Any], form: Form) -> list[str]:
     names = _texts(sample.columns)
-    wanted = [id_column, *([label_column] if kind == "labels" else _texts(classes))]
+    wanted = [form.id_column, *(_texts(classes) if form.kind == PROBABILITIES else form.columns)]
     if sorted(names) != sorted(wanted):
         return [
-            f"its columns are {', '.join(names)}, but a submission of {kind} has {', '.join(wanted)}; "
+            f"its columns are {', '.join(names)}, but a submission of {form.kind} has {', '.join(wanted)}; "
             "set the kind, the column names and the classes to match it"
         ]
-    repeated = _repeated(_texts(sample[id_column]))
+    repeated = _repeated(_texts(sample[form.id_column]))
     return [f"repeated {_counted(repeated)}"] if repeated else []
 
 
@@ -138,10 +144,10 @@ def _id_problems(given: list[str], wanted: list[str]) -> list[str]:
     return [f"{what} {_counted(ids)}" for what, ids in found.items() if ids]
 
 
-def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any], kind: Kind) -> list[str]:
+def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any], form: Form) -> list[str]:
     problems = _at(values.isna().to_numpy().any(axis=1), ids, "no value")
-    if kind == "probabilities":
-        return problems + _probability_problems(values, ids)
+    if form.kind != LABELS:
+        return problems + _probability_problems(values, ids, whole=form.kind == PROBABILITIES)
     labels = values.iloc[:, 0].dropna()
     # A missing label turns a column of integers into floats; only then is 1.0 read as 1.
     texts, known = _texts(labels.convert_dtypes() if problems else labels), set(_texts(classes))
@@ -153,13 +159,13 @@ def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any]
     return problems
 
 
-def _probability_problems(values: pd.DataFrame, ids: list[str]) -> list[str]:
+def _probability_problems(values: pd.DataFrame, ids: list[str], *, whole: bool) -> list[str]:
     text = [name for name in values.columns if not pd.api.types.is_numeric_dtype(values[name])]
     if text:
         return [f"columns that are not numbers ({_few(_texts(text))})"]
     numbers = values.to_numpy(dtype=np.float64)
     outside = ((numbers < 0) | (numbers > 1)).any(axis=1)
-    off = np.abs(numbers.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE
+    off = (np.abs(numbers.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE) & whole
     return _at(outside, ids, "a probability outside [0, 1]") + _at(off, ids, "a sum other than 1")
 
 

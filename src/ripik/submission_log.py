@@ -14,12 +14,13 @@ from ripik.errors import InputError, SurroundingsError, nearest
 from ripik.presence import present
 
 LOG = "log.csv"
-LOG_COLUMNS = ("file", "time", "commit", "config_hash", "members", "cv", "public", "private")
+FIRST_COLUMNS = ("file", "time", "commit", "config_hash", "members", "cv", "public", "private")
+LOG_COLUMNS = (*FIRST_COLUMNS, "shift_auc", "test_like")  # of the last two, older logs have none
 MOST_NAMED = 5
 
 
 def check_log(log_path: Path) -> None:
-    """Raise `InputError` when there is a log with other columns than `append_log` writes."""
+    """Raise `InputError` when there is a log with other columns than `append_log` writes, or an older one has."""
     if log_path.exists():
         _logged(log_path.read_bytes(), log_path)
 
@@ -27,6 +28,7 @@ def check_log(log_path: Path) -> None:
 def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
     """Append one submission to the log, written beside and renamed; the rows there stay byte for byte.
 
+    The header of an older log gets the names of the columns it lacks; its rows end before them.
     Keys are among `LOG_COLUMNS`; missing ones and None stay empty, floats are written ``%.9g``, times in ISO
     format and lists with spaces between. Raises `InputError` for an unknown key or a log with other columns,
     `SurroundingsError` where the file cannot be read or written.
@@ -61,7 +63,7 @@ def set_scores(log_path: Path, file: str, public: float | None, private: float |
             hint = nearest(file, names[-MOST_NAMED:]) if names else ""
             raise InputError(f"{log_path} does not list {file}{hint}. Name a submission by its file's name.")
         at = next(number for number, row in enumerate(rows) if row and row[0] == file)
-        known = dict(zip(LOG_COLUMNS, rows[at], strict=True))
+        known = dict.fromkeys(LOG_COLUMNS, "") | dict(zip(LOG_COLUMNS, rows[at], strict=False))
         known |= {name: _cell(score) for name, score in scores.items() if score is not None}
         lines[at] = _csv_line(known[column] for column in LOG_COLUMNS)
         write(b"".join(lines))
@@ -87,11 +89,15 @@ def _logged(before: bytes, log_path: Path) -> bytes:
     if not before.strip():
         return _csv_line(LOG_COLUMNS)
     header = before.decode("utf-8-sig", errors="replace").splitlines()[0]
-    if tuple(next(csv.reader([header]))) != LOG_COLUMNS:
+    names = tuple(next(csv.reader([header])))
+    if names[: len(FIRST_COLUMNS)] != FIRST_COLUMNS or names != LOG_COLUMNS[: len(names)]:
         raise InputError(
             f"{log_path} has the columns {header}, not {','.join(LOG_COLUMNS)}: move it away or mend its header."
         )
-    return before if before.endswith(b"\n") else before + b"\n"
+    first = before.splitlines()[0]
+    named = b"".join(f",{name}".encode() for name in LOG_COLUMNS[len(names) :])
+    whole = first + named + before[len(first) :]
+    return whole if whole.endswith(b"\n") else whole + b"\n"
 
 
 def _csv_line(cells: Iterable[str]) -> bytes:

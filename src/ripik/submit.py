@@ -7,6 +7,7 @@ import pandas as pd
 from rich.filesize import decimal
 
 from ripik import artifacts
+from ripik.analysis.reading import read_object
 from ripik.competition import read_competition
 from ripik.console import say
 from ripik.errors import InputError
@@ -16,7 +17,9 @@ from ripik.layout import layout_of
 from ripik.leaderboard import show_leaderboard
 from ripik.settings import Settings
 from ripik.submission import check_submission
+from ripik.submission_form import LABELS, tell_form
 from ripik.submission_log import LOG, set_scores
+from ripik.submission_record import record_of, record_path, run_of
 from ripik.tables import line_of, read_table
 
 OUTPUT = "submission.csv"  # of a kernel
@@ -71,11 +74,15 @@ def newest(settings: Settings) -> Path:
     folder = layout_of(settings).submissions
     log = folder / LOG
     files = read_table(log, ["file"], "Mend the header.")["file"].tolist() if log.is_file() else []
-    own = [name for name in files if name.startswith(f"{settings.run}-") and (folder / name).is_file()]
+    own = [name for name in files if (folder / name).is_file() and _is_of(settings.run, folder / name)]
     if not own:
         raise InputError(f"{folder} holds no submission of the run {settings.run}. Run `make ensemble` first.")
     say(f"submit: the newest submission, {folder / own[-1]}")
     return folder / own[-1]
+
+
+def _is_of(run: str, submission: Path) -> bool:
+    return run_of(submission, record_of(submission)) == run
 
 
 def check(settings: Settings, path: Path) -> None:
@@ -83,9 +90,9 @@ def check(settings: Settings, path: Path) -> None:
 
     Raises InputError for all that would make the organiser refuse it, and where it was changed.
     """
-    competition, how = read_competition(settings, missing_ok=True), settings.competition
-    record = path.with_suffix(".json")
-    recorded = artifacts.read_json(record).get("sha256") if record.is_file() else None
+    competition = read_competition(settings, missing_ok=True)
+    record = record_path(path)
+    recorded = read_object(record, "Delete it to submit the CSV as it is.").get("sha256") if record.is_file() else None
     if recorded and not artifacts.is_whole(path, recorded):
         raise InputError(
             f"{path} was changed since it was written ({record.name} tells its checksum). Run `make ensemble`: it "
@@ -93,11 +100,11 @@ def check(settings: Settings, path: Path) -> None:
         )
     frame = read_table(path, list(competition.sample.columns), "Write the sample submission's columns.")
     frame = frame.reset_index(drop=True)
-    if how.submission == "probabilities":
-        values = [column for column in frame.columns if column != how.id_column]
+    if competition.form.kind != LABELS:
+        values = list(competition.form.columns)
         frame[values] = frame[values].apply(lambda column: _numbers(column, path))
-    names = {"id_column": how.id_column, "label_column": how.label_column}
-    check_submission(frame, competition.sample, competition.classes, **names, kind=how.submission)
+    check_submission(frame, competition.sample, competition.classes, competition.form)
+    tell_form(competition.form)
     say(f"submit: {path} is as the sample submission asks ({len(frame)} rows)")
 
 

@@ -22,7 +22,7 @@ from ripik.features import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
 from ripik.layout import Job
-from ripik.metrics import get_metric
+from ripik.metrics import get_metric, score_part
 from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
 from ripik.packed_rows import PackedRows
@@ -206,10 +206,10 @@ class Trainer:
         source = PackedRows([source_path(self.run.settings, self.variant, item)])
         keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
         found = predict_rows(keras_predictor, source, self.inner, item.view, how.batch_size)
-        truth = self.run.targets()[self.inner]
+        truth = self.run.training_targets()[self.inner]
         metric = get_metric(self.run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
-        return {"inner_loss": float(loss), f"inner_{metric.name}": float(metric.function(truth, found))}
+        return {"inner_loss": float(loss), f"inner_{metric.name}": float(score_part(metric, truth, found))}
 
     def save(self) -> None:
         """Save the whole state in one file."""

@@ -1,6 +1,6 @@
 """Which images can be used: every one is tried once, and `unreadable.csv` lists those that cannot be read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,20 @@ import pandas as pd
 
 from ripik import artifacts
 from ripik.competition import Competition, fingerprint, read_competition
-from ripik.console import progress, say, warn
+from ripik.console import progress, warn
 from ripik.decoding import Examined, examine
 from ripik.errors import InputError
 from ripik.images import in_parallel
 from ripik.layout import layout_of
+from ripik.pixel_rule import FULL, USUAL, PixelRule
+from ripik.seen import notes_of, rule_of, tell
 from ripik.settings import Settings
 from ripik.tables import SHOWN
 
 COLUMNS = ["image_id", "split", "path", "problem"]
 SPLITS = ("train", "test")
-VERSION = 1  # to be raised when other images pass
+VERSION = 2  # to be raised when other images pass, or more is told of them
 FEW = 100  # images, for which it does not pay to start processes
-NOTES = {"alpha": "transparency is dropped", "frames": "of several frames the first is used"}
 
 
 def open_competition(settings: Settings, *, check: bool = True) -> Competition:
@@ -35,22 +36,24 @@ def open_competition(settings: Settings, *, check: bool = True) -> Competition:
     """
     competition = read_competition(settings, missing_ok=True)
     path = layout_of(settings).unreadable
-    meta, inputs = artifacts.meta_beside(path), _inputs(competition)
+    meta, inputs = artifacts.meta_beside(path), _inputs(settings, competition)
+    alpha = settings.competition.alpha
     if not artifacts.is_fresh(meta, inputs):
         if not check:
-            return competition
-        _write(path, meta, inputs, competition)
-    found = _read(path)
+            return _with_rule(competition, PixelRule(alpha=alpha), [])
+        _write(path, meta, inputs, competition, alpha)
+    told, found = artifacts.read_json(meta), _read(path)
+    competition = _with_rule(competition, PixelRule(**told["rule"]), told["ruled"])
     return _apply(settings, competition, found, path) if len(found) else competition
 
 
 def tell_unreadable(settings: Settings, competition: Competition) -> None:
-    """Say how many images of a competition that `open_competition` returned are left out, or guessed, and why."""
+    """Say how the images of a competition that `open_competition` returned are decoded, and how many are left out, or
+    guessed, and why."""
     path = layout_of(settings).unreadable
     meta = artifacts.read_meta(artifacts.meta_beside(path)) or {}
-    for note, text in NOTES.items():
-        if meta.get(note):
-            say(f"images: {text}: {meta[note]} of {meta['images']}")
+    if "rule" in meta:
+        tell(meta)
     if not path.exists():
         return
     found, all_in = _read(path), f"All are listed in {path}."
@@ -65,34 +68,56 @@ def tell_unreadable(settings: Settings, competition: Competition) -> None:
         )
 
 
-def examine_all(paths: list[Path], what: str) -> list[Examined]:
-    """Try image files, on all cores where they are many, and show the progress; the results stand in their order."""
+def examine_all(paths: Sequence[Path], what: str, rule: PixelRule = USUAL) -> list[Examined]:
+    """Try image files by the rule, on all cores where they are many; the results stand in their order."""
     found: list[Examined] = []
     with progress(what, len(paths)) as show:
-        for chunk in _examined(paths):
+        for chunk in _examined(paths, rule):
             found += chunk
             show(len(found))
     return found
 
 
-def _examined(paths: list[Path]) -> Iterator[list[Examined]]:
+def _examined(paths: Sequence[Path], rule: PixelRule) -> Iterator[list[Examined]]:
     if len(paths) > FEW:
-        yield from in_parallel(examine, [(path,) for path in paths])
+        yield from in_parallel(examine, [(path, rule) for path in paths])
     else:
-        yield [examine(path) for path in paths]
+        yield [examine(path, rule) for path in paths]
 
 
-def _inputs(competition: Competition) -> dict[str, Any]:
-    return {"images": [fingerprint(competition, split) for split in SPLITS], "version": VERSION}
+def _inputs(settings: Settings, competition: Competition) -> dict[str, Any]:
+    images = [fingerprint(competition, split) for split in SPLITS]
+    return {"images": images, "alpha": settings.competition.alpha, "version": VERSION}
 
 
-def _write(path: Path, meta: Path, inputs: Mapping[str, Any], competition: Competition) -> None:
+def _with_rule(competition: Competition, rule: PixelRule, ruled: Sequence[str]) -> Competition:
+    if rule == competition.rule and not ruled:
+        return competition  # with its fingerprints
+    return replace(competition, rule=rule, ruled=tuple(ruled))
+
+
+def _write(path: Path, meta: Path, inputs: Mapping[str, Any], competition: Competition, alpha: str) -> None:
     images = pd.concat([competition.rows(split).assign(split=split) for split in SPLITS], ignore_index=True)
     with artifacts.making(meta, inputs, [path]) as more:
-        found = examine_all(list(images["path"]), "images tried")
+        found, rule = _examined_by_rule(images, alpha)
         problems = images.assign(problem=[told.problem for told in found])
         artifacts.write_csv(path, problems.loc[problems["problem"] != "", COLUMNS])
-        more |= {"images": len(found), **{note: sum(getattr(told, note) for told in found) for note in NOTES}}
+        changed = images["split"][[told.is_changed_by(rule) for told in found]]
+        more |= notes_of(found, [path.name for path in images["path"]], rule)
+        more["ruled"] = [split for split in SPLITS if (changed == split).any()]
+
+
+def _examined_by_rule(images: pd.DataFrame, alpha: str) -> tuple[list[Examined], PixelRule]:
+    """Return what trying the images told, and the rule that those of train make; 16-bit ones are tried again by it."""
+    paths = list(images["path"])
+    found = examine_all(paths, "images tried", PixelRule(alpha=alpha))
+    rule = rule_of([told for told, split in zip(found, images["split"], strict=True) if split == "train"], alpha)
+    deep = [row for row, told in enumerate(found) if told.is_deep]
+    if deep and rule.levels != FULL:
+        again = examine_all([paths[row] for row in deep], "16-bit images tried as they are scaled", rule)
+        for row, told in zip(deep, again, strict=True):
+            found[row] = told
+    return found, rule
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -112,7 +137,8 @@ def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, pa
             'the files, or leave these rows out with competition.on_bad_image = "skip".'
         )
     train = competition.train[~bad["train"]].reset_index(drop=True)
-    lost = [str(label) for label in competition.classes if label not in set(train["label"])]
+    left = set(train["label"]) & set(train["training_label"])
+    lost = [str(label) for label in competition.classes if label not in left]
     if lost:
         raise InputError(
             f"of the class {', '.join(lost)} no training image can be read. {path} lists all that cannot; replace "

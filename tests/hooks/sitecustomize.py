@@ -1,7 +1,9 @@
-"""Kill the process group at the k-th moment at which it touches a file: Python imports this at its start.
+"""What every process of the tests begins with: Python imports this at its start.
 
-Every process of the command counts, in one file, the renames, removals, truncations and openings for writing below a
-folder. RIPIK_KILL: folder, file of the count, k (0: list them all), file that tells what was next, one a line.
+It adds the small network to Keras, and, where RIPIK_KILL is set, kills the process group at the k-th moment at which
+it touches a file. Every process of the command counts, in one file, the renames, removals, truncations and openings
+for writing below a folder. RIPIK_KILL: folder, file of the count, k (0: list them all), file that tells what was next,
+one a line.
 """
 
 import fcntl
@@ -9,6 +11,8 @@ import os
 import signal
 import sys
 from typing import Any
+
+import small_network
 
 WATCHED = ("os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir", "open")
 
@@ -53,6 +57,7 @@ def _note(moment: str, told: str, how: int) -> None:
     os.close(descriptor)
 
 
+small_network.install()
 if "RIPIK_KILL" in os.environ:
     _folder, _counter, _wanted, _told = os.environ["RIPIK_KILL"].splitlines()
     _watch(_folder, _counter, int(_wanted), _told)

@@ -27,6 +27,6 @@ def align(a: Predictions, b: Predictions) -> Predictions:
     if other:
         raise InputError(
             f"{a.path} and {b.path} have different labels for {len(other)} images ({first(other)}). "
-            "Make both from the same train.csv and corrections."
+            "Make both from the same train.csv."
         )
     return replace(b, frame=rows, classes=a.classes)

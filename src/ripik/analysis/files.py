@@ -56,9 +56,9 @@ def shares(run: str | Path, name: str = BLEND) -> pd.DataFrame:
     """Return a row a class, in class order: its share of images, in [0, 1], as labelled and as predicted.
 
     Columns: label, train (labels of train.csv), predicted_train (out of fold), predicted_test (both most probable
-    classes of the variant or blend `name`), estimated_test (what the blend estimates of the test set; NaN for a
-    variant, and where `weights.json` does not tell). Raises InputError as `load` and `load_test` do, and for a broken
-    `weights.json`.
+    classes of the variant or blend `name`), estimated_test, estimated_low and estimated_high (what the blend estimates
+    of the test set, with its 95 % interval; NaN for a variant, and where `weights.json` does not tell). Raises
+    InputError as `load` and `load_test` do, and for a broken `weights.json`.
     """
     folder = Path(run)
     p, test = load(folder / name), load_test(folder / name)
@@ -66,8 +66,10 @@ def shares(run: str | Path, name: str = BLEND) -> pd.DataFrame:
     labels = list(p.classes)
     found = {"train": p.frame["label"], "predicted_train": p.frame["predicted"], "predicted_test": test["predicted"]}
     columns = {key: texts.value_counts(normalize=True).reindex(labels).fillna(0.0) for key, texts in found.items()}
-    estimated = [number_at(told, ("test", "class_shares_estimated", label)) for label in labels]
-    frame = pd.DataFrame(columns).assign(estimated_test=estimated)
+    estimates = {"estimated_test": "estimated", "estimated_low": "low", "estimated_high": "high"}
+    frame = pd.DataFrame(columns)
+    for column, key in estimates.items():
+        frame[column] = [number_at(told, ("test", f"class_shares_{key}", label)) for label in labels]
     return frame.rename_axis("label").reset_index()
 
 

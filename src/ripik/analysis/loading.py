@@ -27,7 +27,8 @@ class Predictions:
     """The out-of-fold predictions of one variant or blend.
 
     frame: a row an image, in the order of the file. Columns: image_id (text), path (text; empty where `images.csv` does
-        not tell it), label (text), fold (int), group (int, equal for near copies of one photo), `p_<label>` a class
+        not tell it), label (text; the organiser's), corrected (text; the label as it was trained on, where some labels
+        were corrected), fold (int), group (int, equal for near copies of one photo), `p_<label>` a class
         (float in [0, 1]), predicted (text; the most probable class, the first of equals), confidence (its probability),
         margin (probability of the label less that of the most probable other class, in [-1, 1]; negative: wrong),
         loss (-log of the label's probability).
@@ -54,6 +55,13 @@ class Predictions:
         return pd.Index(self.classes).get_indexer(pd.Index(self.frame["label"])).astype(np.int64)
 
     @property
+    def corrected_targets(self) -> IntArray | None:
+        """The class index of every row by the corrected labels, int64 (n,); None where nothing was corrected."""
+        if "corrected" not in self.frame:
+            return None
+        return pd.Index(self.classes).get_indexer(pd.Index(self.frame["corrected"])).astype(np.int64)
+
+    @property
     def groups(self) -> IntArray:
         """The group of every row, int64 (n,): near copies are one witness."""
         return self.frame["group"].to_numpy(np.int64)
@@ -75,7 +83,9 @@ def load(path: str | Path, *, metric: str | None = None, folds: str | Path | Non
     _check_labels(given, classes, file)
     known = read_folds(Path(folds) if folds else run / FOLDS, given["image_id"], file)
     frame = pd.DataFrame({"image_id": given["image_id"], "path": _paths(run, "train", given["image_id"])})
-    frame["label"], frame["fold"] = given["label"], known["fold"]
+    frame["label"] = given["label"]
+    frame = _with_corrections(frame, run, classes)
+    frame["fold"] = known["fold"]
     if "fold" in given:
         frame["fold"] = whole_numbers(given["fold"], file)
     if folds is None:
@@ -200,11 +210,26 @@ def _check_folds(frame: pd.DataFrame, known: pd.DataFrame, path: Path) -> None:
 
 
 def _paths(run: Path, split: str, ids: pd.Series) -> pd.Series:
+    return _told_of_images(run, split, ids, "path")
+
+
+def _with_corrections(frame: pd.DataFrame, run: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Return the frame with the column corrected, where `images.csv` tells of corrected labels."""
+    told = _told_of_images(run, "train", frame["image_id"], "corrected")
+    if not (told != "").any():
+        return frame
+    corrected = frame["label"].where(told == "", told)
+    _check_labels(frame.assign(label=corrected), classes, run / IMAGES)
+    return frame.assign(corrected=corrected)
+
+
+def _told_of_images(run: Path, split: str, ids: pd.Series, column: str) -> pd.Series:
+    """Return a column of `images.csv` for the given ids; empty texts where there is no such file or column."""
     path = run / IMAGES
     if not path.is_file():
         return pd.Series("", index=ids.index)
     frame = read_table(path, ["image_id", "split", "path"], "Any `make train` writes it again.")
-    of_split = frame[frame["split"] == split].set_index("image_id")["path"]
+    of_split = frame.assign(corrected=frame.get("corrected", ""))[frame["split"] == split].set_index("image_id")[column]
     return ids.map(of_split[~of_split.index.duplicated()]).fillna("")
 
 

@@ -15,23 +15,27 @@ from ripik import metrics
 from ripik.analysis.loading import Predictions
 from ripik.bootstrap import Interval, interval, per_class_f1
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, get_metric
+from ripik.metrics import FloatArray, IntArray, get_metric, score_part
 
 ACCURACY, LOG_LOSS = "accuracy", "log_loss"
+CORRECTED = "{} by corrected labels"  # the score's name, of a metric
 BINS = 10
 
 
 def scores(p: Predictions) -> pd.DataFrame:
     """Return the pooled scores of all rows: the competition's metric, accuracy and log loss, each once.
 
+    All by the organiser's labels; where some were corrected, the metric by those stands second (`CORRECTED`).
     Columns: score (its name), value, low and high (the ends of the 95 % interval), error (standard error).
     Raises InputError for fewer than two groups, and for a metric that has no value on these rows.
     """
     names = dict.fromkeys([p.metric, ACCURACY, LOG_LOSS])
     y, values, groups = p.targets, p.probabilities, p.groups
-    return pd.DataFrame(
-        [{"score": name, **asdict(interval(y, values, groups, get_metric(name)))} for name in names],
-    )
+    rows = [{"score": name, **asdict(interval(y, values, groups, get_metric(name)))} for name in names]
+    if p.corrected_targets is not None:
+        found = interval(p.corrected_targets, values, groups, get_metric(p.metric))
+        rows.insert(1, {"score": CORRECTED.format(p.metric), **asdict(found)})
+    return pd.DataFrame(rows)
 
 
 def class_scores(p: Predictions) -> pd.DataFrame:
@@ -54,7 +58,7 @@ def fold_scores(p: Predictions) -> pd.DataFrame:
     """Return a row a fold: the scores of the model that did not train on it.
 
     Columns: fold, images, groups, the competition's metric under its name, accuracy (once). A class that a fold lacks
-    counts as 0 in macro F1, so the mean of folds is not the pooled score.
+    is left out of its mean over classes (`metrics.score_part`).
     """
     y, values, groups, fold = p.targets, p.probabilities, p.groups, p.frame["fold"].to_numpy()
     wanted = [get_metric(name) for name in dict.fromkeys([p.metric, ACCURACY])]
@@ -62,7 +66,7 @@ def fold_scores(p: Predictions) -> pd.DataFrame:
     for number in np.unique(fold):
         held = fold == number
         size = {"fold": int(number), "images": int(held.sum()), "groups": len(np.unique(groups[held]))}
-        rows.append(size | {metric.name: metric.function(y[held], values[held]) for metric in wanted})
+        rows.append(size | {metric.name: score_part(metric, y[held], values[held]) for metric in wanted})
     return pd.DataFrame(rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import pandas as pd
 
 from ripik.analysis.reading import number_at, numbers, read_object
 from ripik.errors import InputError
+from ripik.submission_record import record_path, run_of
 from ripik.tables import line_of, read_table
 
 LOG = "log.csv"
 COLUMNS = ["file", "time", "members", "cv", "public", "private"]
-NAME = re.compile(r"(.+)-\d{8}-\d{6}-cv.*")
 MEND = "Mend the cell, or take the line out."
 ABSENT = "none"
 POOLED = ("scores", "intervals", "pooled")
@@ -24,10 +23,12 @@ POOLED = ("scores", "intervals", "pooled")
 def runs(submissions: str | Path) -> pd.DataFrame:
     """Return a row a submission, the oldest first, of the folder that holds `log.csv`.
 
-    Columns: file, run (the file's name before date, time and CV), time (as logged, ISO 8601), members (names, spaces
-    between), cv, low, high (its 95 % interval; NaN without a `.json` beside the CSV), public, private (leaderboard
-    scores; NaN where none is logged), changed ("key: old → new; …": the settings that differ from those of the run's
-    previous submission that has a `.json`; empty for the first one and where none differ).
+    Columns: file, run (as its `.json` tells, else the file's name before date, time and CV), time (as logged, ISO
+    8601), members (names, spaces between), cv, low, high (its 95 % interval; NaN without a `.json` beside the CSV),
+    test_like (the score on the training photos weighted by their likeness to a test set of another kind; NaN where none
+    is logged), public, private (leaderboard scores; NaN where none is logged), changed ("key: old → new; …": the
+    settings that differ from those of the run's previous submission that has a `.json`; empty for the first one and
+    where none differ).
     Raises InputError when a file is missing or broken, or a cell is no number or time.
     """
     folder = Path(submissions)
@@ -36,17 +37,18 @@ def runs(submissions: str | Path) -> pd.DataFrame:
         raise InputError(f"there is no file {path}. `make ensemble` writes it with the first submission.")
     frame = read_table(path, COLUMNS, "Mend the header.")
     moments = _moments(frame["time"], path)
-    for name in ("cv", "public", "private"):
+    frame["test_like"] = frame.get("test_like", "")
+    for name in ("cv", "test_like", "public", "private"):
         frame[name] = numbers(frame[name], path, MEND)
     frame = frame.iloc[moments.argsort(kind="stable")].reset_index(drop=True)
-    frame["run"] = [_run(Path(file).stem) for file in frame["file"]]
     strange = frame.index[frame["file"].map(lambda file: Path(file).name != file)]
     if len(strange):
         raise InputError(f"{path}: file {frame['file'][strange[0]]!r} is no name of a file in {folder}. {MEND}")
     records = [_record(folder / file) for file in frame["file"]]
+    frame["run"] = [run_of(folder / file, record) for file, record in zip(frame["file"], records, strict=True)]
     frame["low"], frame["high"] = ([number_at(record, (*POOLED, end)) for record in records] for end in ("low", "high"))
     frame["changed"] = _changes(frame["run"].tolist(), records)
-    return frame[["file", "run", "time", "members", "cv", "low", "high", "public", "private", "changed"]]
+    return frame[["file", "run", "time", "members", "cv", "low", "high", "test_like", "public", "private", "changed"]]
 
 
 def _moments(texts: pd.Series, path: Path) -> pd.Series:
@@ -59,14 +61,9 @@ def _moments(texts: pd.Series, path: Path) -> pd.Series:
     return moments
 
 
-def _run(stem: str) -> str:
-    found = NAME.fullmatch(stem)
-    return found[1] if found else stem
-
-
 def _record(submission: Path) -> dict[str, Any]:
     """Return what the JSON beside a submission tells; nothing where there is none, as for older submissions."""
-    path = submission.with_suffix(".json")
+    path = record_path(submission)
     return read_object(path, "Delete it to have the table without it.") if path.is_file() else {}
 
 

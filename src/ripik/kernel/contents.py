@@ -21,7 +21,8 @@ class Manifest:
 
     weights: of each variant, the name of the file with its backbone's initial weights; none for random ones.
     jobs: of each job of the blend, by its text `variant/fold0`: the records of the engines that ran its suffix and
-        its frozen layers (None: it has none). test_images: `images_digest` of the test set that was predicted.
+        its frozen layers (None: it has none). rule: by which images are decoded, a `PixelRule`. test_images:
+        `images_digest` of the test set that was predicted.
     """
 
     run: str
@@ -30,9 +31,12 @@ class Manifest:
     weights: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     fitted: dict[str, Any] = field(default_factory=dict)  # the blend, as `recipe.Fitted.as_json`
+    shares: list[float] = field(default_factory=list)  # of the classes, as estimated on the run's test set
     members: list[str] = field(default_factory=list)
     classes: list[int | str] = field(default_factory=list)
+    rule: dict[str, Any] = field(default_factory=dict)
     test_images: str = ""
+    form: dict[str, Any] = field(default_factory=dict)  # of the submission, as `Form.as_settings`
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the files."""

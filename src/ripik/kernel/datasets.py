@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
 
     Raises InputError where the run has no blend of the present settings and data.
     """
-    members, fitted, _ = finished_models(settings)
+    members, fitted, shares = finished_models(settings)
     opened = open_run(settings)
     names = _copy_weights(settings, [settings.variants[name] for name in members], _emptied(folder))
     jobs = {str(job): job for name in members for job in predicting_jobs(settings, settings.variants[name])}
@@ -58,9 +59,12 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         weights=names,
         jobs={text: _engines(opened, job) for text, job in jobs.items()},
         fitted=fitted.as_json(),
+        shares=shares.tolist(),
         members=members,
         classes=list(opened.competition.classes),
+        rule=asdict(opened.competition.rule),
         test_images=images_digest(opened.competition.test),
+        form=opened.competition.form.as_settings(),
     )
     _finish(settings, folder, manifest)
     return manifest

@@ -1,8 +1,7 @@
 """Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,19 @@ from ripik.duplicates import near_copy_groups
 from ripik.engine import run
 from ripik.errors import InputError
 from ripik.features import Item, lacking_items, reads_pixels
+from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import pixels
 from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.layout import Job
 from ripik.merging import merge
 from ripik.oof import test_frame
+from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted, Rows
+from ripik.seen import notes_of, tell
 from ripik.settings import JobSettings, Settings
-from ripik.submission import check_submission, submission_frame
+from ripik.submission import submission_of
+from ripik.submission_form import tell_form
 from ripik.tasks import Task
 from ripik.usable import examine_all
 
@@ -82,14 +85,18 @@ def open_trained(settings: Settings, models: Path) -> Trained:
     labels = {str(label): label for label in manifest.classes}
     train = folds.assign(label=folds["label"].map(labels), path="", readable=False)
     competition = read_test_set(settings, train, tuple(manifest.classes))
-    competition = _tried(competition)
+    tell_form(competition.form)
+    competition = _tried(competition, PixelRule(**manifest.rule))
     opened = Run(settings, competition, folds, manifest.files[FOLDS])
     _place(opened, manifest, models)
     return Trained(opened, manifest, models)
 
 
 def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
-    """Return the settings with the dataset's weights and the engine of the run, or Keras where that is asked for."""
+    """Return the settings with the dataset's weights, and the run's form of submission and engine.
+
+    Keras is the engine where that is asked for.
+    """
     used = {record["name"].split()[0] for job in manifest.jobs.values() for record in job.values() if record}
     engine = "keras" if settings.kaggle.engine == "keras" or used == {"keras"} else (used - {"keras"}).pop()
     weights = {name: str(models / file) for name, file in manifest.weights.items()}
@@ -98,21 +105,24 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
         for name, variant in settings.variants.items()
     }
     prediction = settings.prediction.model_copy(update={"engine": engine})
-    return settings.model_copy(update={"variants": variants, "prediction": prediction})
+    competition = settings.competition.model_copy(update=manifest.form)
+    changed = {"variants": variants, "prediction": prediction, "competition": competition}
+    return settings.model_copy(update=changed)
 
 
-def _tried(competition: Competition) -> Competition:
-    """Return the competition with the test images that cannot be read marked."""
-    found = examine_all(list(competition.test["path"]), "test images tried")
+def _tried(competition: Competition, rule: PixelRule) -> Competition:
+    """Return the competition with the rule of the run, and the test images that cannot be read marked."""
+    paths = list(competition.test["path"])
+    found = examine_all(paths, "test images tried", rule)
+    tell(notes_of(found, [path.name for path in paths], rule))
     readable = np.array([not told.problem for told in found])
     if not readable.all():
         warn(
             "test images that cannot be read are predicted by the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
-    return Competition(
-        competition.train, competition.test.assign(readable=readable), competition.sample, competition.classes
-    )
+    ruled = ("test",) if any(told.is_changed_by(rule) for told in found) else ()
+    return replace(competition, test=competition.test.assign(readable=readable), rule=rule, ruled=ruled)
 
 
 def _place(opened: Run, manifest: Manifest, models: Path) -> None:
@@ -136,24 +146,35 @@ def lacking_test_items(trained: Trained, name: str) -> list[Item]:
 
 def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
-    members = [_member(trained, name) for name in trained.manifest.members]
-    blended = fitted.apply(Rows(np.stack(members), _photos(trained, fitted)))
-    how, classes = run.settings.competition, run.competition.classes
-    names: dict[str, Any] = {"id_column": how.id_column, "label_column": how.label_column, "kind": how.submission}
-    frame = submission_frame(run.competition.sample, run.competition.test["image_id"], blended, classes, **names)
-    check_submission(frame, run.competition.sample, classes, **names)
+    members, photos = trained.manifest.members, _photos(trained, fitted)
+    apart = fitted.recipe.prior_shift
+    models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
+    same = images_digest(run.competition.test) == trained.manifest.test_images
+    shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
+    frame = submission_of(run.competition, fitted.apply([Rows(values, photos) for values in models], shares))
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
 
 
 def _member(trained: Trained, name: str) -> np.ndarray:
     """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
-    run, jobs = trained.run, trained.jobs(name)
-    values: Sequence[np.ndarray] = [np.load(run.layout.job(job) / TEST, allow_pickle=False) for job in jobs]
+    run, values = trained.run, _said(trained, name)
     if run.settings.blend.views == "auto":
         return sum(values, start=np.zeros(values[0].shape)) / len(values)
     text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
     return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
+
+
+def fold_models(trained: Trained) -> list[np.ndarray]:
+    """Return what each fold's models say, (members, views, m, C), as `stacked.fold_models`."""
+    members, settings = trained.manifest.members, trained.run.settings
+    said = {name: [blended_views(values, settings) for values in _said(trained, name)] for name in members}
+    return side_by_side([by_fold(trained.jobs(name), values) for name, values in said.items()])
+
+
+def _said(trained: Trained, name: str) -> list[np.ndarray]:
+    """Return what each of a variant's jobs says of the test set, (views, m, C)."""
+    return [np.load(trained.run.layout.job(job) / TEST, allow_pickle=False) for job in trained.jobs(name)]
 
 
 def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
@@ -168,8 +189,9 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
         return np.arange(len(test))
     say("infer: another test set than the run's, so its near copies are looked for")
     rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
-    threshold = settings.folds.near_copy_threshold
-    photos[rows] = rows[near_copy_groups(list(test["path"].iloc[rows]), threshold=threshold, workers=-1).group]
+    threshold, rule = settings.folds.near_copy_threshold, trained.run.competition.rule
+    paths = list(test["path"].iloc[rows])
+    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=-1, rule=rule).group]
     return photos
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik import analysis
+from ripik.expectation import sentence
 from ripik.metrics import macro_f1
 from ripik.report.evidence import Evidence
-from ripik.report.words import share
+from ripik.report.words import share, spoken
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ def costliest(counts: np.ndarray, classes: tuple[str, ...]) -> Mistake | None:
 
 
 def advice(e: Evidence) -> str:
-    """Return one sentence on what to try next: the mistake that costs most, and where to see it."""
+    """Return what to try next: the mistake that costs most, and where to see it; first, if the test set differs."""
+    other_kind = sentence(e.told["test"], spoken(e.focus_metric)) if e.told else ""
+    return " ".join([*([other_kind] if other_kind else []), _next(e)])
+
+
+def _next(e: Evidence) -> str:
     found = costliest(analysis.confusion(e.focus).to_numpy(), e.focus.classes)
     if found is None:
         return "Next: nothing is predicted wrong out of fold; look at the test photos."

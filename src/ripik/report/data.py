@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik import analysis
-from ripik.adversarial import meaning, read_auc
+from ripik.adversarial import meaning
 from ripik.augmentation import alone, build_pipeline, make_copies
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
@@ -18,6 +18,7 @@ from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence
 from ripik.report.results import drawn
 from ripik.report.words import share
+from ripik.train_or_test import read_auc
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 
@@ -34,12 +35,16 @@ def folds(e: Evidence) -> Section:
 def test_set(e: Evidence) -> Section:
     """Class shares on test against train."""
     found = analysis.shares(e.folder, e.focus.name)
-    rows = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
+    pairs = zip(found.pop("estimated_low"), found.pop("estimated_high"), strict=True)
+    ends = [f"{share(low)} to {share(high)}" for low, high in pairs]
+    cells = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
+    rows = [[*row, end] for row, end in zip(cells, ends, strict=True)]
     text = (
         "If the test set is like the training set, the classes predicted on it have the shares of those predicted out "
-        "of fold; estimated are the shares themselves, from the blend's probabilities."
+        "of fold; estimated are the shares themselves, by each fold's models, calibrated out of fold, if the classes "
+        "look the same in both sets; 95 % intervals."
     )
-    columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test"]
+    columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test", "interval"]
     return Section(
         "test", "Test set", [Text(text), Beside([*drawn(plots.shares(found)), Table("Shares", columns, rows)])]
     )
@@ -68,7 +73,7 @@ def augmentation(e: Evidence) -> Section:
     blocks = []
     for photo in train.drop_duplicates("label").head(SHEETS).to_dict("records"):
         try:
-            image = decode(photo["path"])
+            image = decode(photo["path"], e.run.competition.rule)
         except (InputError, OSError):
             continue
         resized = next(alone(image, pipeline, how.seed))

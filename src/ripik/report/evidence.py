@@ -11,6 +11,7 @@ import numpy as np
 
 from ripik import analysis, artifacts
 from ripik.analysis import Predictions
+from ripik.analysis.measures import CORRECTED
 from ripik.errors import InputError
 from ripik.jobs import Run, jobs_of, open_run
 from ripik.metrics import get_metric
@@ -74,6 +75,12 @@ class Evidence:
         """`analysis.scores` of each by name: value, low, high and error of every score."""
         found = {name: analysis.scores(of).set_index("score") for name, of in self.everyone.items()}
         return {name: {str(score): dict(row) for score, row in frame.iterrows()} for name, frame in found.items()}
+
+    @cached_property
+    def corrected(self) -> dict[str, float]:
+        """The competition's metric by corrected labels of each by name; empty where nothing is corrected."""
+        name = CORRECTED.format(self.focus_metric)
+        return {of: float(found[name]["value"]) for of, found in self.scores.items() if name in found}
 
     @cached_property
     def explained(self) -> str:

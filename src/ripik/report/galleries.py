@@ -62,7 +62,9 @@ def choose(e: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
 
 
 def _verdict(row: Row) -> str:
-    return f"label {row['label']}, predicted {row['predicted']}"
+    corrected = row.get("corrected", row["label"])
+    label = row["label"] if corrected == row["label"] else f"{row['label']} (corrected: {corrected})"
+    return f"label {label}, predicted {row['predicted']}"
 
 
 def _certainty(row: Row) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
 from ripik.images import decode
+from ripik.pixel_rule import PixelRule
 from ripik.report.blocks import Tile, View
 from ripik.report.evidence import Evidence, Maps
 
@@ -23,6 +24,7 @@ class Album:
     def __init__(self, e: Evidence, maps: Maps | None = None) -> None:
         train = e.run.competition.train
         self.paths = dict(zip(train["image_id"], train["path"], strict=True))
+        self.rule = e.run.competition.rule
         self.maps = maps or {}
 
     def tile(self, image_id: str, caption: str, note: str = "", explain: Sequence[str] = (), side: int = 96) -> Tile:
@@ -31,7 +33,7 @@ class Album:
         side: of a picture in CSS pixels.
         """
         try:
-            photo = fit(decode(self.paths[image_id]), side * DENSITY)
+            photo = fit(decode(self.paths[image_id], self.rule), side * DENSITY)
         except (InputError, OSError):
             return Tile([View(f"photo {image_id} cannot be read", "")], caption, note)
         views = [View(f"photo {image_id}, {caption}", jpeg_uri(photo), "photo" if explain else "")]
@@ -43,10 +45,10 @@ class Album:
         return Tile(views, caption, note)
 
 
-def is_readable(path: Path) -> bool:
+def is_readable(path: Path, rule: PixelRule) -> bool:
     """Whether a photo can be decoded."""
     try:
-        decode(path)
+        decode(path, rule)
     except (InputError, OSError):
         return False
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -30,15 +32,17 @@ def summary(e: Evidence) -> Section:
     rows = [
         [f"CV {metric}" if e.blend else f"best OOF {metric}", number(score["value"], 4)],
         ["95 % interval", ends(score["low"], score["high"])],
+        *([["by corrected labels", number(e.corrected[e.focus.name], 4)]] if e.corrected else []),
         ["accuracy", number(e.scores[e.focus.name]["accuracy"]["value"], 4)],
         ["images, groups of near copies", f"{len(e.focus.frame)}, {e.focus.frame['group'].nunique()}"],
     ]
     if e.told:
-        expected, used = e.told["test"]["expected_score"], [n for n, w in e.told["weights"].items() if w > 0]
+        used = [n for n, w in e.told["weights"].items() if w > 0]
         rows += [
             ["blend", f"{e.told['method']} of {', '.join(used)}"],
             ["in-sample (optimistic)", number(e.told["scores"]["in_sample"], 4)],
-            ["a test set of such photos scores (95 %)", ends(expected["low"], expected["high"])],
+            *_spread(e.told),
+            _expected(e.told["test"]),
         ]
     else:
         rows.append(["variant", f"{e.focus.name}; there is no blend of the present predictions yet"])
@@ -50,12 +54,38 @@ def summary(e: Evidence) -> Section:
     )
 
 
+def _expected(test: dict[str, Any]) -> list[str]:
+    """Return the row on where the test set's score will fall."""
+    if test["expected_score"] is not None:
+        plain = test["expected_score"]
+        return ["a test set of such photos scores (95 %)", ends(plain["low"], plain["high"])]
+    weighted = test["shift"]["expected_score"]
+    if weighted is None:
+        return ["score on the test set", "cannot be said: it is of another kind"]
+    value, reach = number(weighted["value"], 4), ends(weighted["low"], weighted["high"])
+    return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
+
+
+def _spread(told: dict[str, Any]) -> list[list[str]]:
+    """Return how far the nested score moves by fold and by the partition that recipes are chosen by."""
+    scores, parts = told["scores"], told["recipes_without_part"].values()
+    same, by_fold = sum(recipe == told["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
+    by_fold, others = by_fold[np.isfinite(by_fold)], scores["cross_fitted_by_partition"]
+    again = [[f"CV by {len(others)} other partitions", _ends(np.array(others))]] if others else []
+    return [["CV by fold", _ends(by_fold)], *again, ["parts that chose as all rows did", f"{same} of {len(parts)}"]]
+
+
+def _ends(scores: np.ndarray) -> str:
+    return f"{number(float(scores.min()), 4)} to {number(float(scores.max()), 4)}"
+
+
 def variants(e: Evidence) -> Section:
     """Every variant's score beside the blend's, and what the blend adds to each."""
     metric = spoken(e.focus_metric)
     by_fold = {name: analysis.fold_scores(of) for name, of in e.everyone.items()}
     rows = [_scores_row(e, name, by_fold[name]) for name in e.everyone]
-    columns = ["", f"OOF {metric}", "95 %", "mean of folds", "accuracy", "log loss"]
+    corrected = ["by corrected labels"] if e.corrected else []
+    columns = ["", f"OOF {metric}", "95 %", *corrected, "mean of folds", "accuracy", "log loss"]
     compared = pd.DataFrame([{"name": name, **scores[e.focus_metric]} for name, scores in e.scores.items()])
     shown = {name: frame[["fold", e.focus_metric]] for name, frame in by_fold.items()}
     marked = [list(e.everyone).index(e.focus.name)]
@@ -77,6 +107,7 @@ def _scores_row(e: Evidence, name: str, by_fold: pd.DataFrame) -> list[str]:
         name,
         number(of["value"], 4),
         ends(of["low"], of["high"]),
+        *([number(e.corrected[name], 4)] if e.corrected else []),
         number(float(by_fold[e.focus_metric].mean()), 4),
         number(scores["accuracy"]["value"], 4),
         number(scores["log_loss"]["value"], 4),

@@ -7,10 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ripik import artifacts
-from ripik.adversarial import tell_apart
 from ripik.console import progress, say
 from ripik.ensemble import finished_blend
-from ripik.features import is_prepared
 from ripik.gallery import environment
 from ripik.heatmaps import heat_maps
 from ripik.jobs import is_trained, jobs_of, open_run
@@ -20,7 +18,7 @@ from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
 from ripik.report.photos import Album, is_readable
 from ripik.settings import HEAD, Settings
-from ripik.stored import photo_head, stored_settings
+from ripik.train_or_test import is_at_hand, tell_apart
 
 REPORT = 1  # to be raised when the page shows something else
 
@@ -53,11 +51,9 @@ def _digests(e: Evidence) -> dict[str, str]:
 
 def _adversarial(e: Evidence) -> Path | None:
     """Return the table of train against test, made where the stored features allow it; None where they do not."""
-    settings = e.run.settings
-    if not any(variant.train_from == HEAD for variant in settings.variants.values()):
+    if not any(variant.train_from == HEAD for variant in e.run.settings.variants.values()):
         return None
-    stored = stored_settings(settings)
-    return tell_apart(e.run) if is_prepared(stored, e.run.competition, photo_head(settings)) else None
+    return tell_apart(e.run) if is_at_hand(e.run) else None
 
 
 def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
@@ -67,8 +63,9 @@ def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
         say(f"report: the models of {e.explained} are not there, so no heat maps are shown")
         return {}
     requests = [request for gallery in shown for request in gallery.requests()]
-    paths = e.run.competition.train.set_index("image_id")["path"]
-    unreadable = {image_id for image_id in {image_id for image_id, _ in requests} if not is_readable(paths[image_id])}
+    paths, rule = e.run.competition.train.set_index("image_id")["path"], e.run.competition.rule
+    asked = {image_id for image_id, _ in requests}
+    unreadable = {image_id for image_id in asked if not is_readable(paths[image_id], rule)}
     return heat_maps(e.run, e.explained, [request for request in requests if request[0] not in unreadable])
 
 

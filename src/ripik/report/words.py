@@ -2,15 +2,21 @@
 
 import math
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from matplotlib.figure import Figure
 
 from ripik.report.charts import Chart, plain, to_svg
 
 
-def number(value: float, digits: int | None = None) -> str:
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number: neither NaN nor the null that a JSON file has for it."""
+    return value is not None and math.isfinite(value)
+
+
+def number(value: float | None, digits: int | None = None) -> str:
     """Return a number as people write it; "–" where there is none."""
-    if not math.isfinite(value):
+    if not known(value):
         return "–"
     text = f"{value:.6g}" if digits is None else f"{value:.{digits}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
@@ -49,8 +55,7 @@ def capital(sentence: str) -> str:
 def with_interval(name: object, value: float, low: float, high: float) -> str:
     """Return "name 0.782 (0.743 to 0.818)", without the interval where it is not known."""
     shown = f"{plain(name)} {number(value, 3)}"
-    known = math.isfinite(low) and math.isfinite(high)
-    return f"{shown} ({number(low, 3)} to {number(high, 3)})" if known else shown
+    return f"{shown} ({number(low, 3)} to {number(high, 3)})" if known(low) and known(high) else shown
 
 
 def count(n: int, what: str) -> str:
@@ -63,21 +68,19 @@ def chart(figure: Figure, title: str, text: str) -> Chart:
     return Chart(to_svg(figure, title, text), plain(title), plain(text))
 
 
-def ends(low: float, high: float) -> str:
+def ends(low: float | None, high: float | None) -> str:
     """Return the ends of an interval; a dash where it has none."""
-    known = math.isfinite(low) and math.isfinite(high)
-    return f"{number(low, 3)}–{number(high, 3)}" if known else number(float("nan"))
+    return f"{number(low, 3)}–{number(high, 3)}" if known(low) and known(high) else number(None)
 
 
-def signed(value: float, digits: int = 4) -> str:
+def signed(value: float | None, digits: int = 4) -> str:
     """Return a number with its sign; a dash where there is none."""
-    return f"{'+' if value > 0 else ''}{number(value, digits)}"
+    return f"{'+' if known(value) and value > 0 else ''}{number(value, digits)}"
 
 
 def change(low: float, high: float) -> str:
     """Return the ends of the interval of a difference."""
-    known = math.isfinite(low) and math.isfinite(high)
-    return f"{signed(low, 3)} to {signed(high, 3)}" if known else number(float("nan"))
+    return f"{signed(low, 3)} to {signed(high, 3)}" if known(low) and known(high) else number(None)
 
 
 def share(value: float) -> str:

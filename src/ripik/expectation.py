@@ -1,0 +1,88 @@
+"""What `ensemble` expects of the test set, and whether it is of another kind than train."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik.bootstrap import Interval, predictive
+from ripik.errors import InputError
+from ripik.jobs import Run
+from ripik.metrics import FloatArray, get_metric
+from ripik.scores import LEVEL, ends, evidence_groups
+from ripik.shift import Likeness, expect, likeness
+from ripik.stacked import count_test_groups
+from ripik.train_or_test import is_at_hand, read_auc, tell_apart
+
+FEWEST = 20  # groups a side, below which train and test are not told apart
+
+
+def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
+    """Return `expected_score` and `shift` of weights.json, by the blend's OOF probabilities (n, C).
+
+    expected_score: where the score of a test set like train will fall; None where the two differ beyond chance.
+    shift: `left_out` (why train and test were not told apart; empty where they were) and, where they were, `auc`,
+    `differs` and, where they differ, `effective_photos`, `covered`, and `expected_score` by the training rows weighted
+    by their likeness to the test set; None where they cannot speak for it.
+    """
+    photos, groups = count_test_groups(run), evidence_groups(run)
+    metric, shift = get_metric(run.settings.competition.metric), _shift(run)
+    differs = shift.get("differs", False)
+    if not differs:
+        return {"expected_score": asdict(predictive(run.targets(), oof, groups, metric, photos)), "shift": shift}
+    like = _likeness(run, groups)
+    told = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
+    expected = expect(run.targets(), oof, groups, metric, photos, like) if like.speaks else None
+    return {"expected_score": None, "shift": shift | told | {"expected_score": expected and asdict(expected)}}
+
+
+def why_left_out(run: Run) -> str:
+    """Return why train and test cannot be told apart without passes through frozen layers; empty where they can."""
+    try:
+        if not is_at_hand(run):
+            return "no features of train and test are stored"
+    except InputError:
+        return "no variant trains its head alone"
+    groups = {"training": len(np.unique(evidence_groups(run))), "test": count_test_groups(run)}
+    few = [f"{count} {side}" for side, count in groups.items() if count < FEWEST]
+    return f"too few photos: {' and '.join(few)}" if few else ""
+
+
+def sentence(test: dict[str, Any], metric: str) -> str:
+    """Say what the part `test` of weights.json tells of a test set that differs from train; empty where none does."""
+    shift = test["shift"]
+    if not shift.get("differs"):
+        return ""
+    auc = Interval.from_json(shift["auc"])
+    of = f"{shift['effective_photos']:.0f} effective of {shift['training_photos']}"
+    start = (
+        "The test set is of another kind: a linear head on stored features tells it from train with an AUC of "
+        f"{auc.value:.3f} ({ends(auc)})."
+    )
+    if shift["expected_score"] is None:
+        return (
+            f"{start} Too little of it is like train ({of} photos): the CV does not speak for it, no range is stated."
+        )
+    expected = Interval.from_json(shift["expected_score"])
+    return (
+        f"{start} The training photos weighted by their likeness to it ({of}) have {metric} {expected.value:.4f}. "
+        f"A test set of {test['photos']} test-like photos scores {ends(expected)} with a probability of {LEVEL}, as "
+        "far as these features see."
+    )
+
+
+def _shift(run: Run) -> dict[str, Any]:
+    reason = why_left_out(run)
+    if reason:
+        return {"left_out": reason}
+    auc = read_auc(tell_apart(run))
+    return {"left_out": "", "auc": asdict(auc), "differs": auc.low > 0.5}
+
+
+def _likeness(run: Run, groups: np.ndarray) -> Likeness:
+    """Return how the training rows stand for the test set; of those that cannot be read, as their mean does."""
+    table = pd.read_csv(tell_apart(run), dtype={"image_id": str})
+    train = table[table["split"] == "train"].set_index("image_id")["ratio"]
+    ratio = train.reindex(run.competition.train["image_id"])
+    return likeness(ratio.fillna(train.mean()).to_numpy(), groups)

@@ -1,0 +1,38 @@
+"""What each fold's models say of rows that all of them predict, as of the test set.
+
+Their mean is surer or less sure than each of them is, so what is calibrated out of fold must be told fold by fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ripik.layout import Job
+from ripik.merging import merge
+from ripik.metrics import FloatArray
+from ripik.settings import Settings
+
+ByFold = dict[int | None, FloatArray]
+
+
+def blended_views(values: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return a job's probabilities (views, n, C) as blends get them: merged, (1, n, C), unless views are chosen."""
+    return values if settings.blend.views == "auto" else merge(values, settings.prediction.merge)[None]
+
+
+def by_fold(jobs: Sequence[Job], values: Sequence[np.ndarray]) -> ByFold:
+    """Return the mean over seeds of what a variant's jobs say, each (views, n, C), by fold; None is a refit."""
+    folds = dict.fromkeys(job.fold for job in jobs)
+    pairs = list(zip(jobs, values, strict=True))
+    return {fold: np.mean([own for job, own in pairs if job.fold == fold], axis=0, dtype=np.float64) for fold in folds}
+
+
+def side_by_side(members: Sequence[ByFold]) -> list[FloatArray]:
+    """Return, for every fold, what the members' models say, (members, views, n, C); one fold where all are refits.
+
+    A member that only its refit predicts says the same in every fold.
+    """
+    folds: list[int | None] = [*sorted({fold for member in members for fold in member if fold is not None})] or [None]
+    return [np.stack([member[fold if fold in member else None] for member in members]) for fold in folds]

@@ -1,0 +1,79 @@
+"""What decoding leaves of many images: the scale of their 16 bits, and those that lost their content."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ripik.console import say, warn
+from ripik.decoding import Examined, Seen
+from ripik.pixel_rule import DROP, FULL, PixelRule
+from ripik.tables import SHOWN
+
+NEARLY = 16  # levels of 256: an image that spans fewer is nearly constant
+SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
+WARNINGS = {
+    "above": "16-bit values above {highest}, the range of the training images, become white",
+    "constant": f"images are nearly constant once decoded, with fewer than {NEARLY} of 256 levels",
+    "same": "different files have the same pixels once decoded",
+}
+LOOK = "Look at some: what they showed may be lost; see competition.alpha, and the scale of 16 bits."
+Notes = dict[str, Any]  # as JSON takes it
+
+
+def rule_of(found: Sequence[Examined], alpha: str) -> PixelRule:
+    """Return the rule by which images like these are decoded; alpha: as in `PixelRule`.
+
+    Their 16-bit values are scaled by the next power of two above the highest of them all: 12-bit data, 0…4095, by 4096,
+    so that they fill 0…255, and one image stays brighter than another.
+    """
+    highest = [told.seen.highest for told in found if told.seen and told.seen.highest is not None]
+    return PixelRule(1 << max(highest).bit_length() if highest else FULL, alpha)
+
+
+def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -> Notes:
+    """Return what is to be told of images that were examined by their rule: counts, and the first names."""
+
+    def those(are: Callable[[Examined, Seen], bool]) -> Notes:
+        chosen = [name for told, name in zip(found, names, strict=True) if told.seen and are(told, told.seen)]
+        return {"count": len(chosen), "names": chosen[:SHOWN]}
+
+    several = _shared_pixels(found)
+    return {
+        "rule": asdict(rule),
+        "images": len(found),
+        "alpha": sum(told.alpha for told in found),
+        "frames": sum(told.frames for told in found),
+        "deep": sum(told.is_deep for told in found),
+        "above": those(lambda told, seen: told.is_deep and (seen.highest or 0) >= rule.levels),
+        "constant": those(lambda _, seen: seen.span < NEARLY),
+        "same": those(lambda _, seen: seen.pixels in several),
+    }
+
+
+def tell(notes: Notes) -> None:
+    """Say by which rule images were decoded, and warn of what it leaves of them."""
+    rule, of = PixelRule(**notes["rule"]), f"of {notes['images']}"
+    shown = "transparency is dropped" if rule.alpha == DROP else f"transparency is laid on {rule.alpha}"
+    scaled = f"16-bit values 0…{rule.levels - 1} become 0…255"
+    for text, count in (
+        (shown, notes["alpha"]),
+        ("of several frames the first is used", notes["frames"]),
+        (scaled, notes["deep"]),
+    ):
+        if count:
+            say(f"images: {text}: {count} {of}")
+    for key, text in WARNINGS.items():
+        if notes[key]["count"]:
+            names = ", ".join(notes[key]["names"]) + (", …" if notes[key]["count"] > SHOWN else "")
+            warn(f"{text.format(highest=rule.levels - 1)}: {notes[key]['count']} {of} ({names}). {LOOK}")
+
+
+def _shared_pixels(found: Sequence[Examined]) -> set[str]:
+    """Return the digests of pixels that several different files have; none where these files are few."""
+    files: dict[str, set[str]] = {}
+    for told in found:
+        if told.seen:
+            files.setdefault(told.seen.pixels, set()).add(told.seen.file)
+    shared = {pixels: len(those) for pixels, those in files.items() if len(those) > 1}
+    more = sum(shared.values()) - len(shared)
+    return set(shared) if more >= max(2, SAME * len(found)) else set()

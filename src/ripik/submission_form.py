@@ -1,0 +1,192 @@
+"""What a submission is made of, as the sample submission asks for it: labels, one probability, or one a class.
+
+`competition.submission = "auto"` reads it off the sample's columns and values; where these could mean two things, the
+metric decides. What was inferred is told in the form's note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from ripik.console import say
+from ripik.errors import InputError, nearest
+from ripik.metrics import Metric, get_metric
+from ripik.settings import CompetitionSettings, Label
+from ripik.tables import COLUMN_SETTINGS, first
+
+Kind = Literal["labels", "probability", "probabilities"]
+LABELS: Final = "labels"
+PROBABILITY: Final = "probability"
+PROBABILITIES: Final = "probabilities"
+SET = "Set competition.submission and the column names to match it."
+CONTENT: dict[Kind, str] = {
+    LABELS: "labels",
+    PROBABILITY: "the probability of one class",
+    PROBABILITIES: "one probability a class",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """The columns of a submission and what fills them.
+
+    columns: those beside the ids, in the sample's order; one, or of `probabilities` one a class, named by its label.
+    positive: the class whose probability is asked for, of `probability` alone. note: what was inferred, for the user.
+    """
+
+    kind: Kind
+    id_column: str
+    columns: tuple[str, ...]
+    positive: Label | None = None
+    note: str = ""
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the keys of `[competition]` that ask for this form, whatever a sample's values are."""
+        chosen = {} if self.positive is None else {"positive_class": self.positive}
+        return {"submission": self.kind, **chosen}
+
+
+def form_of(sample: pd.DataFrame, how: CompetitionSettings, classes: Sequence[Label], place: object) -> Form:
+    """Return the form that a sample submission asks for; errors call the sample `place`.
+
+    sample: all cells as text, the ids in `how.id_column`.
+    Raises InputError where columns, values, metric, classes and settings contradict each other.
+    """
+    found = _Sample(sample, how, classes, get_metric(how.metric), place)
+    kind, why = (how.submission, "") if how.submission != "auto" else found.asks_for()
+    found.check(kind)
+    positive = found.positive() if kind == PROBABILITY else None
+    return Form(kind, how.id_column, found.columns, positive, _note(found, kind, positive, why))
+
+
+def tell_form(form: Form) -> None:
+    """Say what was inferred of a submission's form, in one line; nothing where there is nothing to tell."""
+    if form.note:
+        say(f"submission: {form.note}")
+
+
+def _note(found: _Sample, kind: Kind, positive: Label | None, why: str) -> str:
+    """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
+    told = f"{CONTENT[kind]} in {', '.join(found.columns)}"
+    if kind == PROBABILITY:
+        told = f"the probability of class {positive} in the column {found.columns[0]}"
+    unused = "" if found.how.positive_class == "" or kind == PROBABILITY else "competition.positive_class has no effect"
+    return ": ".join([told, *filter(None, (why, unused))]) if why or unused or kind == PROBABILITY else ""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    sample: pd.DataFrame
+    how: CompetitionSettings
+    classes: Sequence[Label]
+    metric: Metric
+    place: object
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(column for column in self.sample.columns if column != self.how.id_column)
+
+    @property
+    def names(self) -> list[str]:
+        return [str(label) for label in self.classes]
+
+    def asks_for(self) -> tuple[Kind, str]:
+        """Return the kind that columns and values ask for, and in words why, where one may wonder."""
+        if sorted(self.columns) == sorted(self.names):
+            return PROBABILITIES, "" if self.metric.uses_probabilities else f"one column a class; {self._scores}"
+        if len(self.columns) > 1 and self.how.label_column not in self.columns:
+            return PROBABILITIES, ""  # whose names are not the classes
+        if len(self.columns) != 1 or (len(self.classes) > 2 and self.metric.uses_probabilities):
+            return LABELS, ""  # which columns or metric contradict
+        return self._by_values(_Values.of(self.sample[self.columns[0]], self.names))
+
+    @property
+    def _scores(self) -> str:
+        return f"{self.metric.name} scores {'probabilities' if self.metric.uses_probabilities else 'labels'}"
+
+    def _by_values(self, values: _Values) -> tuple[Kind, str]:
+        """Return what one column of values asks for; its name tells nothing, as many samples call it otherwise."""
+        probability = values.probability and len(self.classes) == 2
+        if values.labels and probability:
+            decided: Kind = PROBABILITY if self.metric.uses_probabilities else LABELS
+            return decided, f"the sample's values ({values.shown}) could be either, and {self._scores}"
+        if probability:
+            why = f"the sample's values ({values.shown}) are no classes, though {self._scores}"
+            return PROBABILITY, "" if self.metric.uses_probabilities else why
+        if values.labels or self.columns[0] != self.how.label_column:
+            return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are no classes"
+        way = '"labels" or "probability"' if len(self.classes) == 2 else '"labels"'
+        raise InputError(
+            f"{self.place}: the values of {self.columns[0]} ({values.shown}) are neither classes ({first(self.names)}) "
+            "nor the probability of one of two classes. If they stand for nothing, set competition.submission to "
+            f"{way}."
+        )
+
+    def check(self, kind: Kind) -> None:
+        """Raise InputError where the columns or the metric do not fit the kind, or there is no such positive class."""
+        if len(self.columns) == 1:
+            self._check_metric(kind)
+        self._check_columns(kind)
+        if self.how.positive_class != "" and str(self.how.positive_class) not in self.names:
+            hint = nearest(str(self.how.positive_class), self.names)
+            given = f"competition.positive_class = {self.how.positive_class!r}"
+            raise InputError(f"{given} is none of the classes{hint}. Name one of them.")
+
+    def _check_columns(self, kind: Kind) -> None:
+        wanted = self.names if kind == PROBABILITIES else [self.how.label_column]
+        if kind == PROBABILITY and len(self.columns) == 1:
+            return
+        if kind == LABELS and self.how.label_column not in self.columns and len(self.columns) < 2:
+            has = ", ".join(self.sample.columns)
+            raise InputError(f"{self.place} has no column {self.how.label_column}; it has {has}. {COLUMN_SETTINGS}")
+        if sorted(self.columns) != sorted(wanted):
+            raise InputError(
+                f"{self.place} has the columns {', '.join(self.sample.columns)}; a submission of {CONTENT[kind]} has "
+                f"{', '.join([self.how.id_column, *wanted])}. {SET}"
+            )
+
+    def _check_metric(self, kind: Kind) -> None:
+        count = len(self.classes)
+        if kind == PROBABILITY and count != 2:
+            raise InputError(
+                f"{self.place} asks for the probability of one class, and there are {count}: of two alone does one "
+                'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
+                '"labels".'
+            )
+        if kind == LABELS and self.metric.uses_probabilities:
+            wanted, way = "one probability a class", "competition.sample_submission to a file with one column a class"
+            if count == 2:
+                wanted, way = "a probability", 'competition.submission = "probability" if its column takes them'
+            raise InputError(
+                f"{self.place} asks for one label an image, but {self.metric.name} of {count} classes scores {wanted}. "
+                f"Set {way}, or competition.metric to one that scores labels."
+            )
+
+    def positive(self) -> Label:
+        """Return the class whose probability is asked for: the named one, the one that the column names, the last."""
+        named = str(self.how.positive_class) if self.how.positive_class != "" else self.columns[0]
+        known = dict(zip(self.names, self.classes, strict=True))
+        return known[named] if named in known else max(self.classes)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What the values of one column can be. Empty cells and whole numbers that are no class may stand for anything."""
+
+    classes: bool  # all are classes
+    labels: bool
+    probability: bool
+    shown: str
+
+    @classmethod
+    def of(cls, column: pd.Series, names: Sequence[str]) -> _Values:
+        filled = column[column.str.strip() != ""]
+        numbers = pd.to_numeric(filled, errors="coerce")
+        classes, whole = bool(filled.isin(names).all()), bool((numbers % 1 == 0).all())
+        shown = first(filled.unique().tolist()) if len(filled) else "empty"
+        probability = bool(numbers.between(0, 1).all()) or (whole and not classes)
+        return cls(classes and len(filled) > 0, classes or whole, probability, shown)

@@ -1,0 +1,114 @@
+"""Can the training images be told from the test images? A linear head on stored features tries.
+
+Adversarial validation: near copies stand on one side of its folds, too, or it would know a photo of the test set by its
+copy. What it cannot tell apart, a CV can speak for.
+"""
+
+import itertools
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik import artifacts
+from ripik.bootstrap import Interval
+from ripik.competition import Competition
+from ripik.console import progress, say
+from ripik.features import Item, feature_inputs, is_prepared
+from ripik.groups import read_groups
+from ripik.jobs import Run
+from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.linking import joined
+from ripik.pipeline import prepare
+from ripik.settings import Settings, Variant
+from ripik.shift import density_ratio, separability
+from ripik.splitting import split
+from ripik.stored import photo_head, read_features, stored_settings
+
+ADVERSARIAL = 2  # to be raised when the classifier changes
+ITEMS = [Item("train"), Item("test")]
+
+
+def tell_apart(run: Run) -> Path:
+    """Write `analysis/adversarial.csv`; return its path.
+
+    Columns: image_id, split, p_test (out of fold; 0.5: as like one side as the other, whatever their sizes), ratio (how
+    many times more photos like it the test set holds, `shift.density_ratio`), in the order of train.csv, then test.csv,
+    without images that cannot be read. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
+    that are missing; nothing is done twice while the recorded inputs match.
+    Raises InputError when no variant trains its head alone.
+    """
+    settings, path = stored_settings(run.settings), run.layout.analysis / "adversarial.csv"
+    variant, groups, meta = photo_head(settings), photo_groups(run), artifacts.meta_beside(path)
+    inputs = _inputs(run, settings, variant, groups)
+    if artifacts.is_fresh(meta, inputs):
+        say(f"adversarial: {path} is up to date")
+        return path
+    prepare(settings, run.competition, [variant])
+    features = read_features(settings, run.competition, variant, ITEMS)
+    with artifacts.making(meta, inputs, [path]) as more:
+        more["auc"] = _make(run, features, groups, path)
+    return path
+
+
+def is_at_hand(run: Run) -> bool:
+    """Whether `tell_apart` needs no passes through frozen layers: its table is there, or what it reads is stored.
+
+    Raises InputError when no variant trains its head alone.
+    """
+    settings = stored_settings(run.settings)
+    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
+    if is_prepared(settings, run.competition, variant):
+        return True
+    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(run, settings, variant, photo_groups(run)))
+
+
+def _inputs(run: Run, settings: Settings, variant: Variant, groups: np.ndarray) -> dict[str, Any]:
+    return {
+        "version": ADVERSARIAL,
+        "head": [STRENGTH, TOLERANCE, ITERATIONS],
+        "groups": artifacts.digest(groups.tolist()),
+        "labels": artifacts.digest(run.competition.train["label"].tolist()),
+        "folds": [settings.folds.n_splits, settings.folds.seed],
+        "features": settings.features.dtype,
+        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
+    }
+
+
+def read_auc(path: Path) -> Interval:
+    """Return the AUC with its interval that was found with the table `path`."""
+    return Interval.from_json(artifacts.read_json(artifacts.meta_beside(path))["auc"])
+
+
+def photo_groups(run: Run) -> np.ndarray:
+    """Return the group of every training, then every test image: near copies, and what else folds.csv joins."""
+    near = read_groups(run.settings, run.competition)["group"].to_numpy()
+    of_folds = run.folds["group"].astype(str).tolist()
+    alone = [f"test {row}" for row in range(len(run.competition.test))]
+    return joined(near, np.array([*of_folds, *alone]))
+
+
+def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:
+    """Write the table; return the AUC and its interval."""
+    images, how = both_sides(run.competition).assign(group=groups), run.settings.folds
+    readable = images["readable"].to_numpy()  # the others are stored as black
+    images, features, groups = images[readable], features[readable], groups[readable]
+    is_test = np.where(images["split"] == "test", 1, 0)
+    fold = split(is_test, groups, how.n_splits, how.seed)
+    with progress("adversarial: heads", how.n_splits) as show:
+        number = itertools.count(1)
+        found = out_of_fold(features, is_test, fold, 2, balanced=True, done=lambda: show(next(number)))
+    auc = separability(is_test, found[:, 1].astype(np.float64), groups)
+    images = images.assign(p_test=found[:, 1], ratio=density_ratio(is_test, found[:, 1], groups, fold))
+    artifacts.write_csv(path, images[["image_id", "split", "p_test", "ratio"]])
+    return asdict(auc)
+
+
+def both_sides(competition: Competition) -> pd.DataFrame:
+    """Return image_id, path, label as text (empty in test), split and readable, train above test."""
+    train = competition.train.assign(split="train", label="label " + competition.train["label"].astype(str))
+    test = competition.test.assign(split="test", label="")
+    both = pd.concat([frame[["image_id", "path", "label", "split", "readable"]] for frame in (train, test)])
+    return both.reset_index(drop=True)

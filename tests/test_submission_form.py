@@ -1,0 +1,186 @@
+"""What a sample submission asks for: every metric against every kind of submission and every form of sample."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ripik.errors import InputError
+from ripik.settings import CompetitionSettings, Label
+from ripik.submission_form import Form, form_of
+
+OF_LABELS = ("macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa")
+OF_PROBABILITIES = ("log_loss", "auc")
+ASKED = ("auto", "labels", "probability", "probabilities")
+LABELS, ONE, EACH = "labels", "probability", "probabilities"
+METRIC = "as the metric scores"  # labels, or the probability of one class
+REFUSED = "refused"
+TWO: tuple[Label, ...] = (0, 1)
+THREE: tuple[Label, ...] = (0, 1, 2)
+SAMPLES = {  # by their values: columns beside the ids, and what the setting auto makes of them with two classes
+    "halves": ({"label": ["0.5", "0.5", "0.5"]}, ONE),
+    "odds": ({"label": ["0.1", "0", "1"]}, ONE),
+    "zeros": ({"label": ["0", "0", "0"]}, METRIC),
+    "zeros and ones": ({"label": ["0", "1", "0"]}, METRIC),
+    "zeros as floats": ({"label": ["0.0", "0.0", "1.0"]}, METRIC),
+    "empty": ({"label": ["", "", ""]}, METRIC),
+    "some empty": ({"label": ["", "0.5", ""]}, ONE),
+    "placeholders": ({"label": ["-1", "-1", "-1"]}, METRIC),
+    "words": ({"label": ["?", "?", "?"]}, REFUSED),
+    "per cent": ({"label": ["37.5", "50", "0"]}, REFUSED),
+}
+
+
+def settings(metric: str = "macro_f1", submission: str = "auto", **more: Any) -> CompetitionSettings:
+    return CompetitionSettings.model_validate(
+        {"id_column": "id", "metric": metric, "submission": submission, "filename_column": "", **more}
+    )
+
+
+def form(columns: dict[str, Sequence[str]], classes: Sequence[Label], how: CompetitionSettings) -> Form:
+    return form_of(pd.DataFrame({"id": ["a", "b", "c"], **columns}), how, classes, "sample.csv")
+
+
+def refusal(columns: dict[str, Sequence[str]], classes: Sequence[Label], how: CompetitionSettings) -> str:
+    with pytest.raises(InputError) as caught:
+        form(columns, classes, how)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
+@pytest.mark.parametrize("values", SAMPLES)
+@pytest.mark.parametrize("asked", ASKED)
+def test_one_column_of_two_classes(metric: str, values: str, asked: str) -> None:
+    columns, wanted = SAMPLES[values]
+    scores_labels, how = metric in OF_LABELS, settings(metric, asked)
+    if asked == "auto":
+        kind = (LABELS if scores_labels else ONE) if wanted == METRIC else wanted
+    else:
+        kind = REFUSED if asked == EACH or (asked == LABELS and not scores_labels) else asked
+    if kind == REFUSED:
+        assert "sample.csv" in refusal(columns, TWO, how)
+        return
+    found = form(columns, TWO, how)
+    assert (found.kind, found.id_column, found.columns) == (kind, "id", ("label",))
+    assert found.positive == (1 if kind == ONE else None)
+    told = ("probability of class 1 in the column label" in found.note) if kind == ONE else not found.positive
+    assert told
+    if asked == "auto" and wanted == METRIC:
+        assert f"could be either, and {metric} scores {'labels' if scores_labels else 'probabilities'}" in found.note
+    if asked == "auto" and wanted == ONE and scores_labels:
+        assert f"are no classes, though {metric} scores labels" in found.note
+
+
+@pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
+@pytest.mark.parametrize("values", SAMPLES)
+@pytest.mark.parametrize("asked", ASKED)
+def test_one_column_of_three_classes_can_be_labels_alone(metric: str, values: str, asked: str) -> None:
+    columns, wanted = SAMPLES[values]
+    how = settings(metric, asked)
+    if metric in OF_PROBABILITIES or asked in (ONE, EACH) or (asked == "auto" and wanted in (ONE, REFUSED)):
+        assert "sample.csv" in refusal(columns, THREE, how)
+        return
+    found = form(columns, THREE, how)
+    assert (found.kind, found.columns, found.positive) == (LABELS, ("label",), None)
+    plain = asked == LABELS or values in ("zeros", "zeros and ones")
+    assert found.note == "" if plain else "are no classes" in found.note
+
+
+@pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
+@pytest.mark.parametrize("classes", [TWO, THREE])
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("value", ["0", "0.5", ""])
+def test_one_column_a_class(metric: str, classes: Sequence[Label], asked: str, value: str) -> None:
+    names = [str(label) for label in reversed(classes)]
+    columns, how = dict.fromkeys(names, [value] * 3), settings(metric, asked)
+    if asked in (LABELS, ONE):
+        assert "sample.csv" in refusal(columns, classes, how)
+        return
+    found = form(columns, classes, how)
+    assert (found.kind, found.columns, found.positive) == (EACH, tuple(names), None)
+    assert bool(found.note) == (asked == "auto" and metric in OF_LABELS)
+
+
+@pytest.mark.parametrize(("asked", "metric"), list(itertools.product(ASKED, ["macro_f1", "auc"])))
+def test_other_columns_are_refused_whatever_is_asked_for(asked: str, metric: str) -> None:
+    for names in (["label", "more"], ["0", "2"], ["0", "1", "more"]):
+        message = refusal(dict.fromkeys(names, ["0"] * 3), TWO, settings(metric, asked))
+        assert "sample.csv" in message
+        assert "et competition." in message
+    assert "sample.csv" in refusal({}, TWO, settings(metric, asked))
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
+def test_columns_that_are_not_the_classes_are_shown_beside_them(metric: str) -> None:
+    message = refusal(dict.fromkeys(["healthy", "rust"], ["0.5"] * 3), THREE, settings(metric))
+    assert "has the columns id, healthy, rust; a submission of one probability a class has id, 0, 1, 2" in message
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (1, 2), ("cat", "dog"), ("0", "1")])
+def test_text_and_other_numbers_are_classes_too(classes: tuple[Label, Label]) -> None:
+    names = [str(label) for label in classes]
+    both = {"label": [names[0], names[1], names[0]]}
+    assert form(both, classes, settings()).kind == LABELS
+    halves = form({"target": ["0.5"] * 3}, classes, settings("auc"))
+    assert (halves.kind, halves.columns, halves.positive) == (ONE, ("target",), classes[1])
+    if classes in ((1, 2), ("cat", "dog")):  # which 0 … 1 is not
+        assert form(both, classes, settings()).note == ""
+        assert "auc of 2 classes scores a probability" in refusal(both, classes, settings("auc"))
+        assert form(both, classes, settings("auc", ONE)).kind == ONE
+
+
+def test_the_column_of_one_probability_has_the_samples_own_name() -> None:
+    found = form({"target": ["0"] * 3}, TWO, settings("log_loss"))
+    assert found.columns == ("target",)
+    assert "the probability of class 1 in the column target: " in found.note
+    assert "no column label" in refusal({"target": ["0"] * 3}, TWO, settings())
+    assert "no column label" in refusal({"target": ["0", "1", "2"]}, THREE, settings())
+
+
+@pytest.mark.parametrize(
+    ("classes", "column", "named", "positive"),
+    [
+        ((1, 0), "label", "", 1),  # the greater, in whatever order the classes are listed
+        ((0, 1), "label", 0, 0),
+        (("0", "1"), "label", 0, "0"),
+        (("cat", "dog"), "label", "", "dog"),
+        (("cat", "dog"), "label", "cat", "cat"),
+        (("cat", "dog"), "cat", "", "cat"),
+        (("cat", "dog"), "cat", "dog", "dog"),
+    ],
+)
+def test_whose_probability_it_is(classes: Sequence[Label], column: str, named: Label, positive: Label) -> None:
+    found = form({column: ["0.5"] * 3}, classes, settings("auc", positive_class=named))
+    assert found.positive == positive
+    assert type(found.positive) is type(positive)
+
+
+@pytest.mark.parametrize("asked", ["auto", ONE])
+def test_a_positive_class_that_is_none_is_refused(asked: str) -> None:
+    message = refusal({"label": ["0.5"] * 3}, ("cat", "dog"), settings("auc", asked, positive_class="dgo"))
+    assert "competition.positive_class = 'dgo' is none of the classes" in message
+    assert "did you mean dog?" in message
+
+
+def test_a_positive_class_without_effect_is_told() -> None:
+    found = form({"label": ["0", "1", "2"]}, THREE, settings(positive_class=1))
+    assert found.note == "labels in label: competition.positive_class has no effect"
+
+
+@pytest.mark.parametrize("metric", OF_PROBABILITIES)
+def test_a_contradiction_says_what_to_do(metric: str) -> None:
+    of_three = refusal({"label": ["0.5"] * 3}, THREE, settings(metric))
+    assert f"{metric} of 3 classes scores one probability a class" in of_three
+    assert "one column a class" in of_three
+    of_two = refusal({"label": ["0"] * 3}, TWO, settings(metric, LABELS))
+    assert f"{metric} of 2 classes scores a probability" in of_two
+    assert '"probability"' in of_two
+
+
+def test_as_settings_it_is_the_same_for_any_values() -> None:
+    for classes, metric in ((TWO, "macro_f1"), (("cat", "dog"), "auc")):
+        found = form({"label": ["0.5"] * 3}, classes, settings(metric))
+        again = form({"label": ["?"] * 3}, classes, settings(metric).model_copy(update=found.as_settings()))
+        assert (again.kind, again.positive) == (found.kind, found.positive)
