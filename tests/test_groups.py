@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
+from ripik import groups
 from ripik.competition import read_competition
 from ripik.errors import InputError
-from ripik.groups import conflicting, groups_of, make_groups, read_groups
+from ripik.groups import conflicting, groups_of, implausible, make_groups, read_groups
 from ripik.layout import layout_of
 
 
@@ -113,3 +114,32 @@ def test_a_file_that_is_no_table_of_groups_is_told(tiny: Tiny, content: bytes) -
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"groups\.csv"):
         read(tiny)
+
+
+def test_a_group_that_holds_a_large_share_of_a_class_is_told_with_the_ways_out(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tiny)
+    assert "hardly" not in capsys.readouterr().err
+    monkeypatch.setattr(groups, "SUSPICIOUS", 6)
+    path = make(tiny)
+    assert "hardly" not in capsys.readouterr().err
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    wrong = frame["image_id"].isin(tiny.truth.loc[tiny.truth["photo"].isin([0, 1]), "image_id"])
+    frame.assign(group=frame["group"].mask(wrong, "1")).to_csv(path, index=False)
+    make(tiny)
+    told = " ".join(capsys.readouterr().err.split())
+    label = tiny.truth.loc[tiny.truth["photo"] == 0, "label"].iloc[0]
+    assert f"group 1 holds 6 of the 9 images of class {label} (67%)" in told
+    for way_out in ("near-copies.html", "folds.near_copy_threshold", "folds.near_copies = false"):
+        assert way_out in told
+
+
+def test_a_group_that_holds_a_large_share_of_all_images_is_told(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "SUSPICIOUS", 2)
+    make(tiny)
+    found, competition = read(tiny), read_competition(tiny.settings())
+    assert all("of class" in text for text in implausible(found, competition))
+    one = found.assign(group=0)
+    assert implausible(one, competition)[0] == f"group 0 holds {len(one)} of all {len(one)} images (100%)"
+    assert implausible(found.assign(group=range(len(found))), competition) == []

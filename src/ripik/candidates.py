@@ -67,6 +67,24 @@ def candidate_pairs(descriptors: np.ndarray, *, workers: int = 1, neighbours: in
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 
+def nearest_among(
+    descriptors: np.ndarray, images: np.ndarray, references: np.ndarray, allowed: np.ndarray, count: int
+) -> np.ndarray:
+    """Pairs int64 (m, 2) of each image and the `count` allowed references most alike it uncropped, in any turn.
+
+    images: int64 (k,). references: int64 (r,). allowed: whom an image may be paired with, bool (k, r).
+    """
+    whole, pairs = CROPS.index((0, 0, 1)), [np.zeros((0, 2), np.int64)]
+    with threadpool_limits(1):
+        for start in range(0, len(images), CHUNK):
+            chunk, may = images[start : start + CHUNK], allowed[start : start + CHUNK]
+            alike = (turned_descriptors(descriptors[chunk, whole]) @ descriptors[references, whole].T).max(axis=1)
+            order = np.argsort(np.where(may, -alike, np.inf), axis=1, kind="stable")[:, :count]
+            row, place = np.nonzero(np.take_along_axis(may, order, axis=1))
+            pairs.append(np.stack([chunk[row], references[order[row, place]]], axis=1))
+    return np.concatenate(pairs)
+
+
 class Buckets:
     """Descriptors by their nearest centre: number k has `entries` and `images` [starts[k] : starts[k + 1]]."""
 

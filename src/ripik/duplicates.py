@@ -2,7 +2,8 @@
 
 From cheap to careful: `candidates` names each image's nearest neighbours, `registration` lays each of these pairs over
 one another and scores it, `clusters` makes groups of those that are alike and re-checks them from inside, so that no
-weak link chains two photos.
+weak link chains two photos; images that resemble unrelated ones too, as drawings do,
+are judged by what is beyond `chance`.
 """
 
 import hashlib
@@ -17,14 +18,17 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from ripik.candidates import NEIGHBOURS, candidate_pairs, describe
-from ripik.clusters import Known, marked, settle
+from ripik.chance import beyond, chance_of, in_families
+from ripik.clusters import Compare, Known, marked, settle
 from ripik.decoding import read_pixels
 from ripik.errors import InputError
+from ripik.in_place import similarity_in_place
 from ripik.pixel_rule import USUAL, PixelRule
-from ripik.registration import SIZE, prepare, similarity
+from ripik.registration import SIZE, Prepared, prepare, similarity
 
-DETECTOR = 2  # to be raised when the groups it finds may change
+DETECTOR = 3  # to be raised when the groups it finds may change
 THRESHOLD = 0.55  # different photos of real scenes were not seen above 0.45, nor 99 % of the pairs of copies below 0.6
+ROUNDS = 2  # of judging by chance: the first groups of drawings are too large to say what is unrelated
 FILES, PAIRS = 32, 200  # files, and pairs, handed to a worker at a time
 
 Progress = Callable[[int], None]  # images done so far
@@ -71,10 +75,19 @@ def near_copy_groups(
         return Groups(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     thumbnails, descriptors, copy_of = _read_all(paths, rule, workers, partial(report, 0.0))
     pairs = candidate_pairs(descriptors, workers=workers)
-    scores = _compare_all(thumbnails, workers, partial(report, 0.5), pairs)
-    known = Known(len(thumbnails), pairs, scores, partial(_compare_all, thumbnails, workers, lambda done, of: None))
+    scores = _compare_all(similarity, thumbnails, workers, partial(report, 0.5), pairs)
+    compare = partial(_compare_all, similarity, thumbnails, workers, lambda done, of: None)
+    known = Known(len(thumbnails), pairs, scores, compare)
     _look_beyond_large_groups(descriptors, known, threshold)
     labels = settle(known, threshold)
+    drawn = in_families(descriptors, known, labels, threshold)
+    if drawn.any():
+        in_place = partial(_compare_all, similarity_in_place, thumbnails, workers, lambda done, of: None)
+        raw, images = known, np.flatnonzero(drawn)
+        for _ in range(ROUNDS):
+            judge = partial(_judged, raw, drawn, chance_of(descriptors, images, labels, in_place), in_place)
+            known = Known(raw.n, raw.pairs, judge(raw.pairs), judge)
+            labels = settle(known, threshold)
     report(0.5, 1, 1)
     return _as_groups(copy_of, labels, known.pairs, known.scores)
 
@@ -128,17 +141,31 @@ def _thumbnail(path: Path, rule: PixelRule) -> tuple[str, np.ndarray]:
     return hashlib.sha256(data).hexdigest(), cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
-def _compare_all(thumbnails: np.ndarray, workers: int, report: Report, pairs: np.ndarray) -> np.ndarray:
+def _judged(known: Known, drawn: np.ndarray, chance: np.ndarray, in_place: Compare, pairs: np.ndarray) -> np.ndarray:
+    """Similarities of pairs, float64 (m,): of those with a drawn image in place, and beyond chance."""
+    scores = known.of(pairs)
+    judged = drawn[pairs].any(axis=1)
+    found = beyond(in_place(pairs[judged]), chance[pairs[judged]])
+    scores[judged] = np.minimum(found, scores[judged])
+    return scores
+
+
+Similarity = Callable[[Prepared, Prepared], float]
+
+
+def _compare_all(
+    how: Similarity, thumbnails: np.ndarray, workers: int, report: Report, pairs: np.ndarray
+) -> np.ndarray:
     """Similarities of pairs, float64 (m,). A worker is sent the thumbnails that its pairs need."""
     starts = range(0, len(pairs), PAIRS)
     parts = (np.unique(pairs[start : start + PAIRS], return_inverse=True) for start in starts)
-    tasks = ((thumbnails[images], places.reshape(-1, 2)) for images, places in parts)
+    tasks = ((how, thumbnails[images], places.reshape(-1, 2)) for images, places in parts)
     return np.concatenate([np.zeros(0), *_run(_compare, tasks, len(starts), workers, report)])
 
 
-def _compare(thumbnails: np.ndarray, pairs: np.ndarray) -> list[float]:
+def _compare(how: Similarity, thumbnails: np.ndarray, pairs: np.ndarray) -> list[float]:
     prepared = [prepare(thumbnail) for thumbnail in thumbnails]
-    return [similarity(prepared[a], prepared[b]) for a, b in pairs]
+    return [how(prepared[a], prepared[b]) for a, b in pairs]
 
 
 def _look_beyond_large_groups(descriptors: np.ndarray, known: Known, threshold: float) -> None:

@@ -11,7 +11,7 @@ from ripik import artifacts
 from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
-from ripik.groups import groups_of, make_groups
+from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.layout import layout_of
 from ripik.linking import joined
@@ -185,10 +185,11 @@ def _warn_of_crossing(groups: np.ndarray, folds: pd.DataFrame) -> None:
 def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None:
     count = pd.Series(groups, index=labels.index).groupby(labels).nunique()
     if count.min() < 2:
+        images = int((labels == count.idxmin()).sum())
+        ways_out = f"If they are different pictures, {WAYS_OUT} Else add" if images > 1 else "Add"
         raise InputError(
-            f"class {count.idxmin()} of train.csv has a single group "
-            f"({(labels == count.idxmin()).sum()} images): no fold can train on it and score it. "
-            "Add photos of it, or take its rows out."
+            f"class {count.idxmin()} of train.csv has a single group ({images} images): no fold can train on it and "
+            f"score it. {ways_out} photos of it, or take its rows out."
         )
     if len(np.unique(groups)) < n_splits:
         raise InputError(

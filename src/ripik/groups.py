@@ -20,6 +20,9 @@ from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
+SUSPICIOUS = 10  # images in a group from which on its share of a class is looked at
+LARGE_SHARE = 0.25  # of a class, or of all images, in one group: hardly one photo
+WAYS_OUT = "raise folds.near_copy_threshold, or set folds.near_copies = false."
 EDITED = "Delete the file and run `make folds`."
 
 
@@ -43,6 +46,7 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
         say(f"folds: wrote {path}")
     groups = read_groups(settings, competition)
     _warn(groups, competition)
+    _warn_of_implausible(settings, groups, competition)
     return groups
 
 
@@ -140,6 +144,33 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
             f"train and test share {len(shared)} photos (groups.csv: group {', '.join(map(str, shared.index[:3]))} …): "
             "the test score will be better than the CV, which never trains on a copy of what it scores"
         )
+
+
+def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: Competition) -> None:
+    told = implausible(groups, competition)
+    if told:
+        more = f" (so are {len(told) - 3} more)" if len(told) > 3 else ""
+        warn(
+            f"hardly near copies of one photo{more}: {'; '.join(told[:3])}. Look at {layout_of(settings).groups_page}. "
+            f"If they are different pictures, {WAYS_OUT}"
+        )
+
+
+def implausible(groups: pd.DataFrame, competition: Competition) -> list[str]:
+    """Tell the groups that hold a large share of a class, or of all images: one text a share, largest groups first."""
+    train = pd.DataFrame({"group": groups_of(groups, "train"), "label": competition.train["label"]})
+    sizes = groups["group"].value_counts()
+    told = []
+    for group, size in sizes[sizes >= SUSPICIOUS].items():
+        share = size / len(groups)
+        if share >= LARGE_SHARE:
+            told.append(f"group {group} holds {size} of all {len(groups)} images ({share:.0%})")
+        inside = train.loc[train["group"] == group, "label"].value_counts()
+        for label, count in inside[inside >= SUSPICIOUS].items():
+            total = int((train["label"] == label).sum())
+            if count / total >= LARGE_SHARE:
+                told.append(f"group {group} holds {count} of the {total} images of class {label} ({count / total:.0%})")
+    return told
 
 
 def conflicting(groups: pd.DataFrame, competition: Competition) -> list[int]:

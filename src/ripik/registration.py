@@ -82,9 +82,14 @@ def _one_way(a: Prepared, b: Prepared) -> float:
             edges = refine(smooth, b.smooth, guess)
             best = max(best, agreement(smooth, b.smooth, edges))
             if DOUBTFUL <= best < SURE:
-                smooth, other = (cv2.GaussianBlur(image, (0, 0), SOFTER) for image in (smooth, b.smooth))
+                smooth, other = softer(smooth, b.smooth)
                 best = max(best, agreement(smooth, other, edges))
     return best
+
+
+def softer(*images: np.ndarray) -> list[np.ndarray]:
+    """Noisy images, smoothed once more."""
+    return [cv2.GaussianBlur(image, (0, 0), SOFTER) for image in images]
 
 
 def coarse_fits(a: np.ndarray, b: np.ndarray) -> list[tuple[float, int, tuple[float, ...]]]:
@@ -174,15 +179,28 @@ def pulled(image: np.ndarray, edges: Edges, border: int = cv2.BORDER_CONSTANT) -
 
 def agreement(a: np.ndarray, b: np.ndarray, edges: Edges) -> float:
     """Correlation of what both images show, lowered where there is little to compare: in [0, 1]."""
+    left, right, shown = laid_over(a, b, edges, 3.0, 4.0)
+    error = ERRORS / np.sqrt(max(effective_samples(left, right), 0.3))
+    found = correlation(left, right, shown, DISAGREEING)
+    return max(0.0, float(np.tanh(np.arctanh(min(found, 0.999)) - error)))
+
+
+def laid_over(
+    a: np.ndarray, b: np.ndarray, edges: Edges, sigma: float, floor: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both images locally normalised, of mean 0 where both show something, else 0; how many pixels that are."""
     inside = (pulled(b, edges) > OUTSIDE / 2).astype(np.uint8)
     shown = cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0) > 0
     tones = _same_tone(a, pulled(b, edges, cv2.BORDER_REPLICATE), shown)
-    left, right = (locally_normalised(image, 3.0, 4.0) for image in tones)
-    left, right = (np.where(shown, image - image[shown].mean(), 0.0) for image in (left, right))
-    prior = DISAGREEING * shown.sum()
-    correlation = (left * right).sum() / np.sqrt(((left**2).sum() + prior) * ((right**2).sum() + prior))
-    error = ERRORS / np.sqrt(max(effective_samples(left, right), 0.3))
-    return max(0.0, float(np.tanh(np.arctanh(min(correlation, 0.999)) - error)))
+    detail = (locally_normalised(image, sigma, floor) for image in tones)
+    left, right = (np.where(shown, image - image[shown].mean(), 0.0) for image in detail)
+    return left, right, int(shown.sum())
+
+
+def correlation(left: np.ndarray, right: np.ndarray, shown: int, disagreeing: float) -> float:
+    """Correlation of two maps of mean 0 and `shown` pixels, with a prior of mean square detail that does not agree."""
+    prior = np.float64(disagreeing * shown)  # the sums are rounded as little as can be
+    return float((left * right).sum() / np.sqrt(((left**2).sum() + prior) * ((right**2).sum() + prior)))
 
 
 def _same_tone(a: np.ndarray, b: np.ndarray, shown: np.ndarray) -> list[np.ndarray]:
