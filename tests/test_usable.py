@@ -252,4 +252,4 @@ def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None
     np.testing.assert_allclose(predicted.loc["good.jpg", ["p_1", "p_2", "p_3"]].astype(float), blend, atol=1e-4)
     (photos / "good.jpg").unlink()
     with pytest.raises(InputError, match=r"none can be read \(bad.jpg"):
-        predict_folder(tiny.settings(*FAST, SKIP), photos)
+        predict_folder(tiny.settings(*FAST, SKIP, ALONE), photos)
