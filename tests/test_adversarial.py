@@ -7,6 +7,8 @@ from ripik import artifacts, train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.bootstrap import Interval
 from ripik.features import Item
+from ripik.jobs import open_run
+from ripik.train_or_test import photo_groups
 
 
 @pytest.fixture
@@ -96,3 +98,17 @@ def test_nothing_is_done_twice(tiny: Tiny, made_up: MadeUp, capsys: pytest.Captu
 )
 def test_the_sentence_goes_by_the_interval(value: float, low: float, high: float, told: str) -> None:
     assert told in meaning(Interval(value, low, high, 0.1))
+
+
+def test_the_users_column_joins_test_photos_and_both_sides(tiny: Tiny) -> None:
+    tiny.write_folds(2)
+    test_csv = tiny.input / "test" / "test.csv"
+    tiny.edit(
+        tiny.train_csv, lambda train: train.assign(car=["shared", *(f"car {row}" for row in range(1, len(train)))])
+    )
+    tiny.edit(test_csv, lambda test: test.assign(car=["shared", "one", "one", "two", "two", "two"]))
+    groups = photo_groups(open_run(tiny.settings("folds.n_splits=2", "competition.group_column=car")))
+    train, test = groups[: len(tiny.truth)], groups[len(tiny.truth) :]
+    assert test[0] == train[0]
+    assert test[1] == test[2]
+    assert test[3] == test[4] == test[5]

@@ -8,11 +8,12 @@ import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
 from ripik import artifacts, ensemble
+from ripik.bootstrap import Interval
 from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
 from ripik.layout import Job
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.scores import evidence_groups, probabilities, score_rows
+from ripik.scores import Scores, evidence_groups, probabilities, score_rows
 from ripik.stacked import count_test_groups
 
 COLUMNS = ["p_1", "p_2", "p_3"]
@@ -372,3 +373,9 @@ def test_test_groups_are_counted_as_training_groups_are(tiny: Tiny) -> None:
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + cars.astype(str)).to_numpy()))
     run = open_run(tiny.settings("competition.group_column=car"))
     assert count_test_groups(run) == round(len(tiny.test) / 9)
+
+
+def test_a_metric_that_has_no_value_in_any_fold_has_none_in_their_mean() -> None:
+    nothing = Interval(0.5, 0.4, 0.6, 0.1)
+    assert np.isnan(Scores(nothing, [float("nan")] * 4, nothing, {}).mean_of_folds)
+    assert Scores(nothing, [float("nan"), 0.5], nothing, {}).mean_of_folds == 0.5

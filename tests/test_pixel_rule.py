@@ -238,3 +238,11 @@ def test_predict_and_a_kernel_decode_by_the_rule_of_the_training_set(tiny: Tiny)
     infer(tiny.settings(*FAST, f"paths.output={tiny.folder / 'elsewhere'}"), models, target)
     (submission,) = tiny.folder.glob("submissions/tiny-*.csv")
     assert target.read_bytes() == submission.read_bytes()
+
+
+def test_a_fine_texture_is_not_taken_for_a_lost_picture(tmp_path: Path) -> None:
+    """A checkerboard of single pixels is one grey where a JPEG is decoded at an eighth of its size."""
+    board = np.indices((640, 640)).sum(axis=0) % 2 * 255
+    file = tmp_path / "board.jpg"
+    cv2.imwrite(str(file), board.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    assert examine(file).seen.span > 200

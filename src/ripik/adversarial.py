@@ -37,7 +37,13 @@ def adversarial(settings: Settings) -> Path:
 
 def show_photos(run: Run, table: Path) -> Path:
     """Write `adversarial.html` beside the table of `tell_apart`, unless it shows that table; return its path."""
-    page, inputs = table.with_suffix(".html"), {"table": artifacts.file_digest(table)}
+    page = table.with_suffix(".html")
+    inputs = {
+        "table": artifacts.file_digest(table),
+        "labels": artifacts.digest(run.competition.train["label"].tolist()),
+        "groups": artifacts.digest(photo_groups(run).tolist()),
+        **run.competition.rule_inputs("train", "test"),
+    }
     meta = page.with_name("adversarial-page.meta.json")
     if not artifacts.is_fresh(meta, inputs):
         with artifacts.making(meta, inputs, [page]):

@@ -12,6 +12,7 @@ from ripik.headers import CUT, LOADED, NO_IMAGE, Header, opened, quiet, read_hea
 from ripik.pixel_rule import USUAL, PixelRule, UnreadableError, by_rule
 
 SMALLEST_SIDE = 8
+FEW_LEVELS = 16  # of 256: an image that spans fewer is nearly constant
 REDUCED = (  # how examining may shrink a JPEG of at least so many pixels a side
     (512, cv2.IMREAD_REDUCED_COLOR_8),
     (256, cv2.IMREAD_REDUCED_COLOR_4),
@@ -108,14 +109,22 @@ def examine(path: Path, rule: PixelRule = USUAL) -> Examined:
         told = _loaded(data)
     if told.problem:
         return told
-    raw = _decoded(data, _quick(header))
+    tried = _tried(data, header, _quick(header), rule)
+    if header.jpeg and tried.seen and tried.seen.span < FEW_LEVELS:  # a fine texture is grey when it is shrunk
+        tried = _tried(data, header, cv2.IMREAD_COLOR, rule)
+    return tried if tried.problem else replace(told, alpha=tried.alpha, seen=tried.seen)
+
+
+def _tried(data: bytes, header: Header, mode: int, rule: PixelRule) -> Examined:
+    """Return what decoding by a mode of OpenCV leaves of an image."""
+    raw = _decoded(data, mode)
     if raw is None:
         return Examined(NO_IMAGE)
     try:
         image, alpha = by_rule(raw, data, header, rule)
     except UnreadableError as error:
         return Examined(str(error))
-    return replace(told, alpha=alpha, seen=_seen(image, raw, data))
+    return Examined(alpha=alpha, seen=_seen(image, raw, data))
 
 
 def _changed(data: bytes, header: Header, mode: int, rule: PixelRule) -> np.ndarray | None:

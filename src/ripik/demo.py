@@ -71,5 +71,5 @@ def _show(run: Run, hidden: float) -> None:
 
 
 def _short(row: list[str]) -> list[str]:
-    name, pooled, ends, _, accuracy, seconds = row
+    name, pooled, ends, *_, accuracy, seconds = row
     return [name, pooled, ends, accuracy, seconds]

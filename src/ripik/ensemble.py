@@ -107,7 +107,8 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.recorded(),
         "decision": run.settings.decision.recorded(),
-        "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())],
+        "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())]
+        + ([artifacts.digest(test_groups(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),
         "competition": {

@@ -44,6 +44,8 @@ def why_left_out(run: Run) -> str:
             return "no features of train and test are stored"
     except InputError:
         return "no variant trains its head alone"
+    if "group" in run.competition.train and "group" not in run.competition.test:
+        return f"test.csv has no column {run.settings.competition.group_column}, which groups train.csv"
     groups = {"training": len(np.unique(evidence_groups(run))), "test": count_test_groups(run)}
     few = [f"{count} {side}" for side, count in groups.items() if count < FEWEST]
     return f"too few photos: {' and '.join(few)}" if few else ""

@@ -33,8 +33,9 @@ class Scores:
 
     @property
     def mean_of_folds(self) -> float:
-        """The mean of the folds' metrics, over those where it exists."""
-        return float(np.nanmean(self.by_fold))
+        """The mean of the folds' metrics, over those where it exists; NaN where it exists in none."""
+        known = [score for score in self.by_fold if np.isfinite(score)]
+        return float(np.mean(known)) if known else float("nan")
 
     def cells(self) -> list[str]:
         """Return the scores as a table shows them: pooled, interval, by corrected labels, mean of folds, accuracy."""

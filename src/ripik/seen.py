@@ -5,15 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from ripik.console import say, warn
-from ripik.decoding import Examined, Seen
+from ripik.decoding import FEW_LEVELS, Examined, Seen
 from ripik.pixel_rule import DROP, FULL, PixelRule
 from ripik.tables import SHOWN
 
-NEARLY = 16  # levels of 256: an image that spans fewer is nearly constant
 SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
 WARNINGS = {
     "above": "16-bit values above {highest}, the range of the training images, become white",
-    "constant": f"images are nearly constant once decoded, with fewer than {NEARLY} of 256 levels",
+    "constant": f"images are nearly constant once decoded, with fewer than {FEW_LEVELS} of 256 levels",
     "same": "different files have the same pixels once decoded",
 }
 LOOK = "Look at some: what they showed may be lost; see competition.alpha, and the scale of 16 bits."
@@ -45,7 +44,7 @@ def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -
         "frames": sum(told.frames for told in found),
         "deep": sum(told.is_deep for told in found),
         "above": those(lambda told, seen: told.is_deep and (seen.highest or 0) >= rule.levels),
-        "constant": those(lambda _, seen: seen.span < NEARLY),
+        "constant": those(lambda _, seen: seen.span < FEW_LEVELS),
         "same": those(lambda _, seen: seen.pixels in several),
     }
 

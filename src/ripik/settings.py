@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ripik.errors import nearest
-from ripik.sections import Count, Fraction, Positive, Section, Seed, Text
+from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
@@ -14,6 +14,7 @@ AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that 
 LOCAL, RAY = "local", "ray"  # where jobs run
 FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
 DATA = "data"  # each batch of a training is divided among devices
+Alpha = Annotated[Literal["white", "black", "drop"], Added()]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
@@ -51,7 +52,7 @@ class CompetitionSettings(Section):
     metric: Text = "macro_f1"
     submission: Literal["auto", "labels", "probability", "probabilities"] = "auto"  # auto: as the sample submission has
     positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
-    alpha: Literal["white", "black", "drop"] = "white"  # what transparent images are laid on; drop: colours as stored
+    alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
 
@@ -169,7 +170,7 @@ class BlendSettings(Section):
 
     methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
     margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
-    partitions: Annotated[int, Field(ge=0)] = 3  # other partitions into folds by which the nested CV is made again
+    partitions: Annotated[int, Field(ge=0), Added()] = 3  # other ones into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
     restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone

@@ -70,7 +70,6 @@ def _inputs(run: Run, settings: Settings, variant: Variant, groups: np.ndarray) 
         "version": ADVERSARIAL,
         "head": [STRENGTH, TOLERANCE, ITERATIONS],
         "groups": artifacts.digest(groups.tolist()),
-        "labels": artifacts.digest(run.competition.train["label"].tolist()),
         "folds": [settings.folds.n_splits, settings.folds.seed],
         "features": settings.features.dtype,
         "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
@@ -83,11 +82,17 @@ def read_auc(path: Path) -> Interval:
 
 
 def photo_groups(run: Run) -> np.ndarray:
-    """Return the group of every training, then every test image: near copies, and what else folds.csv joins."""
-    near = read_groups(run.settings, run.competition)["group"].to_numpy()
-    of_folds = run.folds["group"].astype(str).tolist()
-    alone = [f"test {row}" for row in range(len(run.competition.test))]
-    return joined(near, np.array([*of_folds, *alone]))
+    """Return the group of every training, then every test image: near copies, what folds.csv joins, the user's column.
+
+    A value of the column that stands in both sets is one group.
+    """
+    train, test = run.competition.train, run.competition.test
+    alone = [f"test {row}" for row in range(len(test))]
+    known = [read_groups(run.settings, run.competition)["group"].to_numpy()]
+    known.append(np.array([*run.folds["group"].astype(str), *alone]))
+    if "group" in train:
+        known.append(np.array([*train["group"], *test.get("group", alone)]))
+    return joined(*known)
 
 
 def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:

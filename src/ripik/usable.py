@@ -16,7 +16,7 @@ from ripik.images import in_parallel
 from ripik.layout import layout_of
 from ripik.pixel_rule import FULL, USUAL, PixelRule
 from ripik.seen import notes_of, rule_of, tell
-from ripik.settings import Settings
+from ripik.settings import Label, Settings
 from ripik.tables import SHOWN
 
 COLUMNS = ["image_id", "split", "path", "problem"]
@@ -137,14 +137,17 @@ def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, pa
             'the files, or leave these rows out with competition.on_bad_image = "skip".'
         )
     train = competition.train[~bad["train"]].reset_index(drop=True)
-    left = set(train["label"]) & set(train["training_label"])
-    lost = [str(label) for label in competition.classes if label not in left]
+    _check_left(train["label"], competition.classes, "no training image can be read", path)
+    _check_left(train["training_label"], competition.classes, "with the corrections no readable image is left", path)
+    return replace(competition, train=train, test=competition.test.assign(readable=~bad["test"]))
+
+
+def _check_left(labels: pd.Series, classes: Sequence[Label], problem: str, path: Path) -> None:
+    lost = [str(label) for label in classes if label not in set(labels)]
     if lost:
         raise InputError(
-            f"of the class {', '.join(lost)} no training image can be read. {path} lists all that cannot; replace "
-            "the files."
+            f"of the class {', '.join(lost)} {problem}. {path} lists all images that cannot be read; replace the files."
         )
-    return replace(competition, train=train, test=competition.test.assign(readable=~bad["test"]))
 
 
 def _examples(found: pd.DataFrame, split: str) -> str:

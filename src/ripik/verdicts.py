@@ -115,6 +115,8 @@ def _say_spread(told: dict[str, Any], found: Nested) -> None:
 
 
 def _range(values: list[float]) -> str:
+    if not values:
+        return "without a value"
     return f"{min(values):.4f}–{max(values):.4f} (deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
 
 

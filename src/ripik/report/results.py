@@ -76,6 +76,8 @@ def _spread(told: dict[str, Any]) -> list[list[str]]:
 
 
 def _ends(scores: np.ndarray) -> str:
+    if not len(scores):
+        return number(None)
     return f"{number(float(scores.min()), 4)} to {number(float(scores.max()), 4)}"
 
 
