@@ -19,7 +19,8 @@ from ripik.clusters import LARGE_GROUP, Compare, Known, marked
 
 RESEMBLING = 0.35  # groups with a pair of this similarity resemble each other; few groups of photos do
 FAMILY = 5  # groups that resemble each other, in a chain, from which on they are no few photos of one scene
-MOST = 0.5  # a share of the linked images in families from which on no linked image of the set is trusted more
+MOST = 0.75  # a share of the linked images in families, from which on no linked image of the set is trusted
+NEARLY_ONE = 0.52  # below that share: the similarity by which a family is known among photos, just below the threshold
 EXPECTED = 0.97  # chance in place is taken to be at least that
 PROVEN = 0.1  # what chance becomes on the scale of similarities
 REFERENCES = 128  # images of the sample
@@ -39,12 +40,17 @@ def in_families(descriptors: np.ndarray, known: Known, labels: np.ndarray, thres
     linked = marked(known.n, [known.pairs[known.scores >= threshold].ravel()])
     leads, references = np.unique(labels[linked]), _references(known.n)
     known.of(nearest_among(descriptors, leads, references, leads[:, None] != labels[references], COMPARED))
-    ties = labels[known.pairs[known.scores >= RESEMBLING]]
+    found = linked & _families(known, labels, RESEMBLING)
+    return linked if found.sum() >= MOST * linked.sum() else linked & _families(known, labels, NEARLY_ONE)
+
+
+def _families(known: Known, labels: np.ndarray, level: float) -> np.ndarray:
+    """Whose group is one of FAMILY and more that similarities of at least this level connect: bool (n,)."""
+    ties = labels[known.pairs[known.scores >= level]]
     graph = coo_array((np.ones(len(ties)), tuple(ties.T)), shape=(known.n, known.n))
     family = connected_components(graph, directed=False)[1]
     groups = np.bincount(family[np.unique(labels)], minlength=known.n)
-    found = linked & (groups[family[labels]] >= FAMILY)
-    return linked if found.sum() >= MOST * linked.sum() else found
+    return groups[family[labels]] >= FAMILY
 
 
 def _references(n: int) -> np.ndarray:
