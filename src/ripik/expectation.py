@@ -1,6 +1,7 @@
 """What `ensemble` expects of the test set, and whether it is of another kind than train."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     by their likeness to the test set; None where they cannot speak for it.
     """
     photos, groups = count_test_groups(run), evidence_groups(run)
-    metric, shift = get_metric(run.settings.competition.metric), _shift(run)
-    differs = shift.get("differs", False)
-    if not differs:
+    metric, left_out = get_metric(run.settings.competition.metric), why_left_out(run)
+    table = None if left_out else tell_apart(run)
+    shift = {"left_out": left_out} | ({} if table is None else _difference(table))
+    if table is None or not shift["differs"]:
         return {"expected_score": asdict(predictive(run.targets(), oof, groups, metric, photos)), "shift": shift}
-    like = _likeness(run, groups)
+    like = _likeness(run, table, groups)
     told = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
     expected = expect(run.targets(), oof, groups, metric, photos, like) if like.speaks else None
     return {"expected_score": None, "shift": shift | told | {"expected_score": expected and asdict(expected)}}
@@ -74,17 +76,14 @@ def sentence(test: dict[str, Any], metric: str) -> str:
     )
 
 
-def _shift(run: Run) -> dict[str, Any]:
-    reason = why_left_out(run)
-    if reason:
-        return {"left_out": reason}
-    auc = read_auc(tell_apart(run))
-    return {"left_out": "", "auc": asdict(auc), "differs": auc.low > 0.5}
+def _difference(table: Path) -> dict[str, Any]:
+    auc = read_auc(table)
+    return {"auc": asdict(auc), "differs": auc.low > 0.5}
 
 
-def _likeness(run: Run, groups: np.ndarray) -> Likeness:
+def _likeness(run: Run, path: Path, groups: np.ndarray) -> Likeness:
     """Return how the training rows stand for the test set; of those that cannot be read, as their mean does."""
-    table = pd.read_csv(tell_apart(run), dtype={"image_id": str})
+    table = pd.read_csv(path, dtype={"image_id": str})
     train = table[table["split"] == "train"].set_index("image_id")["ratio"]
     ratio = train.reindex(run.competition.train["image_id"])
     return likeness(ratio.fillna(train.mean()).to_numpy(), groups)
