@@ -52,8 +52,7 @@ FAST = (  # `finetuned` trains all layers, `augmented_finetuned` the last block
 
 LONG_FILES = ("test_kernel", "test_pipeline", "test_plan", "test_distribution", "test_torture", "test_faults")
 
-CONFIG = """
-[competition]
+CONFIG = """[competition]
 root = "{folder}/input"
 
 [paths]
