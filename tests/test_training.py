@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
-import signal
 import struct
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -103,19 +104,30 @@ def stop_after(epochs: int):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def obeyed() -> Iterator[None]:
-    """Let SIGTERM do what it does in a job's process."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    yield
-    signal.signal(signal.SIGTERM, before)
+def asked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what, once set, ends a training as SIGTERM does in a job's process (see test_stopping), without a signal.
+
+    The process that runs the tests must not get one.
+    """
+    event = threading.Event()
+
+    @contextmanager
+    def noticing() -> Iterator[Callable[[], bool]]:
+        event.clear()
+        yield event.is_set
+        if event.is_set():
+            sys.exit(TERMINATED)
+
+    monkeypatch.setattr("ripik.training.noticing", noticing)
+    return event
 
 
-def terminate_within(epoch: int):  # type: ignore[no-untyped-def]
-    """Return a reporter that has the process terminated after the first batch of an epoch (from 1)."""
+def ask_within(epoch: int, asked: threading.Event):  # type: ignore[no-untyped-def]
+    """Return a reporter that asks the training to end after the first batch of an epoch (from 1)."""
 
     def report(done: float, total: int, note: str = "") -> None:
         if epoch - 1 < done < epoch:
-            signal.raise_signal(signal.SIGTERM)
+            asked.set()
 
     return report
 
@@ -129,7 +141,7 @@ def terminate_within(epoch: int):  # type: ignore[no-untyped-def]
     ],
 )
 def test_a_training_terminated_within_its_epochs_ends_with_the_same_files(
-    opened: Open, obeyed: None, variant: str, overrides: list[str]
+    opened: Open, asked: threading.Event, variant: str, overrides: list[str]
 ) -> None:
     run = opened("training.batch_size=4", *overrides)
     job, start = Job(variant, 1), Job("original", 1)
@@ -142,7 +154,7 @@ def test_a_training_terminated_within_its_epochs_ends_with_the_same_files(
     shutil.rmtree(folder)
     for epoch in (1, 2, 3):
         with pytest.raises(SystemExit, match=str(TERMINATED)):
-            train(run, job, terminate_within(epoch))
+            train(run, job, ask_within(epoch, asked))
         saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
         assert saved is not None
         assert (len(saved.history), saved.batches) == (epoch - 1, 1)
