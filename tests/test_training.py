@@ -107,7 +107,8 @@ def stop_after(epochs: int):  # type: ignore[no-untyped-def]
 def asked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return what, once set, ends a training as SIGTERM does in a job's process (see test_stopping), without a signal.
 
-    The process that runs the tests must not get one.
+    A signal kills the process that runs the tests where AMX is in use: the alternate stack of pytest's faulthandler is
+    too small for its state.
     """
     event = threading.Event()
 
