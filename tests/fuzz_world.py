@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ripik import cli, config
-from ripik.artifacts import write_csv
+from ripik.storage.artifacts import write_csv
 from ripik.submission_log import append_log
 
 TRAIN, TEST, SAMPLE = "input/train/train.csv", "input/test/test.csv", "input/sample_submission.csv"

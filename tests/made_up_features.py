@@ -9,8 +9,8 @@ import pandas as pd
 from conftest import Tiny
 from ripik.competition import Competition
 from ripik.features import Item, count, feature_inputs, items_of, source_path
-from ripik.packed import is_packed, packing
 from ripik.settings import Settings, Variant
+from ripik.storage.packed_array import is_packed, packing
 
 COLUMNS = 64
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.config import load_settings
 from ripik.settings import Settings
+from ripik.storage import artifacts
 
 PHOTOS, COPIES, CLASSES = 80, 3, ["crack", "dent", "lamp broken"]
 CONFIG = """

@@ -11,11 +11,11 @@ from made_up_runs import record
 from ripik.analysis import fold_classes, group_sizes, history, read_blend, shares, times, views
 from ripik.analysis.loading import load
 from ripik.analysis.measures import scores
-from ripik.artifacts import read_meta
 from ripik.bootstrap import difference
 from ripik.errors import InputError, RipikError
 from ripik.merging import merge
 from ripik.metrics import get_metric
+from ripik.storage.artifacts import read_meta
 
 VIEWS = ["identity", "hflip", "crop90"]
 ROWS, COPIES, FOLDS = 90, 3, 3

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik import artifacts, atomic
 from ripik.errors import SurroundingsError
+from ripik.storage import artifacts, atomic
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
 

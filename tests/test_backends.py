@@ -12,9 +12,9 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik import checkpoint, runtime
-from ripik.artifacts import read_json
 from ripik.checkpoint import Checkpoint, Progress
 from ripik.random_weights import random_backbone
+from ripik.storage.artifacts import read_json
 
 OTHER = os.environ.get("TENSORFLOW_PYTHON", "")  # an interpreter that has TensorFlow, as `make test-jax` names one
 

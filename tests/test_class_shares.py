@@ -9,12 +9,12 @@ from ripik.class_shares import ClassShares, estimate_shares
 from ripik.decision import estimate_priors
 from ripik.errors import InputError
 from ripik.fold_models import by_fold, side_by_side
-from ripik.layout import Job
 from ripik.members import logs
 from ripik.metrics import get_metric
 from ripik.nested import nest
 from ripik.recipe import Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings
+from ripik.storage.paths import Job
 
 TRAIN = np.array([0.4, 0.3, 0.2, 0.1])
 PLANTED = {

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik import analysis, artifacts, ensemble
+from ripik import analysis, ensemble
 from ripik.analysis.measures import CORRECTED
 from ripik.audit import _of_photos
 from ripik.bootstrap import predictive
@@ -16,7 +16,6 @@ from ripik.errors import InputError
 from ripik.folds import make_folds, read_folds
 from ripik.inner import inner_split
 from ripik.jobs import Run, is_trained, jobs_of, open_run
-from ripik.layout import Job
 from ripik.metrics import get_metric
 from ripik.optimization import class_weights
 from ripik.record import record_run
@@ -25,6 +24,8 @@ from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.galleries import choose
 from ripik.scores import evidence_groups
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from test_oof import finish, finished
 
 F1 = get_metric("macro_f1")

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik.artifacts import read_json
 from ripik.batches import ArrayRows, Batches
 from ripik.jobs import is_distributed, open_run
-from ripik.layout import Job
 from ripik.network import starting_network
 from ripik.settings import Variant
+from ripik.storage.artifacts import read_json
+from ripik.storage.paths import Job
 from ripik.weights import read_weights
 from test_training import prepare_here
 

@@ -14,10 +14,11 @@ from urllib.error import HTTPError
 
 import pytest
 
-from ripik import artifacts, console
+from ripik import console
 from ripik.engine import run, threads_per_job, undivided
 from ripik.errors import InputError, SurroundingsError
 from ripik.settings import JobSettings
+from ripik.storage import artifacts
 from ripik.tasks import Task
 
 HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_engine"

@@ -35,7 +35,7 @@ def test_a_damaged_file_is_mended_or_told(world: World, kind: str) -> None:
 
 
 def test_what_is_wrong_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ripik.artifacts.is_whole", lambda path, recorded: path.exists())
+    monkeypatch.setattr("ripik.storage.artifacts.is_whole", lambda path, recorded: path.exists())
     assert world.suffer("blend's oof.csv", "flipped", 3).verdict.startswith("SILENT")
     assert world.suffer("history", "flipped", 3).verdict.startswith("UNNOTICED")
 

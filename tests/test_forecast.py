@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from conftest import Tiny
 from ripik.forecast import Costs, JobCost, Line, Size, Work, disk, job_seconds, makespan, pass_key, steps, total
-from ripik.layout import Job
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.settings import Variant
+from ripik.storage.paths import Job
 
 PIECES = st.lists(st.integers(1, 20), min_size=1, max_size=12)
 

@@ -9,7 +9,7 @@ from ripik import groups
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.groups import conflicting, groups_of, implausible, make_groups, read_groups
-from ripik.layout import layout_of
+from ripik.storage.paths import layout_of
 
 
 def read(tiny: Tiny, *overrides: str) -> pd.DataFrame:

@@ -15,10 +15,10 @@ from ripik.gradcam import grad_cam
 from ripik.heatmaps import heat_maps, work
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run
-from ripik.layout import Job
 from ripik.network import whole_network
 from ripik.prediction import predict_job
 from ripik.settings import Variant
+from ripik.storage.paths import Job
 from ripik.tasks import Task
 from ripik.training import train
 from test_training import prepare_here, silent

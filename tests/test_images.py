@@ -10,7 +10,7 @@ from conftest import Tiny
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.images import augmented_copies, decode, in_parallel, pixel_inputs, pixel_path, pixels, resize
-from ripik.packed import checksums_path, is_packed
+from ripik.storage.packed_array import checksums_path, is_packed
 
 
 def test_decode_is_rgb(tmp_path: Path) -> None:

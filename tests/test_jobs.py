@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from conftest import SPLITS, Tiny
-from ripik import artifacts
 from ripik.errors import InputError
 from ripik.jobs import (
     Run,
@@ -23,7 +22,8 @@ from ripik.jobs import (
     training_inputs,
     weights_path,
 )
-from ripik.layout import Job
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 
 FINETUNED, ORIGINAL = Job("finetuned", 1), Job("original", 1)
 

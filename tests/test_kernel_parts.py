@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from conftest import FAST, Tiny
-from ripik import artifacts, stacked
+from ripik import stacked
 from ripik.config import load_settings
 from ripik.errors import InputError
 from ripik.features import Item, source_path
@@ -19,6 +19,7 @@ from ripik.kernel.infer import TEST, Trained, fold_models, lacking_test_items
 from ripik.kernel.mounts import Machine
 from ripik.kernel.names import identity, slug_of, title_of
 from ripik.kernel.packages import problems
+from ripik.storage import artifacts
 
 
 def test_titles_become_the_ids(tmp_path: Path) -> None:

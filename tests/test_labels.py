@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik import artifacts, labels
+from ripik import labels
 from ripik.competition import read_competition
 from ripik.errors import InputError
 from ripik.labels import COLUMNS, label_issues
+from ripik.storage import artifacts
 
 ODD = 0  # the row whose label is not its copies'
 DOUBTED_PHOTO = 4  # the photo whose label no model believes

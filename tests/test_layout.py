@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from ripik.config import RESERVED_NAMES, load_settings
-from ripik.layout import Job, Layout, layout_of
 from ripik.settings import Settings
+from ripik.storage.paths import Job, Layout, layout_of
 
 
 def settings(tmp_path: Path, text: str = "") -> Settings:

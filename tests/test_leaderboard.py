@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ripik import artifacts
 from ripik.errors import InputError
 from ripik.leaderboard import correlation, show_leaderboard
+from ripik.storage import artifacts
 from ripik.submission_log import append_log
 
 

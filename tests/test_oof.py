@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
-from ripik import artifacts, ensemble
+from ripik import ensemble
 from ripik.bootstrap import Interval
 from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
-from ripik.layout import Job
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
 from ripik.scores import Scores, evidence_groups, probabilities, score_rows
 from ripik.stacked import count_test_groups
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 Values = Callable[[Job, str, int, int], np.ndarray]

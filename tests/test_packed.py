@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik import artifacts, packed
 from ripik.errors import SurroundingsError
-from ripik.packed import HEADER, Unfinished, checksums_path, is_packed, packing
-from ripik.packed_rows import PackedRows
+from ripik.storage import artifacts, packed_array
+from ripik.storage.packed_array import HEADER, Unfinished, checksums_path, is_packed, packing
+from ripik.storage.packed_rows import PackedRows
 
 INPUTS, MAKER = {"what": "rows", "size": (4, 3)}, {"engine": "own"}
 
@@ -116,7 +116,7 @@ def test_a_crash_while_taking_up_or_finishing_loses_no_row(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(artifacts if moment == "write_meta" else packed, moment, crash)
+        patched.setattr(artifacts if moment == "write_meta" else packed_array, moment, crash)
         with pytest.raises(KeyboardInterrupt):
             make(path, values(9))
     assert make(path, values(9)) == ([] if moment == "write_meta" else [5, 6, 7, 8])

@@ -15,7 +15,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from conftest import FAST, MEMBERS, Drawn, Tiny, ripik, write_competition
-from ripik import artifacts
+from ripik.storage import artifacts
 
 
 def submissions(tiny: Tiny) -> list[Path]:

@@ -10,7 +10,6 @@ from PIL import Image
 
 import odd_images
 from conftest import FAST, Tiny, ripik
-from ripik import artifacts
 from ripik.augment import augment
 from ripik.decoding import Examined, decode, examine
 from ripik.duplicates import near_copy_groups
@@ -19,6 +18,7 @@ from ripik.images import pixel_inputs, pixels
 from ripik.kernel.datasets import write_models
 from ripik.kernel.infer import infer
 from ripik.pixel_rule import FULL, PixelRule, in_8_bits
+from ripik.storage import artifacts
 from ripik.usable import open_competition, tell_unreadable
 
 TWELVE = PixelRule(4096)

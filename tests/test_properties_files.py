@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik import artifacts
 from ripik.errors import InputError
+from ripik.storage import artifacts
 from ripik.submission import check_submission, submission_frame
 from ripik.submission_form import Form
 from ripik.submission_log import append_log

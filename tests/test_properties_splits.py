@@ -10,15 +10,15 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from conftest import Tiny, write_competition
-from ripik import artifacts
 from ripik.clusters import LARGE_GROUP, Known, settle
 from ripik.competition import Competition, read_competition
 from ripik.folds import COLUMNS, make_folds, read_folds
 from ripik.groups import read_groups
-from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.splitting import imbalance, split
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=50)
 FEW = effort(EFFORT, max_examples=12)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik import artifacts
 from ripik.errors import SurroundingsError
-from ripik.packed import HEADER, checksums_path, is_packed, packing
-from ripik.packed_rows import PackedRows
+from ripik.storage import artifacts
+from ripik.storage.packed_array import HEADER, checksums_path, is_packed, packing
+from ripik.storage.packed_rows import PackedRows
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)
 FEW = effort(EFFORT, max_examples=40)

@@ -17,11 +17,12 @@ import pytest
 from conftest import FAST, MEMBERS, Tiny, copy_of
 from html_page import Page
 from made_up_report import made_up_run
-from ripik import analysis, artifacts
+from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.report import results, step
 from ripik.report.blocks import Matrix, Tile, View
 from ripik.report.step import report
+from ripik.storage import artifacts
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 SECTIONS = ["summary", "variants", "classes", "confusion", "photos", "learning", "calibration", "blend", "views"]

@@ -15,18 +15,19 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import artifacts, checkpoint, presence
+from ripik import checkpoint, presence
 from ripik.checkpoint import Checkpoint, Progress
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.folds import make_folds
 from ripik.jobs import Run, jobs_of, open_run, predictions_path, training_inputs
 from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
-from ripik.layout import Job
 from ripik.oof import merge_variant
 from ripik.presence import present
 from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
 from ripik.status import status
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from test_oof import finish
 
 JOB = Job("original", 0)

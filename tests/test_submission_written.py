@@ -14,8 +14,8 @@ from ripik.ensemble import ensemble
 from ripik.jobs import jobs_of, open_run
 from ripik.kernel.contents import Manifest
 from ripik.kernel.infer import _pinned
-from ripik.layout import Job
 from ripik.metrics import get_metric
+from ripik.storage.paths import Job
 from ripik.submit import newest
 from test_oof import finish
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import artifacts, checkpoint, deadline
+from ripik import checkpoint, deadline
 from ripik.batches import Batches
 from ripik.course import Course
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
@@ -35,16 +35,17 @@ from ripik.features import (
 from ripik.images import pixels
 from ripik.inner import inner_split
 from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
-from ripik.layout import Job
 from ripik.network import starting_network, trained_network
 from ripik.optimization import class_weights
-from ripik.packed import HEADER, checksums_path
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job, work
 from ripik.prefix import check_networks, check_space, fill_store
 from ripik.presence import look, present
 from ripik.settings import Settings
 from ripik.stopping import TERMINATED
+from ripik.storage import artifacts
+from ripik.storage.packed_array import HEADER, checksums_path
+from ripik.storage.paths import Job
 from ripik.tasks import Task
 from ripik.training import Trainer, train
 from small_network import FEATURES

@@ -16,8 +16,8 @@ from conftest import Tiny
 from ripik import deadline, presence
 from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.folds import make_folds
-from ripik.layout import Job, Layout, layout_of
 from ripik.presence import present
+from ripik.storage.paths import Job, Layout, layout_of
 from ripik.turns import refuse_while_training, turn
 
 HOLD = """

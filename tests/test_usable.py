@@ -9,13 +9,14 @@ import pytest
 
 import odd_images
 from conftest import FAST, Tiny, ripik
-from ripik import artifacts, deadline
+from ripik import deadline
 from ripik.competition import fingerprint, read_competition
 from ripik.errors import InputError, OutOfTimeError
 from ripik.folder import predict_folder
 from ripik.groups import groups_of, make_groups
 from ripik.images import pixels
 from ripik.jobs import open_run
+from ripik.storage import artifacts
 from ripik.usable import examine_all, open_competition, tell_unreadable
 
 SKIP = "competition.on_bad_image=skip"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from conftest import draw_competition, write_competition
-from ripik.packed import LOCK
+from ripik.storage.packed_array import LOCK
 
 SETTINGS = (
     *("folds.n_splits=2", "training.epochs=5", "training.batch_size=4", "finetuning.batch_size=4", "jobs.jobs=2"),

@@ -29,7 +29,7 @@ def main() -> None:
     split_cpu(int(devices))
     from ripik.config import load_settings
     from ripik.jobs import open_run
-    from ripik.layout import Job
+    from ripik.storage.paths import Job
     from ripik.training import train
 
     def report(done: float, total: int, note: str = "") -> None:

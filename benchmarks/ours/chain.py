@@ -14,7 +14,7 @@ from ripik.batches import Batches, epoch_examples, id_keys, prefetched
 from ripik.competition import read_competition
 from ripik.config import load_settings
 from ripik.images import pixels
-from ripik.packed_rows import PackedRows
+from ripik.storage.packed_rows import PackedRows
 
 SIZE = 224
 

@@ -23,10 +23,10 @@ from ripik.batches import Batches, prefetched
 from ripik.merging import merge
 from ripik.network import between, build_suffix, predict_rows
 from ripik.optimization import compile_model
-from ripik.packed import is_packed, packing
-from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import ALL, HEAD, KERAS, Variant
+from ripik.storage.packed_array import is_packed, packing
+from ripik.storage.packed_rows import PackedRows
 
 BACKBONE, CLASSES, VIEWS = "EfficientNetB0", 6, ("identity", "hflip")
 CHAIN = "the input chain"

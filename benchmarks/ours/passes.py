@@ -14,10 +14,10 @@ from ripik.batches import Batches, first_batch, prefetched
 from ripik.competition import read_competition
 from ripik.config import load_settings
 from ripik.images import pixels
-from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, make_predictor
 from ripik.prefix import build_prefix
 from ripik.settings import HEAD
+from ripik.storage.packed_rows import PackedRows
 from ripik.weights import make_initial_weights
 
 

@@ -15,8 +15,8 @@ from ripik import runtime
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.config import load_settings
 from ripik.jobs import open_run
-from ripik.layout import Job
 from ripik.pipeline import prepare
+from ripik.storage.paths import Job
 from ripik.training import Trainer
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.bootstrap import Interval
 from ripik.console import say
 from ripik.folds import make_folds
@@ -12,6 +11,7 @@ from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.jobs import Run, open_run
 from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
+from ripik.storage import artifacts
 from ripik.stored import photo_head
 from ripik.train_or_test import both_sides, photo_groups, read_auc, tell_apart
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
-from ripik import artifacts
 from ripik.bootstrap import Interval, interval
 from ripik.console import progress, say, table
 from ripik.features import Item, feature_inputs, training_items
@@ -27,6 +26,7 @@ from ripik.pipeline import prepare
 from ripik.scores import LEVEL, ends
 from ripik.settings import Settings, Variant
 from ripik.splitting import split
+from ripik.storage import artifacts
 from ripik.stored import copies_head, photo_head, read_features, stored_settings
 
 AUDIT = 1  # to be raised when the splits or the heads change

@@ -6,15 +6,15 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
-from ripik import artifacts
 from ripik.augmentation import PIPELINE, check_preset
 from ripik.competition import fingerprint
 from ripik.console import progress, say
 from ripik.errors import InputError
 from ripik.images import augmented_copies, decode, in_parallel
-from ripik.layout import layout_of
 from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.usable import open_competition, tell_unreadable
 
 JPEG_QUALITY = 95

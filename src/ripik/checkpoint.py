@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ripik import artifacts
-from ripik.atomic import replacing
 from ripik.console import warn
+from ripik.storage import artifacts
+from ripik.storage.atomic import replacing
 
 UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 Arrays = list[np.ndarray]

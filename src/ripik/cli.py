@@ -14,8 +14,8 @@ from rich.console import Console
 
 from ripik import __version__, config, deadline
 from ripik.errors import InputError, RipikError, Terminated
-from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.storage.paths import layout_of
 from ripik.turns import turn
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours

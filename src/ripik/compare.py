@@ -17,10 +17,10 @@ from ripik.analysis.witnesses import FOLDS
 from ripik.bootstrap import Interval, difference, interval, verdict
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
-from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.metrics import Metric, get_metric
 from ripik.settings import Settings
+from ripik.storage.paths import layout_of
 
 TITLES = {"macro_f1": "macro F1", "auc": "AUC"}
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.corrections import corrected_labels
 from ripik.errors import InputError
 from ripik.filenames import image_paths
-from ripik.layout import layout_of
 from ripik.pixel_rule import USUAL, PixelRule
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.spellings import visible
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.submission_form import Form, form_of
 from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 

@@ -8,10 +8,10 @@ import numpy as np
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.features import shown, source_path, training_items, trains_head_alone, versions
 from ripik.jobs import Run, job_seed
-from ripik.layout import Job
 from ripik.optimization import class_weights, learning_rate
-from ripik.packed_rows import PackedRows
 from ripik.settings import Variant
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job
 
 
 @dataclass(frozen=True)

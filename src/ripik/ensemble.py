@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
 from ripik.errors import InputError
@@ -27,6 +26,7 @@ from ripik.recipe import Known, Rows
 from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
 from ripik.stacked import count_test_groups, fold_models, known_rows, test_groups, test_rows
+from ripik.storage import artifacts
 from ripik.submission import submission_name, submission_of
 from ripik.submission_form import tell_form
 from ripik.submission_log import append_log, check_log

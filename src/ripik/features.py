@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.errors import InputError
 from ripik.images import pixel_inputs, pixel_path
-from ripik.layout import layout_of
-from ripik.packed import is_packed
 from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.packed_array import is_packed
+from ripik.storage.paths import layout_of
 from ripik.views import IDENTITY
 
 IMAGENET, RANDOM = "imagenet", "random"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ripik.layout import Job
 from ripik.merging import merge
 from ripik.metrics import FloatArray
 from ripik.settings import Settings
+from ripik.storage.paths import Job
 
 ByFold = dict[int | None, FloatArray]
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
 from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
-from ripik.layout import layout_of
 from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.spellings import same_words, visible
 from ripik.splitting import split
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.submission_form import tell_form
 from ripik.tables import first, read_table, whole_numbers
 from ripik.turns import refuse_while_training

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from ripik.features import Item, items_of, pixel_items, reads_pixels, shares, shown
 from ripik.jobs import jobs_of
-from ripik.layout import Job
 from ripik.settings import Settings, Variant
+from ripik.storage.paths import Job
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition, fingerprint
 from ripik.console import say
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.groups import conflicting
-from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 
 GROUPS, PICTURES = 20, 9  # shown in a section, and of a group
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts, engine, runtime
+from ripik import engine, runtime
 from ripik.engine import undivided
 from ripik.errors import InputError, nearest
 from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
-from ripik.layout import Job
 from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from ripik.tasks import Reporter, Task
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from ripik.augmentation import PIPELINE, build_pipeline, make_copies
 from ripik.competition import Competition, fingerprint
 from ripik.console import progress
 from ripik.decoding import decode
-from ripik.layout import layout_of
-from ripik.packed import Unfinished, is_packed, packing
 from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
+from ripik.storage.packed_array import Unfinished, is_packed, packing
+from ripik.storage.paths import layout_of
 
 CHUNK = 16
 MUCH = 1.5  # how much larger an image is that linear interpolation would alias

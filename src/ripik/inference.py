@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
 from ripik.features import reads_pixels
@@ -21,6 +20,7 @@ from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
+from ripik.storage import artifacts
 from ripik.tasks import Reporter
 from ripik.views import IDENTITY
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from ripik.errors import InputError
 from ripik.jobs import Run, job_seed
-from ripik.layout import Job
 from ripik.splitting import split
+from ripik.storage.paths import Job
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 

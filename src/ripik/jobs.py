@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.errors import InputError, nearest
 from ripik.features import Item, lacking_items, training_items, weights_inputs
 from ripik.folds import read_folds
 from ripik.images import pixel_inputs
-from ripik.layout import Job, Layout, layout_of
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.paths import Job, Layout, layout_of
 from ripik.usable import open_competition
 
 NETWORK = 3  # to be raised when the suffix, its training or its prediction changes

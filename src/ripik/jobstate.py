@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ripik import artifacts, checkpoint
+from ripik import checkpoint
 from ripik.checkpoint import Progress
 from ripik.console import duration
 from ripik.errors import InputError
 from ripik.jobs import Run, is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
-from ripik.layout import Job
 from ripik.presence import Presence, look
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 
 FINISHED, TRAINED, RUNNING, STOPPED = "finished", "trained", "running", "stopped"
 KILLED, STALE, MISSING = "killed", "stale", "missing"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import fingerprint
 from ripik.console import say, table
 from ripik.ensemble import finished_blend
@@ -22,6 +21,7 @@ from ripik.groups import groups_of, read_groups
 from ripik.jobs import Run, open_run
 from ripik.oof import check_oof, probability_columns, read_predictions
 from ripik.settings import Label, Settings
+from ripik.storage import artifacts
 from ripik.suspects import COPIES, MODEL, find_suspects
 
 COLUMNS = [

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.console import progress
 from ripik.decoding import examine
@@ -24,14 +23,15 @@ from ripik.features import count, items_of, reads_pixels, shown, source_inputs, 
 from ripik.forecast import Costs, JobCost, Line, pass_key
 from ripik.images import in_parallel, pixels
 from ripik.jobs import Run, chain
-from ripik.layout import Job, layout_of
 from ripik.metrics import get_metric
 from ripik.nested import nest, within_reach
-from ripik.packed import packing
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
 from ripik.runtime import usable_cores
 from ripik.settings import JobSettings, Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.packed_array import packing
+from ripik.storage.paths import Job, layout_of
 from ripik.tasks import Task
 
 SEARCHED = (60, 240)  # images among which near copies are looked for

@@ -7,15 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import artifacts, runtime
+from ripik import runtime
 from ripik.backbone import Cut, build_backbone, cut
 from ripik.batches import Batches, Source, first_batch, prefetched
 from ripik.features import Item, reads_pixels, source_path, trains_head_alone
 from ripik.jobs import Run, job_seed, start_job, weights_path
-from ripik.layout import Job
-from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.settings import FLOAT32, KERAS, Variant
+from ripik.storage import artifacts
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job
 from ripik.weights import load_initial_weights, read_weights
 
 

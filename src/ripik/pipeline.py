@@ -4,7 +4,6 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from ripik import artifacts
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
@@ -34,7 +33,6 @@ from ripik.jobs import (
     open_run,
     start_job,
 )
-from ripik.layout import Job, layout_of
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
 from ripik.presence import refuse_if_at_work
@@ -42,6 +40,8 @@ from ripik.record import record_run
 from ripik.runtime import usable_cores
 from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.paths import Job, layout_of
 from ripik.tasks import ALL, ONE, Task
 from ripik.turns import turn
 from ripik.views import check_views

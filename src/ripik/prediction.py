@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts, runtime
+from ripik import runtime
 from ripik.console import Pace
 from ripik.epochs import scores_told
 from ripik.features import Item, source_path
@@ -17,12 +17,13 @@ from ripik.jobs import (
     prediction_inputs,
     predictions_path,
 )
-from ripik.layout import Job, layout_of
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.packed_rows import PackedRows
 from ripik.predictors import Predictor
 from ripik.presence import Tell, present
 from ripik.settings import RAY, Settings
+from ripik.storage import artifacts
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job, layout_of
 from ripik.tasks import Reporter
 from ripik.training import train
 

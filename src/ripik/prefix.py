@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ripik import artifacts, runtime
+from ripik import runtime
 from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, first_batch, prefetched
 from ripik.competition import Competition
@@ -27,11 +27,12 @@ from ripik.features import (
     source_path,
 )
 from ripik.images import pixel_inputs, pixel_path
-from ripik.layout import layout_of
-from ripik.packed import Unfinished, is_packed, packing
-from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, Predictor, engine_told, make_predictor
 from ripik.settings import Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.packed_array import Unfinished, is_packed, packing
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import layout_of
 from ripik.tasks import Reporter
 from ripik.weights import load_initial_weights, make_initial_weights
 

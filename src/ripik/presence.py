@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from ripik import atomic, deadline
+from ripik import deadline
 from ripik.console import complain
 from ripik.errors import SurroundingsError
+from ripik.storage import atomic
 
 Tell = Callable[..., None]
 SECONDS_BETWEEN_WRITES = 1.0

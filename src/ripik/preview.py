@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.augmentation import alone, build_pipeline, check_preset, make_copies
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.images import decode
-from ripik.layout import layout_of
 from ripik.settings import AugmentationSettings, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.usable import open_competition
 
 PHOTOS, COPIES, TILE, SMALLEST = 8, 6, 128, 64

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.config import to_toml
 from ripik.jobs import Run
+from ripik.storage import artifacts
 
 
 def record_run(run: Run) -> None:

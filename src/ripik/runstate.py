@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
@@ -25,9 +24,10 @@ from ripik.jobstate import (
     job_state,
     state_without_run,
 )
-from ripik.layout import Layout, layout_of
 from ripik.presence import look
 from ripik.settings import Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.paths import Layout, layout_of
 from ripik.submission_record import record_of, run_of
 from ripik.usable import open_competition
 

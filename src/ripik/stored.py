@@ -7,8 +7,8 @@ import numpy as np
 from ripik.competition import Competition
 from ripik.errors import InputError
 from ripik.features import Item, count, source_path
-from ripik.packed_rows import PackedRows
 from ripik.settings import HEAD, Settings, Variant
+from ripik.storage.packed_rows import PackedRows
 from ripik.views import IDENTITY
 
 BLOCK = 4096  # rows read at once

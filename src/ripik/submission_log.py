@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ripik.atomic import replacing
 from ripik.errors import InputError, SurroundingsError, nearest
 from ripik.presence import present
+from ripik.storage.atomic import replacing
 
 LOG = "log.csv"
 FIRST_COLUMNS = ("file", "time", "commit", "config_hash", "members", "cv", "public", "private")

@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 from rich.filesize import decimal
 
-from ripik import artifacts
 from ripik.analysis.reading import read_object
 from ripik.competition import read_competition
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
 from ripik.kernel.names import identity
-from ripik.layout import layout_of
 from ripik.leaderboard import show_leaderboard
 from ripik.settings import Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.submission import check_submission
 from ripik.submission_form import LABELS, tell_form
 from ripik.submission_log import LOG, set_scores

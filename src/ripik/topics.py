@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import analysis, artifacts
+from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
-from ripik.layout import Layout, layout_of
 from ripik.settings import Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import Layout, layout_of
 
 LISTED = 20  # rows in the terminal
 Answer = tuple[pd.DataFrame, str]  # what goes to the CSV, and a sentence

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.bootstrap import Interval
 from ripik.competition import Competition
 from ripik.console import progress, say
@@ -25,6 +24,7 @@ from ripik.pipeline import prepare
 from ripik.settings import Settings, Variant
 from ripik.shift import density_ratio, separability
 from ripik.splitting import split
+from ripik.storage import artifacts
 from ripik.stored import photo_head, read_features, stored_settings
 
 ADVERSARIAL = 2  # to be raised when the classifier changes

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts, checkpoint, deadline, runtime
+from ripik import checkpoint, deadline, runtime
 from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.course import Course
@@ -21,14 +21,15 @@ from ripik.eventlog import EventLog
 from ripik.features import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
-from ripik.layout import Job
 from ripik.metrics import get_metric, score_part
 from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
-from ripik.packed_rows import PackedRows
 from ripik.predictors import make_predictor
 from ripik.settings import HALF, KERAS, Variant
 from ripik.stopping import noticing
+from ripik.storage import artifacts
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job
 from ripik.tasks import Reporter
 from ripik.variables import assign, digest_of, save_weights, values_of
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ripik.layout import Layout
 from ripik.presence import present, refuse_if_at_work
+from ripik.storage.paths import Layout
 
 
 @contextmanager

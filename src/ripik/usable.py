@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition, fingerprint, read_competition
 from ripik.console import progress, warn
 from ripik.decoding import Examined, examine
 from ripik.errors import InputError
 from ripik.images import in_parallel
-from ripik.layout import layout_of
 from ripik.pixel_rule import FULL, USUAL, PixelRule
 from ripik.seen import notes_of, rule_of, tell
 from ripik.settings import Label, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 from ripik.tables import SHOWN
 
 COLUMNS = ["image_id", "split", "path", "problem"]

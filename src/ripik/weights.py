@@ -10,13 +10,13 @@ import h5py
 import keras
 import numpy as np
 
-from ripik import artifacts
 from ripik.backbone import build_backbone, normalizations
 from ripik.console import warn
 from ripik.errors import InputError, SurroundingsError
 from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
 from ripik.random_weights import random_backbone
 from ripik.settings import Settings, Variant
+from ripik.storage import artifacts
 from ripik.tasks import Reporter
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1

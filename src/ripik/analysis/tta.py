@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.analysis.loading import Predictions, load
 from ripik.analysis.reading import REFIT, job_of, read_object
 from ripik.bootstrap import Interval, difference
 from ripik.errors import InputError
 from ripik.merging import merge
 from ripik.metrics import FloatArray, get_metric
+from ripik.storage import artifacts
 
 STORED, META = "predictions.npz", "predictions.meta.json"
 SAME = 1e-6  # how far the merge of all views may be from oof.csv, which keeps nine digits

@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from ripik import artifacts
 from ripik.config import to_toml
 from ripik.console import say
 from ripik.errors import InputError
@@ -13,8 +12,9 @@ from ripik.kernel.bundle import code_text, requirements
 from ripik.kernel.contents import MANIFEST, Manifest
 from ripik.kernel.datasets import write_models, write_weights
 from ripik.kernel.names import KINDS, code_file, dataset_folder, identity, slug_of, title_of
-from ripik.layout import layout_of
 from ripik.settings import KERAS, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 
 METADATA = "kernel-metadata.json"
 LARGEST = 1_000_000  # bytes of a code file that Kaggle takes

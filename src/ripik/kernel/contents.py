@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.errors import InputError
+from ripik.storage import artifacts
 
 MANIFEST = "manifest.json"
 FOLDS, GROUPS = "folds.csv", "test-groups.csv"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from ripik import artifacts
 from ripik.engine import run, undivided
 from ripik.features import RANDOM, initial_weights
 from ripik.folder import finished_models
@@ -16,8 +15,9 @@ from ripik.groups import read_groups
 from ripik.jobs import Run, open_run, predicting_jobs, predictions_path, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kernel.names import identity, title_of
-from ripik.layout import Job
 from ripik.settings import Settings, Variant
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from ripik.tasks import Task
 
 METADATA = "dataset-metadata.json"

@@ -3,15 +3,15 @@
 import json
 from datetime import datetime
 
-from ripik import artifacts
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.kaggle.datasets import push_dataset
 from ripik.kaggle.kernels import Pushed, kernel_output, kernel_status, push_kernel
 from ripik.kernel.build import METADATA
 from ripik.kernel.names import identity
-from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 
 FINISHED = "complete"
 PUSHED = "pushed.json"

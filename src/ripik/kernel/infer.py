@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik import artifacts
 from ripik.competition import Competition, read_test_set
 from ripik.console import say, warn
 from ripik.duplicates import near_copy_groups
@@ -19,13 +18,14 @@ from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import pixels
 from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
-from ripik.layout import Job
 from ripik.merging import merge
 from ripik.oof import test_frame
 from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted, Rows
 from ripik.seen import notes_of, tell
 from ripik.settings import JobSettings, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from ripik.submission import submission_of
 from ripik.submission_form import tell_form
 from ripik.tasks import Task

@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from ripik import artifacts, runtime
+from ripik import runtime
 from ripik.batches import first_batch
 from ripik.features import Item, source_path
 from ripik.images import pixel_path
 from ripik.jobs import job_seed
 from ripik.kernel.infer import TEST, Trained, check_engine, lacking_test_items
-from ripik.layout import Job
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.packed_rows import PackedRows
 from ripik.predictors import SAMPLE, make_predictor
 from ripik.prefix import build_prefix, fill_items
+from ripik.storage import artifacts
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job
 from ripik.tasks import Reporter
 from ripik.weights import make_initial_weights
 

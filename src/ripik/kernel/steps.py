@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ripik import artifacts, cli
+from ripik import cli
 from ripik.archives import files_in
 from ripik.config import load_settings
 from ripik.console import say, warn
@@ -17,8 +17,9 @@ from ripik.data import fetch
 from ripik.errors import InputError, OutOfTimeError
 from ripik.kernel.contents import MANIFEST, Manifest
 from ripik.kernel.mounts import Machine, this_machine
-from ripik.layout import layout_of
 from ripik.settings import Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
 
 STEPS = ("folds", "train", "ensemble")  # the report asks for packages that Kaggle does not have
 SUBMISSION = "submission.csv"

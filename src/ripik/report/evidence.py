@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ripik import analysis, artifacts
+from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.analysis.measures import CORRECTED
 from ripik.errors import InputError
 from ripik.jobs import Run, jobs_of, open_run
 from ripik.metrics import get_metric
 from ripik.settings import Settings
+from ripik.storage import artifacts
 
 Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-CAM, float32 (h, w) of 0–1
 

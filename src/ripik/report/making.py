@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ripik import analysis, artifacts
+from ripik import analysis
 from ripik.config import to_toml
 from ripik.report import plots
 from ripik.report.blocks import Beside, Listing, Section, Table
 from ripik.report.evidence import Evidence
 from ripik.report.results import drawn
 from ripik.report.words import duration
+from ripik.storage import artifacts
 
 
 def times(e: Evidence) -> Section:

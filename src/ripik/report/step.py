@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ripik import artifacts
 from ripik.console import progress, say
 from ripik.ensemble import finished_blend
 from ripik.gallery import environment
@@ -18,6 +17,7 @@ from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
 from ripik.report.photos import Album, is_readable
 from ripik.settings import HEAD, Settings
+from ripik.storage import artifacts
 from ripik.train_or_test import is_at_hand, tell_apart
 
 REPORT = 1  # to be raised when the page shows something else

@@ -1,6 +1,6 @@
 """Packed files: rows of one shape and type in one `.npy`, a checksum each, written in any order.
 
-`numpy.load` reads the finished file too; `ripik.packed_rows` reads it at random, each row against its checksum.
+`numpy.load` reads the finished file too; `ripik.storage.packed_rows` reads it at random, each row against its checksum.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ripik import artifacts
-from ripik.atomic import to_disk
 from ripik.console import say, warn
 from ripik.errors import SurroundingsError
+from ripik.storage import artifacts
+from ripik.storage.atomic import to_disk
 
 HEADER = 256  # bytes, more than NumPy itself takes, so that the number of rows can grow without moving them
 LOCK = ".lock"  # a file in the folder of packed files

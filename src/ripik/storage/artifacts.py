@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.atomic import check_writable, replacing
 from ripik.console import warn
 from ripik.errors import SurroundingsError
+from ripik.storage.atomic import check_writable, replacing
 
 CHECKSUM = "checksum"  # the meta file's own
 DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on the disk."

@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from ripik import artifacts
 from ripik.errors import SurroundingsError
-from ripik.packed import (
+from ripik.storage import artifacts
+from ripik.storage.packed_array import (
     CHECKSUM,
     HEADER,
     Unfinished,
