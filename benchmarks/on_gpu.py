@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.harness import Row, ratio, say
 from benchmarks.peaks import find_peak
 from benchmarks.processes import Finished, run
-from ripik import runtime
+from ripik.execution import environment as environment_module
 
 KINDS = {
     "finetuning": ("finetuning of all layers", "images/s"),
@@ -106,8 +106,8 @@ class OnGpu:
         """Run one of `benchmarks/ours` with the backend, the GPUs and the variables that a job would have."""
         ours = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND")}
         command = [sys.executable, "-m", f"benchmarks.ours.{script}", *map(str, options)]
-        extra = {**runtime.ENVIRONMENT, **self.scale.environment, **ours}
-        return run(command, threads=runtime.usable_cores(), extra=extra, check=check)
+        extra = {**environment_module.ENVIRONMENT, **self.scale.environment, **ours}
+        return run(command, threads=environment_module.usable_cores(), extra=extra, check=check)
 
     def peaks(self, chip: str | None, precision: str) -> Peaks:
         """Time products of matrices, and look the chip up."""

@@ -42,11 +42,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--train-from", default="all", help="all, or a block")
     given = parser.parse_args()
-    from ripik import runtime
+    from ripik.execution import environment
 
-    runtime.prepare_environment(THREADS)
+    environment.prepare_environment(THREADS)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    runtime.import_backend()
+    environment.import_backend()
     from ripik.backbone import build_backbone
 
     backbone = build_backbone("EfficientNetB0", given.size)

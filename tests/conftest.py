@@ -21,11 +21,12 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from ripik import cli, runtime
+from ripik import cli
 from ripik.config import load_settings
-from ripik.live import View
+from ripik.execution import environment as environment_module
+from ripik.execution.progress import View
+from ripik.execution.task import Task
 from ripik.settings import Settings
-from ripik.tasks import Task
 
 if TYPE_CHECKING:
     from kaggle_stand_in import StandIn
@@ -223,14 +224,14 @@ def in_this_process() -> Iterator[None]:
 
     def here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> None:
         if "keras" not in sys.modules:
-            runtime.prepare_environment(threads)
+            environment_module.prepare_environment(threads)
         for task in tasks:
             module, name = task.function.split(":")
             shown.begin(task.name)
             told = getattr(importlib.import_module(module), name)(*task.arguments, lambda done, total, note="": None)
             shown.end(task.name, told or "")
 
-    with mock.patch("ripik.engine.run_here", here), mock.patch.dict(os.environ):
+    with mock.patch("ripik.execution.runner.run_here", here), mock.patch.dict(os.environ):
         yield
 
 

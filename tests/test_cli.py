@@ -15,7 +15,7 @@ from ripik import __version__, cli, folds, groups
 from ripik.config import load_settings
 from ripik.duplicates import Groups
 from ripik.errors import InputError, SurroundingsError
-from ripik.tasks import Task
+from ripik.execution.task import Task
 
 Capture = pytest.CaptureFixture[str]
 STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "compare", "analyse", "demo")

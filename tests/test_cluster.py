@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from ripik import cluster
-from ripik.cluster import run_on_cluster, slots
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution import ray_cluster
+from ripik.execution.ray_cluster import run_on_cluster, slots
+from ripik.execution.task import Task
 from ripik.settings import JobSettings
-from ripik.tasks import Task
 
 NODES = [{"CPU": 4.0}, {"CPU": 3.0}, {"memory": 1.0}]
 
@@ -19,23 +19,23 @@ def task(name: str, *after: str) -> Task:
 
 def test_order_has_each_task_after_those_it_names() -> None:
     tasks = [task("c", "b", "elsewhere"), task("b", "a"), task("a"), task("d")]
-    assert [found.name for found in cluster._in_order(tasks)] == ["a", "d", "b", "c"]
+    assert [found.name for found in ray_cluster._in_order(tasks)] == ["a", "d", "b", "c"]
 
 
 def test_room_is_counted_node_by_node() -> None:
-    assert [cluster._room(NODES, threads) for threads in (1, 2, 3, 4, 5)] == [7, 3, 2, 1, 0]
-    assert cluster._gpus(NODES[1:]) == 0
+    assert [ray_cluster._room(NODES, threads) for threads in (1, 2, 3, 4, 5)] == [7, 3, 2, 1, 0]
+    assert ray_cluster._gpus(NODES[1:]) == 0
 
 
 def test_where_there_are_gpus_they_are_the_room() -> None:
     nodes = [{"CPU": 64.0, "GPU": 2.0}, {"CPU": 3.0, "GPU": 4.0}, {"CPU": 64.0}]
-    assert [cluster._room(nodes, threads) for threads in (1, 2, 64)] == [5, 3, 1]
-    assert cluster._gpus(nodes) == 4
+    assert [ray_cluster._room(nodes, threads) for threads in (1, 2, 64)] == [5, 3, 1]
+    assert ray_cluster._gpus(nodes) == 4
 
 
 def test_more_threads_than_any_node_has_are_refused() -> None:
     with pytest.raises(InputError, match=r"a job gets 5 threads, but no node .* more than 4 CPUs"):
-        cluster._check_room(NODES, 5)
+        ray_cluster._check_room(NODES, 5)
 
 
 def test_a_cluster_started_here_has_room_for_the_jobs_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_nobody_at_the_address_is_told_at_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with (
         pytest.raises(SurroundingsError, match=r"cluster 127\.0\.0\.1:1 cannot be used: .*refused"),
-        cluster._connected(FakeRay(), 1),
+        ray_cluster._connected(FakeRay(), 1),
     ):
         pass
 

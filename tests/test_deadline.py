@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Tiny
-from ripik import deadline
-from ripik.engine import run
 from ripik.errors import InputError, OutOfTimeError
+from ripik.execution import time_limit
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.settings import JobSettings, LimitSettings
-from ripik.tasks import Task
 
 HERE = "tests.test_deadline" if __name__.startswith("tests.") else "test_deadline"
 
@@ -36,18 +36,18 @@ def test_a_limit_is_no_part_of_a_training(tiny: Tiny) -> None:
 
 
 def test_the_limit_is_known_while_the_block_runs() -> None:
-    assert deadline.left() is None
-    with deadline.limited(100):
-        left = deadline.left()
+    assert time_limit.left() is None
+    with time_limit.limited(100):
+        left = time_limit.left()
         assert left is not None
         assert 0 < left <= 100
-        deadline.check(50)
+        time_limit.check(50)
         with pytest.raises(OutOfTimeError):
-            deadline.check(101)
-        with deadline.limited(None):
-            assert deadline.left() is None
-        assert deadline.left() is not None
-    assert deadline.VARIABLE not in os.environ
+            time_limit.check(101)
+        with time_limit.limited(None):
+            assert time_limit.left() is None
+        assert time_limit.left() is not None
+    assert time_limit.VARIABLE not in os.environ
 
 
 def out_of_time(report: object) -> None:
@@ -77,7 +77,7 @@ def test_when_a_job_stops_at_the_limit_the_others_end_and_none_begins(tmp_path: 
 
 
 def test_the_command_ends_with_75(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
-    with deadline.limited(None):
+    with time_limit.limited(None):
         assert tiny.cli("train", "--variants", "original", "--set", "training.time_limit=1s") == 75
     told = " ".join(capsys.readouterr().err.split())
     assert "ripik: stopped by training.time_limit. What is finished is kept: run the same command again" in told

@@ -15,11 +15,11 @@ from urllib.error import HTTPError
 import pytest
 
 from ripik import console
-from ripik.engine import run, threads_per_job, undivided
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution.runner import run, threads_per_job, undivided
+from ripik.execution.task import Task
 from ripik.settings import JobSettings
 from ripik.storage import artifacts
-from ripik.tasks import Task
 
 HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_engine"
 Progress = Callable[..., None]
@@ -194,8 +194,8 @@ def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
 
 ALONE = """
 import sys
-from ripik.engine import run
-from ripik.tasks import Task
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.settings import JobSettings
 run([Task("long", "test_engine:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
 """

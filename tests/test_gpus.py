@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ripik import gpus
-from ripik.engine import run
+from ripik.execution import local
+from ripik.execution.runner import run
+from ripik.execution.task import ALL, ONE, Reporter, Task
 from ripik.settings import JobSettings
-from ripik.tasks import ALL, ONE, Reporter, Task
 
 HERE = "tests.test_gpus" if __name__.startswith("tests.") else "test_gpus"
 
@@ -23,7 +23,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(local.VISIBLE, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -31,35 +31,35 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [("0,1", ["0", "1"]), ("", []), ("-1", []), ("2,-1,0", ["2"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"])],
 )
 def test_the_variable_lists_what_is_visible(listed: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(gpus.VISIBLE, listed)
-    assert gpus.visible() == expected
+    monkeypatch.setenv(local.VISIBLE, listed)
+    assert local.visible() == expected
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_the_driver_is_asked_without_the_variable() -> None:
-    assert gpus.visible() == ["0", "1"]
+    assert local.visible() == ["0", "1"]
 
 
 def test_no_driver_means_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(local.VISIBLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.visible() == []
+    assert local.visible() == []
     command = tmp_path / "nvidia-smi"
     command.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
     command.chmod(0o755)
-    assert gpus.visible() == []
+    assert local.visible() == []
 
 
 def test_the_least_used_gpu_is_given() -> None:
-    assert gpus.least_used(["0", "1"], []) == "0"
-    assert gpus.least_used(["0", "1"], ["0", None]) == "1"
-    assert gpus.least_used(["0", "1"], ["0", "1", "0"]) == "1"
-    assert gpus.least_used([], ["0"]) is None
+    assert local.least_used(["0", "1"], []) == "0"
+    assert local.least_used(["0", "1"], ["0", None]) == "1"
+    assert local.least_used(["0", "1"], ["0", "1", "0"]) == "1"
+    assert local.least_used([], ["0"]) is None
 
 
 def note_and_wait(folder: Path, name: str, others: int, report: Reporter) -> None:
     """Note what is visible, and wait until as many jobs have."""
-    (folder / name).write_text(os.environ.get(gpus.VISIBLE, "all"))
+    (folder / name).write_text(os.environ.get(local.VISIBLE, "all"))
     while len(list(folder.iterdir())) < others:
         pass
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from conftest import SPLITS, Drawn, Tiny, write_competition
-from ripik import engine, heatmaps
+from ripik import heatmaps
 from ripik.errors import InputError
+from ripik.execution import runner
+from ripik.execution.task import Task
 from ripik.gradcam import grad_cam
 from ripik.heatmaps import heat_maps, work
 from ripik.images import decode, resize
@@ -19,7 +21,6 @@ from ripik.network import whole_network
 from ripik.prediction import predict_job
 from ripik.settings import Variant
 from ripik.storage.paths import Job
-from ripik.tasks import Task
 from ripik.training import train
 from test_training import prepare_here, silent
 
@@ -58,7 +59,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
         for task in tasks:
             work(*task.arguments, lambda done, total, note="": reports.append((done, total)))
 
-    monkeypatch.setattr(engine, "run", run_here)
+    monkeypatch.setattr(runner, "run", run_here)
     return reports
 
 
@@ -122,7 +123,7 @@ def test_every_photo_is_explained_by_the_model_that_held_it_out(run: Run, here: 
 
 def test_what_is_kept_is_read_and_not_made_again(run: Run, made_up: list, monkeypatch: pytest.MonkeyPatch) -> None:
     first = heat_maps(run, "original", some(run))
-    monkeypatch.setattr(engine, "run", refuse)
+    monkeypatch.setattr(runner, "run", refuse)
     again = heat_maps(run, "original", [*reversed(some(run)), *some(run)])
     assert first.keys() == again.keys()
     for request, heat in first.items():
@@ -162,7 +163,7 @@ def test_a_process_of_its_own_makes_them(run: Run) -> None:
 
 
 def test_no_requests_need_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "run", refuse)
+    monkeypatch.setattr(runner, "run", refuse)
     assert heat_maps(run, "original", []) == {}
 
 

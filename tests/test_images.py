@@ -9,7 +9,8 @@ import pytest
 from conftest import Tiny
 from ripik.competition import read_competition
 from ripik.errors import InputError
-from ripik.images import augmented_copies, decode, in_parallel, pixel_inputs, pixel_path, pixels, resize
+from ripik.execution.parallel import in_parallel
+from ripik.images import augmented_copies, decode, pixel_inputs, pixel_path, pixels, resize
 from ripik.storage.packed_array import checksums_path, is_packed
 
 

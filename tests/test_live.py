@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ripik import live
-from ripik.live import Lines, Overview, Report
+from ripik.execution import progress
+from ripik.execution.progress import Lines, Overview, Report
 from test_console import Clock, in_terminal
 
 NAMES = ["original/fold0", "original/fold1", "finetuned/fold0"]
@@ -15,7 +15,7 @@ NAMES = ["original/fold0", "original/fold1", "finetuned/fold0"]
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(live.time, "monotonic", found)
+    monkeypatch.setattr(progress.time, "monotonic", found)
     return found
 
 
@@ -97,8 +97,8 @@ def test_whole_units_are_counted_and_one_job_has_no_total(clock: Clock, capsys: 
 
 JOBS = 20
 SCRIPT = f"""
-from ripik.engine import run
-from ripik.tasks import Task
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.settings import JobSettings
 if __name__ == "__main__":
     names = [f"original/fold{{number}}" for number in range({JOBS})]

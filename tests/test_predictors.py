@@ -11,6 +11,7 @@ import pytest
 from ripik import predictors, runtime
 from ripik.backbone import cut
 from ripik.errors import InputError
+from ripik.execution import environment
 from ripik.network import build_suffix
 from ripik.predictors import make_predictor
 from ripik.random_weights import random_backbone
@@ -82,7 +83,7 @@ def test_keras_is_used_when_asked_for(backbone, photos) -> None:
 def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch) -> None:
     record = by_openvino.record()
     assert record["name"].startswith("openvino 20")
-    assert (record["precision"], record["threads"]) == ("float32", runtime.threads())
+    assert (record["precision"], record["threads"]) == ("float32", environment.threads())
     assert "differs from Keras by" in str(by_openvino)
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from ripik import deadline, presence
 from ripik.errors import OutOfTimeError, SurroundingsError
-from ripik.presence import SIZE, Presence, look, present
+from ripik.execution import locks, time_limit
+from ripik.execution.locks import SIZE, Presence, look, present
 
 STAY = """
 import sys, time
 from pathlib import Path
-from ripik.presence import present
+from ripik.execution.locks import present
 with present(Path(sys.argv[1]), "original/fold0") as tell:
     print("there", flush=True)
     time.sleep(600)
@@ -31,7 +31,7 @@ with present(Path(sys.argv[1]), "original/fold0") as tell:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(presence, "PAUSE", 0.001)
+    monkeypatch.setattr(locks, "PAUSE", 0.001)
     return tmp_path / "running" / "original-fold0.json"
 
 
@@ -53,7 +53,7 @@ def test_nobody_is_there(path: Path) -> None:
 
 
 def test_whoever_is_at_work_is_seen_until_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(locks, "SECONDS_BETWEEN_WRITES", 0.0)
     with present(path, "original/fold0") as tell:
         first = look(path)
         assert first is not None
@@ -73,7 +73,7 @@ def test_the_file_goes_after_an_exception_too(path: Path) -> None:
 
 def test_it_is_rewritten_at_most_once_a_second_and_stays_as_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(presence.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(locks.time, "monotonic", lambda: now[0])
     seen = []
     with present(path, "original/fold0") as tell:
         size = path.stat().st_size
@@ -136,7 +136,7 @@ def test_looking_changes_nothing_and_is_never_in_the_way(path: Path) -> None:
                 fcntl.flock(reader, fcntl.LOCK_UN)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(presence.time, "sleep", pause)
+            patched.setattr(locks.time, "sleep", pause)
             with present(path, "original/fold0"):
                 assert next(tries, None) is None
 
@@ -148,7 +148,7 @@ def test_a_file_half_written_is_read_again(path: Path, monkeypatch: pytest.Monke
     def complete(seconds: float) -> None:
         path.write_text('{"host": "far", "pid": 7}')
 
-    monkeypatch.setattr(presence.time, "sleep", complete)
+    monkeypatch.setattr(locks.time, "sleep", complete)
     assert look(path) == Presence(host="far", pid=7)
 
 
@@ -167,11 +167,11 @@ def test_a_file_removed_while_it_was_locked_is_not_taken_for_the_own(path: Path)
     with path.open() as old:
         path.unlink()
         path.touch()
-        assert not presence._is_at(old.fileno(), path)
+        assert not locks._is_at(old.fileno(), path)
     with path.open() as new:
-        assert presence._is_at(new.fileno(), path)
+        assert locks._is_at(new.fileno(), path)
         path.unlink()
-        assert not presence._is_at(new.fileno(), path)
+        assert not locks._is_at(new.fileno(), path)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -181,7 +181,7 @@ def test_without_locks_nobody_is_seen_and_nothing_fails(
     def refuse(descriptor: int, kind: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(presence.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
     with present(path, "original/fold0") as tell:
         tell(1.0, 30, "note", 5.0)
         assert look(path) is None
@@ -193,13 +193,13 @@ def test_without_locks_nobody_is_seen_and_nothing_fails(
 
 
 def test_a_full_disk_does_not_stop_the_work(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(locks, "SECONDS_BETWEEN_WRITES", 0.0)
     with present(path, "original/fold0") as tell:
 
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(presence.os, "pwrite", full)
+        monkeypatch.setattr(locks.os, "pwrite", full)
         tell(1.0, 30)
 
 
@@ -217,5 +217,5 @@ def test_a_process_of_the_same_number_elsewhere_is_another(tmp_path: Path) -> No
     with present(path, "it", wait=True):
         told = json.loads(path.read_text())
         path.write_text(json.dumps(told | {"token": "of another host of this name"}).ljust(SIZE - 1) + "\n")
-        with deadline.limited(0.3), pytest.raises(OutOfTimeError), present(path, "it", wait=True):
+        with time_limit.limited(0.3), pytest.raises(OutOfTimeError), present(path, "it", wait=True):
             pass

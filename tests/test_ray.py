@@ -111,9 +111,9 @@ def test_interrupted_command_leaves_state_and_goes_on(alone: Tiny, tiny: Tiny, c
 
 
 def test_folder_that_a_node_does_not_see_is_named(tmp_path: Path) -> None:
-    from ripik.cluster import work
     from ripik.errors import SurroundingsError
-    from ripik.tasks import Task
+    from ripik.execution.ray_cluster import work
+    from ripik.execution.task import Task
 
     class Silent:
         def put(self, message: object) -> None:

@@ -15,15 +15,16 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import checkpoint, presence
+from ripik import checkpoint
 from ripik.checkpoint import Checkpoint, Progress
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
+from ripik.execution import locks
+from ripik.execution.locks import present
 from ripik.folds import make_folds
 from ripik.jobs import Run, jobs_of, open_run, predictions_path, training_inputs
 from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
 from ripik.oof import merge_variant
-from ripik.presence import present
 from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
 from ripik.status import status
 from ripik.storage import artifacts
@@ -144,7 +145,7 @@ def test_the_states_of_a_job(run: Run) -> None:
 
 
 def test_a_job_at_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(locks, "SECONDS_BETWEEN_WRITES", 0.0)
     finish(run, JOB)  # whatever lies there, it is being done again
     with present(run.layout.running(JOB), str(JOB)) as tell:
         tell(2.5, 30, "epoch 3/30, loss 0.512", 754.4)

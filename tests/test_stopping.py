@@ -7,13 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from ripik.stopping import TERMINATED, noticing
+from ripik.execution.signals import TERMINATED, noticing
 
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from ripik.engine import run
-from ripik.tasks import Task
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.settings import JobSettings
 task = Task("sleeps", "test_stopping:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
 run([task], JobSettings(jobs=1, threads=1))
@@ -30,7 +30,7 @@ def sleep_until_told(path: Path, report: object) -> None:
 
 NOTICED = """
 import signal, sys
-from ripik.stopping import TERMINATED, noticing
+from ripik.execution.signals import TERMINATED, noticing
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 with noticing() as asked:

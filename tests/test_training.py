@@ -18,10 +18,14 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import checkpoint, deadline
+from ripik import checkpoint
 from ripik.batches import Batches
 from ripik.course import Course
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
+from ripik.execution import time_limit
+from ripik.execution.locks import look, present
+from ripik.execution.signals import TERMINATED
+from ripik.execution.task import Task
 from ripik.features import (
     Item,
     feature_inputs,
@@ -40,13 +44,10 @@ from ripik.optimization import class_weights
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job, work
 from ripik.prefix import check_networks, check_space, fill_store
-from ripik.presence import look, present
 from ripik.settings import Settings
-from ripik.stopping import TERMINATED
 from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
 from ripik.storage.paths import Job
-from ripik.tasks import Task
 from ripik.training import Trainer, train
 from small_network import FEATURES
 from test_eventlog import read
@@ -185,7 +186,7 @@ def test_the_time_limit_stops_before_an_epoch_that_would_not_fit(opened: Open, m
     shutil.rmtree(run.layout.job(job))
     remaining = iter([1000.0, 1e-9])  # seconds before the first epoch and before the second
     with monkeypatch.context() as patched:
-        patched.setattr(deadline, "left", lambda: next(remaining))
+        patched.setattr(time_limit, "left", lambda: next(remaining))
         with pytest.raises(OutOfTimeError, match="run the same command again"):
             train(run, job, silent)
     saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
@@ -630,7 +631,7 @@ def test_the_tensorboard_logs_of_a_resumed_training(opened: Open) -> None:
 
 
 def test_a_job_makes_itself_known_while_it_works(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ripik.presence.SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr("ripik.execution.locks.SECONDS_BETWEEN_WRITES", 0.0)
     run, job = opened(), Job("original", 0)
     path, seen = run.layout.running(job), []
 
@@ -648,7 +649,7 @@ def test_a_job_makes_itself_known_while_it_works(opened: Open, monkeypatch: pyte
 
 
 def test_a_job_that_another_process_does_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ripik.presence.PAUSE", 0.001)
+    monkeypatch.setattr("ripik.execution.locks.PAUSE", 0.001)
     run, job = opened(), Job("original", 0)
     with (
         present(run.layout.running(job), str(job)),

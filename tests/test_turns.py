@@ -13,17 +13,16 @@ from pathlib import Path
 import pytest
 
 from conftest import Tiny
-from ripik import deadline, presence
 from ripik.errors import OutOfTimeError, SurroundingsError
+from ripik.execution import locks, time_limit
+from ripik.execution.locks import present, refuse_while_training, turn
 from ripik.folds import make_folds
-from ripik.presence import present
 from ripik.storage.paths import Job, Layout, layout_of
-from ripik.turns import refuse_while_training, turn
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ripik.presence import present
+from ripik.execution.locks import present
 with present(Path(sys.argv[1]), "it", note="folds"):
     print("there", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -79,7 +78,7 @@ def test_turns_of_one_process_are_nested(layout: Layout) -> None:
 def test_waiting_ends_at_the_time_limit(layout: Layout) -> None:
     with hold(layout.at_work, 100):
         start = time.monotonic()
-        with deadline.limited(0.2), pytest.raises(OutOfTimeError), turn(layout, "train"):
+        with time_limit.limited(0.2), pytest.raises(OutOfTimeError), turn(layout, "train"):
             pass
         assert time.monotonic() - start < 50
 
@@ -102,7 +101,7 @@ def test_folds_are_not_made_anew_under_a_training(tiny: Tiny, layout: Layout) ->
 def test_a_job_at_work_is_refused_before_anything_is_prepared(
     tiny: Tiny, layout: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "TRIES", 1)
+    monkeypatch.setattr(locks, "TRIES", 1)
     make_folds(tiny.settings())
     with hold(layout.running(Job("original", 1)), 100) as other:
         assert tiny.cli("train", "--variants", "original") == 3

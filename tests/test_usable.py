@@ -9,9 +9,9 @@ import pytest
 
 import odd_images
 from conftest import FAST, Tiny, ripik
-from ripik import deadline
 from ripik.competition import fingerprint, read_competition
 from ripik.errors import InputError, OutOfTimeError
+from ripik.execution import time_limit
 from ripik.folder import predict_folder
 from ripik.groups import groups_of, make_groups
 from ripik.images import pixels
@@ -206,7 +206,7 @@ def test_their_stored_pixels_are_black_and_are_made_again_when_the_file_is_mende
 def test_storing_pixels_stops_at_the_time_limit_and_goes_on(tiny: Tiny) -> None:
     settings = tiny.settings()
     competition = open_competition(settings)
-    with deadline.limited(-1), pytest.raises(OutOfTimeError):
+    with time_limit.limited(-1), pytest.raises(OutOfTimeError):
         pixels(settings, competition, "train", False, 32)
     path = pixels(settings, competition, "train", False, 32)
     assert np.load(path).shape == (len(tiny.truth), 32, 32, 3)

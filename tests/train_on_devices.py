@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 from ripik import runtime
+from ripik.execution import environment
 
 
 def split_cpu(devices: int) -> None:
     """Have the backend take the CPU for several devices."""
-    runtime.prepare_environment(2)
+    environment.prepare_environment(2)
     if os.environ.get("KERAS_BACKEND") == "jax":
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
         return

@@ -10,7 +10,8 @@ from ripik.augmentation import PIPELINE, check_preset
 from ripik.competition import fingerprint
 from ripik.console import progress, say
 from ripik.errors import InputError
-from ripik.images import augmented_copies, decode, in_parallel
+from ripik.execution.parallel import in_parallel
+from ripik.images import augmented_copies, decode
 from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts

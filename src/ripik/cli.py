@@ -12,11 +12,12 @@ from types import FrameType
 
 from rich.console import Console
 
-from ripik import __version__, config, deadline
+from ripik import __version__, config
 from ripik.errors import InputError, RipikError, Terminated
+from ripik.execution import time_limit
+from ripik.execution.locks import turn
 from ripik.settings import Settings
 from ripik.storage.paths import layout_of
-from ripik.turns import turn
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = config.load_settings(options.config, options.set)
         alone = turn(layout_of(settings), options.name) if options.alone else nullcontext()
-        with deadline.limited(settings.training.seconds), alone:
+        with time_limit.limited(settings.training.seconds), alone:
             options.step(settings, options)
     except RipikError as error:
         return _fail(str(error), error.exit_code)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ripik.eventlog import EventLog
-from ripik.tasks import Reporter
+from ripik.execution.task import Reporter
 
 LOGGED = 20  # times an epoch
 SECONDS = 0.2  # between two reports

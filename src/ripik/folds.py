@@ -10,6 +10,7 @@ import pandas as pd
 from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
 from ripik.errors import InputError
+from ripik.execution.locks import refuse_while_training
 from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.linking import joined
@@ -20,7 +21,6 @@ from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.submission_form import tell_form
 from ripik.tables import first, read_table, whole_numbers
-from ripik.turns import refuse_while_training
 from ripik.usable import open_competition, tell_unreadable
 
 COLUMNS = ["image_id", "label", "group", "fold"]

@@ -11,12 +11,12 @@ from ripik.competition import Competition, fingerprint
 from ripik.console import progress, say, warn
 from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
+from ripik.execution.locks import refuse_while_training
 from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.tables import first, line_of, read_table, whole_numbers
-from ripik.turns import refuse_while_training
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]

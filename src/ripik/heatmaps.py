@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripik import engine, runtime
-from ripik.engine import undivided
+from ripik import runtime
 from ripik.errors import InputError, nearest
+from ripik.execution import runner
+from ripik.execution.runner import undivided
+from ripik.execution.task import Reporter, Task
 from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
@@ -17,7 +19,6 @@ from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.tasks import Reporter, Task
 
 if TYPE_CHECKING:
     from ripik.gradcam import GradCam
@@ -42,7 +43,7 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
     variant, path = choose_variants(run.settings, [name])[-1], run.layout.report / f"heatmaps-{name}.npz"
     if not _is_kept(path, _inputs(run, variant, _table(run, wanted))):
         task = Task(f"heat maps of {name}", "ripik.heatmaps:work", (run.settings, name, wanted, path))
-        engine.run([task], undivided(run.settings.jobs))
+        runner.run([task], undivided(run.settings.jobs))
     with np.load(path, allow_pickle=False) as kept:
         keys = zip(kept["image_ids"].tolist(), kept["labels"].tolist(), strict=True)
         return dict(zip(keys, kept["maps"], strict=True))

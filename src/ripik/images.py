@@ -1,26 +1,25 @@
 """Decode photos, and pack them and their augmented copies at a network's input size."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
-import joblib
 import numpy as np
 
-from ripik import deadline
 from ripik.augmentation import PIPELINE, build_pipeline, make_copies
 from ripik.competition import Competition, fingerprint
 from ripik.console import progress
 from ripik.decoding import decode
+from ripik.execution import time_limit
+from ripik.execution.parallel import in_parallel
 from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.paths import layout_of
 
-CHUNK = 16
 MUCH = 1.5  # how much larger an image is that linear interpolation would alias
 VERSION = 3  # to be raised when decoding or resizing changes
 
@@ -135,16 +134,4 @@ def _store(render: Callable[..., int], work: list[tuple], what: str) -> None:
         for made in in_parallel(render, work):
             done += sum(made)
             show(done)
-            deadline.check()
-
-
-def in_parallel(function: Callable[..., Any], rows: Sequence[tuple]) -> Iterator[list]:
-    """Call `function(*row)` for every row on all cores; yield the results in chunks, in order."""
-    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    workers = joblib.Parallel(n_jobs=-1, return_as="generator", pre_dispatch="4*n_jobs")
-    yield from workers(joblib.delayed(_call_all)(function, chunk) for chunk in chunks)
-
-
-def _call_all(function: Callable[..., Any], rows: Iterable[tuple]) -> list:
-    cv2.setNumThreads(1)  # the workers are the parallelism
-    return [function(*row) for row in rows]
+            time_limit.check()

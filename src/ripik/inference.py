@@ -9,6 +9,7 @@ import pandas as pd
 
 from ripik.batches import ArrayRows
 from ripik.duplicates import near_copy_groups
+from ripik.execution.task import Reporter
 from ripik.features import reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import decode, resize
@@ -21,7 +22,6 @@ from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
 from ripik.storage import artifacts
-from ripik.tasks import Reporter
 from ripik.views import IDENTITY
 
 CHUNK = 256

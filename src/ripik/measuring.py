@@ -18,21 +18,22 @@ from ripik.competition import Competition
 from ripik.console import progress
 from ripik.decoding import examine
 from ripik.duplicates import near_copy_groups
-from ripik.engine import run
+from ripik.execution.environment import usable_cores
+from ripik.execution.parallel import in_parallel
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
-from ripik.images import in_parallel, pixels
+from ripik.images import pixels
 from ripik.jobs import Run, chain
 from ripik.metrics import get_metric
 from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
-from ripik.runtime import usable_cores
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_array import packing
 from ripik.storage.paths import Job, layout_of
-from ripik.tasks import Task
 
 SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made

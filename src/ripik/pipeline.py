@@ -7,8 +7,11 @@ from pathlib import Path
 from ripik.augmentation import check_preset
 from ripik.competition import Competition
 from ripik.console import say, table
-from ripik.engine import at_once, run, threads_per_job
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution.environment import usable_cores
+from ripik.execution.locks import refuse_if_at_work, turn
+from ripik.execution.runner import at_once, run, settled, threads_per_job
+from ripik.execution.task import ALL, ONE, Task
 from ripik.features import (
     count,
     initial_weights,
@@ -35,15 +38,11 @@ from ripik.jobs import (
 )
 from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
-from ripik.presence import refuse_if_at_work
 from ripik.record import record_run
-from ripik.runtime import usable_cores
 from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job, layout_of
-from ripik.tasks import ALL, ONE, Task
-from ripik.turns import turn
 from ripik.views import check_views
 
 
@@ -181,31 +180,6 @@ def _passes(settings: Settings, competition: Competition, group: list[Variant], 
         )
         for number in range(of)
     ]
-
-
-def recorded_threads(settings: Settings) -> int | None:
-    """Return the number of threads of each job that the run began with; None before it did."""
-    recorded = artifacts.read_if_whole(layout_of(settings).threads)
-    threads = recorded.get("threads") if isinstance(recorded, dict) else None
-    return threads if isinstance(threads, int) and threads > 0 else None
-
-
-def settled(settings: Settings) -> JobSettings:
-    """Return where and how jobs run, with the run's own number of threads for each, which its first job decided.
-
-    So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.
-    """
-    how, path, threads = settings.jobs, layout_of(settings).threads, recorded_threads(settings)
-    if threads is None:
-        artifacts.write_json(path, {"threads": threads_per_job(how)})
-        return how.model_copy(update={"threads": threads_per_job(how)})
-    if how.threads not in (0, threads):
-        raise InputError(
-            f"jobs.threads = {how.threads}, but the run began with {threads} a job ({path}), and another number gives "
-            f"other last bits. Leave jobs.threads out, or train under another run's name; or remove {path.name} and "
-            "have both kinds in one run."
-        )
-    return how.model_copy(update={"threads": threads})
 
 
 def _tell_threads(settings: Settings) -> None:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from ripik.competition import Competition
 from ripik.console import duration, say, table
-from ripik.engine import threads_per_job
+from ripik.execution.environment import usable_cores
+from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.features import weights_inputs
 from ripik.forecast import Costs, Size, Step, disk, steps, total
 from ripik.jobs import choose_variants
 from ripik.measuring import measure
-from ripik.pipeline import check_settings, recorded_threads
-from ripik.runtime import usable_cores
+from ripik.pipeline import check_settings
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.usable import open_competition
 

@@ -6,6 +6,8 @@ import pandas as pd
 from ripik import runtime
 from ripik.console import Pace
 from ripik.epochs import scores_told
+from ripik.execution.locks import Tell, present
+from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.jobs import (
     Run,
@@ -19,12 +21,10 @@ from ripik.jobs import (
 )
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.predictors import Predictor
-from ripik.presence import Tell, present
 from ripik.settings import RAY, Settings
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
-from ripik.tasks import Reporter
 from ripik.training import train
 
 

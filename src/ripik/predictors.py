@@ -17,6 +17,7 @@ import numpy as np
 from ripik import runtime
 from ripik.console import warn
 from ripik.errors import InputError
+from ripik.execution import environment
 from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
@@ -71,7 +72,7 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
     Raises InputError when `openvino` is asked for and not installed, not usable here, or does not agree.
     """
     precision, shape = model.dtype_policy.name, model.output.shape[1:]
-    keras_predictor = Predictor(KERAS, runtime.threads(), 0.0, shape, precision, _on_keras(model))
+    keras_predictor = Predictor(KERAS, environment.threads(), 0.0, shape, precision, _on_keras(model))
     if engine == KERAS or (engine == AUTO and not (_has_openvino() and precision == FLOAT32)):
         return keras_predictor
     if precision != FLOAT32:
@@ -82,7 +83,7 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
         run = _compiled(model, sample)
         disagreement = _disagreement(run(sample[:SAMPLE]), model.predict_on_batch(sample[:SAMPLE]))
         if disagreement <= AGREEMENT:
-            return Predictor(OPENVINO, runtime.threads(), disagreement, shape, FLOAT32, run)
+            return Predictor(OPENVINO, environment.threads(), disagreement, shape, FLOAT32, run)
         reason = f"differs from Keras by {disagreement:.1e} on {model.name}, more than {AGREEMENT:.0e}"
     except (ImportError, RuntimeError) as error:
         reason = f"cannot run {model.name} ({str(error).strip().splitlines()[0]})"
@@ -136,10 +137,10 @@ def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], 
     network.reshape([1, *sample.shape[1:]])
     how = {
         "INFERENCE_PRECISION_HINT": "f32",
-        "NUM_STREAMS": runtime.threads(),
-        "INFERENCE_NUM_THREADS": runtime.threads(),
+        "NUM_STREAMS": environment.threads(),
+        "INFERENCE_NUM_THREADS": environment.threads(),
     }
-    queue = openvino.AsyncInferQueue(openvino.Core().compile_model(network, "CPU", how), runtime.threads())
+    queue = openvino.AsyncInferQueue(openvino.Core().compile_model(network, "CPU", how), environment.threads())
     outputs: dict[int, np.ndarray] = {}
 
     def keep(request: Any, number: int) -> None:

@@ -16,6 +16,7 @@ from ripik.batches import Batches, first_batch, prefetched
 from ripik.competition import Competition
 from ripik.console import say
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution.task import Reporter
 from ripik.features import (
     Item,
     count,
@@ -33,7 +34,6 @@ from ripik.storage import artifacts
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import layout_of
-from ripik.tasks import Reporter
 from ripik.weights import load_initial_weights, make_initial_weights
 
 

@@ -13,13 +13,13 @@ from typing import Any
 from ripik import runtime
 from ripik.backbone import build_backbone, cut
 from ripik.competition import Competition
+from ripik.execution.task import Reporter
 from ripik.jobs import Run
 from ripik.prediction import predict_job
 from ripik.prefix import fill_store
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.tasks import Reporter
 from ripik.training import train
 from ripik.weights import make_initial_weights
 

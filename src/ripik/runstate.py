@@ -9,6 +9,7 @@ import pandas as pd
 from ripik.competition import Competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
+from ripik.execution.locks import look
 from ripik.features import initial_weights, items_of, lacking_items, weights_inputs
 from ripik.folds import check_made_from, read_folds
 from ripik.groups import group_inputs, read_groups
@@ -24,7 +25,6 @@ from ripik.jobstate import (
     job_state,
     state_without_run,
 )
-from ripik.presence import look
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of

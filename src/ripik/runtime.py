@@ -4,12 +4,8 @@ The only module that names TensorFlow or JAX.
 """
 
 import importlib
-import logging
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,47 +13,6 @@ import numpy as np
 from ripik.errors import InputError
 
 HALF_SINCE = 7.0  # compute capability from which NVIDIA's GPUs have matrix units for float16 (Volta)
-
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-    "NPROC",  # read by XLA's own thread pool, which JAX computes with
-)
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else a process of JAX takes most of a GPU for itself
-}
-
-
-def prepare_environment(threads: int) -> None:
-    """Set what must stand in the environment before Keras is imported: threads of every library, quiet logs."""
-    for variable in THREADS:
-        os.environ[variable] = str(threads)
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-
-
-def import_backend() -> None:
-    """Import Keras and its backend without the lines that their C++ parts print on loading, whatever the log level.
-
-    Errors still arrive as exceptions.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a short last batch is no reason to warn of retracing
-    try:
-        importlib.import_module("keras")
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def make_deterministic(seed: int) -> None:
@@ -171,17 +126,6 @@ def loss_scaled(optimizer: Any) -> Any:
             return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(finite, tf.float32) - 1.0), 0.0)
 
     return LossScaleOptimizer(optimizer)
-
-
-def threads() -> int:
-    """Return how many threads `prepare_environment` gave this process, or all usable cores without it."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else usable_cores()
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def can_trace() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ripik.errors import InputError, SurroundingsError, nearest
-from ripik.presence import present
+from ripik.execution.locks import present
 from ripik.storage.atomic import replacing
 
 LOG = "log.csv"

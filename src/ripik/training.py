@@ -11,13 +11,16 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ripik import checkpoint, deadline, runtime
+from ripik import checkpoint, runtime
 from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.course import Course
 from ripik.epochs import EpochProgress, Position, epoch_told
 from ripik.errors import InputError
 from ripik.eventlog import EventLog
+from ripik.execution import time_limit
+from ripik.execution.signals import noticing
+from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
@@ -26,11 +29,9 @@ from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
 from ripik.predictors import make_predictor
 from ripik.settings import HALF, KERAS, Variant
-from ripik.stopping import noticing
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.tasks import Reporter
 from ripik.variables import assign, digest_of, save_weights, values_of
 
 
@@ -47,7 +48,7 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     trainer = Trainer.create(run, job)
     trainer.restore()
     while trainer.wants_more():
-        deadline.check(trainer.longest)
+        time_limit.check(trainer.longest)
         trainer.run_epoch(report)
     trainer.finish()
 

@@ -11,7 +11,7 @@ from ripik.competition import Competition, fingerprint, read_competition
 from ripik.console import progress, warn
 from ripik.decoding import Examined, examine
 from ripik.errors import InputError
-from ripik.images import in_parallel
+from ripik.execution.parallel import in_parallel
 from ripik.pixel_rule import FULL, USUAL, PixelRule
 from ripik.seen import notes_of, rule_of, tell
 from ripik.settings import Label, Settings

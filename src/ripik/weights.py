@@ -13,11 +13,11 @@ import numpy as np
 from ripik.backbone import build_backbone, normalizations
 from ripik.console import warn
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution.task import Reporter
 from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
 from ripik.random_weights import random_backbone
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
-from ripik.tasks import Reporter
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
 ANY_SIZE = 128  # weights do not depend on the image size

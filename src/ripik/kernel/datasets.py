@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.engine import run, undivided
+from ripik.execution.runner import run, undivided
+from ripik.execution.task import Task
 from ripik.features import RANDOM, initial_weights
 from ripik.folder import finished_models
 from ripik.groups import read_groups
@@ -18,7 +19,6 @@ from ripik.kernel.names import identity, title_of
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.tasks import Task
 
 METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data

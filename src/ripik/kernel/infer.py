@@ -11,8 +11,9 @@ import pandas as pd
 from ripik.competition import Competition, read_test_set
 from ripik.console import say, warn
 from ripik.duplicates import near_copy_groups
-from ripik.engine import run
 from ripik.errors import InputError
+from ripik.execution.runner import run
+from ripik.execution.task import Task
 from ripik.features import Item, lacking_items, reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import pixels
@@ -28,7 +29,6 @@ from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.submission import submission_of
 from ripik.submission_form import tell_form
-from ripik.tasks import Task
 from ripik.usable import examine_all
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)

@@ -4,6 +4,7 @@ import numpy as np
 
 from ripik import runtime
 from ripik.batches import first_batch
+from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.images import pixel_path
 from ripik.jobs import job_seed
@@ -14,7 +15,6 @@ from ripik.prefix import build_prefix, fill_items
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.tasks import Reporter
 from ripik.weights import make_initial_weights
 
 

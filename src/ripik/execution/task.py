@@ -11,16 +11,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ripik import runtime
 from ripik.errors import RipikError, SurroundingsError
-from ripik.live import Report
+from ripik.execution import environment
+from ripik.execution.progress import Report
 
 SMALLER = "Run it with fewer jobs (JOBS=1), or a smaller batch_size."
 ONE, ALL = "one", "all"  # of the GPUs that are there
 
 
 class Reporter(Protocol):
-    """What a job calls to tell how far it is; `ripik.live.Report` says what its arguments mean."""
+    """What a job calls to tell how far it is; `ripik.execution.progress.Report` says what its arguments mean."""
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
         """Report `done` of `total` units."""
@@ -98,9 +98,9 @@ def _heed(failure: "sys.UnraisableHookArgs") -> None:
 
 
 def _call(task: Task, threads: int, report: Reporter) -> str:
-    runtime.prepare_environment(threads)
+    environment.prepare_environment(threads)
     if task.needs_backend:
-        runtime.import_backend()
+        environment.import_backend()
     module, name = task.function.split(":")
     return getattr(importlib.import_module(module), name)(*task.arguments, report) or ""
 

@@ -3,8 +3,11 @@
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -12,12 +15,52 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ripik import deadline, gpus
 from ripik.console import complain
 from ripik.errors import OutOfTimeError, SurroundingsError
-from ripik.live import Report, View
-from ripik.stopping import TERMINATED, end_when_asked
-from ripik.tasks import ALL, SMALLER, Said, Task, perform
+from ripik.execution import local, time_limit
+from ripik.execution.progress import Report, View
+from ripik.execution.signals import TERMINATED, end_when_asked
+from ripik.execution.task import ALL, SMALLER, Said, Task, perform
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or identifiers that CUDA shows to a process, in this order
+SECONDS = 20
+
+
+def visible() -> list[str]:
+    """Return the NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them: none without a driver.
+
+    CUDA's rule: the variable's entries up to the first that is no GPU (-1), or without the variable all that the driver
+    lists.
+    """
+    listed = os.environ.get(VISIBLE)
+    if listed is None:
+        return [str(number) for number in range(_count())]
+    found = []
+    for entry in listed.split(","):
+        if not entry.strip() or entry.strip().startswith("-"):
+            break
+        found.append(entry.strip())
+    return found
+
+
+def least_used(visible: Sequence[str], taken: Iterable[str | None]) -> str | None:
+    """Return the GPU that the fewest of the running jobs have, the first of several; None when there is none."""
+    used = Counter(taken)
+    return min(visible, key=lambda gpu: used[gpu], default=None)
+
+
+def _count() -> int:
+    """Return how many GPUs NVIDIA's driver lists; 0 where its command is missing, or fails as it does without one."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return 0
+    try:
+        told = subprocess.run([command, "--list-gpus"], capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    lines = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
+    return len(lines) if told.returncode == 0 else 0
+
 
 PATIENCE = 300.0  # seconds a terminated process has to finish its batch, or the scoring of an epoch, and save
 
@@ -39,17 +82,17 @@ def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> 
     killed from outside, and OutOfTimeError at the time limit; when a task stops by itself as it would pass the limit,
     the others may go on until then, but none is started.
     """
-    context, waiting, visible = multiprocessing.get_context("spawn"), list(tasks), gpus.visible()
+    context, waiting, visible = multiprocessing.get_context("spawn"), list(tasks), local.visible()
     running: dict[Connection, Running] = {}
     stopped: list[OutOfTimeError] = []
     with _terminating(running):
         while running or (waiting and not stopped):
-            deadline.check()
+            time_limit.check()
             while not stopped and (task := _next(waiting, running, at_once, visible)):
                 waiting.remove(task)
                 shown.begin(task.name)
                 _start(context, task, threads, visible, running)
-            for pipe in wait(list(running), timeout=deadline.left()):
+            for pipe in wait(list(running), timeout=time_limit.left()):
                 try:
                     _receive(pipe, running, shown)  # type: ignore[arg-type]
                 except OutOfTimeError as reason:
@@ -81,7 +124,7 @@ def _start(
     context: SpawnContext, task: Task, threads: int, visible: Sequence[str], running: dict[Connection, Running]
 ) -> None:
     taken = [entry.gpu for entry in running.values()]
-    gpu = gpus.least_used(visible, taken) if task.needs_backend and task.devices != ALL else None
+    gpu = local.least_used(visible, taken) if task.needs_backend and task.devices != ALL else None
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, threads, gpu, sender), name=task.name)
     process.start()
@@ -122,7 +165,7 @@ def _ended_by(name: str, code: int | None) -> str:
 def _work(task: Task, threads: int, gpu: str | None, pipe: Connection) -> None:
     end_when_asked()
     if gpu is not None:
-        os.environ[gpus.VISIBLE] = gpu
+        os.environ[local.VISIBLE] = gpu
 
     def send(message: Any) -> None:
         with contextlib.suppress(BrokenPipeError):  # a parent that is gone ends this process by a signal

@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from ripik import deadline
 from ripik.console import complain
 from ripik.errors import SurroundingsError
+from ripik.execution import time_limit
 from ripik.storage import atomic
+from ripik.storage.paths import Layout
 
 Tell = Callable[..., None]
 SECONDS_BETWEEN_WRITES = 1.0
@@ -36,7 +37,7 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 class Presence:
     """Who is, or was, at work on a job, since when, and how far it is.
 
-    since: local time in ISO format. done of total, note: as in `ripik.live.Report`. left: seconds left of what the job
+    since: local time in ISO format. done of total, note: as in `progress.Report`. left: seconds left of what the job
     is at, None while they are not known. alive: whether the process is still there; else it was killed.
     """
 
@@ -140,7 +141,7 @@ def _take(path: Path, what: str, wait: bool) -> int | None:
         if tried == TRIES:
             at_it = " by ".join(filter(None, [f"{what} is being worked on", found.note]))
             complain(f"waiting for another process: {at_it} ({found.where})")
-        deadline.check()
+        time_limit.check()
         time.sleep(PAUSE)
     raise AssertionError("counting has no end")
 
@@ -209,3 +210,20 @@ def _read(descriptor: int) -> Presence:
             return Presence(**{field.name: content[field.name] for field in fields(Presence) if field.name in content})
         time.sleep(PAUSE / 10)
     return Presence()
+
+
+@contextmanager
+def turn(layout: Layout, step: str) -> Iterator[None]:
+    """Be the only command that writes what all of the run's trainings share, while the block runs.
+
+    Waits for another command that is at it, and says for whom. Turns of one process may be nested.
+    """
+    with present(layout.at_work, str(layout.run), note=step, wait=True):
+        yield
+
+
+def refuse_while_training(layout: Layout, what: str) -> None:
+    """Raise SurroundingsError when a process, here or on another host, is at work on one of the run's trainings."""
+    for path in sorted(layout.at_work.parent.glob("*.json")):
+        if path != layout.at_work:
+            refuse_if_at_work(path, f"{what} would change under {path.stem}, which")

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ripik import deadline
 from ripik.console import complain, say
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
-from ripik.live import Report, View, view
-from ripik.processes import PATIENCE
-from ripik.stopping import end_when_cancelled, end_when_done
-from ripik.tasks import ALL, SMALLER, Ended, Message, Said, Task, perform
+from ripik.execution import time_limit
+from ripik.execution.local import PATIENCE
+from ripik.execution.progress import Report, View, view
+from ripik.execution.signals import end_when_cancelled, end_when_done
+from ripik.execution.task import ALL, SMALLER, Ended, Message, Said, Task, perform
 
 ADDRESS = "RAY_ADDRESS"
 RETRIES = 3  # times that the job of a lost worker is run again
@@ -139,7 +139,7 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) 
     running = _submit(ray, tasks, threads, gpus, told)
     try:
         while running:
-            deadline.check()
+            time_limit.check()
             done, _ = ray.wait(list(running), timeout=PAUSE)
             told.show()
             for reference in done:
@@ -160,7 +160,7 @@ def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, told: "_To
     """Hand all tasks to Ray: one that names others gets their results, so that it begins after them."""
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
     remote = ray.remote(num_cpus=threads, max_calls=1, max_retries=RETRIES, runtime_env={"env_vars": carried})(work)
-    left = deadline.left()
+    left = time_limit.left()
     until, references = None if left is None else time.time() + left, dict[str, Any]()
     for task in _in_order(tasks):
         wanted = 0 if not task.needs_backend else gpus if task.devices == ALL else min(1, gpus)
@@ -271,7 +271,7 @@ def work(task: Task, threads: int, folder: str, until: float | None, queue: Any,
         ends.append(message) if isinstance(message, Ended) else queue.put(message)
 
     queue.put(Began(task.name, host))
-    with deadline.limited(None if until is None else until - time.time()):
+    with time_limit.limited(None if until is None else until - time.time()):
         try:
             perform(task, threads, send)
         except SystemExit:

@@ -1,0 +1,74 @@
+"""Where jobs run: in processes of this machine, or on the nodes of a Ray cluster; one progress view for all."""
+
+from collections.abc import Sequence
+
+from ripik.errors import InputError
+from ripik.execution import environment
+from ripik.execution.local import run_here
+from ripik.execution.progress import view
+from ripik.execution.task import Task, distinct
+from ripik.settings import LOCAL, RAY, JobSettings, Settings
+from ripik.storage import artifacts
+from ripik.storage.paths import layout_of
+
+
+def threads_per_job(settings: JobSettings) -> int:
+    """Return the threads each job gets: the setting, or the usable cores divided among the jobs."""
+    return settings.threads or max(1, environment.usable_cores() // settings.jobs)
+
+
+def undivided(settings: JobSettings) -> JobSettings:
+    """Return the settings of a job that runs by itself, here: it gets the threads of all."""
+    return settings.model_copy(update={"engine": LOCAL, "jobs": 1, "threads": settings.threads * settings.jobs})
+
+
+def at_once(settings: JobSettings) -> int:
+    """Return how many jobs may be expected to run at once: on a cluster that RAY_ADDRESS names, as many as fit."""
+    if settings.engine != RAY:
+        return settings.jobs
+    from ripik.execution.ray_cluster import slots
+
+    return slots(settings.jobs, threads_per_job(settings))
+
+
+def run(tasks: Sequence[Task], settings: JobSettings) -> None:
+    """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
+
+    What a task makes does not depend on where it runs, nor on how many run at once: each has its own process, and as
+    many threads as any other. Raises what `run_here` or `run_on_cluster` do.
+    """
+    named, threads = distinct(tasks), threads_per_job(settings)
+    if not named:
+        return
+    if settings.engine == RAY:
+        from ripik.execution.ray_cluster import run_on_cluster
+
+        run_on_cluster(named, settings.jobs, threads)
+        return
+    with view([task.name for task in named], settings.jobs) as shown:
+        run_here(named, settings.jobs, threads, shown)
+
+
+def recorded_threads(settings: Settings) -> int | None:
+    """Return the number of threads of each job that the run began with; None before it did."""
+    recorded = artifacts.read_if_whole(layout_of(settings).threads)
+    threads = recorded.get("threads") if isinstance(recorded, dict) else None
+    return threads if isinstance(threads, int) and threads > 0 else None
+
+
+def settled(settings: Settings) -> JobSettings:
+    """Return where and how jobs run, with the run's own number of threads for each, which its first job decided.
+
+    So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.
+    """
+    how, path, threads = settings.jobs, layout_of(settings).threads, recorded_threads(settings)
+    if threads is None:
+        artifacts.write_json(path, {"threads": threads_per_job(how)})
+        return how.model_copy(update={"threads": threads_per_job(how)})
+    if how.threads not in (0, threads):
+        raise InputError(
+            f"jobs.threads = {how.threads}, but the run began with {threads} a job ({path}), and another number gives "
+            f"other last bits. Leave jobs.threads out, or train under another run's name; or remove {path.name} and "
+            "have both kinds in one run."
+        )
+    return how.model_copy(update={"threads": threads})
