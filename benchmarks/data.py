@@ -22,7 +22,7 @@ import numpy as np
 import tomli_w
 
 from ripik.augmentation import build_pipeline, make_copies
-from ripik.drawing import CLASS_NAMES, draw_photo
+from ripik.data.demo.drawing import CLASS_NAMES, draw_photo
 
 TEST_IMAGES = 20
 N_SPLITS = 5

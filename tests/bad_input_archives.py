@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bad_input_world import QUICK, Case, Spoil, nothing
 from tests.conftest import Tiny
 
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 
 SOURCE, FILLED = "photos.zip", "output/filled"
 INTO = ("--set", f"competition.root={{folder}}/{FILLED}")

@@ -8,7 +8,7 @@ from tests.bad_input_csv import bad, content, fine, lines, sample_csv, swap, tes
 from tests.bad_input_world import QUICK, Case, Spoil, nothing
 from tests.conftest import Tiny
 
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 
 CORRECTED = ("folds", "--set", "competition.corrections=corrections.csv")
 PROBABILITIES = ("folds", "--set", 'competition.submission="probabilities"')

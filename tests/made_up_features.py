@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from conftest import Tiny
-from ripik.competition import Competition
+from ripik.data.competition import Competition
 from ripik.features import Item, count, feature_inputs, items_of, source_path
 from ripik.settings import Settings, Variant
 from ripik.storage.packed_array import is_packed, packing

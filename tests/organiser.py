@@ -4,7 +4,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.settings import CompetitionSettings, PathSettings, Settings
 
 TRAIN = {"1": "2", "2": "1", "3": "2", "4": "1", "5": "2"}

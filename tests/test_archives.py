@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ripik.archives import Budget, DamagedArchiveError, budget_for, files_in, is_inside, unpack
+from ripik.data.archives import Budget, DamagedArchiveError, budget_for, files_in, is_inside, unpack
 from ripik.errors import InputError, SurroundingsError
 
 PLENTY = 10**6
@@ -97,7 +97,7 @@ def test_the_default_budget_grows_with_the_archive(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 99})
-    monkeypatch.setattr("ripik.archives.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("ripik.data.archives.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(SurroundingsError, match="needs 100 bytes"):
         unpacked(tmp_path, zipped({"zeros": bytes(100)}))
 

@@ -8,9 +8,9 @@ from tests import bad_input
 from tests.bad_input_world import Case, Outcome, draw, problems, run
 
 from conftest import Drawn, Tiny
+from ripik.data.csv_tables import check_ids, line_of, read_labels, read_table
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
-from ripik.tables import check_ids, line_of, read_labels, read_table
 
 REMEDY = "run `python -m tests.bad_input`"
 

@@ -9,8 +9,8 @@ import pytest
 from benchmarks import bench, data, harness, processes
 from benchmarks.sections import frozen
 
-from ripik.competition import read_competition
 from ripik.config import load_settings
+from ripik.data.competition import read_competition
 from ripik.folds import read_folds
 from ripik.images import decode
 

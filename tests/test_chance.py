@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from ripik import chance
 from ripik.chance import PROVEN, beyond, chance_of, in_families
 from ripik.clusters import Known
-from ripik.drawing import draw_competition, photo_groups
+from ripik.data.demo.drawing import draw_competition, photo_groups
 from ripik.duplicates import THRESHOLD, near_copy_groups
 from ripik.in_place import similarity_in_place
 from ripik.registration import SIZE, prepare, similarity

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik.competition import fingerprint, read_competition
+from ripik.data.competition import fingerprint, read_competition
 from ripik.errors import InputError
 
 

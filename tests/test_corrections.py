@@ -10,8 +10,8 @@ from ripik.analysis.measures import CORRECTED
 from ripik.audit import _of_photos
 from ripik.bootstrap import predictive
 from ripik.compare import compare
-from ripik.competition import read_competition
 from ripik.course import Course
+from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.folds import make_folds, read_folds
 from ripik.inner import inner_split

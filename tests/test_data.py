@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from organiser import TEST, TRAIN, check_filled, folder_of, image, layout, nested, placed, settings, zip_of
-from ripik.data import fetch
+from ripik.data.fetch import fetch
 from ripik.errors import InputError, SurroundingsError
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import odd_images
-from ripik import decoding
-from ripik.decoding import Examined, decode, examine
+from ripik.data import image_files
+from ripik.data.image_files import Examined, decode, examine
 from ripik.duplicates import near_copy_groups
 from ripik.errors import InputError
 
@@ -77,7 +77,7 @@ def test_no_cut_goes_unnoticed_that_changes_pixels(file: Path, kind: str) -> Non
 @pytest.mark.parametrize("name", ["huge PNG", "huge JPEG", "just too large"])
 def test_the_size_is_bounded_before_anything_is_decoded(file: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_bytes(BAD[name][0])
-    monkeypatch.setattr(decoding.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(image_files.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     tracemalloc.start()
     with pytest.raises(InputError, match="100 million"):
         decode(file)
@@ -115,10 +115,10 @@ def test_an_error_of_opencv_is_no_crash(file: Path, monkeypatch: pytest.MonkeyPa
         raise cv2.error("assertion failed")
 
     file.write_bytes(GOOD["jpeg"])
-    monkeypatch.setattr(decoding.cv2, "imdecode", fail)
+    monkeypatch.setattr(image_files.cv2, "imdecode", fail)
     with pytest.raises(InputError, match="not an image that OpenCV reads"):
         decode(file)
-    assert examine(file).problem == decoding.NO_IMAGE
+    assert examine(file).problem == image_files.NO_IMAGE
 
 
 def test_memory_that_runs_out_says_nothing_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_memory_that_runs_out_says_nothing_of_the_image(tmp_path: Path, monkeypa
     def fail(*arguments: object) -> None:
         raise MemoryError
 
-    for place in ("ripik.headers.opened", "ripik.decoding.cv2.imdecode"):
+    for place in ("ripik.data.image_headers.opened", "ripik.data.image_files.cv2.imdecode"):
         with monkeypatch.context() as patched:
             patched.setattr(place, fail)
             with pytest.raises(MemoryError):

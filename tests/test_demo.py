@@ -7,9 +7,9 @@ import pytest
 
 from conftest import Tiny
 from ripik import demo
-from ripik.competition import read_competition
 from ripik.config import load_settings
-from ripik.drawing import draw_competition
+from ripik.data.competition import read_competition
+from ripik.data.demo.drawing import draw_competition
 from ripik.errors import InputError
 from ripik.jobs import Run, open_run
 

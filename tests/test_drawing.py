@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ripik.drawing import CLASS_NAMES, COPIES, draw_competition, draw_photo, hidden_labels, photo_groups
+from ripik.data.demo.drawing import CLASS_NAMES, COPIES, draw_competition, draw_photo, hidden_labels, photo_groups
 from ripik.errors import InputError, SurroundingsError
 
 SIZE = {"train_photos": 90, "test_photos": 14}
@@ -137,7 +137,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ripik.drawing._write_tables", disk_full)
+    monkeypatch.setattr("ripik.data.demo.drawing._write_tables", disk_full)
     with pytest.raises(SurroundingsError, match="No space left"):
         draw_competition(tmp_path / "demo", seed=0, train_photos=12, test_photos=12, size=32)
     assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ripik.data.image_paths import image_paths
 from ripik.errors import InputError
-from ripik.filenames import image_paths
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import SPLITS, Tiny
 from ripik import groups as module
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.duplicates import Groups
 from ripik.errors import InputError
 from ripik.folds import check_groups, make_folds, read_folds

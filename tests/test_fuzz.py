@@ -10,7 +10,8 @@ from tests import fuzz
 from tests.fuzz_world import FOLDS, TRAIN, World
 from tests.mutations import PLACES
 
-from ripik import competition, config
+from ripik import config
+from ripik.data import competition
 from ripik.errors import InputError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Tiny
 from ripik import groups
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.groups import conflicting, groups_of, implausible, make_groups, read_groups
 from ripik.storage.paths import layout_of

@@ -3,7 +3,7 @@ import re
 import pandas as pd
 
 from conftest import Tiny
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.groups import read_groups
 from ripik.groups_page import make_groups_page
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import Tiny
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.images import augmented_copies, decode, pixel_inputs, pixel_path, pixels, resize

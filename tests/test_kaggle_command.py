@@ -9,7 +9,7 @@ import pytest
 
 from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn
 from organiser import check_filled, nested, settings, zip_of
-from ripik.data import fetch
+from ripik.data.fetch import fetch
 from ripik.errors import InputError, SurroundingsError
 from ripik.kaggle import command as kaggle_command
 from ripik.kaggle.command import failure, has_credentials

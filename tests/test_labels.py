@@ -7,7 +7,7 @@ import pytest
 
 from conftest import CLASSES, Tiny
 from ripik import labels
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.labels import COLUMNS, label_issues
 from ripik.storage import artifacts

@@ -9,8 +9,8 @@ import pytest
 
 import odd_images
 from conftest import Tiny, ripik
+from ripik.data.photo_files import photos_below, told
 from ripik.errors import InputError
-from ripik.photo_files import photos_below, told
 
 PHOTOS = {"a.jpg": "JPEG", "b.JPG": "JPEG", "c.jpeg": "JPEG", "d.png": "PNG", "e.tif": "TIFF", "f.TIFF": "TIFF"}
 PHOTOS |= {"g.jfif": "JPEG", "h.gif": "GIF", "more/i.jpg": "JPEG", "more/and/j.Png": "PNG", "without": "WEBP"}

@@ -11,15 +11,15 @@ from PIL import Image
 import odd_images
 from conftest import FAST, Tiny, ripik
 from ripik.augment import augment
-from ripik.decoding import Examined, decode, examine
+from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.image_files import Examined, decode, examine
+from ripik.data.pixel_rule import FULL, PixelRule, in_8_bits
 from ripik.duplicates import near_copy_groups
 from ripik.groups import group_inputs
 from ripik.images import pixel_inputs, pixels
 from ripik.kernel.datasets import write_models
 from ripik.kernel.infer import infer
-from ripik.pixel_rule import FULL, PixelRule, in_8_bits
 from ripik.storage import artifacts
-from ripik.usable import open_competition, tell_unreadable
 
 TWELVE = PixelRule(4096)
 Capture = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import Tiny, write_competition
 from ripik.clusters import LARGE_GROUP, Known, settle
-from ripik.competition import Competition, read_competition
+from ripik.data.competition import Competition, read_competition
 from ripik.folds import COLUMNS, make_folds, read_folds
 from ripik.groups import read_groups
 from ripik.linking import joined

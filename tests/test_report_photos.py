@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ripik.data.pixel_rule import USUAL
 from ripik.gallery import DENSITY
-from ripik.pixel_rule import USUAL
 from ripik.report.photos import HEAT, PHOTO, Album, overlay
 
 GREY = np.full((40, 60, 3), 100, np.uint8)

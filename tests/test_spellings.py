@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Tiny
-from ripik.competition import read_competition
+from ripik.data.competition import read_competition
+from ripik.data.spellings import folded, same_names, same_words, visible
 from ripik.errors import InputError
 from ripik.folds import make_folds
-from ripik.spellings import folded, same_names, same_words, visible
 
 TEXT = "competition.label_type=string"
 QUICK = ("folds.near_copies=false", "folds.tries=1")

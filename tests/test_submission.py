@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ripik.data.submission_form import Form
 from ripik.errors import InputError
 from ripik.submission import check_submission, submission_frame, submission_name
-from ripik.submission_form import Form
 
 CLASSES = [1, 2, 3]
 LABELS = Form("labels", "image_id", ("label",))

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
-from ripik.submission_form import Form, form_of
 
 OF_LABELS = ("macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa")
 OF_PROBABILITIES = ("log_loss", "auc")

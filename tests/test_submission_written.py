@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik.competition import read_competition, read_test_set
+from ripik.data.competition import read_competition, read_test_set
 from ripik.ensemble import ensemble
 from ripik.jobs import jobs_of, open_run
 from ripik.kernel.contents import Manifest

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from ripik.data.csv_tables import NO_VALUES, check_ids, line_of, read_labels, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
-from ripik.tables import NO_VALUES, check_ids, line_of, read_labels, read_table, whole_numbers
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8)
 ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS).filter(any), min_size=1, max_size=6)

@@ -9,7 +9,8 @@ import pytest
 
 import odd_images
 from conftest import FAST, Tiny, ripik
-from ripik.competition import fingerprint, read_competition
+from ripik.data.competition import fingerprint, read_competition
+from ripik.data.image_check import examine_all, open_competition, tell_unreadable
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import time_limit
 from ripik.folder import predict_folder
@@ -17,7 +18,6 @@ from ripik.groups import groups_of, make_groups
 from ripik.images import pixels
 from ripik.jobs import open_run
 from ripik.storage import artifacts
-from ripik.usable import examine_all, open_competition, tell_unreadable
 
 SKIP = "competition.on_bad_image=skip"
 ALONE = "decision.copies_vote=off"  # one photo of a folder has not the near copies that the test set has
@@ -122,7 +122,7 @@ def test_nothing_is_tried_twice_and_a_replaced_image_again(
     made = (tiny.run / "unreadable.csv").stat().st_mtime_ns
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr("ripik.usable.examine", lambda _: pytest.fail("tried again"))
+        patch.setattr("ripik.data.image_check.examine", lambda _: pytest.fail("tried again"))
         again = open_competition(tiny.settings())
     assert capsys.readouterr() == ("", "")
     assert (tiny.run / "unreadable.csv").stat().st_mtime_ns == made

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ripik.batches import Batches, first_batch, prefetched
-from ripik.competition import read_competition
 from ripik.config import load_settings
+from ripik.data.competition import read_competition
 from ripik.images import pixels
 from ripik.predictors import SAMPLE, make_predictor
 from ripik.prefix import build_prefix

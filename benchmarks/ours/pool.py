@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from ripik.competition import read_competition
 from ripik.config import load_settings
+from ripik.data.competition import read_competition
 from ripik.images import pixels
 
 SIZE = 224

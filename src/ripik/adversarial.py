@@ -6,10 +6,10 @@ import pandas as pd
 
 from ripik.bootstrap import Interval
 from ripik.console import say
+from ripik.data.pixel_rule import PixelRule
 from ripik.folds import make_folds
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.jobs import Run, open_run
-from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.stored import photo_head

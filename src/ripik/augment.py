@@ -7,16 +7,16 @@ import cv2
 import pandas as pd
 
 from ripik.augmentation import PIPELINE, check_preset
-from ripik.competition import fingerprint
 from ripik.console import progress, say
+from ripik.data.competition import fingerprint
+from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.images import augmented_copies, decode
-from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.usable import open_competition, tell_unreadable
 
 JPEG_QUALITY = 95
 LONGEST_ID = 200  # bytes; file names end at 255

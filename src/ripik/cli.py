@@ -153,7 +153,7 @@ def _config(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _data(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.data import fetch
+    from ripik.data.fetch import fetch
 
     fetch(settings, options.source)
 

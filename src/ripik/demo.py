@@ -4,9 +4,9 @@ import time
 
 import pandas as pd
 
-from ripik.competition import read_competition
 from ripik.console import say, table
-from ripik.drawing import draw_competition, hidden_labels
+from ripik.data.competition import read_competition
+from ripik.data.demo.drawing import draw_competition, hidden_labels
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.jobs import Run, open_run

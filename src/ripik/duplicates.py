@@ -20,10 +20,10 @@ from threadpoolctl import threadpool_limits
 from ripik.candidates import NEIGHBOURS, candidate_pairs, describe
 from ripik.chance import beyond, chance_of, in_families
 from ripik.clusters import Compare, Known, marked, settle
-from ripik.decoding import read_pixels
+from ripik.data.image_files import read_pixels
+from ripik.data.pixel_rule import USUAL, PixelRule
 from ripik.errors import InputError
 from ripik.in_place import similarity_in_place
-from ripik.pixel_rule import USUAL, PixelRule
 from ripik.registration import SIZE, Prepared, prepare, similarity
 
 DETECTOR = 3  # to be raised when the groups it finds may change

@@ -12,6 +12,8 @@ import pandas as pd
 
 from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
+from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.expectation import expectation, why_left_out
 from ripik.folds import check_made_from
@@ -28,10 +30,8 @@ from ripik.settings import Settings
 from ripik.stacked import count_test_groups, fold_models, known_rows, test_groups, test_rows
 from ripik.storage import artifacts
 from ripik.submission import submission_name, submission_of
-from ripik.submission_form import tell_form
 from ripik.submission_log import append_log, check_log
 from ripik.submission_record import record_path
-from ripik.usable import open_competition, tell_unreadable
 from ripik.verdicts import show_blend
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes

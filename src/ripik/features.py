@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ripik.competition import Competition
+from ripik.data.competition import Competition
 from ripik.errors import InputError
 from ripik.images import pixel_inputs, pixel_path
 from ripik.settings import ALL, AUTO, HEAD, Settings, Variant

@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from ripik.console import say, warn
+from ripik.data.image_check import examine_all, open_competition
+from ripik.data.lost_content import notes_of, tell
+from ripik.data.photo_files import photos_below, told
+from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
 from ripik.jobs import is_trained, open_run, predicting_jobs
-from ripik.photo_files import photos_below, told
-from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted
-from ripik.seen import notes_of, tell
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.usable import examine_all, open_competition
 
 MOST_TOLD = 20
 

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.competition import Competition
 from ripik.console import progress, say, table, warn
+from ripik.data.competition import Competition
+from ripik.data.csv_tables import first, read_table, whole_numbers
+from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.spellings import same_words, visible
+from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.linking import joined
 from ripik.settings import Settings
-from ripik.spellings import same_words, visible
 from ripik.splitting import split
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.submission_form import tell_form
-from ripik.tables import first, read_table, whole_numbers
-from ripik.usable import open_competition, tell_unreadable
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change

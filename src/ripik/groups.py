@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.competition import Competition, fingerprint
 from ripik.console import progress, say, warn
+from ripik.data.competition import Competition, fingerprint
+from ripik.data.csv_tables import first, line_of, read_table, whole_numbers
+from ripik.data.pixel_rule import PixelRule
 from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
-from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.tables import first, line_of, read_table, whole_numbers
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]

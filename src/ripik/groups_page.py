@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.competition import Competition, fingerprint
 from ripik.console import say
+from ripik.data.competition import Competition, fingerprint
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.groups import conflicting
 from ripik.settings import Settings

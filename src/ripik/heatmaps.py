@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ripik import runtime
+from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError, nearest
 from ripik.execution import runner
 from ripik.execution.runner import undivided
@@ -15,7 +16,6 @@ from ripik.execution.task import Reporter, Task
 from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
-from ripik.pixel_rule import PixelRule
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from ripik.augmentation import PIPELINE, build_pipeline, make_copies
-from ripik.competition import Competition, fingerprint
 from ripik.console import progress
-from ripik.decoding import decode
+from ripik.data.competition import Competition, fingerprint
+from ripik.data.image_files import decode
+from ripik.data.pixel_rule import PixelRule
 from ripik.execution import time_limit
 from ripik.execution.parallel import in_parallel
-from ripik.pixel_rule import PixelRule
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.paths import layout_of

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.batches import ArrayRows
+from ripik.data.pixel_rule import PixelRule
 from ripik.duplicates import near_copy_groups
 from ripik.execution.task import Reporter
 from ripik.features import reads_pixels
@@ -16,7 +17,6 @@ from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
-from ripik.pixel_rule import PixelRule
 from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows

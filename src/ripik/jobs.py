@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.competition import Competition
+from ripik.data.competition import Competition
+from ripik.data.image_check import open_competition
 from ripik.errors import InputError, nearest
 from ripik.features import Item, lacking_items, training_items, weights_inputs
 from ripik.folds import read_folds
@@ -16,7 +17,6 @@ from ripik.images import pixel_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job, Layout, layout_of
-from ripik.usable import open_competition
 
 NETWORK = 3  # to be raised when the suffix, its training or its prediction changes
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.competition import fingerprint
 from ripik.console import say, table
+from ripik.data.competition import fingerprint
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.gallery import Picture, Row, Section, write_gallery

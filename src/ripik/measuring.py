@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.competition import Competition
 from ripik.console import progress
-from ripik.decoding import examine
+from ripik.data.competition import Competition
+from ripik.data.image_files import examine
 from ripik.duplicates import near_copy_groups
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel

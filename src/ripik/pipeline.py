@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ripik.augmentation import check_preset
-from ripik.competition import Competition
 from ripik.console import say, table
+from ripik.data.competition import Competition
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_if_at_work, turn

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ripik.competition import Competition
 from ripik.console import duration, say, table
+from ripik.data.competition import Competition
+from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
 from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.features import weights_inputs
@@ -13,7 +14,6 @@ from ripik.jobs import choose_variants
 from ripik.measuring import measure
 from ripik.pipeline import check_settings
 from ripik.settings import JobSettings, Settings, Variant
-from ripik.usable import open_competition
 
 DEVICES, MACHINES, IMAGES = (2, 4), (2, 4), (7_200, 108_000, 1_000_000)
 

@@ -13,8 +13,8 @@ import numpy as np
 from ripik import runtime
 from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, first_batch, prefetched
-from ripik.competition import Competition
 from ripik.console import say
+from ripik.data.competition import Competition
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
 from ripik.features import (

@@ -9,12 +9,12 @@ import pandas as pd
 
 from ripik.augmentation import alone, build_pipeline, check_preset, make_copies
 from ripik.console import say
+from ripik.data.image_check import open_competition
 from ripik.errors import InputError
 from ripik.images import decode
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.usable import open_competition
 
 PHOTOS, COPIES, TILE, SMALLEST = 8, 6, 128, 64
 GAP, LINE = 6, 15  # pixels between tiles, and from one line of text to the next

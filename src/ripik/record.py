@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.competition import Competition
 from ripik.config import to_toml
+from ripik.data.competition import Competition
 from ripik.jobs import Run
 from ripik.storage import artifacts
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ripik import runtime
 from ripik.backbone import build_backbone, cut
-from ripik.competition import Competition
+from ripik.data.competition import Competition
 from ripik.execution.task import Reporter
 from ripik.jobs import Run
 from ripik.prediction import predict_job

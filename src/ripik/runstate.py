@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.competition import Competition
+from ripik.data.competition import Competition
+from ripik.data.image_check import open_competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
@@ -29,7 +30,6 @@ from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of
 from ripik.submission_record import record_of, run_of
-from ripik.usable import open_competition
 
 FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ripik.competition import Competition
+from ripik.data.competition import Competition
 from ripik.errors import InputError
 from ripik.features import Item, count, source_path
 from ripik.settings import HEAD, Settings, Variant

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ripik.data.submission_form import LABELS, PROBABILITIES, PROBABILITY, Form, Kind
 from ripik.errors import InputError
 from ripik.metrics import FloatArray, check_probabilities
-from ripik.submission_form import LABELS, PROBABILITIES, PROBABILITY, Form, Kind
 
 if TYPE_CHECKING:
-    from ripik.competition import Competition
+    from ripik.data.competition import Competition
 
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3

@@ -7,8 +7,10 @@ import pandas as pd
 from rich.filesize import decimal
 
 from ripik.analysis.reading import read_object
-from ripik.competition import read_competition
 from ripik.console import say
+from ripik.data.competition import read_competition
+from ripik.data.csv_tables import line_of, read_table
+from ripik.data.submission_form import LABELS, tell_form
 from ripik.errors import InputError
 from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
 from ripik.kernel.names import identity
@@ -17,10 +19,8 @@ from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.submission import check_submission
-from ripik.submission_form import LABELS, tell_form
 from ripik.submission_log import LOG, set_scores
 from ripik.submission_record import record_of, record_path, run_of
-from ripik.tables import line_of, read_table
 
 OUTPUT = "submission.csv"  # of a kernel
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ripik.bootstrap import Interval
-from ripik.competition import Competition
 from ripik.console import progress, say
+from ripik.data.competition import Competition
 from ripik.features import Item, feature_inputs, is_prepared
 from ripik.groups import read_groups
 from ripik.jobs import Run

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from ripik.analysis.loading import Predictions
+from ripik.data.csv_tables import first
 from ripik.errors import InputError
-from ripik.tables import first
 
 
 def align(a: Predictions, b: Predictions) -> Predictions:

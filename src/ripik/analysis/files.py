@@ -11,9 +11,9 @@ import pandas as pd
 from ripik.analysis.loading import BLEND, META, load, load_test, read_config
 from ripik.analysis.reading import REFIT, job_of, number_at, numbers, read_object
 from ripik.analysis.witnesses import FOLDS, GROUPS, read_folds
+from ripik.data.csv_tables import check_filled, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.storage import artifacts
-from ripik.tables import check_filled, read_table, whole_numbers
 
 WEIGHTS, HISTORY = "weights.json", "history.csv"
 TRAIN_AGAIN, FOLDS_AGAIN = "Run `make train`.", "Delete it and run `make folds`."

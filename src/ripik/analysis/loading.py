@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.witnesses import FOLDS, read_folds
+from ripik.data.csv_tables import check_ids, first, line_of, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
 from ripik.storage import artifacts
-from ripik.tables import check_ids, first, line_of, read_table, whole_numbers
 
 OOF, TEST, IMAGES, CONFIG, META = "oof.csv", "test.csv", "images.csv", "config.toml", "meta.json"
 BLEND = "ensemble"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from ripik.data.csv_tables import line_of
 from ripik.errors import InputError
-from ripik.tables import line_of
 
 JOB = re.compile(r"(?:fold(\d+)|refit)(?:-seed(\d+))?")
 REFIT = -1

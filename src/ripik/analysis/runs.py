@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ripik.analysis.reading import number_at, numbers, read_object
+from ripik.data.csv_tables import line_of, read_table
 from ripik.errors import InputError
 from ripik.submission_record import record_path, run_of
-from ripik.tables import line_of, read_table
 
 LOG = "log.csv"
 COLUMNS = ["file", "time", "members", "cv", "public", "private"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ripik.data.csv_tables import check_ids, first, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.linking import joined
-from ripik.tables import check_ids, first, read_table, whole_numbers
 
 FOLDS, GROUPS = "folds.csv", "groups.csv"
 

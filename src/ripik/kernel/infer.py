@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.competition import Competition, read_test_set
 from ripik.console import say, warn
+from ripik.data.competition import Competition, read_test_set
+from ripik.data.image_check import examine_all
+from ripik.data.lost_content import notes_of, tell
+from ripik.data.pixel_rule import PixelRule
+from ripik.data.submission_form import tell_form
 from ripik.duplicates import near_copy_groups
 from ripik.errors import InputError
 from ripik.execution.runner import run
@@ -21,15 +25,11 @@ from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.merging import merge
 from ripik.oof import test_frame
-from ripik.pixel_rule import PixelRule
 from ripik.recipe import Fitted, Rows
-from ripik.seen import notes_of, tell
 from ripik.settings import JobSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.submission import submission_of
-from ripik.submission_form import tell_form
-from ripik.usable import examine_all
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ripik import cli
-from ripik.archives import files_in
 from ripik.config import load_settings
 from ripik.console import say, warn
-from ripik.data import fetch
+from ripik.data.archives import files_in
+from ripik.data.fetch import fetch
 from ripik.errors import InputError, OutOfTimeError
 from ripik.kernel.contents import MANIFEST, Manifest
 from ripik.kernel.mounts import Machine, this_machine

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ripik.cars import CANVAS, RUBBER, Image, Points, Scene, draw_car, draw_rim, fill, polar, shade, stroke
+from ripik.data.demo.cars import CANVAS, RUBBER, Image, Points, Scene, draw_car, draw_rim, fill, polar, shade, stroke
 
 
 def draw_photo(label: int, rng: np.random.Generator, size: int) -> Image:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ripik.console import say, warn
-from ripik.decoding import FEW_LEVELS, Examined, Seen
-from ripik.pixel_rule import DROP, FULL, PixelRule
-from ripik.tables import SHOWN
+from ripik.data.csv_tables import SHOWN
+from ripik.data.image_files import FEW_LEVELS, Examined, Seen
+from ripik.data.pixel_rule import DROP, FULL, PixelRule
 
 SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
 WARNINGS = {

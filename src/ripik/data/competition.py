@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.corrections import corrected_labels
+from ripik.data.corrections import corrected_labels
+from ripik.data.csv_tables import check_filled, check_ids, first, line_of, read_labels, read_table
+from ripik.data.image_paths import image_paths
+from ripik.data.pixel_rule import USUAL, PixelRule
+from ripik.data.spellings import visible
+from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
-from ripik.filenames import image_paths
-from ripik.pixel_rule import USUAL, PixelRule
 from ripik.settings import CompetitionSettings, Label, Settings
-from ripik.spellings import visible
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.submission_form import Form, form_of
-from ripik.tables import check_filled, check_ids, first, line_of, read_labels, read_table
 
 GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
 

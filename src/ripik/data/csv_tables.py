@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ripik.data.spellings import folded, same_names, visible
 from ripik.errors import InputError
-from ripik.spellings import folded, same_names, visible
 
 if TYPE_CHECKING:  # `ripik.analysis` reads tables without loading the settings
     from ripik.settings import CompetitionSettings

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripik.cars import Image
-from ripik.damages import draw_photo
+from ripik.data.demo.cars import Image
+from ripik.data.demo.damages import draw_photo
 from ripik.errors import InputError, SurroundingsError
 
 __all__ = ["CLASS_NAMES", "COPIES", "draw_competition", "draw_photo", "hidden_labels", "photo_groups"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 
+from ripik.data.csv_tables import first
+from ripik.data.image_paths import is_inside
 from ripik.errors import InputError
-from ripik.filenames import is_inside
-from ripik.tables import first
 
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information")
 SUFFIXES = (  # of what its owner calls a photo, whether it can be read or not

@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.competition import Competition, fingerprint, read_competition
 from ripik.console import progress, warn
-from ripik.decoding import Examined, examine
+from ripik.data.competition import Competition, fingerprint, read_competition
+from ripik.data.csv_tables import SHOWN
+from ripik.data.image_files import Examined, examine
+from ripik.data.lost_content import notes_of, rule_of, tell
+from ripik.data.pixel_rule import FULL, USUAL, PixelRule
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
-from ripik.pixel_rule import FULL, USUAL, PixelRule
-from ripik.seen import notes_of, rule_of, tell
 from ripik.settings import Label, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.tables import SHOWN
 
 COLUMNS = ["image_id", "split", "path", "problem"]
 SPLITS = ("train", "test")

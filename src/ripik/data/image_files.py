@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ripik.data.image_headers import CUT, LOADED, NO_IMAGE, Header, opened, quiet, read_header
+from ripik.data.pixel_rule import USUAL, PixelRule, UnreadableError, by_rule
 from ripik.errors import InputError
-from ripik.headers import CUT, LOADED, NO_IMAGE, Header, opened, quiet, read_header
-from ripik.pixel_rule import USUAL, PixelRule, UnreadableError, by_rule
 
 SMALLEST_SIDE = 8
 FEW_LEVELS = 16  # of 256: an image that spans fewer is nearly constant

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ripik.data.csv_tables import first, line_of
 from ripik.errors import InputError
-from ripik.tables import first, line_of
 
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 OUTSIDE = r"^\s*$|^/|^[A-Za-z]:/|(?:^|/)\.\.(?:/|$)"

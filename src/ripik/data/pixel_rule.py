@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import ImageOps
 
-from ripik.headers import Header, opened, quiet
+from ripik.data.image_headers import Header, opened, quiet
 
 FULL = 2**16  # levels of 16 bits
 WHITE, DROP = "white", "drop"

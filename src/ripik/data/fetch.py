@@ -9,15 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from rich.filesize import decimal
 
-from ripik.archives import SUFFIX, DamagedArchiveError, budget_for, files_in, is_inside, unpack
-from ripik.competition import Competition, read_competition
 from ripik.console import progress, say
+from ripik.data.archives import SUFFIX, DamagedArchiveError, budget_for, files_in, is_inside, unpack
+from ripik.data.competition import Competition, read_competition
+from ripik.data.csv_tables import line_of, read_table
 from ripik.errors import InputError, SurroundingsError
 from ripik.kaggle.downloads import download_competition, download_dataset
 from ripik.settings import CompetitionSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.tables import line_of, read_table
 
 Found = dict[PurePosixPath, Path]  # where a file stands in the source, and where it lies
 SHOWN = 5

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ripik.data.csv_tables import check_ids, first, line_of, read_labels, read_table
+from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
-from ripik.spellings import visible
-from ripik.tables import check_ids, first, line_of, read_labels, read_table
 
 HINT = "competition.corrections names a CSV with the columns image_id and label."
 

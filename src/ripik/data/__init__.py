@@ -1,0 +1,1 @@
+"""The organiser's files: fetched, read, checked; and the demo's, which are drawn."""
