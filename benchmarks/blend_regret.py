@@ -22,8 +22,8 @@ from benchmarks.blend_strategies import Task
 from benchmarks.blend_worlds import simulated
 from benchmarks.pseudo_blends import DEFAULT, read_run
 from benchmarks.pseudo_tests import HELD, Photos, draw_test
+from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.metrics import get_metric
 from ripik.recipe import Known
 
 METRICS = ("macro_f1", "accuracy", "log_loss")

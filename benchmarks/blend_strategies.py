@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ripik import bootstrap
+from ripik.analysis import intervals
+from ripik.analysis.metrics import FloatArray, Metric, get_metric, log_loss
 from ripik.blend import METHODS, Blend, fit_blend
 from ripik.decision import vote
-from ripik.metrics import FloatArray, Metric, get_metric, log_loss
 from ripik.offsets import SHARPNESS
 from ripik.recipe import Known
 
@@ -99,7 +99,7 @@ class Task:
     def _gain(self, a: Look, b: Look) -> tuple[float, float]:
         if a is b:
             return 0.0, 0.0
-        found = bootstrap.difference(self.known.y, a.oof, b.oof, self.known.group, self.metric, draws=DRAWS)
+        found = intervals.difference(self.known.y, a.oof, b.oof, self.known.group, self.metric, draws=DRAWS)
         return self.metric.utility(found.value), found.error
 
     def _softened(self, oof: FloatArray) -> float:

@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
+from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.metrics import get_metric
 from ripik.nested import Nested, nest
 from ripik.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings

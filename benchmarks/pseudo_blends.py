@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.pseudo_tests import COVERED, HELD, MEAN_GAP, Photos, draw_test
-from ripik.bootstrap import Interval, predictive
+from ripik.analysis.intervals import Interval, predictive
+from ripik.analysis.metrics import Metric, get_metric
 from ripik.console import say, table
-from ripik.metrics import Metric, get_metric
 from ripik.nested import nest
 from ripik.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings

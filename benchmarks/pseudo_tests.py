@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.bootstrap import DRAWS, Interval, predictive
+from ripik.analysis.intervals import DRAWS, Interval, predictive
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
 from ripik.decision import vote
 from ripik.linear import LinearHead, fit
-from ripik.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.splitting import split
 
 HELD = 0.4  # share of the groups

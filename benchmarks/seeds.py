@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import say
-from ripik.bootstrap import Interval, difference, verdict
+from ripik.analysis.intervals import Interval, difference, verdict
+from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.metrics import get_metric
 from ripik.network import build_suffix
 from ripik.optimization import compile_model
 from ripik.settings import Variant

@@ -25,11 +25,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from benchmarks.pseudo_tests import HELD, read_photos
-from ripik.bootstrap import Interval, predictive
+from ripik.analysis.intervals import Interval, predictive
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
 from ripik.folds import split
 from ripik.linear import fit, out_of_fold
-from ripik.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.shift import Likeness, density_ratio, expect, likeness, separability
 
 CLASSES, COLUMNS, FOLDS, COPIES, NOISE = 4, 20, 5, 3, 0.15

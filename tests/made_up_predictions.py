@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.loading import Predictions, load
+from ripik.analysis.predictions import Predictions, load
 
 CLASSES = ("7", "3", "12")  # an order that is neither that of numbers nor that of text
 

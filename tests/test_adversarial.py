@@ -5,7 +5,7 @@ from conftest import Tiny
 from made_up_features import MadeUp
 from ripik import train_or_test
 from ripik.adversarial import adversarial, meaning
-from ripik.bootstrap import Interval
+from ripik.analysis.intervals import Interval
 from ripik.features import Item
 from ripik.jobs import open_run
 from ripik.storage import artifacts

@@ -9,12 +9,12 @@ import pytest
 from made_up_predictions import CLASSES, drawn, write_json, write_run
 from made_up_runs import record
 from ripik.analysis import fold_classes, group_sizes, history, read_blend, shares, times, views
-from ripik.analysis.loading import load
+from ripik.analysis.intervals import difference
 from ripik.analysis.measures import scores
-from ripik.bootstrap import difference
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.predictions import load
+from ripik.analysis.tta import merge
 from ripik.errors import InputError, RipikError
-from ripik.merging import merge
-from ripik.metrics import get_metric
 from ripik.storage.artifacts import read_meta
 
 VIEWS = ["identity", "hflip", "crop90"]

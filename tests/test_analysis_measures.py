@@ -7,10 +7,10 @@ import pytest
 
 from made_up_predictions import CLASSES, drawn, predictions
 from ripik.analysis import measures
-from ripik.analysis.loading import Predictions
-from ripik.bootstrap import interval, per_class_f1
+from ripik.analysis.intervals import interval, per_class_f1
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.predictions import Predictions
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 
 SIX = [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.1, 0.7, 0.2], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7], [0.5, 0.1, 0.4]]
 TRUTH = [0, 1, 1, 1, 2, 2]  # two of six wrong: rows 2 and 6

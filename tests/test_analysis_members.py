@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from made_up_predictions import drawn, predictions
-from ripik.analysis.loading import Predictions
 from ripik.analysis.members import agreement, correlation, hits
+from ripik.analysis.predictions import Predictions
 from ripik.errors import InputError
 
 TRUTH = [0, 0, 1, 1, 2]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from made_up_predictions import write_json
-from ripik.analysis.runs import runs
+from ripik.analysis.submissions import runs
 from ripik.errors import InputError
 from ripik.submission_log import LOG_COLUMNS, append_log
 

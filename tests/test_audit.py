@@ -6,12 +6,12 @@ from conftest import Tiny
 from made_up_features import MadeUp
 from ripik import audit as step
 from ripik.adversarial import adversarial
+from ripik.analysis.metrics import get_metric
 from ripik.audit import audit
 from ripik.errors import InputError
 from ripik.features import Item
 from ripik.jobs import open_run
 from ripik.linear import out_of_fold
-from ripik.metrics import get_metric
 from ripik.stored import photo_head, read_features, stored_settings
 
 SPLITS = [step.TRAINED, step.AUGMENTED, step.RANDOM, step.GROUPED, step.GROUPED_AUGMENTED]

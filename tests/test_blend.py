@@ -7,9 +7,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from guesses import CLASSES, confident, noise, skilled, softmax, targets
+from ripik.analysis.metrics import get_metric
 from ripik.blend import LEVELS, METHODS, Blend, blend, fit_blend
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 
 F1 = get_metric("macro_f1")
 LOSS = get_metric("log_loss")

@@ -7,7 +7,7 @@ from benchmarks.blend_regret import Found, regrets, run_task, show
 from benchmarks.blend_strategies import Task
 from benchmarks.blend_worlds import simulated
 
-from ripik.metrics import get_metric
+from ripik.analysis.metrics import get_metric
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from ripik.bootstrap import Interval, difference, effective_groups, interval, per_class_f1, predictive, verdict
+from ripik.analysis.intervals import Interval, difference, effective_groups, interval, per_class_f1, predictive, verdict
+from ripik.analysis.metrics import confusion_matrix, get_metric, macro_f1
+from ripik.analysis.metrics import per_class_f1 as f1_of
 from ripik.errors import InputError
-from ripik.metrics import confusion_matrix, get_metric, macro_f1
-from ripik.metrics import per_class_f1 as f1_of
 
 NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
 MACRO_F1, ACCURACY, LOG_LOSS = (get_metric(name) for name in ("macro_f1", "accuracy", "log_loss"))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from guesses import softmax
+from ripik.analysis.metrics import get_metric
 from ripik.calibration import Calibration, calibrate, curvature, score_rows
 from ripik.class_shares import ClassShares, estimate_shares
 from ripik.decision import estimate_priors
 from ripik.errors import InputError
 from ripik.fold_models import by_fold, side_by_side
 from ripik.members import logs
-from ripik.metrics import get_metric
 from ripik.nested import nest
 from ripik.recipe import Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from ripik.analysis.metrics import get_metric
 from ripik.config import DEFAULT_VARIANTS, OF_PROBABILITIES, RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 from ripik.sections import Added
 from ripik.settings import Settings, Variant
 

@@ -5,10 +5,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from guesses import confident, noise, skilled, targets
+from ripik.analysis.metrics import get_metric
 from ripik.blend import blend
 from ripik.convex import fit_convex, least_log_loss
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 
 LOSS = get_metric("log_loss")
 

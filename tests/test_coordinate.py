@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from guesses import CLASSES, confident, noise, skilled, targets
+from ripik.analysis.metrics import Metric, get_metric
 from ripik.blend import blend
 from ripik.coordinate import search_weights
 from ripik.errors import InputError
-from ripik.metrics import Metric, get_metric
 
 F1 = get_metric("macro_f1")
 LOSS = get_metric("log_loss")

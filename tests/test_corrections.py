@@ -6,9 +6,10 @@ import pytest
 
 from conftest import CLASSES, Tiny
 from ripik import analysis, ensemble
+from ripik.analysis.intervals import predictive
 from ripik.analysis.measures import CORRECTED
+from ripik.analysis.metrics import get_metric
 from ripik.audit import _of_photos
-from ripik.bootstrap import predictive
 from ripik.compare import compare
 from ripik.course import Course
 from ripik.data.competition import read_competition
@@ -16,7 +17,6 @@ from ripik.errors import InputError
 from ripik.folds import make_folds, read_folds
 from ripik.inner import inner_split
 from ripik.jobs import Run, is_trained, jobs_of, open_run
-from ripik.metrics import get_metric
 from ripik.optimization import class_weights
 from ripik.record import record_run
 from ripik.report import results

@@ -7,9 +7,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from guesses import EVEN, STEEP, noise, softmax, world
+from ripik.analysis.metrics import get_metric
 from ripik.decision import adapt, estimate_priors, vote
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 
 F1 = get_metric("macro_f1")
 

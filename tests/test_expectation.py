@@ -10,7 +10,7 @@ import pytest
 from conftest import FAST, Tiny
 from html_page import Page
 from ripik import expectation, train_or_test
-from ripik.analysis.runs import runs
+from ripik.analysis.submissions import runs
 from ripik.ensemble import ensemble
 from ripik.report import step
 from ripik.shift import Likeness

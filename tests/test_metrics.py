@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from ripik.analysis.metrics import confusion_matrix, get_metric, per_class_f1, score_part
 from ripik.errors import InputError
-from ripik.metrics import confusion_matrix, get_metric, per_class_f1, score_part
 
 NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
 

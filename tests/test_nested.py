@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ripik.analysis.metrics import get_metric
 from ripik.blend import METHODS
-from ripik.metrics import get_metric
 from ripik.nested import Nested, nest, parts, repartition
 from ripik.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings

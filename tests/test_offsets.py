@@ -8,8 +8,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from guesses import EVEN, STEEP, noise, skilled, softmax, targets, world
+from ripik.analysis.metrics import get_metric
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 from ripik.offsets import Offsets, SoftFit, fit_offsets
 
 F1 = get_metric("macro_f1")

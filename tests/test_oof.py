@@ -8,7 +8,7 @@ import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
 from ripik import ensemble
-from ripik.bootstrap import Interval
+from ripik.analysis.intervals import Interval
 from ripik.errors import InputError, SurroundingsError
 from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions

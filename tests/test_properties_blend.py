@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from guesses import skilled, targets
+from ripik.analysis.metrics import confusion_matrix, get_metric, log_loss, per_class_f1
+from ripik.analysis.tta import merge
 from ripik.blend import METHODS, Blend, blend, fit_blend
 from ripik.decision import PriorShift, adapt, estimate_priors, vote
-from ripik.merging import merge
-from ripik.metrics import confusion_matrix, get_metric, log_loss, per_class_f1
 from ripik.offsets import Offsets, fit_offsets
 from ripik.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings

@@ -6,8 +6,8 @@ import pytest
 from benchmarks import pseudo_blends, pseudo_tests
 from benchmarks.pseudo_tests import Outcome, Photos, draw_test, pseudo_test, read_photos, summary
 
-from ripik.bootstrap import Interval
-from ripik.metrics import get_metric
+from ripik.analysis.intervals import Interval
+from ripik.analysis.metrics import get_metric
 
 COPIES = 3
 

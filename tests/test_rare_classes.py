@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from conftest import Tiny
+from ripik.analysis.intervals import per_class_f1
+from ripik.analysis.metrics import get_metric, score_part
 from ripik.audit import _random_folds
-from ripik.bootstrap import per_class_f1
 from ripik.jobs import open_run
-from ripik.metrics import get_metric, score_part
 from ripik.nested import nest
 from ripik.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings

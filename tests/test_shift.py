@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from benchmarks.shift import holds, planted
 
+from ripik.analysis.metrics import get_metric
 from ripik.folds import split
-from ripik.metrics import get_metric
 from ripik.shift import density_ratio, expect, likeness, separability
 
 F1 = get_metric("macro_f1")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from ripik.analysis.metrics import get_metric
 from ripik.errors import InputError
-from ripik.metrics import get_metric
 from ripik.slopes import value_and_slope
 
 LABEL_METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ripik.analysis.submission_record import contest_of, record_of, run_of
 from ripik.submission import submission_name
-from ripik.submission_record import contest_of, record_of, run_of
 
 
 @pytest.mark.parametrize("run", ["leaves", "leaves-big", "a", "leaves-20260101-000000-cv0.5000"])
@@ -62,5 +62,8 @@ def test_the_metric_of_the_configuration_will_do() -> None:
 
 
 def test_submissions_are_studied_without_tensorflow() -> None:
-    code = "import sys, ripik.analysis.runs, ripik.leaderboard; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    code = (
+        "import sys, ripik.analysis.submissions, ripik.leaderboard;"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

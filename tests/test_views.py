@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ripik.analysis.tta import merge
 from ripik.errors import InputError
-from ripik.merging import merge
 from ripik.views import VIEWS, check_views, get_view
 
 FLIPS = ("hflip", "vflip", "rot180", "transpose", "transverse")

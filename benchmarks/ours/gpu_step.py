@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.flops import flops, training_flops
 from benchmarks.harness import interleave
 from ripik import runtime
+from ripik.analysis.tta import merge
 from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, prefetched
-from ripik.merging import merge
 from ripik.network import between, build_suffix, predict_rows
 from ripik.optimization import compile_model
 from ripik.predictors import make_predictor

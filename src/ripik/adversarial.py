@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.bootstrap import Interval
+from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
 from ripik.folds import make_folds

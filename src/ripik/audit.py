@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
-from ripik.bootstrap import Interval, interval
+from ripik.analysis.intervals import Interval, interval
+from ripik.analysis.metrics import get_metric
 from ripik.console import progress, say, table
 from ripik.features import Item, feature_inputs, training_items
 from ripik.folds import make_folds
 from ripik.jobs import Run, open_run
 from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
-from ripik.metrics import get_metric
 from ripik.pipeline import prepare
 from ripik.scores import LEVEL, ends
 from ripik.settings import Settings, Variant

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets, log_loss
 from ripik.convex import fit_convex
 from ripik.coordinate import STEPS, search_weights
 from ripik.errors import InputError, nearest
@@ -25,7 +26,6 @@ from ripik.members import (
     checked_members,
     weighted_mean,
 )
-from ripik.metrics import FloatArray, IntArray, Metric, check_targets, log_loss
 
 __all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "search_weights"]
 

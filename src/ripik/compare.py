@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ripik.analysis.alignment import align
-from ripik.analysis.loading import BLEND, OOF, Predictions, load
-from ripik.analysis.witnesses import FOLDS
-from ripik.bootstrap import Interval, difference, interval, verdict
+from ripik.analysis.groups import FOLDS, joined
+from ripik.analysis.intervals import Interval, difference, interval, verdict
+from ripik.analysis.metrics import Metric, get_metric
+from ripik.analysis.predictions import BLEND, OOF, Predictions, align, load
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
-from ripik.linking import joined
-from ripik.metrics import Metric, get_metric
 from ripik.settings import Settings
 from ripik.storage.paths import layout_of
 

@@ -4,13 +4,13 @@ import time
 
 import pandas as pd
 
+from ripik.analysis.metrics import confusion_matrix, macro_f1
 from ripik.console import say, table
 from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition, hidden_labels
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.jobs import Run, open_run
-from ripik.metrics import confusion_matrix, macro_f1
 from ripik.oof import read_predictions
 from ripik.pipeline import check_settings, score_row, train
 from ripik.report.step import report

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.submission_record import record_path
+from ripik.analysis.tta import merge as merge_views
 from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
 from ripik.data.image_check import open_competition, tell_unreadable
@@ -19,8 +22,6 @@ from ripik.expectation import expectation, why_left_out
 from ripik.folds import check_made_from
 from ripik.groups import make_groups, read_groups
 from ripik.jobs import Run, choose_variants, is_trained, jobs_of, open_run
-from ripik.merging import merge as merge_views
-from ripik.metrics import get_metric
 from ripik.nested import Nested, nest, parts
 from ripik.oof import probability_columns
 from ripik.pipeline import check_settings, predict
@@ -31,7 +32,6 @@ from ripik.stacked import count_test_groups, fold_models, known_rows, test_group
 from ripik.storage import artifacts
 from ripik.submission import submission_name, submission_of
 from ripik.submission_log import append_log, check_log
-from ripik.submission_record import record_path
 from ripik.verdicts import show_blend
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.bootstrap import Interval, predictive
+from ripik.analysis.intervals import Interval, predictive
+from ripik.analysis.metrics import FloatArray, get_metric
 from ripik.errors import InputError
 from ripik.jobs import Run
-from ripik.metrics import FloatArray, get_metric
 from ripik.scores import LEVEL, ends, evidence_groups
 from ripik.shift import Likeness, expect, likeness
 from ripik.stacked import count_test_groups

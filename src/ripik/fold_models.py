@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ripik.merging import merge
-from ripik.metrics import FloatArray
+from ripik.analysis.metrics import FloatArray
+from ripik.analysis.tta import merge
 from ripik.settings import Settings
 from ripik.storage.paths import Job
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.groups import joined
 from ripik.console import progress, say, table, warn
 from ripik.data.competition import Competition
 from ripik.data.csv_tables import first, read_table, whole_numbers
@@ -17,7 +18,6 @@ from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
-from ripik.linking import joined
 from ripik.settings import Settings
 from ripik.splitting import split
 from ripik.storage import artifacts

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
 from ripik.members import (
     TIE,
     BlendResult,
@@ -23,7 +24,6 @@ from ripik.members import (
     weighted_mean,
     without_crumbs,
 )
-from ripik.metrics import FloatArray, IntArray, Metric, check_targets
 
 ROUNDS = 25  # members selected in a bag, at most
 LEAST = 0.01  # a smaller weight is not worth a member's run

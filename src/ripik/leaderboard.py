@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
-from ripik.analysis.runs import runs
+from ripik.analysis.submission_record import Contest, contest_of, record_of
+from ripik.analysis.submissions import runs
 from ripik.console import say, table
 from ripik.errors import InputError
-from ripik.submission_record import Contest, contest_of, record_of
 
 BOARDS = ("public", "private")
 FEWEST = 3  # submissions, of which a correlation is told

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.metrics import get_metric
 from ripik.console import progress
 from ripik.data.competition import Competition
 from ripik.data.image_files import examine
@@ -26,7 +27,6 @@ from ripik.features import count, items_of, reads_pixels, shown, source_inputs, 
 from ripik.forecast import Costs, JobCost, Line, pass_key
 from ripik.images import pixels
 from ripik.jobs import Run, chain
-from ripik.metrics import get_metric
 from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows

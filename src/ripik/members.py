@@ -9,8 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ripik.analysis.metrics import (
+    ROW_SUM_TOLERANCE,
+    FloatArray,
+    IntArray,
+    Metric,
+    check_probabilities,
+    confusion_matrix,
+)
 from ripik.errors import InputError
-from ripik.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray, Metric, check_probabilities, confusion_matrix
 
 TIE = 1e-12  # scores closer than this are equal
 SMALLEST = float(np.finfo(np.float32).eps)  # predictions are float32: a 0 only says less than this

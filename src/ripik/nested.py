@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ripik import bootstrap
-from ripik.bootstrap import Interval
-from ripik.metrics import FloatArray, IntArray, Metric
+from ripik.analysis import intervals
+from ripik.analysis.intervals import Interval
+from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.offsets import MATRIX, MOST_CELLS
 from ripik.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
@@ -265,7 +265,7 @@ class _Tuning:
         gain = self.metric.function(known.y, b) - self.metric.function(known.y, a)
         if np.isnan(gain) or not (told or self.metric.utility(gain) > 0):
             return Interval(gain, np.nan, np.nan, np.nan)
-        return bootstrap.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
+        return intervals.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
 
 
 def _switch(field: str, setting: str, *, first: bool = False) -> dict[str, dict[str, Any]]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
 from ripik.errors import InputError
 from ripik.members import bootstrap_counts, check_classes, check_distributions, group_codes, logs, softmax
-from ripik.metrics import FloatArray, IntArray, Metric, check_targets
 from ripik.slopes import TINY, value_and_slope
 
 SHARPNESS = 2.0  # of the soft decision; 4 follows the hard one closer and fits its noise, too

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.tta import merge
 from ripik.errors import InputError
 from ripik.folds import check_groups
 from ripik.jobs import Run, is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
-from ripik.merging import merge
 from ripik.scores import probabilities, score_rows
 from ripik.settings import Label, Variant
 from ripik.storage import artifacts

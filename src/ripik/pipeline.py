@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from ripik.analysis.metrics import get_metric
 from ripik.augmentation import check_preset
 from ripik.console import say, table
 from ripik.data.competition import Competition
@@ -36,7 +37,6 @@ from ripik.jobs import (
     open_run,
     start_job,
 )
-from ripik.metrics import get_metric
 from ripik.oof import merge_variant, read_predictions
 from ripik.record import record_run
 from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.tta import merge
 from ripik.blend import Blend, fit_blend
 from ripik.calibration import Calibration, calibrate
 from ripik.decision import PriorShift, adapt, estimate_priors, vote
-from ripik.merging import merge
-from ripik.metrics import FloatArray, IntArray, Metric
 from ripik.offsets import Offsets, fit_offsets
 from ripik.settings import BlendSettings
 from ripik.views import choose_views

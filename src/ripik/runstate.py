@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ripik.analysis.submission_record import record_of, run_of
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.ensemble import finished_blend
@@ -29,7 +30,6 @@ from ripik.jobstate import (
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of
-from ripik.submission_record import record_of, run_of
 
 FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
 

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-from ripik.bootstrap import DRAWS, Interval, effective_groups, interval, predictive
-from ripik.metrics import FloatArray, IntArray, Metric, get_metric
+from ripik.analysis.intervals import DRAWS, Interval, effective_groups, interval, predictive
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 
 NORMAL = 1.96  # standard errors to an end of a 95 % interval
 SURE = 1e-7  # probabilities are held so far from 0 and 1, about float32's last bit

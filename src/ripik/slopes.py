@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
+from ripik.analysis.metrics import FloatArray, Metric
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, Metric
 
 TINY = float(np.finfo(np.float64).tiny)
 Sloped = tuple[float, FloatArray]

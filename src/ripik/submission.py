@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ripik.analysis.metrics import FloatArray, check_probabilities
 from ripik.data.submission_form import LABELS, PROBABILITIES, PROBABILITY, Form, Kind
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, check_probabilities
 
 if TYPE_CHECKING:
     from ripik.data.competition import Competition

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 from rich.filesize import decimal
 
-from ripik.analysis.reading import read_object
+from ripik.analysis.small_files import read_object
+from ripik.analysis.submission_record import record_of, record_path, run_of
 from ripik.console import say
 from ripik.data.competition import read_competition
 from ripik.data.csv_tables import line_of, read_table
@@ -20,7 +21,6 @@ from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.submission import check_submission
 from ripik.submission_log import LOG, set_scores
-from ripik.submission_record import record_of, record_path, run_of
 
 OUTPUT = "submission.csv"  # of a kernel
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.bootstrap import Interval
+from ripik.analysis.groups import joined
+from ripik.analysis.intervals import Interval
 from ripik.console import progress, say
 from ripik.data.competition import Competition
 from ripik.features import Item, feature_inputs, is_prepared
 from ripik.groups import read_groups
 from ripik.jobs import Run
 from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
-from ripik.linking import joined
 from ripik.pipeline import prepare
 from ripik.settings import Settings, Variant
 from ripik.shift import density_ratio, separability

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ripik import checkpoint, runtime
+from ripik.analysis.metrics import get_metric, score_part
 from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.course import Course
@@ -24,7 +25,6 @@ from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
-from ripik.metrics import get_metric, score_part
 from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
 from ripik.predictors import make_predictor

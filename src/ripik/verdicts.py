@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ripik.bootstrap import Interval
+from ripik.analysis.intervals import Interval
 from ripik.console import say, table, warn
 from ripik.expectation import sentence
 from ripik.nested import Nested

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ripik.analysis.metrics import log_loss
+from ripik.analysis.tta import merge
 from ripik.errors import InputError, nearest
-from ripik.merging import merge
-from ripik.metrics import log_loss
 
 IDENTITY = "identity"
 Transform = Callable[[np.ndarray], np.ndarray]

@@ -9,9 +9,6 @@ analysis.errors(oof).head(20)
 analysis.correlation(analysis.load_run("output/ripik"))
 """
 
-from ripik.analysis.alignment import align
-from ripik.analysis.files import fold_classes, group_sizes, history, read_blend, shares
-from ripik.analysis.loading import BLEND, Predictions, load, load_run, load_test
 from ripik.analysis.measures import (
     calibration,
     calibration_error,
@@ -23,7 +20,9 @@ from ripik.analysis.measures import (
     uncertain,
 )
 from ripik.analysis.members import agreement, correlation, gains, hits
-from ripik.analysis.runs import runs
+from ripik.analysis.predictions import BLEND, Predictions, align, load, load_run, load_test
+from ripik.analysis.run_files import fold_classes, group_sizes, history, read_blend, shares
+from ripik.analysis.submissions import runs
 from ripik.analysis.timing import times
 from ripik.analysis.tta import views
 

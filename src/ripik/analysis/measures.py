@@ -11,11 +11,11 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from ripik import metrics
-from ripik.analysis.loading import Predictions
-from ripik.bootstrap import Interval, interval, per_class_f1
+from ripik.analysis import metrics
+from ripik.analysis.intervals import Interval, interval, per_class_f1
+from ripik.analysis.metrics import FloatArray, IntArray, get_metric, score_part
+from ripik.analysis.predictions import Predictions
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, get_metric, score_part
 
 ACCURACY, LOG_LOSS = "accuracy", "log_loss"
 CORRECTED = "{} by corrected labels"  # the score's name, of a metric

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripik.analysis.alignment import align
-from ripik.analysis.loading import Predictions
-from ripik.bootstrap import difference, verdict
+from ripik.analysis.groups import joined
+from ripik.analysis.intervals import difference, verdict
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.predictions import Predictions, align
 from ripik.errors import InputError
-from ripik.linking import joined
-from ripik.metrics import get_metric
 
 
 def correlation(members: Mapping[str, Predictions]) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.analysis.loading import BLEND, read_config
-from ripik.analysis.reading import job_of, number_at, read_object
+from ripik.analysis.predictions import BLEND, read_config
+from ripik.analysis.small_files import job_of, number_at, read_object
 from ripik.errors import InputError
 
 AGAIN = "Delete it and run the step that made it again."

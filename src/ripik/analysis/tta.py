@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.loading import Predictions, load
-from ripik.analysis.reading import REFIT, job_of, read_object
-from ripik.bootstrap import Interval, difference
+from ripik.analysis.intervals import Interval, difference
+from ripik.analysis.metrics import FloatArray, get_metric
+from ripik.analysis.predictions import Predictions, load
+from ripik.analysis.small_files import REFIT, job_of, read_object
 from ripik.errors import InputError
-from ripik.merging import merge
-from ripik.metrics import FloatArray, get_metric
 from ripik.storage import artifacts
+
+
+def merge(probabilities: np.ndarray, how: str) -> np.ndarray:
+    """Merge the probabilities of several views, (views, n, C) → (n, C), rows summing to 1.
+
+    `arithmetic` is the mean; `geometric` the normalised geometric mean (the mean of log-probabilities).
+    """
+    if how == "arithmetic":
+        return probabilities.mean(axis=0)
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).mean(axis=0)
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
 
 STORED, META = "predictions.npz", "predictions.meta.json"
 SAME = 1e-6  # how far the merge of all views may be from oof.csv, which keeps nine digits

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
+from ripik.analysis.metrics import Metric, get_metric
 from ripik.console import say
 from ripik.data.csv_tables import COLUMN_SETTINGS, first
 from ripik.errors import InputError, nearest
-from ripik.metrics import Metric, get_metric
 from ripik.settings import CompetitionSettings, Label
 
 Kind = Literal["labels", "probability", "probabilities"]

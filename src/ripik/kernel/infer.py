@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.tta import merge
 from ripik.console import say, warn
 from ripik.data.competition import Competition, read_test_set
 from ripik.data.image_check import examine_all
@@ -23,7 +24,6 @@ from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import pixels
 from ripik.jobs import Run, predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
-from ripik.merging import merge
 from ripik.oof import test_frame
 from ripik.recipe import Fitted, Rows
 from ripik.settings import JobSettings, Settings

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik import analysis
+from ripik.analysis.metrics import macro_f1
 from ripik.expectation import sentence
-from ripik.metrics import macro_f1
 from ripik.report.evidence import Evidence
 from ripik.report.words import share, spoken
 

@@ -12,9 +12,9 @@ import numpy as np
 from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.analysis.measures import CORRECTED
+from ripik.analysis.metrics import get_metric
 from ripik.errors import InputError
 from ripik.jobs import Run, jobs_of, open_run
-from ripik.metrics import get_metric
 from ripik.settings import Settings
 from ripik.storage import artifacts
 

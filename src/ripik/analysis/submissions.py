@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.analysis.reading import number_at, numbers, read_object
+from ripik.analysis.small_files import number_at, numbers, read_object
+from ripik.analysis.submission_record import record_path, run_of
 from ripik.data.csv_tables import line_of, read_table
 from ripik.errors import InputError
-from ripik.submission_record import record_path, run_of
 
 LOG = "log.csv"
 COLUMNS = ["file", "time", "members", "cv", "public", "private"]

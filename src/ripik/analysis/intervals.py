@@ -22,10 +22,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ripik import metrics
+from ripik.analysis import metrics
+from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.resampling import Drawable
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, Metric
-from ripik.resampling import Drawable
 
 DRAWS = 2000
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from ripik.analysis.loading import BLEND, META, load, load_test, read_config
-from ripik.analysis.reading import REFIT, job_of, number_at, numbers, read_object
-from ripik.analysis.witnesses import FOLDS, GROUPS, read_folds
+from ripik.analysis.groups import FOLDS, GROUPS, read_folds
+from ripik.analysis.predictions import BLEND, META, load, load_test, read_config
+from ripik.analysis.small_files import REFIT, job_of, number_at, numbers, read_object
 from ripik.data.csv_tables import check_filled, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.storage import artifacts

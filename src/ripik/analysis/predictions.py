@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.witnesses import FOLDS, read_folds
+from ripik.analysis.groups import FOLDS, read_folds
+from ripik.analysis.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
 from ripik.data.csv_tables import check_ids, first, line_of, read_table, whole_numbers
 from ripik.errors import InputError
-from ripik.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
 from ripik.storage import artifacts
 
 OOF, TEST, IMAGES, CONFIG, META = "oof.csv", "test.csv", "images.csv", "config.toml", "meta.json"
@@ -33,7 +33,7 @@ class Predictions:
         margin (probability of the label less that of the most probable other class, in [-1, 1]; negative: wrong),
         loss (-log of the label's probability).
     classes: the labels in class order, as text, as `label` and `predicted` are.
-    metric: the name of the competition's metric (`ripik.metrics`).
+    metric: the name of the competition's metric (`ripik.analysis.metrics`).
     meta: what the `meta.json` beside the file tells; empty where there is none.
     """
 
@@ -70,7 +70,7 @@ class Predictions:
 def load(path: str | Path, *, metric: str | None = None, folds: str | Path | None = None) -> Predictions:
     """Return the predictions of an `oof.csv`, of the folder of a variant or blend, or of a run (its blend).
 
-    metric: a name of `ripik.metrics`; None: that of the run's `config.toml`, macro F1 where there is none.
+    metric: a name of `ripik.analysis.metrics`; None: that of the run's `config.toml`, macro F1 where there is none.
     folds: a `folds.csv`; None: the run's, and the predictions must then be of those folds. Groups are those of that
     file, joined with those of the `groups.csv` beside it.
     Raises InputError when a file is missing or broken, an image has no probabilities or no group, or the folds differ,
@@ -246,3 +246,28 @@ def _with_verdicts(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFram
     epsilon = np.finfo(np.float64).eps
     loss = -np.log(np.clip(own, epsilon, 1 - epsilon))
     return _with_prediction(frame, classes).assign(margin=own - others.max(axis=1), loss=loss)
+
+
+def align(a: Predictions, b: Predictions) -> Predictions:
+    """Return b with its rows and classes in the order of a's.
+
+    Raises InputError unless both have the same images, labels and classes, in any order.
+    """
+    for what, of_a, of_b in (
+        ("classes", a.classes, b.classes),
+        ("image ids", a.frame["image_id"], b.frame["image_id"]),
+    ):
+        only_a, only_b = sorted(set(of_a) - set(of_b)), sorted(set(of_b) - set(of_a))
+        if only_a or only_b:
+            raise InputError(
+                f"{a.path} and {b.path} have different {what}: {len(only_a)} only the first has ({first(only_a)}), "
+                f"{len(only_b)} only the second ({first(only_b)}). Compare predictions of the same training images."
+            )
+    rows = b.frame.set_index("image_id").loc[a.frame["image_id"]].reset_index()
+    other = a.frame.loc[(rows["label"] != a.frame["label"]).to_numpy(), "image_id"].tolist()
+    if other:
+        raise InputError(
+            f"{a.path} and {b.path} have different labels for {len(other)} images ({first(other)}). "
+            "Make both from the same train.csv."
+        )
+    return replace(b, frame=rows, classes=a.classes)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ripik import metrics
+from ripik.analysis import metrics
+from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.errors import InputError
-from ripik.metrics import FloatArray, IntArray, Metric
 
 Score = Callable[[IntArray], Any]  # of the data with each row taken so many times, (n,)
 
