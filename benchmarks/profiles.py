@@ -47,7 +47,7 @@ def main() -> None:
     environment.prepare_environment(THREADS)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     environment.import_backend()
-    from ripik.backbone import build_backbone
+    from ripik.models.backbone import build_backbone
 
     backbone = build_backbone("EfficientNetB0", given.size)
     show("One frozen pass by OpenVINO", pass_times(backbone, given.size))
@@ -65,11 +65,11 @@ def show(title: str, milliseconds: Mapping[str, float]) -> None:
 
 def pass_times(backbone: Any, size: int) -> dict[str, float]:
     """Return milliseconds an image by kind of operation, as OpenVINO counts them."""
-    from ripik import runtime
-    from ripik.predictors import _openvino
+    from ripik.models import backend
+    from ripik.models.engines import _openvino
 
     openvino = _openvino()
-    converted = openvino.convert_model(runtime.traced(backbone, (size, size, 3), "uint8"))
+    converted = openvino.convert_model(backend.traced(backbone, (size, size, 3), "uint8"))
     network = openvino.Model([converted.outputs[0].get_node().input_value(0)], converted.get_parameters())
     network.reshape([1, size, size, 3])
     how = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "PERF_COUNT": True}
@@ -88,13 +88,13 @@ def step_times(backbone: Any, train_from: str, size: int, batch_size: int) -> di
     """Return milliseconds a step by kind of operation, as TensorFlow's profiler sees them."""
     import tensorflow as tf
 
-    from ripik import runtime
-    from ripik.backbone import cut
+    from ripik.models import backend
+    from ripik.models.backbone import cut
     from ripik.network import build_suffix
     from ripik.optimization import compile_model
     from ripik.settings import Variant
 
-    runtime.make_deterministic(0)
+    backend.make_deterministic(0)
     parts, rng = cut(backbone, train_from), np.random.default_rng(0)
     shape = (size, size, 3) if parts.prefix is None else parts.prefix.output.shape[1:]
     suffix = build_suffix(shape, parts.body, CLASSES, dropout=0.2, seed=0)

@@ -25,7 +25,7 @@ from ripik.analysis.intervals import DRAWS, Interval, predictive
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
 from ripik.decision import vote
-from ripik.linear import LinearHead, fit
+from ripik.models.linear_head import LinearHead, fit
 from ripik.splitting import split
 
 HELD = 0.4  # share of the groups

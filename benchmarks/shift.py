@@ -29,7 +29,7 @@ from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
 from ripik.folds import split
-from ripik.linear import fit, out_of_fold
+from ripik.models.linear_head import fit, out_of_fold
 from ripik.shift import Likeness, density_ratio, expect, likeness, separability
 
 CLASSES, COLUMNS, FOLDS, COPIES, NOISE = 4, 20, 5, 3, 0.15

@@ -12,14 +12,14 @@ def main() -> None:
     import keras
     import numpy as np
 
-    from ripik import runtime
+    from ripik.models import backend
     from ripik.network import build_suffix
     from ripik.optimization import compile_model
     from ripik.settings import Variant
 
-    distribution = runtime.distribution(runtime.devices())
+    distribution = backend.distribution(backend.devices())
     with distribution.scope():
-        with runtime.computing_in("mixed_float16"):
+        with backend.computing_in("mixed_float16"):
             inputs = keras.Input((4,))
             body = keras.Model(inputs, keras.layers.Dense(3)(inputs))
         network = build_suffix((4,), body, 2, dropout=0.0, seed=0)

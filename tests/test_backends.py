@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import checkpoint, runtime
+from ripik import checkpoint
 from ripik.checkpoint import Checkpoint, Progress
-from ripik.random_weights import random_backbone
+from ripik.models import backend as runtime
+from ripik.models.random_weights import random_backbone
 from ripik.storage.artifacts import read_json
 
 OTHER = os.environ.get("TENSORFLOW_PYTHON", "")  # an interpreter that has TensorFlow, as `make test-jax` names one

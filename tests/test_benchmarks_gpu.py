@@ -11,7 +11,7 @@ from benchmarks.flops import flops, training_flops
 from benchmarks.ours import chip
 from benchmarks.peaks import PEAKS, PRECISIONS, find_peak
 
-from ripik.backbone import build_backbone
+from ripik.models.backbone import build_backbone
 from ripik.network import build_suffix
 
 CASE = on_gpu.Case("finetuning", 224, "float32")

@@ -12,11 +12,11 @@ import pytest
 from conftest import Drawn, Tiny, write_competition
 from ripik.batches import ArrayRows, Batches
 from ripik.jobs import is_distributed, open_run
+from ripik.models.weights import read_weights
 from ripik.network import starting_network
 from ripik.settings import Variant
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
-from ripik.weights import read_weights
 from test_training import prepare_here
 
 SCRIPT, OVERFLOW = (Path(__file__).parent / name for name in ("train_on_devices.py", "overflow_on_devices.py"))

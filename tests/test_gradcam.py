@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from ripik import runtime
-from ripik.backbone import build_backbone, cut
 from ripik.errors import InputError
-from ripik.gradcam import GradCam, grad_cam, resize_map
-from ripik.linear import fit
+from ripik.models import backend
+from ripik.models.backbone import build_backbone, cut
+from ripik.models.gradcam import GradCam, grad_cam, resize_map
+from ripik.models.linear_head import fit
+from ripik.models.random_weights import calibrate_batch_norm, natural_noise, random_backbone
 from ripik.network import build_suffix
-from ripik.random_weights import calibrate_batch_norm, natural_noise, random_backbone
 
 RED, GREEN = 0, 1
 SIZE = 64
@@ -196,11 +196,11 @@ def test_a_resized_map_stays_in_its_range_and_place() -> None:
 
 def test_the_gradient_of_a_known_function() -> None:
     array = np.array([[1.0, -2.0], [3.0, 0.5]], np.float32)
-    found = runtime.gradient(lambda x: keras.ops.sum(x**3), array)
+    found = backend.gradient(lambda x: keras.ops.sum(x**3), array)
     np.testing.assert_allclose(found, 3 * array**2, rtol=1e-6)
 
 
 def test_another_backend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(InputError, match="KERAS_BACKEND=tensorflow"):
-        runtime.gradient(lambda x: x, np.ones(1, np.float32))
+        backend.gradient(lambda x: x, np.ones(1, np.float32))

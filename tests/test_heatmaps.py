@@ -13,10 +13,10 @@ from ripik import heatmaps
 from ripik.errors import InputError
 from ripik.execution import runner
 from ripik.execution.task import Task
-from ripik.gradcam import grad_cam
 from ripik.heatmaps import heat_maps, work
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run
+from ripik.models.gradcam import grad_cam
 from ripik.network import whole_network
 from ripik.prediction import predict_job
 from ripik.settings import Variant

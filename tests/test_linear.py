@@ -4,9 +4,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ripik import linear
 from ripik.errors import InputError
-from ripik.linear import fit, out_of_fold
+from ripik.models import linear_head
+from ripik.models.linear_head import fit, out_of_fold
 
 
 def clouds(n: int = 120, classes: int = 3, columns: int = 8, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +85,7 @@ def test_rows_are_the_same_as_those_rows_alone() -> None:
 def test_the_size_of_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     features, y = clouds(apart=0.5)
     whole = fit(features, y, 3).probabilities(features)
-    monkeypatch.setattr(linear, "BLOCK", 7)
+    monkeypatch.setattr(linear_head, "BLOCK", 7)
     np.testing.assert_allclose(fit(features, y, 3).probabilities(features), whole, atol=1e-5)
 
 

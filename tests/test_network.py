@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from ripik.backbone import build_backbone, cut, normalizations
 from ripik.errors import InputError, SurroundingsError
+from ripik.models.backbone import build_backbone, cut, normalizations
+from ripik.models.random_weights import natural_noise, random_backbone
+from ripik.models.weights import STANDARD_DEVIATION, load_weights, read_weights
 from ripik.network import build_suffix
 from ripik.optimization import compile_model
-from ripik.random_weights import natural_noise, random_backbone
 from ripik.settings import Variant
-from ripik.weights import STANDARD_DEVIATION, load_weights, read_weights
 
 SIZE, CLASSES = 32, 3
 VARIANT = Variant(name="v", epochs=3, batch_size=4, learning_rate=0.01)
@@ -180,7 +180,7 @@ class Payload:
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
-    from ripik.weights import _with_weights
+    from ripik.models.weights import _with_weights
 
     trace, path = tmp_path / "opened", tmp_path / "b0.weights.h5"
     path.write_bytes(pickle.dumps(Payload(trace)))
@@ -273,7 +273,7 @@ def official_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_imagenet_weights_come_by_download_and_then_from_the_cache(official_weights: Path) -> None:
-    from ripik.weights import _with_weights
+    from ripik.models.weights import _with_weights
 
     first = _with_weights("EfficientNetB0", "imagenet")
     np.testing.assert_allclose(np.ravel(normalizations(first)[0].variance), STANDARD_DEVIATION**2, rtol=1e-5)
@@ -283,7 +283,7 @@ def test_imagenet_weights_come_by_download_and_then_from_the_cache(official_weig
 
 
 def test_offline_without_cache_tells_the_three_ways(official_weights: Path) -> None:
-    from ripik.weights import _with_weights
+    from ripik.models.weights import _with_weights
 
     (official_weights / "efficientnetb0_notop.h5").unlink()
     with pytest.raises(SurroundingsError, match=r"Three ways.*internet.*keras/models.*network.weights"):

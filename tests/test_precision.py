@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from ripik import predictors, runtime
-from ripik.backbone import build_backbone, cut
 from ripik.errors import InputError
 from ripik.features import source_path
+from ripik.models import backend, engines
+from ripik.models.backbone import build_backbone, cut
+from ripik.models.engines import make_predictor
+from ripik.models.variables import assign, values_of
 from ripik.network import between, build_suffix
 from ripik.optimization import compile_model
-from ripik.predictors import make_predictor
 from ripik.settings import Variant
-from ripik.variables import assign, values_of
 
 SIZE, CLASSES, HALVES = 32, 3, ["mixed_float16", "mixed_bfloat16"]
 VARIANT = Variant(name="v", epochs=3, batch_size=8, learning_rate=1e-2, schedule="constant")
@@ -21,7 +21,7 @@ VARIANT = Variant(name="v", epochs=3, batch_size=8, learning_rate=1e-2, schedule
 def small_network(precision: str) -> keras.Model:
     """Return a suffix with a body of two layers that computes in a precision, always of the same weights."""
     keras.utils.set_random_seed(0)
-    with runtime.computing_in(precision):
+    with backend.computing_in(precision):
         inputs = keras.Input((SIZE, SIZE, 3))
         hidden = keras.layers.Conv2D(4, 3, activation="swish")(keras.layers.Rescaling(1 / 255)(inputs))
         body = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(hidden))
@@ -43,14 +43,14 @@ def photos() -> tuple[np.ndarray, np.ndarray]:
 def test_auto_is_half_precision_on_gpus_made_for_it(
     capabilities: list[float], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "_capabilities", lambda: capabilities)
-    assert runtime.precision("auto") == expected
-    assert runtime.precision("mixed_bfloat16") == "mixed_bfloat16"
+    monkeypatch.setattr(backend, "_capabilities", lambda: capabilities)
+    assert backend.precision("auto") == expected
+    assert backend.precision("mixed_bfloat16") == "mixed_bfloat16"
 
 
 def test_a_cpu_has_no_capability() -> None:
-    assert runtime._capabilities() == []
-    assert [runtime._number("7", "5"), runtime._number("gfx90a"), runtime._number()] == [7.5, 0, 0]
+    assert backend._capabilities() == []
+    assert [backend._number("7", "5"), backend._number("gfx90a"), backend._number()] == [7.5, 0, 0]
 
 
 @pytest.mark.parametrize("precision", HALVES)
@@ -123,7 +123,7 @@ def test_gradients_that_overflow_leave_the_weights_alone(photos: tuple[np.ndarra
 def test_openvino_is_for_float32(photos: tuple[np.ndarray, np.ndarray]) -> None:
     suffix = small_network("mixed_bfloat16")
     assert make_predictor(suffix, "auto", photos[0]).engine == "keras"
-    if predictors._has_openvino():
+    if engines._has_openvino():
         with pytest.raises(InputError, match=r"OpenVINO computes in float32, and .* in mixed_bfloat16"):
             make_predictor(suffix, "openvino", photos[0])
 

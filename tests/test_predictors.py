@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from ripik import predictors, runtime
-from ripik.backbone import cut
 from ripik.errors import InputError
 from ripik.execution import environment
+from ripik.models import backend, engines
+from ripik.models.backbone import cut
+from ripik.models.engines import make_predictor
+from ripik.models.random_weights import random_backbone
 from ripik.network import build_suffix
-from ripik.predictors import make_predictor
-from ripik.random_weights import random_backbone
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
@@ -34,7 +34,7 @@ def photos(backbone: keras.Model) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def by_openvino(backbone: keras.Model, photos: np.ndarray) -> predictors.Predictor:
+def by_openvino(backbone: keras.Model, photos: np.ndarray) -> engines.Predictor:
     return make_predictor(backbone, "openvino", photos)
 
 
@@ -89,7 +89,9 @@ def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch)
 
 def test_importing_openvino_reports_to_nobody(tmp_path) -> None:
     """Its telemetry keeps an identifier in the home folder; there must be none."""
-    code = "from ripik.predictors import _openvino; _openvino().Core(); import sys; print('openvino' in sys.modules)"
+    code = (
+        "from ripik.models.engines import _openvino; _openvino().Core(); import sys; print('openvino' in sys.modules)"
+    )
     surroundings = {**os.environ, "HOME": str(tmp_path), "CI": ""}
     done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
@@ -100,7 +102,7 @@ def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypat
     def wrong(model, sample):  # type: ignore[no-untyped-def]
         return lambda batch: model.predict_on_batch(batch) * 1.01
 
-    monkeypatch.setattr(predictors, "_compiled", wrong)
+    monkeypatch.setattr(engines, "_compiled", wrong)
     assert make_predictor(backbone, "auto", photos).engine == "keras"
     assert "differs from Keras by 1.0e-02 on small" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(InputError, match=r"prediction\.engine.*differs from Keras"):
@@ -108,15 +110,15 @@ def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypat
 
 
 def test_an_output_that_is_no_number_is_a_disagreement(backbone, photos, monkeypatch) -> None:
-    monkeypatch.setattr(predictors, "_compiled", lambda model, sample: lambda batch: np.full((5, 1280), np.nan))
+    monkeypatch.setattr(engines, "_compiled", lambda model, sample: lambda batch: np.full((5, 1280), np.nan))
     assert make_predictor(backbone, "auto", photos).engine == "keras"
 
 
 def test_outputs_of_another_shape_or_of_zeros_are_judged(photos) -> None:
     ones = np.ones((5, 4), "float32")
-    assert predictors._disagreement(ones[:, None], ones) == np.inf
-    assert predictors._disagreement(np.zeros((5, 4)), np.zeros((5, 4))) == 0
-    assert predictors._disagreement(ones * 1e-3, np.zeros((5, 4))) > 1
+    assert engines._disagreement(ones[:, None], ones) == np.inf
+    assert engines._disagreement(np.zeros((5, 4)), np.zeros((5, 4))) == 0
+    assert engines._disagreement(ones * 1e-3, np.zeros((5, 4))) > 1
 
 
 @pytest.mark.parametrize("error", [ImportError("libtbb is missing"), RuntimeError("no such operation")])
@@ -124,7 +126,7 @@ def test_an_openvino_that_fails_is_left_or_refused(backbone, photos, monkeypatch
     def fail(model, sample):  # type: ignore[no-untyped-def]
         raise error
 
-    monkeypatch.setattr(predictors, "_compiled", fail)
+    monkeypatch.setattr(engines, "_compiled", fail)
     assert make_predictor(backbone, "auto", photos).engine == "keras"
     assert str(error) in " ".join(capsys.readouterr().err.split())
     with pytest.raises(InputError, match=rf"cannot run small \({error}\)"):
@@ -142,12 +144,12 @@ def test_other_backbones_run_on_openvino(name: str) -> None:
 
 
 def test_without_the_package_auto_is_keras_and_openvino_an_error(backbone, photos, monkeypatch) -> None:
-    monkeypatch.setattr(predictors.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     assert make_predictor(backbone, "auto", photos).engine == "keras"
     with pytest.raises(InputError, match=r"prediction\.engine.*needs the package openvino"):
         make_predictor(backbone, "openvino", photos)
 
 
 def test_on_a_gpu_auto_is_keras(backbone, photos, monkeypatch) -> None:
-    monkeypatch.setattr(runtime, "can_trace", lambda: False)
+    monkeypatch.setattr(backend, "can_trace", lambda: False)
     assert make_predictor(backbone, "auto", photos).engine == "keras"

@@ -454,7 +454,8 @@ def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyP
         update={"features": run.settings.features.model_copy(update={"dtype": "float16"})}
     )
     monkeypatch.setattr(
-        "ripik.predictors.Predictor.stream", lambda self, batches: (np.full((len(b), FEATURES), 7e4) for b in batches)
+        "ripik.models.engines.Predictor.stream",
+        lambda self, batches: (np.full((len(b), FEATURES), 7e4) for b in batches),
     )
     with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
         fill_store(settings, run.competition, [settings.variants["original"]], (0, 1), silent)

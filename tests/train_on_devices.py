@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from ripik import runtime
 from ripik.execution import environment
+from ripik.models import backend
 
 
 def split_cpu(devices: int) -> None:
@@ -38,7 +38,7 @@ def main() -> None:
             signal.raise_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    assert len(runtime.devices()) == int(devices)
+    assert len(backend.devices()) == int(devices)
     train(open_run(load_settings(Path(config), overrides)), Job(variant, 0), report)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import runtime
+from ripik.models import backend
 
 CHUNK = 10  # products between two looks at the clock
 ROUNDS = 3
@@ -20,7 +20,7 @@ ROUNDS = 3
 def chip() -> dict[str, Any]:
     """Return the backend, whether it computes on a GPU, and the name that the driver gives that GPU."""
     name = _gpu()
-    return {"backend": runtime.backend(), "gpu": name is not None, "chip": name}
+    return {"backend": backend.backend(), "gpu": name is not None, "chip": name}
 
 
 def _gpu() -> str | None:

@@ -17,13 +17,13 @@ import numpy as np
 
 from benchmarks.flops import flops, training_flops
 from benchmarks.harness import interleave
-from ripik import runtime
 from ripik.analysis.tta import merge
-from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, prefetched
+from ripik.models import backend
+from ripik.models.backbone import build_backbone, cut
+from ripik.models.engines import make_predictor
 from ripik.network import between, build_suffix, predict_rows
 from ripik.optimization import compile_model
-from ripik.predictors import make_predictor
 from ripik.settings import ALL, HEAD, KERAS, Variant
 from ripik.storage.packed_array import is_packed, packing
 from ripik.storage.packed_rows import PackedRows
@@ -96,7 +96,7 @@ def passes(source: PackedRows, size: int, precision: str, batch_size: int) -> tu
     """Return the frozen backbone and ways to run it."""
     prefix = cut(build_backbone(BACKBONE, size, precision=precision), HEAD).prefix
     assert prefix is not None, "all but the head is frozen"
-    prefix.jit_compile = runtime.compiles()
+    prefix.jit_compile = backend.compiles()
     predictor = make_predictor(prefix, KERAS, np.empty(0))
 
     def chain(steps: int) -> int:
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="of a repeat")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    runtime.make_deterministic(0)
+    backend.make_deterministic(0)
     source = pixel_rows(given.folder, given.size, given.rows)
     model, sides = KINDS[given.kind](source, given.size, given.precision, given.batch_size)
     operations = training_flops(model) if given.kind == "finetuning" else flops(model)

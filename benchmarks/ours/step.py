@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ripik import runtime
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.config import load_settings
 from ripik.jobs import open_run
+from ripik.models import backend
 from ripik.pipeline import prepare
 from ripik.storage.paths import Job
 from ripik.training import Trainer
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    runtime.make_deterministic(0)
+    backend.make_deterministic(0)
     run = open_run(load_settings(given.config))
     prepare(run.settings, run.competition, [run.settings.variants[given.variant]])
     trainer = Trainer.create(run, Job(given.variant, 0))

@@ -21,7 +21,7 @@ from ripik.console import progress, say, table
 from ripik.features import Item, feature_inputs, training_items
 from ripik.folds import make_folds
 from ripik.jobs import Run, open_run
-from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
+from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
 from ripik.pipeline import prepare
 from ripik.scores import LEVEL, ends
 from ripik.settings import Settings, Variant

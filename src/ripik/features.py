@@ -3,22 +3,20 @@
 With `train_from = "all"` the prefix is empty and the store is the images' pixels themselves.
 """
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ripik.data.competition import Competition
-from ripik.errors import InputError
 from ripik.images import pixel_inputs, pixel_path
+from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_array import is_packed
 from ripik.storage.paths import layout_of
 from ripik.views import IDENTITY
 
-IMAGENET, RANDOM = "imagenet", "random"
 SHARE = 1000  # images that are worth a process of their own for frozen passes
 PASSES = 1  # to be raised when the passes through frozen layers change
 
@@ -83,31 +81,6 @@ def source_path(settings: Settings, variant: Variant, item: Item) -> Path:
     if reads_pixels(settings, variant):
         return pixels
     return _folder(settings, variant) / (pixels.stem + ("" if item.view == IDENTITY else f"-{item.view}") + ".npy")
-
-
-def weights_inputs(variant: Variant) -> dict[str, str]:
-    """Return what determines a backbone's initial weights; InputError when they are a file that is not there."""
-    inputs = {"backbone": variant.backbone, "weights": variant.weights}
-    if variant.weights not in (IMAGENET, RANDOM):
-        path = Path(variant.weights).expanduser()
-        if not path.is_file():
-            raise InputError(
-                f"network.weights: there is no file {path}. Give the path of a weights file, "
-                f'"{IMAGENET}" (Keras cache or download) or "{RANDOM}".'
-            )
-        inputs["weights"] = _digest(path, path.stat().st_mtime_ns)
-    return inputs
-
-
-@functools.lru_cache
-def _digest(path: Path, modified: int) -> str:
-    return artifacts.file_digest(path)
-
-
-def initial_weights(settings: Settings, variant: Variant) -> Path:
-    """Return where the run keeps the initial weights of the variant's backbone."""
-    key = artifacts.digest(weights_inputs(variant))[:8]
-    return layout_of(settings).backbone(f"{variant.backbone}-{key}")
 
 
 def feature_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripik import runtime
 from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError, nearest
 from ripik.execution import runner
@@ -16,12 +15,13 @@ from ripik.execution.task import Reporter, Task
 from ripik.features import Item
 from ripik.images import decode, resize
 from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
+from ripik.models import backend
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 
 if TYPE_CHECKING:
-    from ripik.gradcam import GradCam
+    from ripik.models.gradcam import GradCam
 
 HEATMAPS = 1  # to be raised when the maps change
 BATCH = 32  # photos a pass
@@ -51,10 +51,12 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
 
 def work(settings: Settings, name: str, requests: Sequence[Request], path: Path, report: Reporter) -> None:
     """Write the requested maps of a variant to `path`, in this process; reports photos. Errors as of `heat_maps`."""
-    from ripik.weights import make_initial_weights  # loads Keras, which the process that asks for maps does not need
+    from ripik.models.weights import (
+        make_initial_weights,  # loads Keras, which the process that asks for maps does not need
+    )
 
     run, variant = open_run(settings), settings.variants[name]
-    runtime.make_deterministic(variant.seed)
+    backend.make_deterministic(variant.seed)
     asked = _table(run, requests)
     with artifacts.making(artifacts.meta_beside(path), _inputs(run, variant, asked), [path]):
         make_initial_weights(settings, variant)
@@ -66,7 +68,7 @@ def work(settings: Settings, name: str, requests: Sequence[Request], path: Path,
 
 def _explain(run: Run, variant: Variant, asked: pd.DataFrame, report: Reporter) -> np.ndarray:
     """Return the maps, (n, h, w), in the order of the table, by fold: each fold's weights go into one network."""
-    from ripik.gradcam import GradCam
+    from ripik.models.gradcam import GradCam
     from ripik.network import whole_network
 
     backbone, how, found, done = None, None, [], 0

@@ -15,9 +15,9 @@ from ripik.features import reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import decode, resize
 from ripik.jobs import Run, open_run, predicting_jobs
+from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
-from ripik.predictors import SAMPLE, Predictor, make_predictor
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings

@@ -11,9 +11,10 @@ import pandas as pd
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.errors import InputError, nearest
-from ripik.features import Item, lacking_items, training_items, weights_inputs
+from ripik.features import Item, lacking_items, training_items
 from ripik.folds import read_folds
 from ripik.images import pixel_inputs
+from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job, Layout, layout_of

@@ -7,17 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import runtime
-from ripik.backbone import Cut, build_backbone, cut
 from ripik.batches import Batches, Source, first_batch, prefetched
 from ripik.features import Item, reads_pixels, source_path, trains_head_alone
 from ripik.jobs import Run, job_seed, start_job, weights_path
-from ripik.predictors import SAMPLE, Predictor, make_predictor
+from ripik.models import backend
+from ripik.models.backbone import Cut, build_backbone, cut
+from ripik.models.engines import SAMPLE, Predictor, make_predictor
+from ripik.models.weights import load_initial_weights, read_weights
 from ripik.settings import FLOAT32, KERAS, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.weights import load_initial_weights, read_weights
 
 
 class InferenceMode(keras.layers.Layer):
@@ -81,9 +81,9 @@ def computes_in(*parts: keras.Model | None) -> str:
 
 def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
     """Return the network between two tensors of Keras, which says that it computes in `precision`."""
-    with runtime.computing_in(precision):
+    with backend.computing_in(precision):
         network = keras.Model(inputs, outputs)
-    network.jit_compile = runtime.compiles()
+    network.jit_compile = backend.compiles()
     return network
 
 

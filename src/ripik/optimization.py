@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import runtime
 from ripik.errors import InputError
 from ripik.jobs import Run
+from ripik.models import backend
 from ripik.settings import HALF, Variant
 
 
@@ -20,12 +20,12 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
     """
     optimizer: Any = keras.optimizers.Adam(_schedule(variant, steps))
     if model.dtype_policy.name == HALF:
-        optimizer = runtime.loss_scaled(optimizer)
+        optimizer = backend.loss_scaled(optimizer)
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
         metrics=["accuracy"],
-        jit_compile=runtime.compiles(),
+        jit_compile=backend.compiles(),
     )
 
 

@@ -13,17 +13,7 @@ from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_if_at_work, turn
 from ripik.execution.runner import at_once, run, settled, threads_per_job
 from ripik.execution.task import ALL, ONE, Task
-from ripik.features import (
-    count,
-    initial_weights,
-    is_prepared,
-    lacking_items,
-    pixel_items,
-    reads_pixels,
-    shares,
-    source_path,
-    weights_inputs,
-)
+from ripik.features import count, is_prepared, lacking_items, pixel_items, reads_pixels, shares, source_path
 from ripik.folds import make_folds
 from ripik.images import pixels
 from ripik.jobs import (
@@ -37,6 +27,7 @@ from ripik.jobs import (
     open_run,
     start_job,
 )
+from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.oof import merge_variant, read_predictions
 from ripik.record import record_run
 from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows

@@ -8,10 +8,10 @@ from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
 from ripik.execution.runner import recorded_threads, threads_per_job
-from ripik.features import weights_inputs
 from ripik.forecast import Costs, Size, Step, disk, steps, total
 from ripik.jobs import choose_variants
 from ripik.measuring import measure
+from ripik.models.weight_files import weights_inputs
 from ripik.pipeline import check_settings
 from ripik.settings import JobSettings, Settings, Variant
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from ripik import runtime
 from ripik.console import Pace
 from ripik.epochs import scores_told
 from ripik.execution.locks import Tell, present
@@ -19,8 +18,9 @@ from ripik.jobs import (
     prediction_inputs,
     predictions_path,
 )
+from ripik.models import backend
+from ripik.models.engines import Predictor
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.predictors import Predictor
 from ripik.settings import RAY, Settings
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
@@ -36,7 +36,7 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
     """
     with present(layout_of(settings).running(job), str(job), wait=settings.jobs.engine == RAY) as tell:
         run, told = open_run(settings), _telling(report, tell)
-        runtime.make_deterministic(job_seed(settings.variants[job.variant], job))
+        backend.make_deterministic(job_seed(settings.variants[job.variant], job))
         if not is_trained(run, job):
             train(run, job, told)
         predict_job(run, job, told)

@@ -10,8 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ripik import runtime
-from ripik.backbone import build_backbone, cut
 from ripik.batches import Batches, first_batch, prefetched
 from ripik.console import say
 from ripik.data.competition import Competition
@@ -28,13 +26,15 @@ from ripik.features import (
     source_path,
 )
 from ripik.images import pixel_inputs, pixel_path
-from ripik.predictors import SAMPLE, Predictor, engine_told, make_predictor
+from ripik.models import backend
+from ripik.models.backbone import build_backbone, cut
+from ripik.models.engines import SAMPLE, Predictor, engine_told, make_predictor
+from ripik.models.weights import load_initial_weights, make_initial_weights
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import layout_of
-from ripik.weights import load_initial_weights, make_initial_weights
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def fill_store(
     An output depends neither on the number of shares nor on which of them it is in.
     Raises InputError when two engines would feed one variant, or an output is no finite number.
     """
-    runtime.make_deterministic(0)
+    backend.make_deterministic(0)
     for variant in variants:
         lacking = lacking_items(settings, competition, variant)
         if not lacking:
@@ -178,7 +178,7 @@ def build_prefix(settings: Settings, variant: Variant) -> keras.Model:
     load_initial_weights(backbone, settings, variant)
     prefix = cut(backbone, variant.train_from).prefix
     assert prefix is not None, "a variant that trains all layers has no prefix"
-    prefix.jit_compile = runtime.compiles()
+    prefix.jit_compile = backend.compiles()
     return prefix
 
 

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ripik import runtime
-from ripik.backbone import build_backbone, cut
 from ripik.data.competition import Competition
 from ripik.execution.task import Reporter
 from ripik.jobs import Run
+from ripik.models import backend
+from ripik.models.backbone import build_backbone, cut
+from ripik.models.weights import make_initial_weights
 from ripik.prediction import predict_job
 from ripik.prefix import fill_store
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training import train
-from ripik.weights import make_initial_weights
 
 Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far
 
@@ -42,7 +42,7 @@ def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Pa
             rows[variant.name] = list(parts.prefix.output.shape[1:])
         make_initial_weights(settings, variant)
         report(number + 1, len(variants))
-    told = {"seconds": time.monotonic() - start, "rows": rows, "gpus": "cpu" not in runtime.devices()[0]}
+    told = {"seconds": time.monotonic() - start, "rows": rows, "gpus": "cpu" not in backend.devices()[0]}
     artifacts.write_json(target, told)
 
 

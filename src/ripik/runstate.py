@@ -12,7 +12,7 @@ from ripik.data.image_check import open_competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
-from ripik.features import initial_weights, items_of, lacking_items, weights_inputs
+from ripik.features import items_of, lacking_items
 from ripik.folds import check_made_from, read_folds
 from ripik.groups import group_inputs, read_groups
 from ripik.jobs import Run, jobs_of, open_run
@@ -27,6 +27,7 @@ from ripik.jobstate import (
     job_state,
     state_without_run,
 )
+from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of

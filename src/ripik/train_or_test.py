@@ -19,7 +19,7 @@ from ripik.data.competition import Competition
 from ripik.features import Item, feature_inputs, is_prepared
 from ripik.groups import read_groups
 from ripik.jobs import Run
-from ripik.linear import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
 from ripik.pipeline import prepare
 from ripik.settings import Settings, Variant
 from ripik.shift import density_ratio, separability

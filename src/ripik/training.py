@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ripik import checkpoint, runtime
+from ripik import checkpoint
 from ripik.analysis.metrics import get_metric, score_part
 from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
@@ -25,14 +25,15 @@ from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
+from ripik.models import backend
+from ripik.models.engines import make_predictor
+from ripik.models.variables import assign, digest_of, save_weights, values_of
 from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
-from ripik.predictors import make_predictor
 from ripik.settings import HALF, KERAS, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.variables import assign, digest_of, save_weights, values_of
 
 
 def train(run: Run, job: Job, report: Reporter) -> None:
@@ -44,7 +45,7 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
     when the time limit leaves no room for another epoch.
     """
-    runtime.make_deterministic(job_seed(run.settings.variants[job.variant], job))
+    backend.make_deterministic(job_seed(run.settings.variants[job.variant], job))
     trainer = Trainer.create(run, job)
     trainer.restore()
     while trainer.wants_more():
@@ -77,8 +78,8 @@ class Trainer:
         check_stores(run, job)
         variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
         rows, inner = inner_split(run, job)
-        devices = runtime.devices() if is_distributed(variant) else []
-        course, distribution = Course(run, job, rows, max(1, len(devices))), runtime.distribution(devices)
+        devices = backend.devices() if is_distributed(variant) else []
+        course, distribution = Course(run, job, rows, max(1, len(devices))), backend.distribution(devices)
         with distribution.scope():
             suffix = starting_network(run, job)
             model = between(suffix.inputs[0], suffix.output, suffix.dtype_policy.name)
@@ -98,7 +99,7 @@ class Trainer:
     @property
     def arithmetic(self) -> dict[str, Any]:
         """The backend and the precision of this session."""
-        return runtime.arithmetic(self.suffix.dtype_policy.name)
+        return backend.arithmetic(self.suffix.dtype_policy.name)
 
     @property
     def monitor(self) -> str:

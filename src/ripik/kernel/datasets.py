@@ -10,12 +10,12 @@ import pandas as pd
 
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.features import RANDOM, initial_weights
 from ripik.folder import finished_models
 from ripik.groups import read_groups
 from ripik.jobs import Run, open_run, predicting_jobs, predictions_path, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kernel.names import identity, title_of
+from ripik.models.weight_files import RANDOM, initial_weights
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
@@ -31,7 +31,7 @@ def write_weights(settings: Settings, folder: Path) -> bool:
     """
     variants = [variant for variant in settings.variants.values() if variant.weights != RANDOM]
     if variants:
-        run([Task("initial weights", "ripik.weights:make_all", (settings, variants))], undivided(settings.jobs))
+        run([Task("initial weights", "ripik.models.weights:make_all", (settings, variants))], undivided(settings.jobs))
         names = _copy_weights(settings, variants, _emptied(folder))
         _finish(settings, folder, Manifest(settings.run, "weights", _digests(folder), names))
     return bool(variants)

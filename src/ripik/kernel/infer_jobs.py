@@ -2,25 +2,25 @@
 
 import numpy as np
 
-from ripik import runtime
 from ripik.batches import first_batch
 from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.images import pixel_path
 from ripik.jobs import job_seed
 from ripik.kernel.infer import TEST, Trained, check_engine, lacking_test_items
+from ripik.models import backend
+from ripik.models.engines import SAMPLE, make_predictor
+from ripik.models.weights import make_initial_weights
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.predictors import SAMPLE, make_predictor
 from ripik.prefix import build_prefix, fill_items
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.weights import make_initial_weights
 
 
 def fill_test(trained: Trained, name: str, report: Reporter) -> None:
     """Store what the frozen layers of a variant make of the test set, view by view."""
-    runtime.make_deterministic(0)
+    backend.make_deterministic(0)
     settings, competition = trained.run.settings, trained.run.competition
     variant, items = settings.variants[name], lacking_test_items(trained, name)
     make_initial_weights(settings, variant)
@@ -35,7 +35,7 @@ def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
     """Write a job's probabilities of the test set, (views, m, C); those of unreadable images are the class shares."""
     run, variant = trained.run, trained.run.settings.variants[job.variant]
     how, rows = run.settings.prediction, np.arange(len(run.competition.test))
-    runtime.make_deterministic(job_seed(variant, job))
+    backend.make_deterministic(job_seed(variant, job))
     make_initial_weights(run.settings, variant)
     sources = {view: PackedRows([source_path(run.settings, variant, Item("test", view=view))]) for view in how.views}
     predictor = predictor_of(run, variant, trained_network(run, job), sources[how.views[0]])

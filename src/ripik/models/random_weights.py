@@ -9,7 +9,7 @@ head on the demo's drawings scored lower without it.
 import keras
 import numpy as np
 
-from ripik.backbone import build_backbone
+from ripik.models.backbone import build_backbone
 
 SEED = 0
 CALIBRATION_IMAGES, CALIBRATION_SIZE = 64, 128

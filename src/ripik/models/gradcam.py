@@ -10,8 +10,8 @@ import cv2
 import keras
 import numpy as np
 
-from ripik import runtime
 from ripik.errors import InputError
+from ripik.models import backend
 
 BATCH = 32
 
@@ -31,7 +31,7 @@ class GradCam:
         """
         border = _last_pooling(backbone).input
         self._body = keras.Model(backbone.inputs[0], border)
-        self._body.jit_compile = runtime.compiles()
+        self._body.jit_compile = backend.compiles()
         self._tail = keras.Model(border, backbone.output)
 
     def feature_maps(self, images: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class GradCam:
         def score(maps: Any) -> Any:
             return keras.ops.sum(self._tail(maps, training=False) * columns)  # of all: no map acts on another's score
 
-        weights = runtime.gradient(score, maps).mean(axis=(1, 2))
+        weights = backend.gradient(score, maps).mean(axis=(1, 2))
         return _scaled(np.einsum("nhwk,nk->nhw", maps, weights))
 
 

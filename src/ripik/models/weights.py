@@ -10,12 +10,12 @@ import h5py
 import keras
 import numpy as np
 
-from ripik.backbone import build_backbone, normalizations
 from ripik.console import warn
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
-from ripik.features import IMAGENET, RANDOM, initial_weights, weights_inputs
-from ripik.random_weights import random_backbone
+from ripik.models.backbone import build_backbone, normalizations
+from ripik.models.random_weights import random_backbone
+from ripik.models.weight_files import IMAGENET, RANDOM, initial_weights, weights_inputs
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 

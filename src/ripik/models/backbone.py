@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from ripik import runtime
 from ripik.errors import InputError, nearest
+from ripik.models import backend
 from ripik.settings import ALL, FLOAT32, HEAD
 
 
@@ -33,7 +33,7 @@ def build_backbone(name: str, size: int, weights: str | None = None, precision: 
     check_backbone(name)
     builder = getattr(keras.applications, name)
     module: Any = inspect.getmodule(builder)
-    with runtime.computing_in(runtime.precision(precision)):
+    with backend.computing_in(backend.precision(precision)):
         inputs = keras.Input((size, size, 3), name="pixels")
         try:
             tensor = module.preprocess_input(inputs)
@@ -67,7 +67,7 @@ def cut(backbone: keras.Model, train_from: str) -> Cut:
     try:
         if isinstance(border, list):
             raise ValueError("the layer joins several connections")
-        with runtime.computing_in(backbone.dtype_policy.name):
+        with backend.computing_in(backbone.dtype_policy.name):
             return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
     except ValueError:
         raise InputError(

@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik import runtime
 from ripik.console import warn
 from ripik.errors import InputError
 from ripik.execution import environment
+from ripik.models import backend as runtime
 from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
