@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import tomli_w
 
-from ripik.augmentation import build_pipeline, make_copies
+from ripik.augmentation.pipeline import build_pipeline, make_copies
 from ripik.data.demo.drawing import CLASS_NAMES, draw_photo
 
 TEST_IMAGES = 20

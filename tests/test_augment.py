@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 
 from conftest import Tiny
-from ripik.augment import augment
-from ripik.images import augmented_copies, decode
+from ripik.augmentation.pipeline import augmented_copies
+from ripik.augmentation.write_copies import augment
+from ripik.images import decode
 
 
 def test_every_copy_is_written_and_listed(tiny: Tiny) -> None:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ripik import augmentation
-from ripik.augmentation import alone, build_pipeline, copy_seed, make_copies, make_copy
+from ripik.augmentation import pipeline as augmentation
+from ripik.augmentation.pipeline import alone, build_pipeline, copy_seed, make_copies, make_copy
 from ripik.errors import InputError
 
 PROBABILITIES = [1, 0.5, 0.5, 0.5, 0.1, 0.2, 0.1, 0.3, 0.1, 0.1, 0.5, 0.5, 0.5, 0.1]
@@ -189,7 +189,7 @@ def test_another_process_makes_the_same_copies_and_asks_no_network(pipeline):
         sys.path.insert(0, sys.argv[1])
         os.environ.pop("NO_ALBUMENTATIONS_UPDATE", None)
         urllib.request.OpenerDirector.open = lambda *a, **k: os._exit(9)
-        import ripik.augmentation
+        import ripik.augmentation.pipeline
         assert "albumentations" not in sys.modules
         from test_augmentation import JOBS, build_pipeline, digests
         print(json.dumps(digests(JOBS, build_pipeline("source", 64))))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ripik import transforms
-from ripik.augmentation import NAMES
+from ripik.augmentation import albumentations13
+from ripik.augmentation.pipeline import NAMES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "fidelity"))
 
@@ -66,13 +66,13 @@ def rejected(name: str, function: Callable[..., np.ndarray]) -> list[str]:
 
 
 def test_an_elastic_transform_without_its_affine_part_is_rejected() -> None:
-    found = rejected("ElasticTransform", partial(transforms.elastic, alpha=120, sigma=6, alpha_affine=0))
+    found = rejected("ElasticTransform", partial(albumentations13.elastic, alpha=120, sigma=6, alpha_affine=0))
     assert any("flow" in line for line in found)
 
 
 @pytest.mark.parametrize("variance", [(10, 45), (15, 50), (27, 33)])
 def test_noise_of_another_range_is_rejected(variance: tuple[float, float]) -> None:
-    assert rejected("GaussNoise", partial(transforms.gauss_noise, variance=variance))
+    assert rejected("GaussNoise", partial(albumentations13.gauss_noise, variance=variance))
 
 
 def test_noise_that_is_rounded_instead_of_cut_off_is_rejected() -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from conftest import Tiny
+from ripik.augmentation.pipeline import augmented_copies
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
-from ripik.images import augmented_copies, decode, pixel_inputs, pixel_path, pixels, resize
+from ripik.images import decode, pixel_inputs, pixel_path, pixels, resize
 from ripik.storage.packed_array import checksums_path, is_packed
 
 

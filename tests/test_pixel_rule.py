@@ -10,7 +10,7 @@ from PIL import Image
 
 import odd_images
 from conftest import FAST, Tiny, ripik
-from ripik.augment import augment
+from ripik.augmentation.write_copies import augment
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.image_files import Examined, decode, examine
 from ripik.data.pixel_rule import FULL, PixelRule, in_8_bits

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from conftest import Tiny, draw_photo
-from ripik.augmentation import NAMES, PRESETS, build_pipeline, make_copy
+from ripik.augmentation.contact_sheet import COPIES, GAP, HEADERS, LINE, contact_sheet, preview
+from ripik.augmentation.pipeline import NAMES, PRESETS, build_pipeline, make_copy
 from ripik.errors import InputError
 from ripik.images import decode
-from ripik.preview import COPIES, GAP, HEADERS, LINE, contact_sheet, preview
 from ripik.settings import AugmentationSettings
 
 TILE = 64

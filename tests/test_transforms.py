@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from ripik import transforms
+from ripik.augmentation import albumentations13
 
 FUNCTIONS = {
-    "flip": transforms.flip,
-    "transpose": transforms.transpose,
-    "motion_blur": partial(transforms.motion_blur, sizes=(3, 5, 7)),
-    "gauss_noise": partial(transforms.gauss_noise, variance=(10, 50)),
-    "optical_distortion": partial(transforms.optical_distortion, limit=0.05),
-    "grid_distortion": partial(transforms.grid_distortion, steps=5, limit=0.3),
-    "elastic": partial(transforms.elastic, alpha=120, sigma=6, alpha_affine=3.6),
-    "shift_hsv": partial(transforms.shift_hsv, hue=20, saturation=30, value=20),
-    "shift_scale_rotate": partial(transforms.shift_scale_rotate, shift=0.0625, scale=0.2, rotate=45),
+    "flip": albumentations13.flip,
+    "transpose": albumentations13.transpose,
+    "motion_blur": partial(albumentations13.motion_blur, sizes=(3, 5, 7)),
+    "gauss_noise": partial(albumentations13.gauss_noise, variance=(10, 50)),
+    "optical_distortion": partial(albumentations13.optical_distortion, limit=0.05),
+    "grid_distortion": partial(albumentations13.grid_distortion, steps=5, limit=0.3),
+    "elastic": partial(albumentations13.elastic, alpha=120, sigma=6, alpha_affine=3.6),
+    "shift_hsv": partial(albumentations13.shift_hsv, hue=20, saturation=30, value=20),
+    "shift_scale_rotate": partial(albumentations13.shift_scale_rotate, shift=0.0625, scale=0.2, rotate=45),
 }
 
 
@@ -99,7 +99,7 @@ def test_noise_variance_is_uniform_from_10_to_50():
 
 
 def test_noise_is_as_normal_as_a_byte_can_tell():
-    values = transforms._normal_quantiles().astype(float)
+    values = albumentations13._normal_quantiles().astype(float)
     assert (np.diff(values) > 0).all()
     assert values.mean() == pytest.approx(0, abs=1e-6)
     assert values.std() == pytest.approx(1, abs=1e-4)
@@ -127,7 +127,7 @@ def test_grid_cells_are_stretched_by_up_to_three_tenths():
 
 def test_a_cut_off_grid_cell_ends_at_the_edge():
     rng = np.random.default_rng(0)
-    assert {float(transforms._bent_axis(224, rng, 5, 0.3)[-1]) for _ in range(5)} == {224.0}
+    assert {float(albumentations13._bent_axis(224, rng, 5, 0.3)[-1]) for _ in range(5)} == {224.0}
 
 
 def displacement(apply, size=224, inner=40):
@@ -138,7 +138,9 @@ def displacement(apply, size=224, inner=40):
 
 def test_elastic_displaces_by_the_analytic_deviation():
     rng = np.random.default_rng(0)
-    fields = [displacement(lambda x: transforms.elastic(x, rng, alpha=120, sigma=6, alpha_affine=0)) for _ in range(8)]
+    fields = [
+        displacement(lambda x: albumentations13.elastic(x, rng, alpha=120, sigma=6, alpha_affine=0)) for _ in range(8)
+    ]
     # white noise of variance 1/3 under a 2-D Gaussian of deviation sigma
     expected = 120 * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * 6)
     assert np.std(fields) == pytest.approx(expected, rel=0.1)
@@ -146,7 +148,9 @@ def test_elastic_displaces_by_the_analytic_deviation():
 
 def test_the_affine_part_of_elastic_moves_anchors_by_its_limit():
     rng = np.random.default_rng(0)
-    fields = [displacement(lambda x: transforms.elastic(x, rng, alpha=0, sigma=6, alpha_affine=3.6)) for _ in range(60)]
+    fields = [
+        displacement(lambda x: albumentations13.elastic(x, rng, alpha=0, sigma=6, alpha_affine=3.6)) for _ in range(60)
+    ]
     anchors = np.abs(np.array(fields)[:, [38, -4], [38, -4]])  # ±74 pixels of the centre, two of the three anchors
     assert 2.5 < anchors.max() <= 5
 
@@ -156,7 +160,7 @@ def test_the_affine_part_of_elastic_moves_anchors_by_its_limit():
 def test_optical_distortion_is_the_map_of_the_old_versions_camera(monkeypatch, k, height, width):
     maps = []
     monkeypatch.setattr(cv2, "remap", lambda image, x, y, *_, **__: maps.append((x, y)) or image)
-    transforms.optical_distortion(np.zeros((height, width, 3), np.uint8), Fixed(k), limit=0.05)
+    albumentations13.optical_distortion(np.zeros((height, width, 3), np.uint8), Fixed(k), limit=0.05)
     camera = np.array([[width, 0, width / 2], [0, height, height / 2], [0, 0, 1]], np.float32)
     bend = np.array([k, k, 0, 0, 0], np.float32)
     expected = cv2.initUndistortRectifyMap(camera, bend, None, None, (width, height), cv2.CV_32FC1)
@@ -237,5 +241,5 @@ def test_borders_are_reflected_so_white_stays_white():
 )
 def test_hue_saturation_and_value_shift_as_in_the_old_version(draws, colour, expected):
     image = np.full((2, 2, 3), colour, np.uint8)
-    shifted = transforms.shift_hsv(image, Fixed(draws), hue=20, saturation=30, value=20)
+    shifted = albumentations13.shift_hsv(image, Fixed(draws), hue=20, saturation=30, value=20)
     np.testing.assert_array_equal(shifted[0, 0], expected)

@@ -20,7 +20,7 @@ import numpy as np
 from measures import SMALLER, Apply, levels, measure
 from photos import COUNT, SIZE, photos
 
-from ripik.augmentation import NAMES, build_pipeline, make_copy
+from ripik.augmentation.pipeline import NAMES, build_pipeline, make_copy
 
 CHAIN = "chain"
 SEEDS = (0, 1, 2)

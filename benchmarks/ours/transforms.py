@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.augmentation import build_pipeline, make_copies
+from ripik.augmentation.pipeline import build_pipeline, make_copies
 from ripik.images import decode
 
 

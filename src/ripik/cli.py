@@ -171,11 +171,11 @@ def _folds(settings: Settings, options: argparse.Namespace) -> None:
 
 def _augment(settings: Settings, options: argparse.Namespace) -> None:
     if options.preview:
-        from ripik.preview import preview
+        from ripik.augmentation.contact_sheet import preview
 
         preview(settings)
         return
-    from ripik.augment import augment
+    from ripik.augmentation.write_copies import augment
 
     augment(settings)
 

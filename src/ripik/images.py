@@ -1,7 +1,7 @@
 """Decode photos, and pack them and their augmented copies at a network's input size."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ripik.augmentation import PIPELINE, build_pipeline, make_copies
+from ripik.augmentation.pipeline import PIPELINE, augmented_copies
 from ripik.console import progress
 from ripik.data.competition import Competition, fingerprint
 from ripik.data.image_files import decode
@@ -94,18 +94,6 @@ def _lacking(unfinished: Unfinished, photos: int) -> dict[int, list[int]]:
 def _builds() -> dict[str, str]:
     """Return the versions of the libraries that decode and transform: rows of two builds are never mixed in a file."""
     return {name: version(name) for name in ("opencv-python-headless", "albumentations", "numpy")}
-
-
-def augmented_copies(
-    image: np.ndarray, image_id: str, copies: Sequence[int], how: AugmentationSettings
-) -> Iterator[np.ndarray]:
-    """Yield the augmented copies of these numbers (from 1): uint8, (how.size, how.size, 3)."""
-    return make_copies(image, image_id, copies, pipeline=_pipeline(how.preset, how.size), seed=how.seed)
-
-
-@functools.lru_cache(maxsize=2)
-def _pipeline(preset: str, size: int) -> Any:
-    return build_pipeline(preset, size)
 
 
 def _render(

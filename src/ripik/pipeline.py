@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ripik.analysis.metrics import get_metric
-from ripik.augmentation import check_preset
+from ripik.augmentation.pipeline import check_preset
 from ripik.console import say, table
 from ripik.data.competition import Competition
 from ripik.errors import InputError, SurroundingsError

@@ -8,11 +8,11 @@ import pandas as pd
 
 from ripik import analysis
 from ripik.adversarial import meaning
-from ripik.augmentation import alone, build_pipeline, make_copies
+from ripik.augmentation.contact_sheet import COPIES, HEADERS
+from ripik.augmentation.pipeline import alone, build_pipeline, make_copies
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
 from ripik.images import decode
-from ripik.preview import COPIES, HEADERS
 from ripik.report import plots
 from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence

@@ -1,12 +1,13 @@
 """Augmented copies of a photo: the source's Albumentations 1.3 pipeline with its 1.3 meaning, on 2.0.8.
 
 Where 2.0.8 still has a transform of the same statistics it is used, every parameter written out; those it changed,
-dropped or slowed stand in `ripik.transforms`. All of it sees RGB: the source handed over OpenCV's BGR, which turned
+dropped or slowed stand in `albumentations13`. All of it sees RGB: the source handed over OpenCV's BGR, which turned
 hue, saturation and CLAHE into something else by mistake.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ripik import transforms as own
+from ripik.augmentation import albumentations13 as own
 from ripik.errors import InputError, nearest
+from ripik.settings import AugmentationSettings
 
 if TYPE_CHECKING:
     import albumentations as alb
@@ -169,3 +171,15 @@ def alone(image: np.ndarray, pipeline: alb.Compose, seed: int) -> Iterator[np.nd
     for step in pipeline.transforms:
         step.set_random_state(np.random.default_rng(seed), random.Random(seed))
         yield step(image=image, force_apply=True)["image"]
+
+
+def augmented_copies(
+    image: np.ndarray, image_id: str, copies: Sequence[int], how: AugmentationSettings
+) -> Iterator[np.ndarray]:
+    """Yield the augmented copies of these numbers (from 1): uint8, (how.size, how.size, 3)."""
+    return make_copies(image, image_id, copies, pipeline=_pipeline(how.preset, how.size), seed=how.seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _pipeline(preset: str, size: int) -> Any:
+    return build_pipeline(preset, size)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ripik.augmentation import alone, build_pipeline, check_preset, make_copies
+from ripik.augmentation.pipeline import alone, build_pipeline, check_preset, make_copies
 from ripik.console import say
 from ripik.data.image_check import open_competition
 from ripik.errors import InputError
