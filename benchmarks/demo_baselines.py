@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from ripik.config import load_settings
 from ripik.console import table
 from ripik.images import decode, resize
-from ripik.jobs import open_run
+from ripik.splits.run import open_run
 
 
 def main() -> None:

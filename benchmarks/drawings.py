@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from benchmarks.near_copies import Alter, Image, everything, photometric
-from ripik.duplicates import near_copy_groups
+from ripik.splits.near_copies.find import near_copy_groups
 
 SIDE = 128
 WORKERS = 2

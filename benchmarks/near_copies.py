@@ -32,7 +32,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
 from benchmarks.processes import run
-from ripik.duplicates import near_copy_groups
+from ripik.splits.near_copies.find import near_copy_groups
 
 BGR_TO_GREY = np.array([0.114, 0.587, 0.299], np.float32)
 SMALL = 96  # side of the images of `scale`, px

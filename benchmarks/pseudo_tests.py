@@ -26,7 +26,7 @@ from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
 from ripik.decision import vote
 from ripik.models.linear_head import LinearHead, fit
-from ripik.splitting import split
+from ripik.splits.splitting import split
 
 HELD = 0.4  # share of the groups
 VIEWS = {"identity": "train.npy", "hflip": "train-hflip.npy"}

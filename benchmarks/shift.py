@@ -28,9 +28,9 @@ from benchmarks.pseudo_tests import HELD, read_photos
 from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
-from ripik.folds import split
 from ripik.models.linear_head import fit, out_of_fold
 from ripik.shift import Likeness, density_ratio, expect, likeness, separability
+from ripik.splits.folds import split
 
 CLASSES, COLUMNS, FOLDS, COPIES, NOISE = 4, 20, 5, 3, 0.15
 APART, HARD, CONFUSED = 2.0, 1.0, 0.6  # of the clusters; where labels become uncertain; how many at most

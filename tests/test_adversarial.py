@@ -7,7 +7,7 @@ from ripik import train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.analysis.intervals import Interval
 from ripik.features import Item
-from ripik.jobs import open_run
+from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.train_or_test import photo_groups
 

@@ -10,8 +10,8 @@ from ripik.analysis.metrics import get_metric
 from ripik.audit import audit
 from ripik.errors import InputError
 from ripik.features import Item
-from ripik.jobs import open_run
 from ripik.models.linear_head import out_of_fold
+from ripik.splits.run import open_run
 from ripik.stored import photo_head, read_features, stored_settings
 
 SPLITS = [step.TRAINED, step.AUGMENTED, step.RANDOM, step.GROUPED, step.GROUPED_AUGMENTED]

@@ -11,8 +11,8 @@ from benchmarks.sections import frozen
 
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
-from ripik.folds import read_folds
 from ripik.images import decode
+from ripik.splits.folds import read_folds
 
 MB = 1_000_000
 

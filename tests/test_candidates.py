@@ -2,9 +2,17 @@ import cv2
 import numpy as np
 import pytest
 
-from ripik import candidates
-from ripik.candidates import CROPS, FLOOR, INNER, WAVES, candidate_pairs, describe, turned_descriptors
-from ripik.registration import SIZE, TURNS, turned
+from ripik.splits.near_copies import candidates
+from ripik.splits.near_copies.candidates import (
+    CROPS,
+    FLOOR,
+    INNER,
+    WAVES,
+    candidate_pairs,
+    describe,
+    turned_descriptors,
+)
+from ripik.splits.near_copies.registration import SIZE, TURNS, turned
 
 
 def thumbnail(seed: int) -> np.ndarray:

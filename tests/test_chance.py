@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from ripik import chance
-from ripik.chance import PROVEN, beyond, chance_of, in_families
-from ripik.clusters import Known
 from ripik.data.demo.drawing import draw_competition, photo_groups
-from ripik.duplicates import THRESHOLD, near_copy_groups
-from ripik.in_place import similarity_in_place
-from ripik.registration import SIZE, prepare, similarity
+from ripik.splits.near_copies import chance
+from ripik.splits.near_copies.chance import PROVEN, beyond, chance_of, in_families
+from ripik.splits.near_copies.clusters import Known
+from ripik.splits.near_copies.find import THRESHOLD, near_copy_groups
+from ripik.splits.near_copies.in_place import similarity_in_place
+from ripik.splits.near_copies.registration import SIZE, prepare, similarity
 
 SIDE = 96
 Image = np.ndarray

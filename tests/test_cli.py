@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import __version__, cli, folds, groups
+from ripik import __version__, cli
 from ripik.config import load_settings
-from ripik.duplicates import Groups
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Task
+from ripik.splits import folds, groups
+from ripik.splits.near_copies.find import Groups
 
 Capture = pytest.CaptureFixture[str]
 STEPS = ("config", "folds", "augment", "train", "predict", "ensemble", "compare", "analyse", "demo")
@@ -331,7 +332,7 @@ import signal, sys
 from unittest import mock
 from ripik import cli
 
-with mock.patch("ripik.folds.make_folds", lambda settings: signal.raise_signal(signal.SIGTERM)):
+with mock.patch("ripik.splits.folds.make_folds", lambda settings: signal.raise_signal(signal.SIGTERM)):
     sys.exit(cli.main(["folds", "--config", sys.argv[1]]))
 """
 

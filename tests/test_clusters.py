@@ -3,8 +3,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ripik import clusters
-from ripik.clusters import Known, settle
+from ripik.splits.near_copies import clusters
+from ripik.splits.near_copies.clusters import Known, settle
 
 
 def known(scores: dict[tuple[int, int], float], n: int, others: float) -> Known:

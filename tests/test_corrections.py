@@ -14,16 +14,16 @@ from ripik.compare import compare
 from ripik.course import Course
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
-from ripik.folds import make_folds, read_folds
 from ripik.inner import inner_split
-from ripik.jobs import Run, is_trained, jobs_of, open_run
+from ripik.jobs import is_trained, jobs_of
 from ripik.optimization import class_weights
-from ripik.record import record_run
 from ripik.report import results
 from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.galleries import choose
 from ripik.scores import evidence_groups
+from ripik.splits.folds import make_folds, read_folds
+from ripik.splits.run import Run, open_run, record_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from test_oof import finish, finished

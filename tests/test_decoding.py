@@ -12,8 +12,8 @@ from PIL import Image
 import odd_images
 from ripik.data import image_files
 from ripik.data.image_files import Examined, decode, examine
-from ripik.duplicates import near_copy_groups
 from ripik.errors import InputError
+from ripik.splits.near_copies.find import near_copy_groups
 
 GOOD, BAD = odd_images.good(), odd_images.bad()
 

@@ -11,7 +11,7 @@ from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition
 from ripik.errors import InputError
-from ripik.jobs import Run, open_run
+from ripik.splits.run import Run, open_run
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.toml"
 FEW = {"seed": 0, "train_photos": 14, "test_photos": 12}

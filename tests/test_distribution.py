@@ -11,10 +11,11 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.batches import ArrayRows, Batches
-from ripik.jobs import is_distributed, open_run
+from ripik.jobs import is_distributed
 from ripik.models.weights import read_weights
 from ripik.network import starting_network
 from ripik.settings import Variant
+from ripik.splits.run import open_run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from test_training import prepare_here

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ripik import duplicates
-from ripik.duplicates import THRESHOLD, near_copy_groups
 from ripik.errors import InputError
+from ripik.splits.near_copies import find
+from ripik.splits.near_copies.find import THRESHOLD, near_copy_groups
 
 HEIGHT, WIDTH = 120, 160
 
@@ -119,8 +119,8 @@ def test_another_order_of_the_paths_only_renames_the_groups(album: list[Path]) -
 
 
 def test_worker_processes_change_nothing(album: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "FILES", 2)
-    monkeypatch.setattr(duplicates, "PAIRS", 2)
+    monkeypatch.setattr(find, "FILES", 2)
+    monkeypatch.setattr(find, "PAIRS", 2)
     alone, shared = near_copy_groups(album, workers=1), near_copy_groups(album, workers=2)
     np.testing.assert_array_equal(alone.group, shared.group)
     np.testing.assert_array_equal(alone.matched, shared.matched)

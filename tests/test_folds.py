@@ -8,12 +8,12 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from conftest import SPLITS, Tiny
-from ripik import groups as module
 from ripik.data.competition import read_competition
-from ripik.duplicates import Groups
 from ripik.errors import InputError
-from ripik.folds import check_groups, make_folds, read_folds
-from ripik.splitting import _without_absences, imbalance, split
+from ripik.splits import groups as module
+from ripik.splits.folds import check_groups, make_folds, read_folds
+from ripik.splits.near_copies.find import Groups
+from ripik.splits.splitting import _without_absences, imbalance, split
 
 
 @pytest.fixture

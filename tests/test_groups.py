@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import groups
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
-from ripik.groups import conflicting, groups_of, implausible, make_groups, read_groups
+from ripik.splits import groups
+from ripik.splits.groups import conflicting, groups_of, implausible, make_groups, read_groups
 from ripik.storage.paths import layout_of
 
 

@@ -4,8 +4,8 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.data.competition import read_competition
-from ripik.groups import read_groups
 from ripik.groups_page import make_groups_page
+from ripik.splits.groups import read_groups
 
 
 def page(tiny: Tiny) -> str:

@@ -15,11 +15,11 @@ from ripik.execution import runner
 from ripik.execution.task import Task
 from ripik.heatmaps import heat_maps, work
 from ripik.images import decode, resize
-from ripik.jobs import Run, open_run
 from ripik.models.gradcam import grad_cam
 from ripik.network import whole_network
 from ripik.prediction import predict_job
 from ripik.settings import Variant
+from ripik.splits.run import Run, open_run
 from ripik.storage.paths import Job
 from ripik.training import train
 from test_training import prepare_here, silent

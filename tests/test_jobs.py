@@ -8,20 +8,19 @@ import pytest
 from conftest import SPLITS, Tiny
 from ripik.errors import InputError
 from ripik.jobs import (
-    Run,
     check_folds,
     choose_variants,
     is_predicted,
     is_trained,
     job_seed,
     jobs_of,
-    open_run,
     prediction_inputs,
     predictions_path,
     start_job,
     training_inputs,
     weights_path,
 )
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 

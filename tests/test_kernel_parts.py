@@ -11,7 +11,6 @@ from ripik import stacked
 from ripik.config import load_settings
 from ripik.errors import InputError
 from ripik.features import Item, source_path
-from ripik.jobs import open_run
 from ripik.kernel.build import check_engines
 from ripik.kernel.bundle import package_zip, requirements
 from ripik.kernel.contents import Manifest
@@ -19,6 +18,7 @@ from ripik.kernel.infer import TEST, Trained, fold_models, lacking_test_items
 from ripik.kernel.mounts import Machine
 from ripik.kernel.names import identity, slug_of, title_of
 from ripik.kernel.packages import problems
+from ripik.splits.run import open_run
 from ripik.storage import artifacts
 
 

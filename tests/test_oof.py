@@ -10,9 +10,10 @@ from conftest import CLASSES, SPLITS, Tiny
 from ripik import ensemble
 from ripik.analysis.intervals import Interval
 from ripik.errors import InputError, SurroundingsError
-from ripik.jobs import Run, jobs_of, open_run, prediction_inputs, predictions_path, training_inputs
+from ripik.jobs import jobs_of, prediction_inputs, predictions_path, training_inputs
 from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
 from ripik.scores import Scores, evidence_groups, probabilities, score_rows
+from ripik.splits.run import Run, open_run
 from ripik.stacked import count_test_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import Job

@@ -14,11 +14,11 @@ from ripik.augmentation.write_copies import augment
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.image_files import Examined, decode, examine
 from ripik.data.pixel_rule import FULL, PixelRule, in_8_bits
-from ripik.duplicates import near_copy_groups
-from ripik.groups import group_inputs
 from ripik.images import pixel_inputs, pixels
 from ripik.kernel.datasets import write_models
 from ripik.kernel.infer import infer
+from ripik.splits.groups import group_inputs
+from ripik.splits.near_copies.find import near_copy_groups
 from ripik.storage import artifacts
 
 TWELVE = PixelRule(4096)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from conftest import Tiny, write_competition
 from ripik.analysis.groups import joined
-from ripik.clusters import LARGE_GROUP, Known, settle
 from ripik.data.competition import Competition, read_competition
-from ripik.folds import COLUMNS, make_folds, read_folds
-from ripik.groups import read_groups
 from ripik.settings import Settings
-from ripik.splitting import imbalance, split
+from ripik.splits.folds import COLUMNS, make_folds, read_folds
+from ripik.splits.groups import read_groups
+from ripik.splits.near_copies.clusters import LARGE_GROUP, Known, settle
+from ripik.splits.splitting import imbalance, split
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -9,11 +9,11 @@ from conftest import Tiny
 from ripik.analysis.intervals import per_class_f1
 from ripik.analysis.metrics import get_metric, score_part
 from ripik.audit import _random_folds
-from ripik.jobs import open_run
 from ripik.nested import nest
 from ripik.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings
-from ripik.splitting import split
+from ripik.splits.run import open_run
+from ripik.splits.splitting import split
 from ripik.suspects import find_suspects
 
 CLASSES, PHOTOS, FOLDS, MEMBERS = 12, 2, 5, 3

@@ -6,8 +6,7 @@ import pytest
 
 from conftest import Tiny
 from ripik.config import load_settings, to_toml
-from ripik.jobs import Run, open_run
-from ripik.record import record_run
+from ripik.splits.run import Run, open_run, record_run
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ripik.registration import (
+from ripik.splits.near_copies.registration import (
     MOVES,
     REACH,
     SIZE,

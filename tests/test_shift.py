@@ -5,8 +5,8 @@ import pytest
 from benchmarks.shift import holds, planted
 
 from ripik.analysis.metrics import get_metric
-from ripik.folds import split
 from ripik.shift import density_ratio, expect, likeness, separability
+from ripik.splits.folds import split
 
 F1 = get_metric("macro_f1")
 

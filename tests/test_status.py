@@ -21,11 +21,12 @@ from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present
-from ripik.folds import make_folds
-from ripik.jobs import Run, jobs_of, open_run, predictions_path, training_inputs
+from ripik.jobs import jobs_of, predictions_path, training_inputs
 from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
 from ripik.oof import merge_variant
 from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
+from ripik.splits.folds import make_folds
+from ripik.splits.run import Run, open_run
 from ripik.status import status
 from ripik.storage import artifacts
 from ripik.storage.paths import Job

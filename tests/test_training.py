@@ -38,13 +38,14 @@ from ripik.features import (
 )
 from ripik.images import pixels
 from ripik.inner import inner_split
-from ripik.jobs import Run, is_trained, job_seed, open_run, training_inputs, weights_path
+from ripik.jobs import is_trained, job_seed, training_inputs, weights_path
 from ripik.network import starting_network, trained_network
 from ripik.optimization import class_weights
 from ripik.pipeline import prepare
 from ripik.prediction import predict_job, work
 from ripik.prefix import check_networks, check_space, fill_store
 from ripik.settings import Settings
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
 from ripik.storage.paths import Job

@@ -14,9 +14,9 @@ from ripik.data.image_check import examine_all, open_competition, tell_unreadabl
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import time_limit
 from ripik.folder import predict_folder
-from ripik.groups import groups_of, make_groups
 from ripik.images import pixels
-from ripik.jobs import open_run
+from ripik.splits.groups import groups_of, make_groups
+from ripik.splits.run import open_run
 from ripik.storage import artifacts
 
 SKIP = "competition.on_bad_image=skip"

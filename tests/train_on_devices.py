@@ -29,7 +29,7 @@ def main() -> None:
     devices, stop, config, variant, *overrides = sys.argv[1:]
     split_cpu(int(devices))
     from ripik.config import load_settings
-    from ripik.jobs import open_run
+    from ripik.splits.run import open_run
     from ripik.storage.paths import Job
     from ripik.training import train
 

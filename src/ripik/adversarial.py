@@ -7,10 +7,10 @@ import pandas as pd
 from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
-from ripik.folds import make_folds
 from ripik.gallery import Picture, Row, Section, write_gallery
-from ripik.jobs import Run, open_run
 from ripik.settings import Settings
+from ripik.splits.folds import make_folds
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.stored import photo_head
 from ripik.train_or_test import both_sides, photo_groups, read_auc, tell_apart

@@ -164,7 +164,7 @@ def _folds(settings: Settings, options: argparse.Namespace) -> None:
 
         audit(settings)
         return
-    from ripik.folds import make_folds
+    from ripik.splits.folds import make_folds
 
     make_folds(settings)
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.features import shown, source_path, training_items, trains_head_alone, versions
-from ripik.jobs import Run, job_seed
+from ripik.jobs import job_seed
 from ripik.optimization import class_weights, learning_rate
 from ripik.settings import Variant
+from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 

@@ -14,9 +14,10 @@ from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.jobs import is_trained, open_run, predicting_jobs
+from ripik.jobs import is_trained, predicting_jobs
 from ripik.recipe import Fitted
 from ripik.settings import Settings
+from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -14,9 +14,10 @@ from ripik.execution.runner import undivided
 from ripik.execution.task import Reporter, Task
 from ripik.features import Item
 from ripik.images import decode, resize
-from ripik.jobs import Run, choose_variants, is_trained, item_inputs, open_run, trained_digest, training_inputs
+from ripik.jobs import choose_variants, is_trained, item_inputs, trained_digest, training_inputs
 from ripik.models import backend
 from ripik.settings import Settings, Variant
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 

@@ -9,18 +9,19 @@ import pandas as pd
 
 from ripik.batches import ArrayRows
 from ripik.data.pixel_rule import PixelRule
-from ripik.duplicates import near_copy_groups
 from ripik.execution.task import Reporter
 from ripik.features import reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.images import decode, resize
-from ripik.jobs import Run, open_run, predicting_jobs
+from ripik.jobs import predicting_jobs
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
 from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
+from ripik.splits.near_copies.find import near_copy_groups
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.views import IDENTITY
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.jobs import Run, job_seed
-from ripik.splitting import split
+from ripik.jobs import job_seed
+from ripik.splits.run import Run
+from ripik.splits.splitting import split
 from ripik.storage.paths import Job
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made

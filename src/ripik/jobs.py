@@ -1,66 +1,19 @@
 """Which trainings a run consists of, what each depends on, and which of them are finished."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from ripik.data.competition import Competition
-from ripik.data.image_check import open_competition
 from ripik.errors import InputError, nearest
 from ripik.features import Item, lacking_items, training_items
-from ripik.folds import read_folds
 from ripik.images import pixel_inputs
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
+from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.paths import Job, Layout, layout_of
+from ripik.storage.paths import Job
 
 NETWORK = 3  # to be raised when the suffix, its training or its prediction changes
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's settings and data, as every job reads them."""
-
-    settings: Settings
-    competition: Competition
-    folds: pd.DataFrame
-    folds_digest: str  # of the file as it was read
-
-    @property
-    def layout(self) -> Layout:
-        """Where the run's files lie."""
-        return layout_of(self.settings)
-
-    def training_rows(self, job: Job) -> np.ndarray:
-        """Return the rows of train.csv that the job trains on: all but the held fold's."""
-        return np.flatnonzero(self.folds["fold"].to_numpy() != (-1 if job.fold is None else job.fold))
-
-    def held_rows(self, job: Job) -> np.ndarray:
-        """Return the rows of train.csv that the job predicts out of fold; none for a refit."""
-        return np.flatnonzero(self.folds["fold"].to_numpy() == (-1 if job.fold is None else job.fold))
-
-    def targets(self) -> np.ndarray:
-        """Return the class index of every row of train.csv by the organiser's labels: what is scored, int64 (n,)."""
-        return self.competition.class_indices().to_numpy()
-
-    def training_targets(self) -> np.ndarray:
-        """Return the class index of every row of train.csv that is trained on: as corrected, int64 (n,)."""
-        return self.competition.training_indices().to_numpy()
-
-
-def open_run(settings: Settings, *, check: bool = True) -> Run:
-    """Read the competition and its folds; see `usable.open_competition` for `check`."""
-    competition, path = open_competition(settings, check=check), layout_of(settings).folds
-    before = artifacts.file_digest(path) if path.exists() else ""
-    folds = read_folds(settings, competition)
-    if artifacts.file_digest(path) != before:
-        raise InputError(f"{path} changed while it was read. Run the same command again.")
-    return Run(settings, competition, folds, before)
 
 
 def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:

@@ -9,7 +9,8 @@ from ripik.checkpoint import Progress
 from ripik.console import duration
 from ripik.errors import InputError
 from ripik.execution.locks import Presence, look
-from ripik.jobs import Run, is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
+from ripik.jobs import is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 

@@ -18,7 +18,6 @@ from ripik.analysis.metrics import get_metric
 from ripik.console import progress
 from ripik.data.competition import Competition
 from ripik.data.image_files import examine
-from ripik.duplicates import near_copy_groups
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
 from ripik.execution.runner import run
@@ -26,11 +25,13 @@ from ripik.execution.task import Task
 from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
 from ripik.images import pixels
-from ripik.jobs import Run, chain
+from ripik.jobs import chain
 from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
 from ripik.settings import JobSettings, Settings, Variant
+from ripik.splits.near_copies.find import near_copy_groups
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import packing
 from ripik.storage.paths import Job, layout_of

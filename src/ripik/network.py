@@ -9,12 +9,13 @@ import numpy as np
 
 from ripik.batches import Batches, Source, first_batch, prefetched
 from ripik.features import Item, reads_pixels, source_path, trains_head_alone
-from ripik.jobs import Run, job_seed, start_job, weights_path
+from ripik.jobs import job_seed, start_job, weights_path
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.models.weights import load_initial_weights, read_weights
 from ripik.settings import FLOAT32, KERAS, Variant
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job

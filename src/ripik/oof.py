@@ -8,10 +8,11 @@ import pandas as pd
 
 from ripik.analysis.tta import merge
 from ripik.errors import InputError
-from ripik.folds import check_groups
-from ripik.jobs import Run, is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
+from ripik.jobs import is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
 from ripik.scores import probabilities, score_rows
 from ripik.settings import Label, Variant
+from ripik.splits.folds import check_groups
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 

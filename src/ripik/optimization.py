@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.jobs import Run
 from ripik.models import backend
 from ripik.settings import HALF, Variant
+from ripik.splits.run import Run
 
 
 def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:

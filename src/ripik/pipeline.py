@@ -14,24 +14,14 @@ from ripik.execution.locks import refuse_if_at_work, turn
 from ripik.execution.runner import at_once, run, settled, threads_per_job
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features import count, is_prepared, lacking_items, pixel_items, reads_pixels, shares, source_path
-from ripik.folds import make_folds
 from ripik.images import pixels
-from ripik.jobs import (
-    Run,
-    check_folds,
-    choose_variants,
-    is_distributed,
-    is_predicted,
-    is_trained,
-    jobs_of,
-    open_run,
-    start_job,
-)
+from ripik.jobs import check_folds, choose_variants, is_distributed, is_predicted, is_trained, jobs_of, start_job
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.oof import merge_variant, read_predictions
-from ripik.record import record_run
 from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, JobSettings, Settings, Variant
+from ripik.splits.folds import make_folds
+from ripik.splits.run import Run, open_run, record_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job, layout_of
 from ripik.views import check_views

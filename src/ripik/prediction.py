@@ -8,20 +8,12 @@ from ripik.epochs import scores_told
 from ripik.execution.locks import Tell, present
 from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
-from ripik.jobs import (
-    Run,
-    check_stores,
-    is_predicted,
-    is_trained,
-    job_seed,
-    open_run,
-    prediction_inputs,
-    predictions_path,
-)
+from ripik.jobs import check_stores, is_predicted, is_trained, job_seed, prediction_inputs, predictions_path
 from ripik.models import backend
 from ripik.models.engines import Predictor
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.settings import RAY, Settings
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of

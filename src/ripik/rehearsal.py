@@ -12,13 +12,13 @@ from typing import Any
 
 from ripik.data.competition import Competition
 from ripik.execution.task import Reporter
-from ripik.jobs import Run
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.weights import make_initial_weights
 from ripik.prediction import predict_job
 from ripik.prefix import fill_store
 from ripik.settings import Settings, Variant
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training import train

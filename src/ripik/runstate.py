@@ -13,9 +13,7 @@ from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features import items_of, lacking_items
-from ripik.folds import check_made_from, read_folds
-from ripik.groups import group_inputs, read_groups
-from ripik.jobs import Run, jobs_of, open_run
+from ripik.jobs import jobs_of
 from ripik.jobstate import (
     FINISHED,
     GONE_ON_FROM,
@@ -29,6 +27,9 @@ from ripik.jobstate import (
 )
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import Settings, Variant
+from ripik.splits.folds import check_made_from, read_folds
+from ripik.splits.groups import group_inputs, read_groups
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of
 

@@ -11,8 +11,8 @@ import pandas as pd
 from ripik.analysis.groups import joined
 from ripik.analysis.intervals import Interval, interval, per_class_f1
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
-from ripik.groups import groups_of, read_groups
-from ripik.jobs import Run
+from ripik.splits.groups import groups_of, read_groups
+from ripik.splits.run import Run
 
 LEVEL = "95 %"
 CORRECTED = "by corrected labels"

@@ -7,11 +7,12 @@ import pandas as pd
 
 from ripik.analysis.groups import joined
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.groups import groups_of, read_groups
-from ripik.jobs import Run, predicting_jobs
+from ripik.jobs import predicting_jobs
 from ripik.oof import check_oof, read_predictions, read_test, read_views
 from ripik.recipe import Known, Rows
 from ripik.scores import evidence_groups, probabilities
+from ripik.splits.groups import groups_of, read_groups
+from ripik.splits.run import Run
 
 
 def known_rows(run: Run, members: Sequence[str]) -> Known:

@@ -24,13 +24,14 @@ from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features import Item, source_path
 from ripik.inner import inner_split
-from ripik.jobs import Run, check_stores, is_distributed, job_seed, training_inputs
+from ripik.jobs import check_stores, is_distributed, job_seed, training_inputs
 from ripik.models import backend
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
 from ripik.network import between, predict_rows, starting_network
 from ripik.optimization import compile_model
 from ripik.settings import HALF, KERAS, Variant
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job

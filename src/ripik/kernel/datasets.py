@@ -11,12 +11,13 @@ import pandas as pd
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
 from ripik.folder import finished_models
-from ripik.groups import read_groups
-from ripik.jobs import Run, open_run, predicting_jobs, predictions_path, weights_path
+from ripik.jobs import predicting_jobs, predictions_path, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kernel.names import identity, title_of
 from ripik.models.weight_files import RANDOM, initial_weights
 from ripik.settings import Settings, Variant
+from ripik.splits.groups import read_groups
+from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 

@@ -17,14 +17,14 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from ripik.candidates import NEIGHBOURS, candidate_pairs, describe
-from ripik.chance import beyond, chance_of, in_families
-from ripik.clusters import Compare, Known, marked, settle
 from ripik.data.image_files import read_pixels
 from ripik.data.pixel_rule import USUAL, PixelRule
 from ripik.errors import InputError
-from ripik.in_place import similarity_in_place
-from ripik.registration import SIZE, Prepared, prepare, similarity
+from ripik.splits.near_copies.candidates import NEIGHBOURS, candidate_pairs, describe
+from ripik.splits.near_copies.chance import beyond, chance_of, in_families
+from ripik.splits.near_copies.clusters import Compare, Known, marked, settle
+from ripik.splits.near_copies.in_place import similarity_in_place
+from ripik.splits.near_copies.registration import SIZE, Prepared, prepare, similarity
 
 DETECTOR = 3  # to be raised when the groups it finds may change
 THRESHOLD = 0.55  # different photos of real scenes were not seen above 0.45, nor 99 % of the pairs of copies below 0.6

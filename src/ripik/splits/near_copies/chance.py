@@ -14,8 +14,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ripik.candidates import nearest_among
-from ripik.clusters import LARGE_GROUP, Compare, Known, marked
+from ripik.splits.near_copies.candidates import nearest_among
+from ripik.splits.near_copies.clusters import LARGE_GROUP, Compare, Known, marked
 
 RESEMBLING = 0.35  # groups with a pair of this similarity resemble each other; few groups of photos do
 FAMILY = 5  # groups that resemble each other, in a chain, from which on they are no few photos of one scene

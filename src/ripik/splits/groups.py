@@ -11,10 +11,10 @@ from ripik.console import progress, say, warn
 from ripik.data.competition import Competition, fingerprint
 from ripik.data.csv_tables import first, line_of, read_table, whole_numbers
 from ripik.data.pixel_rule import PixelRule
-from ripik.duplicates import DETECTOR, Groups, near_copy_groups
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
+from ripik.splits.near_copies.find import DETECTOR, Groups, near_copy_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

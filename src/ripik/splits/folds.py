@@ -16,10 +16,10 @@ from ripik.data.spellings import same_words, visible
 from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
-from ripik.groups import WAYS_OUT, groups_of, make_groups
 from ripik.groups_page import make_groups_page
 from ripik.settings import Settings
-from ripik.splitting import split
+from ripik.splits.groups import WAYS_OUT, groups_of, make_groups
+from ripik.splits.splitting import split
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from ripik.registration import SIZE, TURNS, locally_normalised
+from ripik.splits.near_copies.registration import SIZE, TURNS, locally_normalised
 
 WAVES = 8  # a descriptor holds the WAVES × WAVES slowest waves of the DCT
 INNER = ((0.05, 0.05, 0.9), (0, 0, 0.9), (0, 0.1, 0.9), (0.1, 0, 0.9), (0.1, 0.1, 0.9))  # left, top, side, as shares

@@ -3,7 +3,16 @@
 import cv2
 import numpy as np
 
-from ripik.registration import COARSE, TURNS, Prepared, correlation, laid_over, refine, softer, turned
+from ripik.splits.near_copies.registration import (
+    COARSE,
+    TURNS,
+    Prepared,
+    correlation,
+    laid_over,
+    refine,
+    softer,
+    turned,
+)
 
 WIDE, FAINT = 16.0, 16.0  # deviation of the neighbourhood, px, and variance that stays small
 EQUAL = 0.002  # a smaller prior of disagreement, since differences near 1 count

@@ -1,0 +1,1 @@
+"""Near copies, groups and folds."""

@@ -1,0 +1,1 @@
+"""Which images show one and the same photo."""
