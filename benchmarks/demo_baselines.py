@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ripik.config import load_settings
 from ripik.console import table
-from ripik.images import decode, resize
+from ripik.data.image_files import decode
+from ripik.features.pixels import resize
 from ripik.splits.run import open_run
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.bad_input_world import SIDE, TRAIN, Case, Spoil, draw
 from tests.conftest import Tiny
 
-from ripik.images import decode
+from ripik.data.image_files import decode
 
 REMEDY = ("Replace the files", "on_bad_image")
 SKIP = ("folds", "--set", "competition.on_bad_image=skip")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.data.competition import Competition
-from ripik.features import Item, count, feature_inputs, items_of, source_path
+from ripik.features.store import Item, count, feature_inputs, items_of, source_path
 from ripik.settings import Settings, Variant
 from ripik.storage.packed_array import is_packed, packing
 

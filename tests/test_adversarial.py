@@ -6,7 +6,7 @@ from made_up_features import MadeUp
 from ripik import train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.analysis.intervals import Interval
-from ripik.features import Item
+from ripik.features.store import Item
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.train_or_test import photo_groups

@@ -9,10 +9,10 @@ from ripik.adversarial import adversarial
 from ripik.analysis.metrics import get_metric
 from ripik.audit import audit
 from ripik.errors import InputError
-from ripik.features import Item
+from ripik.features.head_inputs import photo_head, read_features, stored_settings
+from ripik.features.store import Item
 from ripik.models.linear_head import out_of_fold
 from ripik.splits.run import open_run
-from ripik.stored import photo_head, read_features, stored_settings
 
 SPLITS = [step.TRAINED, step.AUGMENTED, step.RANDOM, step.GROUPED, step.GROUPED_AUGMENTED]
 METRICS = ["macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "accuracy_low", "accuracy_high"]

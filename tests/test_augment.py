@@ -7,7 +7,7 @@ import pandas as pd
 from conftest import Tiny
 from ripik.augmentation.pipeline import augmented_copies
 from ripik.augmentation.write_copies import augment
-from ripik.images import decode
+from ripik.data.image_files import decode
 
 
 def test_every_copy_is_written_and_listed(tiny: Tiny) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
-from ripik.views import get_view
+from ripik.features.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
+from ripik.features.tta import get_view
 
 PHOTOS = 200
 KEYS = id_keys([str(number) for number in range(PHOTOS)])

@@ -11,7 +11,7 @@ from benchmarks.sections import frozen
 
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
-from ripik.images import decode
+from ripik.data.image_files import decode
 from ripik.splits.folds import read_folds
 
 MB = 1_000_000

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik.batches import ArrayRows, Batches
+from ripik.features.batches import ArrayRows, Batches
 from ripik.jobs import is_distributed
 from ripik.models.weights import read_weights
 from ripik.network import starting_network

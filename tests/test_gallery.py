@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ripik.data.image_files import decode
 from ripik.gallery import Picture, Row, Section, data_uri, write_gallery
-from ripik.images import decode
 
 HOSTILE = "<script>alert(1)</script><b>&\"'"
 

@@ -10,11 +10,12 @@ import pytest
 
 from conftest import SPLITS, Drawn, Tiny, write_competition
 from ripik import heatmaps
+from ripik.data.image_files import decode
 from ripik.errors import InputError
 from ripik.execution import runner
 from ripik.execution.task import Task
+from ripik.features.pixels import resize
 from ripik.heatmaps import heat_maps, work
-from ripik.images import decode, resize
 from ripik.models.gradcam import grad_cam
 from ripik.network import whole_network
 from ripik.prediction import predict_job

@@ -9,9 +9,10 @@ import pytest
 from conftest import Tiny
 from ripik.augmentation.pipeline import augmented_copies
 from ripik.data.competition import read_competition
+from ripik.data.image_files import decode
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
-from ripik.images import decode, pixel_inputs, pixel_path, pixels, resize
+from ripik.features.pixels import pixel_inputs, pixel_path, pixels, resize
 from ripik.storage.packed_array import checksums_path, is_packed
 
 

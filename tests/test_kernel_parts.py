@@ -10,7 +10,7 @@ from conftest import FAST, Tiny
 from ripik import stacked
 from ripik.config import load_settings
 from ripik.errors import InputError
-from ripik.features import Item, source_path
+from ripik.features.store import Item, source_path
 from ripik.kernel.build import check_engines
 from ripik.kernel.bundle import package_zip, requirements
 from ripik.kernel.contents import Manifest

@@ -14,7 +14,7 @@ from ripik.augmentation.write_copies import augment
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.image_files import Examined, decode, examine
 from ripik.data.pixel_rule import FULL, PixelRule, in_8_bits
-from ripik.images import pixel_inputs, pixels
+from ripik.features.pixels import pixel_inputs, pixels
 from ripik.kernel.datasets import write_models
 from ripik.kernel.infer import infer
 from ripik.splits.groups import group_inputs

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ripik.errors import InputError
-from ripik.features import source_path
+from ripik.features.store import source_path
 from ripik.models import backend, engines
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
@@ -129,7 +129,7 @@ def test_openvino_is_for_float32(photos: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_outputs_of_another_precision_are_stored_elsewhere(tiny) -> None:  # type: ignore[no-untyped-def]
-    from ripik.features import Item
+    from ripik.features.store import Item
 
     settings = [tiny.settings(*more) for more in ((), ("network.precision=mixed_bfloat16",))]
     paths = [source_path(one, one.variants["original"], Item("train")) for one in settings]

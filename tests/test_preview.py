@@ -7,8 +7,8 @@ import pytest
 from conftest import Tiny, draw_photo
 from ripik.augmentation.contact_sheet import COPIES, GAP, HEADERS, LINE, contact_sheet, preview
 from ripik.augmentation.pipeline import NAMES, PRESETS, build_pipeline, make_copy
+from ripik.data.image_files import decode
 from ripik.errors import InputError
-from ripik.images import decode
 from ripik.settings import AugmentationSettings
 
 TILE = 64

@@ -14,10 +14,10 @@ from ripik.analysis.metrics import confusion_matrix, get_metric, log_loss, per_c
 from ripik.analysis.tta import merge
 from ripik.blend import METHODS, Blend, blend, fit_blend
 from ripik.decision import PriorShift, adapt, estimate_priors, vote
+from ripik.features.tta import VIEWS, choose_views
 from ripik.offsets import Offsets, fit_offsets
 from ripik.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings
-from ripik.views import VIEWS, choose_views
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)
 FEW = effort(EFFORT, max_examples=60)

@@ -19,14 +19,17 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik import checkpoint
-from ripik.batches import Batches
 from ripik.course import Course
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.execution import time_limit
 from ripik.execution.locks import look, present
 from ripik.execution.signals import TERMINATED
 from ripik.execution.task import Task
-from ripik.features import (
+from ripik.features.batches import Batches
+from ripik.features.frozen_passes import check_networks, check_space, fill_store
+from ripik.features.pixels import pixels
+from ripik.features.prepare import prepare
+from ripik.features.store import (
     Item,
     feature_inputs,
     is_prepared,
@@ -36,14 +39,11 @@ from ripik.features import (
     source_path,
     training_items,
 )
-from ripik.images import pixels
 from ripik.inner import inner_split
 from ripik.jobs import is_trained, job_seed, training_inputs, weights_path
 from ripik.network import starting_network, trained_network
 from ripik.optimization import class_weights
-from ripik.pipeline import prepare
 from ripik.prediction import predict_job, work
-from ripik.prefix import check_networks, check_space, fill_store
 from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
@@ -402,9 +402,9 @@ def test_raising_a_version_makes_trainings_stale(opened: Open, monkeypatch: pyte
     for job in jobs:
         train(run, job, silent)
     assert all(is_trained(run, job) for job in jobs)
-    monkeypatch.setattr("ripik.images.PIPELINE", 1000)
+    monkeypatch.setattr("ripik.features.pixels.PIPELINE", 1000)
     assert [is_trained(run, job) for job in jobs] == [True, False]
-    monkeypatch.setattr("ripik.images.VERSION", 1000)
+    monkeypatch.setattr("ripik.features.pixels.VERSION", 1000)
     assert [is_trained(run, job) for job in jobs] == [False, False]
 
 
@@ -483,7 +483,7 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
     )
     lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block6a"})]
     free = type("Usage", (), {"free": 100_000})
-    monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
+    monkeypatch.setattr("ripik.features.frozen_passes.shutil.disk_usage", lambda path: free)
     with pytest.raises(
         SurroundingsError, match=r"would store \d+\.\d MiB .*fewer augmentation\.copies.*later train_from"
     ):
@@ -492,7 +492,7 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
 
 def test_the_space_a_store_needs_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Usage", (), {"free": 3 * 2**30})
-    monkeypatch.setattr("ripik.prefix.shutil.disk_usage", lambda path: free)
+    monkeypatch.setattr("ripik.features.frozen_passes.shutil.disk_usage", lambda path: free)
     check_space(tmp_path / "not" / "there", {tmp_path / "not" / "there" / "a": 3 * 2**30})
     with pytest.raises(
         SurroundingsError, match=r"would store 4\.0 GiB in .*3\.5 GiB of them in a.* only 3\.0 GiB are free"

@@ -3,7 +3,7 @@ import pytest
 
 from ripik.analysis.tta import merge
 from ripik.errors import InputError
-from ripik.views import VIEWS, check_views, get_view
+from ripik.features.tta import VIEWS, check_views, get_view
 
 FLIPS = ("hflip", "vflip", "rot180", "transpose", "transverse")
 CROPS = [name for name in VIEWS if name.startswith("crop")]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ripik.batches import Batches, epoch_examples, id_keys, prefetched
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
-from ripik.images import pixels
+from ripik.features.batches import Batches, epoch_examples, id_keys, prefetched
+from ripik.features.pixels import pixels
 from ripik.storage.packed_rows import PackedRows
 
 SIZE = 224

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.flops import flops, training_flops
 from benchmarks.harness import interleave
 from ripik.analysis.tta import merge
-from ripik.batches import Batches, prefetched
+from ripik.features.batches import Batches, prefetched
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ripik.batches import Batches, first_batch, prefetched
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
-from ripik.images import pixels
+from ripik.features.batches import Batches, first_batch, prefetched
+from ripik.features.frozen_passes import build_prefix
+from ripik.features.pixels import pixels
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
-from ripik.prefix import build_prefix
 from ripik.settings import HEAD
 from ripik.storage.packed_rows import PackedRows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
-from ripik.images import pixels
+from ripik.features.pixels import pixels
 
 SIZE = 224
 

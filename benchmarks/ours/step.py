@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ripik.batches import Batches, epoch_examples, id_keys
 from ripik.config import load_settings
+from ripik.features.batches import Batches, epoch_examples, id_keys
+from ripik.features.prepare import prepare
 from ripik.models import backend
-from ripik.pipeline import prepare
 from ripik.splits.run import open_run
 from ripik.storage.paths import Job
 from ripik.training import Trainer

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik.augmentation.pipeline import build_pipeline, make_copies
-from ripik.images import decode
+from ripik.data.image_files import decode
 
 
 def main() -> None:

@@ -7,12 +7,12 @@ import pandas as pd
 from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
+from ripik.features.head_inputs import photo_head
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.settings import Settings
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
-from ripik.stored import photo_head
 from ripik.train_or_test import both_sides, photo_groups, read_auc, tell_apart
 
 LITTLE = 0.6  # AUC below which a difference, however certain, is small

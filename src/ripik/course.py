@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripik.batches import Batches, epoch_examples, id_keys
-from ripik.features import shown, source_path, training_items, trains_head_alone, versions
+from ripik.features.batches import Batches, epoch_examples, id_keys
+from ripik.features.store import shown, source_path, training_items, trains_head_alone, versions
 from ripik.jobs import job_seed
 from ripik.optimization import class_weights, learning_rate
 from ripik.settings import Variant

@@ -10,9 +10,9 @@ import cv2
 import jinja2
 import numpy as np
 
+from ripik.data.image_files import decode
 from ripik.data.pixel_rule import USUAL, PixelRule
 from ripik.errors import InputError
-from ripik.images import decode
 from ripik.storage import artifacts
 
 DENSITY = 2  # stored pixels a CSS pixel: sharp on a phone, and there to be enlarged

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError, nearest
 from ripik.execution import runner
 from ripik.execution.runner import undivided
 from ripik.execution.task import Reporter, Task
-from ripik.features import Item
-from ripik.images import decode, resize
+from ripik.features.pixels import resize
+from ripik.features.store import Item
 from ripik.jobs import choose_variants, is_trained, item_inputs, trained_digest, training_inputs
 from ripik.models import backend
 from ripik.settings import Settings, Variant

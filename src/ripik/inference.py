@@ -7,23 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.batches import ArrayRows
+from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.execution.task import Reporter
-from ripik.features import reads_pixels
+from ripik.features.batches import ArrayRows
+from ripik.features.frozen_passes import build_prefix
+from ripik.features.pixels import resize
+from ripik.features.store import reads_pixels
+from ripik.features.tta import IDENTITY
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.images import decode, resize
 from ripik.jobs import predicting_jobs
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.oof import probability_columns
-from ripik.prefix import build_prefix
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
-from ripik.views import IDENTITY
 
 CHUNK = 256
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ripik.errors import InputError, nearest
-from ripik.features import Item, lacking_items, training_items
-from ripik.images import pixel_inputs
+from ripik.features.pixels import pixel_inputs
+from ripik.features.store import Item, lacking_items, training_items
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run

@@ -22,9 +22,9 @@ from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
 from ripik.execution.runner import run
 from ripik.execution.task import Task
-from ripik.features import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
+from ripik.features.pixels import pixels
+from ripik.features.store import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
-from ripik.images import pixels
 from ripik.jobs import chain
 from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ripik.batches import Batches, Source, first_batch, prefetched
-from ripik.features import Item, reads_pixels, source_path, trains_head_alone
+from ripik.features.batches import Batches, Source, first_batch, prefetched
+from ripik.features.store import Item, reads_pixels, source_path, trains_head_alone
 from ripik.jobs import job_seed, start_job, weights_path
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut

@@ -7,7 +7,7 @@ from ripik.console import Pace
 from ripik.epochs import scores_told
 from ripik.execution.locks import Tell, present
 from ripik.execution.task import Reporter
-from ripik.features import Item, source_path
+from ripik.features.store import Item, source_path
 from ripik.jobs import check_stores, is_predicted, is_trained, job_seed, prediction_inputs, predictions_path
 from ripik.models import backend
 from ripik.models.engines import Predictor

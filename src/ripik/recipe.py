@@ -16,9 +16,9 @@ from ripik.analysis.tta import merge
 from ripik.blend import Blend, fit_blend
 from ripik.calibration import Calibration, calibrate
 from ripik.decision import PriorShift, adapt, estimate_priors, vote
+from ripik.features.tta import choose_views
 from ripik.offsets import Offsets, fit_offsets
 from ripik.settings import BlendSettings
-from ripik.views import choose_views
 
 
 @dataclass(frozen=True)

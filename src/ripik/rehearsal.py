@@ -12,11 +12,11 @@ from typing import Any
 
 from ripik.data.competition import Competition
 from ripik.execution.task import Reporter
+from ripik.features.frozen_passes import fill_store
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.weights import make_initial_weights
 from ripik.prediction import predict_job
-from ripik.prefix import fill_store
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts

@@ -12,7 +12,7 @@ from ripik.data.image_check import open_competition
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
-from ripik.features import items_of, lacking_items
+from ripik.features.store import items_of, lacking_items
 from ripik.jobs import jobs_of
 from ripik.jobstate import (
     FINISHED,

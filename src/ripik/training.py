@@ -13,7 +13,6 @@ import pandas as pd
 
 from ripik import checkpoint
 from ripik.analysis.metrics import get_metric, score_part
-from ripik.batches import Batches
 from ripik.checkpoint import Arrays, Checkpoint, Progress
 from ripik.course import Course
 from ripik.epochs import EpochProgress, Position, epoch_told
@@ -22,7 +21,8 @@ from ripik.eventlog import EventLog
 from ripik.execution import time_limit
 from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
-from ripik.features import Item, source_path
+from ripik.features.batches import Batches
+from ripik.features.store import Item, source_path
 from ripik.inner import inner_split
 from ripik.jobs import check_stores, is_distributed, job_seed, training_inputs
 from ripik.models import backend

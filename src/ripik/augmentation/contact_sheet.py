@@ -10,8 +10,8 @@ import pandas as pd
 from ripik.augmentation.pipeline import alone, build_pipeline, check_preset, make_copies
 from ripik.console import say
 from ripik.data.image_check import open_competition
+from ripik.data.image_files import decode
 from ripik.errors import InputError
-from ripik.images import decode
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of

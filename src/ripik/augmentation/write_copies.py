@@ -10,10 +10,10 @@ from ripik.augmentation.pipeline import PIPELINE, augmented_copies, check_preset
 from ripik.console import progress, say
 from ripik.data.competition import fingerprint
 from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
-from ripik.images import decode
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of

@@ -18,9 +18,9 @@ from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.runner import run
 from ripik.execution.task import Task
-from ripik.features import Item, lacking_items, reads_pixels
+from ripik.features.pixels import pixels
+from ripik.features.store import Item, lacking_items, reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.images import pixels
 from ripik.jobs import predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.oof import test_frame

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from ripik.batches import first_batch
 from ripik.execution.task import Reporter
-from ripik.features import Item, source_path
-from ripik.images import pixel_path
+from ripik.features.batches import first_batch
+from ripik.features.frozen_passes import build_prefix, fill_items
+from ripik.features.pixels import pixel_path
+from ripik.features.store import Item, source_path
 from ripik.jobs import job_seed
 from ripik.kernel.infer import TEST, Trained, check_engine, lacking_test_items
 from ripik.models import backend
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
 from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.prefix import build_prefix, fill_items
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job

@@ -10,9 +10,9 @@ from ripik import analysis
 from ripik.adversarial import meaning
 from ripik.augmentation.contact_sheet import COPIES, HEADERS
 from ripik.augmentation.pipeline import alone, build_pipeline, make_copies
+from ripik.data.image_files import decode
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
-from ripik.images import decode
 from ripik.report import plots
 from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence

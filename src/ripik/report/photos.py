@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
-from ripik.images import decode
 from ripik.report.blocks import Tile, View
 from ripik.report.evidence import Evidence, Maps
 

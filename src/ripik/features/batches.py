@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ripik.errors import RipikError
-from ripik.views import IDENTITY, get_view
+from ripik.features.tta import IDENTITY, get_view
 
 AHEAD, READERS = 4, 2  # batches read while the network works on one, and the threads that read them
 

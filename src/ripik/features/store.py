@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ripik.data.competition import Competition
-from ripik.images import pixel_inputs, pixel_path
+from ripik.features.pixels import pixel_inputs, pixel_path
+from ripik.features.tta import IDENTITY
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_array import is_packed
 from ripik.storage.paths import layout_of
-from ripik.views import IDENTITY
 
 SHARE = 1000  # images that are worth a process of their own for frozen passes
 PASSES = 1  # to be raised when the passes through frozen layers change

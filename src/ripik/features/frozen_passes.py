@@ -10,12 +10,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ripik.batches import Batches, first_batch, prefetched
 from ripik.console import say
 from ripik.data.competition import Competition
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
-from ripik.features import (
+from ripik.features.batches import Batches, first_batch, prefetched
+from ripik.features.pixels import pixel_inputs, pixel_path
+from ripik.features.store import (
     Item,
     count,
     feature_inputs,
@@ -25,7 +26,6 @@ from ripik.features import (
     reads_pixels,
     source_path,
 )
-from ripik.images import pixel_inputs, pixel_path
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, engine_told, make_predictor

@@ -6,10 +6,10 @@ import numpy as np
 
 from ripik.data.competition import Competition
 from ripik.errors import InputError
-from ripik.features import Item, count, source_path
+from ripik.features.store import Item, count, source_path
+from ripik.features.tta import IDENTITY
 from ripik.settings import HEAD, Settings, Variant
 from ripik.storage.packed_rows import PackedRows
-from ripik.views import IDENTITY
 
 BLOCK = 4096  # rows read at once
 

@@ -1,0 +1,1 @@
+"""What networks read: pixels, and the stored outputs of frozen layers."""
