@@ -23,9 +23,9 @@ from benchmarks.harness import say
 from ripik.analysis.intervals import Interval, difference, verdict
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.network import build_suffix
-from ripik.optimization import compile_model
 from ripik.settings import Variant
+from ripik.training.network import build_suffix
+from ripik.training.optimizer import compile_model
 
 HEAD = Variant(name="head")
 FEWER_DRAWS = 500  # for all pairs

@@ -13,9 +13,9 @@ def main() -> None:
     import numpy as np
 
     from ripik.models import backend
-    from ripik.network import build_suffix
-    from ripik.optimization import compile_model
     from ripik.settings import Variant
+    from ripik.training.network import build_suffix
+    from ripik.training.optimizer import compile_model
 
     distribution = backend.distribution(backend.devices())
     with distribution.scope():

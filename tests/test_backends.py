@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import checkpoint
-from ripik.checkpoint import Checkpoint, Progress
 from ripik.models import backend as runtime
 from ripik.models.random_weights import random_backbone
 from ripik.storage.artifacts import read_json
+from ripik.training import checkpoint
+from ripik.training.checkpoint import Checkpoint, Progress
 
 OTHER = os.environ.get("TENSORFLOW_PYTHON", "")  # an interpreter that has TensorFlow, as `make test-jax` names one
 

@@ -12,7 +12,7 @@ from benchmarks.ours import chip
 from benchmarks.peaks import PEAKS, PRECISIONS, find_peak
 
 from ripik.models.backbone import build_backbone
-from ripik.network import build_suffix
+from ripik.training.network import build_suffix
 
 CASE = on_gpu.Case("finetuning", 224, "float32")
 

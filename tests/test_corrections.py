@@ -11,21 +11,20 @@ from ripik.analysis.measures import CORRECTED
 from ripik.analysis.metrics import get_metric
 from ripik.audit import _of_photos
 from ripik.compare import compare
-from ripik.course import Course
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
-from ripik.inner import inner_split
-from ripik.jobs import is_trained, jobs_of
-from ripik.optimization import class_weights
 from ripik.report import results
 from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.galleries import choose
-from ripik.scores import evidence_groups
 from ripik.splits.folds import make_folds, read_folds
 from ripik.splits.run import Run, open_run, record_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.examples import Course, inner_split
+from ripik.training.jobs import is_trained, jobs_of
+from ripik.training.optimizer import class_weights
+from ripik.training.scores import evidence_groups
 from test_oof import finish, finished
 
 F1 = get_metric("macro_f1")
@@ -169,7 +168,9 @@ def test_a_training_sees_the_corrected_labels(tiny: Tiny, monkeypatch: pytest.Mo
     counts = np.bincount(run.training_targets()[rows], minlength=3)
     assert class_weights(run, course.variant, rows) == pytest.approx(len(rows) / (3 * counts))
     seen = []
-    monkeypatch.setattr("ripik.inner.split", lambda labels, *_: seen.append(labels) or np.zeros(len(labels), int))
+    monkeypatch.setattr(
+        "ripik.training.examples.split", lambda labels, *_: seen.append(labels) or np.zeros(len(labels), int)
+    )
     inner_split(run, job)
     assert seen[0].tolist() == run.training_targets()[rows].tolist()
 

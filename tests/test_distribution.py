@@ -11,13 +11,13 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.features.batches import ArrayRows, Batches
-from ripik.jobs import is_distributed
 from ripik.models.weights import read_weights
-from ripik.network import starting_network
 from ripik.settings import Variant
 from ripik.splits.run import open_run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
+from ripik.training.jobs import is_distributed
+from ripik.training.network import starting_network
 from test_training import prepare_here
 
 SCRIPT, OVERFLOW = (Path(__file__).parent / name for name in ("train_on_devices.py", "overflow_on_devices.py"))

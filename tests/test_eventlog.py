@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ripik.eventlog import EventLog
+from ripik.training.callbacks import EventLog
 
 
 def read(folder: Path) -> dict[str, list[tuple[int, float]]]:

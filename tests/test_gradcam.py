@@ -12,7 +12,7 @@ from ripik.models.backbone import build_backbone, cut
 from ripik.models.gradcam import GradCam, grad_cam, resize_map
 from ripik.models.linear_head import fit
 from ripik.models.random_weights import calibrate_batch_norm, natural_noise, random_backbone
-from ripik.network import build_suffix
+from ripik.training.network import build_suffix
 
 RED, GREEN = 0, 1
 SIZE = 64

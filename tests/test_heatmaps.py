@@ -17,12 +17,12 @@ from ripik.execution.task import Task
 from ripik.features.pixels import resize
 from ripik.heatmaps import heat_maps, work
 from ripik.models.gradcam import grad_cam
-from ripik.network import whole_network
-from ripik.prediction import predict_job
 from ripik.settings import Variant
 from ripik.splits.run import Run, open_run
 from ripik.storage.paths import Job
-from ripik.training import train
+from ripik.training.network import whole_network
+from ripik.training.predict import predict_job
+from ripik.training.trainer import train
 from test_training import prepare_here, silent
 
 SET = ("training.epochs=1", "training.batch_size=8", "variants.finetuned.train_from=block7a", "network.image_size=64")

@@ -7,7 +7,10 @@ import pytest
 
 from conftest import SPLITS, Tiny
 from ripik.errors import InputError
-from ripik.jobs import (
+from ripik.splits.run import Run, open_run
+from ripik.storage import artifacts
+from ripik.storage.paths import Job
+from ripik.training.jobs import (
     check_folds,
     choose_variants,
     is_predicted,
@@ -20,9 +23,6 @@ from ripik.jobs import (
     training_inputs,
     weights_path,
 )
-from ripik.splits.run import Run, open_run
-from ripik.storage import artifacts
-from ripik.storage.paths import Job
 
 FINETUNED, ORIGINAL = Job("finetuned", 1), Job("original", 1)
 

@@ -10,13 +10,13 @@ from conftest import CLASSES, SPLITS, Tiny
 from ripik import ensemble
 from ripik.analysis.intervals import Interval
 from ripik.errors import InputError, SurroundingsError
-from ripik.jobs import jobs_of, prediction_inputs, predictions_path, training_inputs
-from ripik.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.scores import Scores, evidence_groups, probabilities, score_rows
 from ripik.splits.run import Run, open_run
 from ripik.stacked import count_test_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.jobs import jobs_of, prediction_inputs, predictions_path, training_inputs
+from ripik.training.oof import check_oof, merge_variant, probability_columns, read_predictions
+from ripik.training.scores import Scores, evidence_groups, probabilities, score_rows
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 Values = Callable[[Job, str, int, int], np.ndarray]

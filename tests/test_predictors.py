@@ -14,7 +14,7 @@ from ripik.models import backend, engines
 from ripik.models.backbone import cut
 from ripik.models.engines import make_predictor
 from ripik.models.random_weights import random_backbone
-from ripik.network import build_suffix
+from ripik.training.network import build_suffix
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 

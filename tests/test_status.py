@@ -15,21 +15,21 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik import checkpoint
-from ripik.checkpoint import Checkpoint, Progress
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present
-from ripik.jobs import jobs_of, predictions_path, training_inputs
 from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
-from ripik.oof import merge_variant
 from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run
 from ripik.status import status
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training import checkpoint
+from ripik.training.checkpoint import Checkpoint, Progress
+from ripik.training.jobs import jobs_of, predictions_path, training_inputs
+from ripik.training.oof import merge_variant
 from test_oof import finish
 
 JOB = Job("original", 0)

@@ -12,12 +12,12 @@ from conftest import Tiny
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
 from ripik.ensemble import ensemble
-from ripik.jobs import jobs_of
 from ripik.kernel.contents import Manifest
 from ripik.kernel.infer import _pinned
 from ripik.splits.run import open_run
 from ripik.storage.paths import Job
 from ripik.submit import newest
+from ripik.training.jobs import jobs_of
 from test_oof import finish
 
 MEMBERS = ["original", "augmented"]

@@ -18,8 +18,6 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, write_competition
-from ripik import checkpoint
-from ripik.course import Course
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.execution import time_limit
 from ripik.execution.locks import look, present
@@ -39,17 +37,18 @@ from ripik.features.store import (
     source_path,
     training_items,
 )
-from ripik.inner import inner_split
-from ripik.jobs import is_trained, job_seed, training_inputs, weights_path
-from ripik.network import starting_network, trained_network
-from ripik.optimization import class_weights
-from ripik.prediction import predict_job, work
 from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
 from ripik.storage.paths import Job
-from ripik.training import Trainer, train
+from ripik.training import checkpoint
+from ripik.training.examples import Course, inner_split
+from ripik.training.jobs import is_trained, job_seed, training_inputs, weights_path
+from ripik.training.network import starting_network, trained_network
+from ripik.training.optimizer import class_weights
+from ripik.training.predict import predict_job, work
+from ripik.training.trainer import Trainer, train
 from small_network import FEATURES
 from test_eventlog import read
 
@@ -122,7 +121,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         if event.is_set():
             sys.exit(TERMINATED)
 
-    monkeypatch.setattr("ripik.training.noticing", noticing)
+    monkeypatch.setattr("ripik.training.trainer.noticing", noticing)
     return event
 
 
@@ -517,7 +516,7 @@ def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
 def test_prepare_leaves_nothing_to_do_when_all_is_there(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run = opened()
     started: list[Task] = []
-    monkeypatch.setattr("ripik.pipeline.run", lambda tasks, settings: started.extend(tasks))
+    monkeypatch.setattr("ripik.training.pipeline.run", lambda tasks, settings: started.extend(tasks))
     prepare(run.settings, run.competition, list(run.settings.variants.values()))
     assert started == []
 
@@ -583,7 +582,7 @@ class Listener:
 def test_a_training_reports_parts_of_epochs_with_loss_score_and_rate(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ripik.epochs.SECONDS", 0.0)
+    monkeypatch.setattr("ripik.training.callbacks.SECONDS", 0.0)
     run, job, listener = opened("training.batch_size=2", "training.inner_split=0.4"), Job("original", 0), Listener()
     train(run, job, listener)
     done = [heard[0] for heard in listener.heard]

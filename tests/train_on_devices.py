@@ -31,7 +31,7 @@ def main() -> None:
     from ripik.config import load_settings
     from ripik.splits.run import open_run
     from ripik.storage.paths import Job
-    from ripik.training import train
+    from ripik.training.trainer import train
 
     def report(done: float, total: int, note: str = "") -> None:
         if stop == "yes" and 1 < done < 2:

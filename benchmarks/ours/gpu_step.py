@@ -22,11 +22,11 @@ from ripik.features.batches import Batches, prefetched
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
-from ripik.network import between, build_suffix, predict_rows
-from ripik.optimization import compile_model
 from ripik.settings import ALL, HEAD, KERAS, Variant
 from ripik.storage.packed_array import is_packed, packing
 from ripik.storage.packed_rows import PackedRows
+from ripik.training.network import between, build_suffix, predict_rows
+from ripik.training.optimizer import compile_model
 
 BACKBONE, CLASSES, VIEWS = "EfficientNetB0", 6, ("identity", "hflip")
 CHAIN = "the input chain"

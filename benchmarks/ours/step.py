@@ -17,7 +17,7 @@ from ripik.features.prepare import prepare
 from ripik.models import backend
 from ripik.splits.run import open_run
 from ripik.storage.paths import Job
-from ripik.training import Trainer
+from ripik.training.trainer import Trainer
 
 
 def epoch_of(trainer: Trainer, steps: int) -> Batches:

@@ -22,12 +22,12 @@ from ripik.features.head_inputs import copies_head, photo_head, read_features, s
 from ripik.features.prepare import prepare
 from ripik.features.store import Item, feature_inputs, training_items
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
-from ripik.scores import LEVEL, ends
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
+from ripik.training.scores import LEVEL, ends
 
 AUDIT = 1  # to be raised when the splits or the heads change
 TRAINED = "rows the head trained on"

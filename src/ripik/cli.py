@@ -181,13 +181,13 @@ def _augment(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _train(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.pipeline import train
+    from ripik.training.pipeline import train
 
     train(settings, options.variants, options.folds)
 
 
 def _predict(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.pipeline import predict
+    from ripik.training.pipeline import predict
 
     if options.out and not options.images:
         raise InputError("--out goes with --images FOLDER: it says where that folder's predictions are written.")

@@ -10,13 +10,13 @@ from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition, hidden_labels
 from ripik.ensemble import ensemble
 from ripik.errors import InputError
-from ripik.oof import read_predictions
-from ripik.pipeline import check_settings, score_row, train
 from ripik.report.step import report
-from ripik.scores import LEVEL, probabilities, score_rows
 from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage.paths import layout_of
+from ripik.training.oof import read_predictions, score_row
+from ripik.training.pipeline import check_settings, train
+from ripik.training.scores import LEVEL, probabilities, score_rows
 
 SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 300, 120, 128
 PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS}

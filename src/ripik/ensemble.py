@@ -19,12 +19,8 @@ from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.expectation import expectation, why_left_out
-from ripik.jobs import choose_variants, is_trained, jobs_of
 from ripik.nested import Nested, nest, parts
-from ripik.oof import probability_columns
-from ripik.pipeline import check_settings, predict
 from ripik.recipe import Known, Rows
-from ripik.scores import Scores, evidence_groups, score_rows
 from ripik.settings import Settings
 from ripik.splits.folds import check_made_from
 from ripik.splits.groups import make_groups, read_groups
@@ -33,6 +29,10 @@ from ripik.stacked import count_test_groups, fold_models, known_rows, test_group
 from ripik.storage import artifacts
 from ripik.submission import submission_name, submission_of
 from ripik.submission_log import append_log, check_log
+from ripik.training.jobs import choose_variants, is_trained, jobs_of
+from ripik.training.oof import probability_columns
+from ripik.training.pipeline import check_settings, predict
+from ripik.training.scores import Scores, evidence_groups, score_rows
 from ripik.verdicts import show_blend
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes

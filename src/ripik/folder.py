@@ -14,12 +14,12 @@ from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.jobs import is_trained, predicting_jobs
 from ripik.recipe import Fitted
 from ripik.settings import Settings
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+from ripik.training.jobs import is_trained, predicting_jobs
 
 MOST_TOLD = 20
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ripik.features.store import Item, items_of, pixel_items, reads_pixels, shares, shown
-from ripik.jobs import jobs_of
 from ripik.settings import Settings, Variant
 from ripik.storage.paths import Job
+from ripik.training.jobs import jobs_of
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from ripik.execution.runner import undivided
 from ripik.execution.task import Reporter, Task
 from ripik.features.pixels import resize
 from ripik.features.store import Item
-from ripik.jobs import choose_variants, is_trained, item_inputs, trained_digest, training_inputs
 from ripik.models import backend
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.jobs import choose_variants, is_trained, item_inputs, trained_digest, training_inputs
 
 if TYPE_CHECKING:
     from ripik.models.gradcam import GradCam
@@ -71,7 +71,7 @@ def work(settings: Settings, name: str, requests: Sequence[Request], path: Path,
 def _explain(run: Run, variant: Variant, asked: pd.DataFrame, report: Reporter) -> np.ndarray:
     """Return the maps, (n, h, w), in the order of the table, by fold: each fold's weights go into one network."""
     from ripik.models.gradcam import GradCam
-    from ripik.network import whole_network
+    from ripik.training.network import whole_network
 
     backbone, how, found, done = None, None, [], 0
     for fold in asked["fold"].unique().tolist():

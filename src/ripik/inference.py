@@ -16,15 +16,15 @@ from ripik.features.pixels import resize
 from ripik.features.store import reads_pixels
 from ripik.features.tta import IDENTITY
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.jobs import predicting_jobs
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
-from ripik.network import predict_rows, predictor_of, trained_network
-from ripik.oof import probability_columns
 from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
+from ripik.training.jobs import predicting_jobs
+from ripik.training.network import predict_rows, predictor_of, trained_network
+from ripik.training.oof import probability_columns
 
 CHUNK = 256
 

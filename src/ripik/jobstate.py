@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ripik import checkpoint
-from ripik.checkpoint import Progress
 from ripik.console import duration
 from ripik.errors import InputError
 from ripik.execution.locks import Presence, look
-from ripik.jobs import is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training import checkpoint
+from ripik.training.checkpoint import Progress
+from ripik.training.jobs import is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
 
 FINISHED, TRAINED, RUNNING, STOPPED = "finished", "trained", "running", "stopped"
 KILLED, STALE, MISSING = "killed", "stale", "missing"

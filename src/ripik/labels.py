@@ -17,12 +17,12 @@ from ripik.data.competition import fingerprint
 from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.gallery import Picture, Row, Section, write_gallery
-from ripik.oof import check_oof, probability_columns, read_predictions
 from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.suspects import COPIES, MODEL, find_suspects
+from ripik.training.oof import check_oof, probability_columns, read_predictions
 
 COLUMNS = [
     *("image_id", "filename", "label", "suggested", "p_label", "p_suggested", "quality", "group", "reason", "copies")

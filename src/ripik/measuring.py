@@ -25,7 +25,6 @@ from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
-from ripik.jobs import chain
 from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.recipe import Known, Rows
@@ -35,6 +34,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import packing
 from ripik.storage.paths import Job, layout_of
+from ripik.training.jobs import chain
 
 SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
@@ -219,7 +219,9 @@ class _Measuring:
 
 
 def _command() -> None:
-    subprocess.run([sys.executable, "-c", "import ripik.pipeline, ripik.ensemble"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", "import ripik.training.pipeline, ripik.ensemble"], check=True, capture_output=True
+    )
 
 
 def _seconds(call: Callable[[], Any]) -> float:

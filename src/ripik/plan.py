@@ -9,11 +9,11 @@ from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
 from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.forecast import Costs, Size, Step, disk, steps, total
-from ripik.jobs import choose_variants
 from ripik.measuring import measure
 from ripik.models.weight_files import weights_inputs
-from ripik.pipeline import check_settings
 from ripik.settings import JobSettings, Settings, Variant
+from ripik.training.jobs import choose_variants
+from ripik.training.pipeline import check_settings
 
 DEVICES, MACHINES, IMAGES = (2, 4), (2, 4), (7_200, 108_000, 1_000_000)
 

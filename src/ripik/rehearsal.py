@@ -16,12 +16,12 @@ from ripik.features.frozen_passes import fill_store
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.weights import make_initial_weights
-from ripik.prediction import predict_job
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training import train
+from ripik.training.predict import predict_job
+from ripik.training.trainer import train
 
 Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far
 

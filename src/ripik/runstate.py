@@ -13,7 +13,6 @@ from ripik.ensemble import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import items_of, lacking_items
-from ripik.jobs import jobs_of
 from ripik.jobstate import (
     FINISHED,
     GONE_ON_FROM,
@@ -32,6 +31,7 @@ from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of
+from ripik.training.jobs import jobs_of
 
 FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
 

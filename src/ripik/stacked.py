@@ -7,12 +7,12 @@ import pandas as pd
 
 from ripik.analysis.groups import joined
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.jobs import predicting_jobs
-from ripik.oof import check_oof, read_predictions, read_test, read_views
 from ripik.recipe import Known, Rows
-from ripik.scores import evidence_groups, probabilities
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run
+from ripik.training.jobs import predicting_jobs
+from ripik.training.oof import check_oof, read_predictions, read_test, read_views
+from ripik.training.scores import evidence_groups, probabilities
 
 
 def known_rows(run: Run, members: Sequence[str]) -> Known:

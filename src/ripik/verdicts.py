@@ -8,7 +8,7 @@ from ripik.analysis.intervals import Interval
 from ripik.console import say, table, warn
 from ripik.expectation import sentence
 from ripik.nested import Nested
-from ripik.scores import CORRECTED, LEVEL, ends
+from ripik.training.scores import CORRECTED, LEVEL, ends
 
 
 def show_blend(told: dict[str, Any], found: Nested) -> None:

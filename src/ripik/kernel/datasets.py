@@ -11,7 +11,6 @@ import pandas as pd
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
 from ripik.folder import finished_models
-from ripik.jobs import predicting_jobs, predictions_path, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kernel.names import identity, title_of
 from ripik.models.weight_files import RANDOM, initial_weights
@@ -20,6 +19,7 @@ from ripik.splits.groups import read_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.jobs import predicting_jobs, predictions_path, weights_path
 
 METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data

@@ -21,9 +21,7 @@ from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import Item, lacking_items, reads_pixels
 from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.jobs import predicting_jobs, weights_path
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
-from ripik.oof import test_frame
 from ripik.recipe import Fitted, Rows
 from ripik.settings import JobSettings, Settings
 from ripik.splits.near_copies.find import near_copy_groups
@@ -31,6 +29,8 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.submission import submission_of
+from ripik.training.jobs import predicting_jobs, weights_path
+from ripik.training.oof import test_frame
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 

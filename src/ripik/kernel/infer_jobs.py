@@ -7,15 +7,15 @@ from ripik.features.batches import first_batch
 from ripik.features.frozen_passes import build_prefix, fill_items
 from ripik.features.pixels import pixel_path
 from ripik.features.store import Item, source_path
-from ripik.jobs import job_seed
 from ripik.kernel.infer import TEST, Trained, check_engine, lacking_test_items
 from ripik.models import backend
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
-from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
+from ripik.training.jobs import job_seed
+from ripik.training.network import predict_rows, predictor_of, trained_network
 
 
 def fill_test(trained: Trained, name: str, report: Reporter) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ripik.checkpoint import Arrays
 from ripik.storage.atomic import replacing
+from ripik.training.checkpoint import Arrays
 
 
 def values_of(variables: Sequence[keras.Variable]) -> Arrays:

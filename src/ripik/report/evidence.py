@@ -14,10 +14,10 @@ from ripik.analysis import Predictions
 from ripik.analysis.measures import CORRECTED
 from ripik.analysis.metrics import get_metric
 from ripik.errors import InputError
-from ripik.jobs import jobs_of
 from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
+from ripik.training.jobs import jobs_of
 
 Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-CAM, float32 (h, w) of 0–1
 

@@ -10,7 +10,6 @@ from ripik.console import progress, say
 from ripik.ensemble import finished_blend
 from ripik.gallery import environment
 from ripik.heatmaps import heat_maps
-from ripik.jobs import is_trained, jobs_of
 from ripik.labels import find_label_issues
 from ripik.report import data, galleries, making, models, results
 from ripik.report.blocks import Section
@@ -20,6 +19,7 @@ from ripik.settings import HEAD, Settings
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.train_or_test import is_at_hand, tell_apart
+from ripik.training.jobs import is_trained, jobs_of
 
 REPORT = 1  # to be raised when the page shows something else
 

@@ -11,30 +11,28 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ripik import checkpoint
 from ripik.analysis.metrics import get_metric, score_part
-from ripik.checkpoint import Arrays, Checkpoint, Progress
-from ripik.course import Course
-from ripik.epochs import EpochProgress, Position, epoch_told
 from ripik.errors import InputError
-from ripik.eventlog import EventLog
 from ripik.execution import time_limit
 from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
 from ripik.features.store import Item, source_path
-from ripik.inner import inner_split
-from ripik.jobs import check_stores, is_distributed, job_seed, training_inputs
 from ripik.models import backend
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
-from ripik.network import between, predict_rows, starting_network
-from ripik.optimization import compile_model
 from ripik.settings import HALF, KERAS, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
+from ripik.training import checkpoint
+from ripik.training.callbacks import EpochProgress, EventLog, Position, epoch_told
+from ripik.training.checkpoint import Arrays, Checkpoint, Progress
+from ripik.training.examples import Course, inner_split
+from ripik.training.jobs import check_stores, is_distributed, job_seed, training_inputs
+from ripik.training.network import between, predict_rows, starting_network
+from ripik.training.optimizer import compile_model
 
 
 def train(run: Run, job: Job, report: Reporter) -> None:

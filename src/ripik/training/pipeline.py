@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ripik.analysis.metrics import get_metric
 from ripik.augmentation.pipeline import check_preset
-from ripik.console import say, table
+from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_if_at_work, turn
@@ -13,15 +13,21 @@ from ripik.execution.runner import run, settled, threads_per_job
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
 from ripik.features.tta import check_views
-from ripik.jobs import check_folds, choose_variants, is_distributed, is_predicted, is_trained, jobs_of, start_job
 from ripik.models.weight_files import weights_inputs
-from ripik.oof import merge_variant, read_predictions
-from ripik.scores import CORRECTED, LEVEL, probabilities, score_rows
 from ripik.settings import LOCAL, OPENVINO, Settings, Variant
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run, record_run
-from ripik.storage import artifacts
 from ripik.storage.paths import Job, layout_of
+from ripik.training.jobs import (
+    check_folds,
+    choose_variants,
+    is_distributed,
+    is_predicted,
+    is_trained,
+    jobs_of,
+    start_job,
+)
+from ripik.training.oof import merge_variant, show_scores
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -115,7 +121,7 @@ def _task(opened: Run, job: Job) -> Task:
     start = start_job(opened, job)
     after = (str(start),) if start else ()
     devices = ALL if is_distributed(opened.settings.variants[job.variant]) else ONE
-    return Task(str(job), "ripik.prediction:work", (opened.settings, job), after=after, devices=devices)
+    return Task(str(job), "ripik.training.predict:work", (opened.settings, job), after=after, devices=devices)
 
 
 def _is_done(opened: Run, job: Job) -> bool:
@@ -133,24 +139,3 @@ def _merge(opened: Run, variants: Sequence[Variant]) -> None:
             whole.append(variant)
     if whole:
         show_scores(opened, whole)
-
-
-def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
-    """Print each variant's OOF score, the one by corrected labels, the mean over folds, accuracy and seconds."""
-    metric = opened.settings.competition.metric
-    rows = [score_row(opened, variant) for variant in variants]
-    corrected = [CORRECTED] if opened.competition.is_corrected.any() else []
-    columns = ["variant", f"OOF {metric}", LEVEL, *corrected, "mean of folds", "accuracy", "seconds"]
-    table("Out-of-fold scores", columns, rows)
-
-
-def score_row(opened: Run, variant: Variant) -> list[str]:
-    """Return the variant's name, its scores' cells, and the seconds of its jobs."""
-    frame = read_predictions(opened.layout.variant(variant.name) / "oof.csv", opened, "train")
-    return [variant.name, *score_rows(opened, probabilities(opened, frame)).cells(), f"{_seconds(opened, variant):.0f}"]
-
-
-def _seconds(opened: Run, variant: Variant) -> float:
-    folders = [opened.layout.job(job) for job in jobs_of(opened.settings, variant)]
-    names = ("meta.json", "predictions.meta.json")
-    return sum(artifacts.read_json(folder / name)["seconds"] for folder in folders for name in names)

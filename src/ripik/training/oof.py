@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.tta import merge
+from ripik.console import table
 from ripik.errors import InputError
-from ripik.jobs import is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
-from ripik.scores import probabilities, score_rows
 from ripik.settings import Label, Variant
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.jobs import is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
+from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
 
@@ -178,3 +179,24 @@ def test_frame(run: Run, merged: Sequence[np.ndarray]) -> pd.DataFrame:
     frame = pd.DataFrame(np.mean(merged, axis=0), columns=probability_columns(run.competition.classes))
     frame.insert(0, "image_id", run.competition.test["image_id"])
     return frame
+
+
+def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
+    """Print each variant's OOF score, the one by corrected labels, the mean over folds, accuracy and seconds."""
+    metric = opened.settings.competition.metric
+    rows = [score_row(opened, variant) for variant in variants]
+    corrected = [CORRECTED] if opened.competition.is_corrected.any() else []
+    columns = ["variant", f"OOF {metric}", LEVEL, *corrected, "mean of folds", "accuracy", "seconds"]
+    table("Out-of-fold scores", columns, rows)
+
+
+def score_row(opened: Run, variant: Variant) -> list[str]:
+    """Return the variant's name, its scores' cells, and the seconds of its jobs."""
+    frame = read_predictions(opened.layout.variant(variant.name) / "oof.csv", opened, "train")
+    return [variant.name, *score_rows(opened, probabilities(opened, frame)).cells(), f"{_seconds(opened, variant):.0f}"]
+
+
+def _seconds(opened: Run, variant: Variant) -> float:
+    folders = [opened.layout.job(job) for job in jobs_of(opened.settings, variant)]
+    names = ("meta.json", "predictions.meta.json")
+    return sum(artifacts.read_json(folder / name)["seconds"] for folder in folders for name in names)

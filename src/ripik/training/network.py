@@ -9,7 +9,6 @@ import numpy as np
 
 from ripik.features.batches import Batches, Source, first_batch, prefetched
 from ripik.features.store import Item, reads_pixels, source_path, trains_head_alone
-from ripik.jobs import job_seed, start_job, weights_path
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
@@ -19,6 +18,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
+from ripik.training.jobs import job_seed, start_job, weights_path
 
 
 class InferenceMode(keras.layers.Layer):

@@ -4,20 +4,20 @@ import numpy as np
 import pandas as pd
 
 from ripik.console import Pace
-from ripik.epochs import scores_told
 from ripik.execution.locks import Tell, present
 from ripik.execution.task import Reporter
 from ripik.features.store import Item, source_path
-from ripik.jobs import check_stores, is_predicted, is_trained, job_seed, prediction_inputs, predictions_path
 from ripik.models import backend
 from ripik.models.engines import Predictor
-from ripik.network import predict_rows, predictor_of, trained_network
 from ripik.settings import RAY, Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
-from ripik.training import train
+from ripik.training.callbacks import scores_told
+from ripik.training.jobs import check_stores, is_predicted, is_trained, job_seed, prediction_inputs, predictions_path
+from ripik.training.network import predict_rows, predictor_of, trained_network
+from ripik.training.trainer import train
 
 
 def work(settings: Settings, job: Job, report: Reporter) -> str:

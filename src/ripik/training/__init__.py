@@ -1,0 +1,1 @@
+"""One job, a (variant, fold): trained, predicted, merged into the variant's CSVs."""
