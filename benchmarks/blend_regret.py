@@ -24,7 +24,7 @@ from benchmarks.pseudo_blends import DEFAULT, read_run
 from benchmarks.pseudo_tests import HELD, Photos, draw_test
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.recipe import Known
+from ripik.ensemble.recipe import Known
 
 METRICS = ("macro_f1", "accuracy", "log_loss")
 LARGE = 5000  # rows; of worlds so large there are fewer

@@ -9,10 +9,10 @@ import numpy as np
 
 from ripik.analysis import intervals
 from ripik.analysis.metrics import FloatArray, Metric, get_metric, log_loss
-from ripik.blend import METHODS, Blend, fit_blend
-from ripik.decision import vote
-from ripik.offsets import SHARPNESS
-from ripik.recipe import Known
+from ripik.ensemble.blend import METHODS, Blend, fit_blend
+from ripik.ensemble.decision import vote
+from ripik.ensemble.offsets import SHARPNESS
+from ripik.ensemble.recipe import Known
 
 SLOW, SLOW_ROWS = "coordinate", 5000  # from so many rows the slow method is left out
 SHRUNK = ("convex", "greedy")

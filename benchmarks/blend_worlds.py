@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripik.recipe import Known, Rows
+from ripik.ensemble.recipe import Known, Rows
 
 FRESH = 15_000  # rows
 FOLDS = 5

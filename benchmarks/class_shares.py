@@ -29,11 +29,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.pseudo_blends import read_run
 from ripik.analysis.metrics import FloatArray, IntArray
-from ripik.calibration import calibrate
-from ripik.class_shares import estimate_shares
 from ripik.console import table
-from ripik.decision import estimate_priors
-from ripik.recipe import Known
+from ripik.ensemble.calibration import calibrate
+from ripik.ensemble.class_shares import estimate_shares
+from ripik.ensemble.decision import estimate_priors
+from ripik.ensemble.recipe import Known
 
 TRAIN = np.array([0.30, 0.25, 0.20, 0.15, 0.07, 0.03])
 

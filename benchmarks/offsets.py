@@ -14,8 +14,8 @@ import numpy as np
 
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.nested import Nested, nest
-from ripik.recipe import Known, Rows
+from ripik.ensemble.nested_cv import Nested, nest
+from ripik.ensemble.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings
 
 METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]

@@ -23,8 +23,8 @@ from benchmarks.pseudo_tests import COVERED, HELD, MEAN_GAP, Photos, draw_test
 from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import Metric, get_metric
 from ripik.console import say, table
-from ripik.nested import nest
-from ripik.recipe import Known, Rows
+from ripik.ensemble.nested_cv import nest
+from ripik.ensemble.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings
 
 DEFAULT = ["original", "augmented", "finetuned", "augmented_finetuned"]

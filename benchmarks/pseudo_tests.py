@@ -24,7 +24,7 @@ import pandas as pd
 from ripik.analysis.intervals import DRAWS, Interval, predictive
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
-from ripik.decision import vote
+from ripik.ensemble.decision import vote
 from ripik.models.linear_head import LinearHead, fit
 from ripik.splits.splitting import split
 

@@ -7,7 +7,7 @@ Each world draws four classes as clusters of photos in a feature space, one to t
 direction labels become uncertain. The test set's density is that of train times exp(strength × that direction), so an
 image has the same chance of every label on both sides, but the test set has more of the hard ones. Everything else is
 as in a run: grouped folds, linear heads, OOF probabilities, the test set by the mean of the heads; the check of
-`ensemble` (`ripik.shift`), the plain range and the one of the weighted rows.
+`ensemble` (`ripik.ensemble.shift`), the plain range and the one of the weighted rows.
 
 With a run's stored features its photos take the place of the made-up ones: 40 % of the groups are the test set, drawn
 with chances that rise exponentially along one of the first principal axes. For speed the heads see `--axes` of them.
@@ -28,8 +28,8 @@ from benchmarks.pseudo_tests import HELD, read_photos
 from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, get_metric
 from ripik.console import say, table
+from ripik.ensemble.shift import Likeness, density_ratio, expect, likeness, separability
 from ripik.models.linear_head import fit, out_of_fold
-from ripik.shift import Likeness, density_ratio, expect, likeness, separability
 from ripik.splits.folds import split
 
 CLASSES, COLUMNS, FOLDS, COPIES, NOISE = 4, 20, 5, 3, 0.15

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ripik import cli, config
+from ripik.ensemble.submission_log import append_log
 from ripik.storage.artifacts import write_csv
-from ripik.submission_log import append_log
 
 TRAIN, TEST, SAMPLE = "input/train/train.csv", "input/test/test.csv", "input/sample_submission.csv"
 GROUPS, FOLDS = "output/tiny/groups.csv", "output/tiny/folds.csv"

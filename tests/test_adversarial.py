@@ -3,13 +3,13 @@ import pytest
 
 from conftest import Tiny
 from made_up_features import MadeUp
-from ripik import train_or_test
 from ripik.adversarial import adversarial, meaning
 from ripik.analysis.intervals import Interval
+from ripik.ensemble import train_or_test
+from ripik.ensemble.train_or_test import photo_groups
 from ripik.features.store import Item
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
-from ripik.train_or_test import photo_groups
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from made_up_predictions import write_json
 from ripik.analysis.submissions import runs
+from ripik.ensemble.submission_log import LOG_COLUMNS, append_log
 from ripik.errors import InputError
-from ripik.submission_log import LOG_COLUMNS, append_log
 
 BASE = {"run": "car", "training": {"epochs": 3, "seed": 0}, "variants": {"a": {"data": "original"}}, "weights": ""}
 

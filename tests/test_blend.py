@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guesses import CLASSES, confident, noise, skilled, softmax, targets
 from ripik.analysis.metrics import get_metric
-from ripik.blend import LEVELS, METHODS, Blend, blend, fit_blend
+from ripik.ensemble.blend import LEVELS, METHODS, Blend, blend, fit_blend
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")

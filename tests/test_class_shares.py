@@ -5,14 +5,14 @@ import pytest
 
 from guesses import softmax
 from ripik.analysis.metrics import get_metric
-from ripik.calibration import Calibration, calibrate, curvature, score_rows
-from ripik.class_shares import ClassShares, estimate_shares
-from ripik.decision import estimate_priors
+from ripik.ensemble.calibration import Calibration, calibrate, curvature, score_rows
+from ripik.ensemble.class_shares import ClassShares, estimate_shares
+from ripik.ensemble.decision import estimate_priors
+from ripik.ensemble.fold_models import by_fold, side_by_side
+from ripik.ensemble.nested_cv import nest
+from ripik.ensemble.probabilities import logs
+from ripik.ensemble.recipe import Known, Recipe, Rows, fit
 from ripik.errors import InputError
-from ripik.fold_models import by_fold, side_by_side
-from ripik.members import logs
-from ripik.nested import nest
-from ripik.recipe import Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings
 from ripik.storage.paths import Job
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from guesses import confident, noise, skilled, targets
 from ripik.analysis.metrics import get_metric
-from ripik.blend import blend
-from ripik.convex import fit_convex, least_log_loss
+from ripik.ensemble.blend import blend
+from ripik.ensemble.convex import fit_convex, least_log_loss
 from ripik.errors import InputError
 
 LOSS = get_metric("log_loss")
@@ -54,7 +54,7 @@ def test_where_the_solver_gives_up_em_still_arrives(monkeypatch: pytest.MonkeyPa
     class Failed:
         x = np.full(3, np.nan)
 
-    monkeypatch.setattr("ripik.convex.minimize", lambda *_, **__: Failed)
+    monkeypatch.setattr("ripik.ensemble.convex.minimize", lambda *_, **__: Failed)
     assert least_log_loss(true_class) == pytest.approx(expected, abs=5e-3)
 
 

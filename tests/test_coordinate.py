@@ -6,8 +6,8 @@ import pytest
 
 from guesses import CLASSES, confident, noise, skilled, targets
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.blend import blend
-from ripik.coordinate import search_weights
+from ripik.ensemble.blend import blend
+from ripik.ensemble.coordinate import search_weights
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")

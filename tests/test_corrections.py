@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik import analysis, ensemble
+from ripik import analysis
 from ripik.analysis.intervals import predictive
 from ripik.analysis.measures import CORRECTED
 from ripik.analysis.metrics import get_metric
 from ripik.audit import _of_photos
 from ripik.compare import compare
 from ripik.data.competition import read_competition
+from ripik.ensemble import build
 from ripik.errors import InputError
 from ripik.report import results
 from ripik.report.blocks import Beside, Table
@@ -58,7 +59,7 @@ def blended(tiny: Tiny) -> Run:
             return np.stack([sees_training_labels(run, job, run.held_rows(job)[::-1])] * views)
 
         finish(run, job, values)
-    ensemble.ensemble(run.settings, ["original"])
+    build.ensemble(run.settings, ["original"])
     return run
 
 
@@ -94,7 +95,7 @@ def test_the_corrected_score_is_shown_second_and_named(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     (blended.layout.ensemble / "meta.json").unlink()
-    ensemble.ensemble(blended.settings, ["original"])
+    build.ensemble(blended.settings, ["original"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "by corrected labels" in shown
     assert "By the corrected labels the CV would be" in shown
@@ -120,7 +121,7 @@ def test_the_report_shows_it_too_and_marks_corrected_photos(blended: Run) -> Non
 
 def test_without_corrections_nothing_tells_of_them(tiny: Tiny) -> None:
     run = finished(tiny)
-    ensemble.ensemble(run.settings, ["original"])
+    build.ensemble(run.settings, ["original"])
     assert "corrected" not in (run.layout.ensemble / "weights.json").read_text()
     assert "corrected" not in (run.layout.variant("original") / "meta.json").read_text()
     assert pd.read_csv(run.layout.images).columns.tolist() == ["image_id", "split", "path"]

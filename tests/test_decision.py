@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guesses import EVEN, STEEP, noise, softmax, world
 from ripik.analysis.metrics import get_metric
-from ripik.decision import adapt, estimate_priors, vote
+from ripik.ensemble.decision import adapt, estimate_priors, vote
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")

@@ -9,11 +9,11 @@ import pytest
 
 from conftest import FAST, Tiny
 from html_page import Page
-from ripik import expectation, train_or_test
 from ripik.analysis.submissions import runs
-from ripik.ensemble import ensemble
+from ripik.ensemble import expectation, train_or_test
+from ripik.ensemble.build import ensemble
+from ripik.ensemble.shift import Likeness
 from ripik.report import step
-from ripik.shift import Likeness
 from ripik.storage import artifacts
 
 WEIGHTS = np.repeat([0.25, 1.0, 1.75], 9)  # of the 27 training images

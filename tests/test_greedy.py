@@ -3,9 +3,9 @@ import pytest
 
 from guesses import CLASSES, confident, noise, skilled, targets
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.blend import blend
+from ripik.ensemble.blend import blend
+from ripik.ensemble.greedy import select_greedily
 from ripik.errors import InputError
-from ripik.greedy import select_greedily
 
 F1 = get_metric("macro_f1")
 LOSS = get_metric("log_loss")

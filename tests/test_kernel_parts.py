@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from conftest import FAST, Tiny
-from ripik import stacked
 from ripik.config import load_settings
+from ripik.ensemble import inputs
 from ripik.errors import InputError
 from ripik.features.store import Item, source_path
 from ripik.kernel.build import check_engines
@@ -121,7 +121,7 @@ def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tin
     for path in mine.run.glob("*/fold*/predictions.npz"):
         with np.load(path) as stored:
             np.save(path.with_name(TEST), stored["test"])
-    of_run = [rows.probabilities for rows in stacked.fold_models(run, members)]
+    of_run = [rows.probabilities for rows in inputs.fold_models(run, members)]
     of_kernel = fold_models(Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder))
     assert [values.shape for values in of_run] == [(2, 1, 6, 3)] * 2
     np.testing.assert_array_equal(of_kernel, of_run)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ripik.ensemble.submission_log import append_log
 from ripik.errors import InputError
 from ripik.leaderboard import correlation, show_leaderboard
 from ripik.storage import artifacts
-from ripik.submission_log import append_log
 
 
 def test_correlation_of_known_values() -> None:

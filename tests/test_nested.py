@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ripik.analysis.metrics import get_metric
-from ripik.blend import METHODS
-from ripik.nested import Nested, nest, parts, repartition
-from ripik.recipe import Fitted, Known, Recipe, Rows, fit
+from ripik.ensemble.blend import METHODS
+from ripik.ensemble.nested_cv import Nested, nest, parts, repartition
+from ripik.ensemble.recipe import Fitted, Known, Recipe, Rows, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 F1, ACCURACY, LOSS = (get_metric(name) for name in ("macro_f1", "accuracy", "log_loss"))
@@ -257,9 +257,11 @@ def test_a_member_without_a_score_is_never_the_best() -> None:
 
 def test_offsets_are_left_out_and_said_so_where_their_fits_would_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     known, auto = sample(10, 90), DecisionSettings(copies_vote="off")
-    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11)  # four folds: 10 without two or one, and on all
+    monkeypatch.setattr(
+        "ripik.ensemble.nested_cv.MOST_CELLS", (90 + 15) * 3 * 11
+    )  # four folds: 10 without two or one, and on all
     assert nested(known, decision=auto).left_out == []
-    monkeypatch.setattr("ripik.nested.MOST_CELLS", (90 + 15) * 3 * 11 - 1)
+    monkeypatch.setattr("ripik.ensemble.nested_cv.MOST_CELLS", (90 + 15) * 3 * 11 - 1)
     found = nested(known, decision=auto)
     assert "11 fits on 90 rows of 3 classes" in found.left_out[0]
     assert {option.stage for option in found.options} == {"blend"}

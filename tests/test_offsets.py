@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from guesses import EVEN, STEEP, noise, skilled, softmax, targets, world
 from ripik.analysis.metrics import get_metric
+from ripik.ensemble.offsets import Offsets, SoftFit, fit_offsets
 from ripik.errors import InputError
-from ripik.offsets import Offsets, SoftFit, fit_offsets
 
 F1 = get_metric("macro_f1")
 LABEL_METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, SPLITS, Tiny
-from ripik import ensemble
 from ripik.analysis.intervals import Interval
+from ripik.ensemble import build
+from ripik.ensemble.inputs import count_test_groups
 from ripik.errors import InputError, SurroundingsError
 from ripik.splits.run import Run, open_run
-from ripik.stacked import count_test_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of, prediction_inputs, predictions_path, training_inputs
@@ -330,13 +330,13 @@ def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pyte
     run = finished(tiny)
     for job in jobs_of(run.settings, run.settings.variants["augmented"]):
         finish(run, job)
-    path = ensemble.ensemble(tiny.settings(), ["original", "augmented"])
+    path = build.ensemble(tiny.settings(), ["original", "augmented"])
     sample, submitted = pd.read_csv(tiny.sample_csv), pd.read_csv(path)
     assert submitted.columns.tolist() == sample.columns.tolist()
     assert submitted["image_id"].tolist() == sample["image_id"].tolist()
     assert set(submitted["label"]) <= set(CLASSES)
     assert path.parent == tiny.folder / "submissions"
-    again = ensemble.ensemble(tiny.settings(), ["original", "augmented"])
+    again = build.ensemble(tiny.settings(), ["original", "augmented"])
     assert again == path
     assert "up to date" in capsys.readouterr().out
 
@@ -345,18 +345,18 @@ def test_an_ensemble_that_cannot_submit_keeps_the_blend_before(tiny: Tiny) -> No
     run = finished(tiny)
     for job in jobs_of(run.settings, run.settings.variants["augmented"]):
         finish(run, job)
-    ensemble.ensemble(tiny.settings(), ["original"])
+    build.ensemble(tiny.settings(), ["original"])
     kept = {path: path.read_bytes() for path in (tiny.run / "ensemble").iterdir()}
     (tiny.folder / "in_the_way").write_text("")
     settings = tiny.settings(f"paths.submissions={tiny.folder / 'in_the_way'}")
     with pytest.raises(SurroundingsError, match="in_the_way"):
-        ensemble.ensemble(settings, ["original", "augmented"])
+        build.ensemble(settings, ["original", "augmented"])
     assert {path: path.read_bytes() for path in (tiny.run / "ensemble").iterdir()} == kept
 
 
 def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
     finished(tiny)
-    ensemble.ensemble(tiny.settings(), ["original", "original"])
+    build.ensemble(tiny.settings(), ["original", "original"])
     assert artifacts.read_json(tiny.run / "ensemble" / "weights.json")["members"] == ["original"]
 
 

@@ -12,11 +12,11 @@ from sklearn import metrics as sk
 from guesses import skilled, targets
 from ripik.analysis.metrics import confusion_matrix, get_metric, log_loss, per_class_f1
 from ripik.analysis.tta import merge
-from ripik.blend import METHODS, Blend, blend, fit_blend
-from ripik.decision import PriorShift, adapt, estimate_priors, vote
-from ripik.features.tta import VIEWS, choose_views
-from ripik.offsets import Offsets, fit_offsets
-from ripik.recipe import Fitted, Known, Recipe, Rows, fit
+from ripik.ensemble.blend import METHODS, Blend, blend, fit_blend
+from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
+from ripik.ensemble.offsets import Offsets, fit_offsets
+from ripik.ensemble.recipe import Fitted, Known, Recipe, Rows, choose_views, fit
+from ripik.features.tta import VIEWS
 from ripik.settings import BlendSettings
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ripik.data.csv_tables import read_table
 from ripik.data.submission_form import Form
+from ripik.ensemble.submission import check_submission, submission_frame
+from ripik.ensemble.submission_log import append_log
 from ripik.errors import InputError
 from ripik.storage import artifacts
-from ripik.submission import check_submission, submission_frame
-from ripik.submission_log import append_log
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)
 FEW = effort(EFFORT, max_examples=40)

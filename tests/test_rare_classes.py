@@ -9,8 +9,8 @@ from conftest import Tiny
 from ripik.analysis.intervals import per_class_f1
 from ripik.analysis.metrics import get_metric, score_part
 from ripik.audit import _random_folds
-from ripik.nested import nest
-from ripik.recipe import Known, Rows
+from ripik.ensemble.nested_cv import nest
+from ripik.ensemble.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings
 from ripik.splits.run import open_run
 from ripik.splits.splitting import split

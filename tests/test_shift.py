@@ -5,7 +5,7 @@ import pytest
 from benchmarks.shift import holds, planted
 
 from ripik.analysis.metrics import get_metric
-from ripik.shift import density_ratio, expect, likeness, separability
+from ripik.ensemble.shift import density_ratio, expect, likeness, separability
 from ripik.splits.folds import split
 
 F1 = get_metric("macro_f1")

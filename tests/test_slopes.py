@@ -5,8 +5,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from ripik.analysis.metrics import get_metric
+from ripik.ensemble.slopes import value_and_slope
 from ripik.errors import InputError
-from ripik.slopes import value_and_slope
 
 LABEL_METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
 

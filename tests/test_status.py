@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from ripik.ensemble import ensemble
+from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present

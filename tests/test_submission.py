@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from ripik.data.submission_form import Form
+from ripik.ensemble.submission import check_submission, submission_frame, submission_name
 from ripik.errors import InputError
-from ripik.submission import check_submission, submission_frame, submission_name
 
 CLASSES = [1, 2, 3]
 LABELS = Form("labels", "image_id", ("label",))

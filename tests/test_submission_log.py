@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ripik.ensemble.submission_log import LOG_COLUMNS, append_log, check_log, set_scores
 from ripik.errors import InputError, SurroundingsError
-from ripik.submission_log import LOG_COLUMNS, append_log, check_log, set_scores
 
 ROW = {
     "file": "a.csv",
@@ -119,7 +119,7 @@ def test_a_failed_write_keeps_the_log_and_leaves_nothing_beside(
 APPEND = """
 import sys
 from pathlib import Path
-from ripik.submission_log import append_log
+from ripik.ensemble.submission_log import append_log
 for number in range(15):
     append_log(Path(sys.argv[1]), {"file": f"{sys.argv[2]}-{number}.csv", "cv": 0.5})
 """

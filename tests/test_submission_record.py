@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ripik.analysis.submission_record import contest_of, record_of, run_of
-from ripik.submission import submission_name
+from ripik.ensemble.submission import submission_name
 
 
 @pytest.mark.parametrize("run", ["leaves", "leaves-big", "a", "leaves-20260101-000000-cv0.5000"])

@@ -11,7 +11,7 @@ import pytest
 from conftest import Tiny
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
-from ripik.ensemble import ensemble
+from ripik.ensemble.build import ensemble
 from ripik.kernel.contents import Manifest
 from ripik.kernel.infer import _pinned
 from ripik.splits.run import open_run

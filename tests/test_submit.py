@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Tiny
 from kaggle_stand_in import StandIn
-from ripik.submission_log import append_log
+from ripik.ensemble.submission_log import append_log
 
 NAME = "tiny-20260102-030405-cv0.7771.csv"
 COMPETITION = ("--set", "kaggle.competition=cars", "--set", "kaggle.user=someone")

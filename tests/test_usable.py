@@ -11,10 +11,10 @@ import odd_images
 from conftest import FAST, Tiny, ripik
 from ripik.data.competition import fingerprint, read_competition
 from ripik.data.image_check import examine_all, open_competition, tell_unreadable
+from ripik.ensemble.folder import predict_folder
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import time_limit
 from ripik.features.pixels import pixels
-from ripik.folder import predict_folder
 from ripik.splits.groups import groups_of, make_groups
 from ripik.splits.run import open_run
 from ripik.storage import artifacts

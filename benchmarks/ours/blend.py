@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.blend import METHODS, Blend, fit_blend
+from ripik.ensemble.blend import METHODS, Blend, fit_blend
 
 FOLDS, COPIES = 5, 3
 SLOWEST = METHODS[-1]  # whose seconds and scores stand first

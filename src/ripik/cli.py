@@ -194,7 +194,7 @@ def _predict(settings: Settings, options: argparse.Namespace) -> None:
     if options.images and options.variants:
         raise InputError("--images goes without --variants: the finished blend predicts the folder.")
     if options.images:
-        from ripik.folder import predict_folder
+        from ripik.ensemble.folder import predict_folder
 
         predict_folder(settings, options.images, options.out)
     else:
@@ -202,7 +202,7 @@ def _predict(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.ensemble import ensemble
+    from ripik.ensemble.build import ensemble
 
     ensemble(settings, options.variants, partial=options.partial)
 

@@ -8,7 +8,7 @@ from ripik.analysis.metrics import confusion_matrix, macro_f1
 from ripik.console import say, table
 from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition, hidden_labels
-from ripik.ensemble import ensemble
+from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
 from ripik.report.step import report
 from ripik.settings import Settings

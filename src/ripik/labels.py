@@ -14,7 +14,7 @@ import pandas as pd
 
 from ripik.console import say, table
 from ripik.data.competition import fingerprint
-from ripik.ensemble import finished_blend
+from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.settings import Label, Settings

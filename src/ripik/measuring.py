@@ -18,6 +18,8 @@ from ripik.analysis.metrics import get_metric
 from ripik.console import progress
 from ripik.data.competition import Competition
 from ripik.data.image_files import examine
+from ripik.ensemble.nested_cv import nest, within_reach
+from ripik.ensemble.recipe import Known, Rows
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
 from ripik.execution.runner import run
@@ -25,9 +27,7 @@ from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
 from ripik.forecast import Costs, JobCost, Line, pass_key
-from ripik.nested import nest, within_reach
 from ripik.readings import Rehearsed, job_cost, line_through, mean_line
-from ripik.recipe import Known, Rows
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
@@ -220,7 +220,7 @@ class _Measuring:
 
 def _command() -> None:
     subprocess.run(
-        [sys.executable, "-c", "import ripik.training.pipeline, ripik.ensemble"], check=True, capture_output=True
+        [sys.executable, "-c", "import ripik.training.pipeline, ripik.ensemble.build"], check=True, capture_output=True
     )
 
 

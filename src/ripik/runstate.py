@@ -9,7 +9,7 @@ import pandas as pd
 from ripik.analysis.submission_record import record_of, run_of
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
-from ripik.ensemble import finished_blend
+from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import items_of, lacking_items

@@ -12,6 +12,8 @@ from ripik.console import say
 from ripik.data.competition import read_competition
 from ripik.data.csv_tables import line_of, read_table
 from ripik.data.submission_form import LABELS, tell_form
+from ripik.ensemble.submission import check_submission
+from ripik.ensemble.submission_log import LOG, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
 from ripik.kernel.names import identity
@@ -19,8 +21,6 @@ from ripik.leaderboard import show_leaderboard
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.submission import check_submission
-from ripik.submission_log import LOG, set_scores
 
 OUTPUT = "submission.csv"  # of a kernel
 

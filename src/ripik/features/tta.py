@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ripik.analysis.metrics import log_loss
-from ripik.analysis.tta import merge
 from ripik.errors import InputError, nearest
 
 IDENTITY = "identity"
@@ -61,24 +59,6 @@ def get_view(name: str) -> View:
     if name not in VIEWS:
         raise InputError(f"prediction.views: there is no view {name!r}{nearest(name, list(VIEWS))}.")
     return VIEWS[name]
-
-
-def choose_views(probabilities: np.ndarray, y: np.ndarray, how: str) -> list[int]:
-    """Return the indices, ascending, of the views whose merge has the least log loss, by forward selection.
-
-    probabilities: (views, n, C); y: class indices (n,). From the best view alone, the view that lowers the loss most
-    is added as long as one does.
-    """
-    chosen: list[int] = []
-    least = np.inf
-    while len(chosen) < len(probabilities):
-        left = [view for view in range(len(probabilities)) if view not in chosen]
-        losses = [log_loss(y, merge(probabilities[[*chosen, view]], how)) for view in left]
-        if min(losses) >= least:
-            break
-        least = min(losses)
-        chosen.append(left[losses.index(least)])
-    return sorted(chosen)
 
 
 def check_views(names: Sequence[str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ripik.ensemble.folder import finished_models
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.folder import finished_models
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kernel.names import identity, title_of
 from ripik.models.weight_files import RANDOM, initial_weights

@@ -15,20 +15,20 @@ from ripik.data.image_check import examine_all
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.pixel_rule import PixelRule
 from ripik.data.submission_form import tell_form
+from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.recipe import Fitted, Rows
+from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
 from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import Item, lacking_items, reads_pixels
-from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
-from ripik.recipe import Fitted, Rows
 from ripik.settings import JobSettings, Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.submission import submission_of
 from ripik.training.jobs import predicting_jobs, weights_path
 from ripik.training.oof import test_frame
 

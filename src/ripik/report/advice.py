@@ -8,7 +8,7 @@ import numpy as np
 
 from ripik import analysis
 from ripik.analysis.metrics import macro_f1
-from ripik.expectation import sentence
+from ripik.ensemble.expectation import sentence
 from ripik.report.evidence import Evidence
 from ripik.report.words import share, spoken
 

@@ -11,6 +11,7 @@ from ripik.adversarial import meaning
 from ripik.augmentation.contact_sheet import COPIES, HEADERS
 from ripik.augmentation.pipeline import alone, build_pipeline, make_copies
 from ripik.data.image_files import decode
+from ripik.ensemble.train_or_test import read_auc
 from ripik.errors import InputError
 from ripik.gallery import DENSITY, fit, jpeg_uri
 from ripik.report import plots
@@ -18,7 +19,6 @@ from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence
 from ripik.report.results import drawn
 from ripik.report.words import share
-from ripik.train_or_test import read_auc
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 

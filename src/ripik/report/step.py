@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ripik.console import progress, say
-from ripik.ensemble import finished_blend
+from ripik.ensemble.build import finished_blend
+from ripik.ensemble.train_or_test import is_at_hand, tell_apart
 from ripik.gallery import environment
 from ripik.heatmaps import heat_maps
 from ripik.labels import find_label_issues
@@ -18,7 +19,6 @@ from ripik.report.photos import Album, is_readable
 from ripik.settings import HEAD, Settings
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
-from ripik.train_or_test import is_at_hand, tell_apart
 from ripik.training.jobs import is_trained, jobs_of
 
 REPORT = 1  # to be raised when the page shows something else

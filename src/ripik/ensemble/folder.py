@@ -10,11 +10,11 @@ from ripik.data.image_check import examine_all, open_competition
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.photo_files import photos_below, told
 from ripik.data.pixel_rule import PixelRule
-from ripik.ensemble import finished_blend
+from ripik.ensemble.build import finished_blend
+from ripik.ensemble.recipe import Fitted
 from ripik.errors import InputError
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.recipe import Fitted
 from ripik.settings import Settings
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
@@ -45,7 +45,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
     readable = _readable(folder, photos, open_competition(settings).rule)
     arguments = (settings, members, fitted, shares, photos, readable, target)
-    run([Task(f"predict {folder}", "ripik.inference:predict_paths", arguments)], undivided(settings.jobs))
+    run([Task(f"predict {folder}", "ripik.ensemble.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(photos)} photos)")
     return target
 

@@ -14,9 +14,9 @@ from scipy.optimize import nnls
 
 from ripik.analysis.intervals import tail
 from ripik.analysis.metrics import FloatArray, IntArray
-from ripik.calibration import Calibration, calibrate, curvature, score_rows
-from ripik.decision import estimate_priors
-from ripik.members import group_codes, logs
+from ripik.ensemble.calibration import Calibration, calibrate, curvature, score_rows
+from ripik.ensemble.decision import estimate_priors
+from ripik.ensemble.probabilities import group_codes, logs
 
 EXPECTED_GROUPS = 10.0  # whose confusion the calibrated probabilities tell, beside those seen of a class
 FLOOR = 0.01  # of 1 / C: least share that rows are adapted to before they are counted

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
-from ripik.members import (
+from ripik.ensemble.probabilities import (
     TIE,
     BlendResult,
     Votes,

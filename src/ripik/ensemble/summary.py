@@ -6,8 +6,8 @@ import numpy as np
 
 from ripik.analysis.intervals import Interval
 from ripik.console import say, table, warn
-from ripik.expectation import sentence
-from ripik.nested import Nested
+from ripik.ensemble.expectation import sentence
+from ripik.ensemble.nested_cv import Nested
 from ripik.training.scores import CORRECTED, LEVEL, ends
 
 

@@ -16,12 +16,12 @@ from ripik.analysis.groups import joined
 from ripik.analysis.intervals import Interval
 from ripik.console import progress, say
 from ripik.data.competition import Competition
+from ripik.ensemble.shift import density_ratio, separability
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
 from ripik.features.store import Item, feature_inputs, is_prepared
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
 from ripik.settings import Settings, Variant
-from ripik.shift import density_ratio, separability
 from ripik.splits.groups import read_groups
 from ripik.splits.run import Run
 from ripik.splits.splitting import split

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from ripik.analysis import intervals
 from ripik.analysis.intervals import Interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
-from ripik.offsets import MATRIX, MOST_CELLS
-from ripik.recipe import Fitted, Known, Recipe, fit
+from ripik.ensemble.offsets import MATRIX, MOST_CELLS
+from ripik.ensemble.recipe import Fitted, Known, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 DRAWS = 200  # of the bootstrap that tells how sure a gain is

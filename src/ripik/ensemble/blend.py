@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets, log_loss
-from ripik.convex import fit_convex
-from ripik.coordinate import STEPS, search_weights
-from ripik.errors import InputError, nearest
-from ripik.greedy import select_greedily
-from ripik.members import (
+from ripik.ensemble.convex import fit_convex
+from ripik.ensemble.coordinate import STEPS, search_weights
+from ripik.ensemble.greedy import select_greedily
+from ripik.ensemble.probabilities import (
     SMALLEST,
     TIE,
     BlendResult,
@@ -26,6 +25,7 @@ from ripik.members import (
     checked_members,
     weighted_mean,
 )
+from ripik.errors import InputError, nearest
 
 __all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "search_weights"]
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, log_loss
 from ripik.analysis.tta import merge
-from ripik.blend import Blend, fit_blend
-from ripik.calibration import Calibration, calibrate
-from ripik.decision import PriorShift, adapt, estimate_priors, vote
-from ripik.features.tta import choose_views
-from ripik.offsets import Offsets, fit_offsets
+from ripik.ensemble.blend import Blend, fit_blend
+from ripik.ensemble.calibration import Calibration, calibrate
+from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
+from ripik.ensemble.offsets import Offsets, fit_offsets
 from ripik.settings import BlendSettings
 
 
@@ -158,3 +157,21 @@ def _shifted(models: list[FloatArray], fitted: FloatArray, shares: FloatArray | 
 def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: Rows) -> FloatArray:
     merged = np.stack([merge(member[used], merging) for member, used in zip(rows.probabilities, views, strict=True)])
     return vote(merged, rows.photo) if recipe.copies_vote else merged
+
+
+def choose_views(probabilities: np.ndarray, y: np.ndarray, how: str) -> list[int]:
+    """Return the indices, ascending, of the views whose merge has the least log loss, by forward selection.
+
+    probabilities: (views, n, C); y: class indices (n,). From the best view alone, the view that lowers the loss most
+    is added as long as one does.
+    """
+    chosen: list[int] = []
+    least = np.inf
+    while len(chosen) < len(probabilities):
+        left = [view for view in range(len(probabilities)) if view not in chosen]
+        losses = [log_loss(y, merge(probabilities[[*chosen, view]], how)) for view in left]
+        if min(losses) >= least:
+            break
+        least = min(losses)
+        chosen.append(left[losses.index(least)])
+    return sorted(chosen)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.fold_models import blended_views, by_fold, side_by_side
-from ripik.recipe import Known, Rows
+from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.recipe import Known, Rows
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run
 from ripik.training.jobs import predicting_jobs

@@ -9,15 +9,15 @@ import pandas as pd
 
 from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
+from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.recipe import Fitted, Rows
 from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
 from ripik.features.frozen_passes import build_prefix
 from ripik.features.pixels import resize
 from ripik.features.store import reads_pixels
 from ripik.features.tta import IDENTITY
-from ripik.fold_models import blended_views, by_fold, side_by_side
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
-from ripik.recipe import Fitted, Rows
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run, open_run

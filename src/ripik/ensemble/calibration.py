@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ripik.analysis.metrics import FloatArray, IntArray, check_targets
+from ripik.ensemble.probabilities import check_classes, check_distributions, logs, softmax
 from ripik.errors import InputError
-from ripik.members import check_classes, check_distributions, logs, softmax
 
 PRIOR = 0.25  # inverse variance of each parameter before any row is seen: rows that are all right ask for no infinity
 

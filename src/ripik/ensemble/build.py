@@ -13,27 +13,27 @@ import pandas as pd
 from ripik.analysis.metrics import get_metric
 from ripik.analysis.submission_record import record_path
 from ripik.analysis.tta import merge as merge_views
-from ripik.class_shares import ClassShares, estimate_shares
 from ripik.console import progress, say, warn
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.submission_form import tell_form
+from ripik.ensemble.class_shares import ClassShares, estimate_shares
+from ripik.ensemble.expectation import expectation, why_left_out
+from ripik.ensemble.inputs import count_test_groups, fold_models, known_rows, test_groups, test_rows
+from ripik.ensemble.nested_cv import Nested, nest, parts
+from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.submission import submission_name, submission_of
+from ripik.ensemble.submission_log import append_log, check_log
+from ripik.ensemble.summary import show_blend
 from ripik.errors import InputError
-from ripik.expectation import expectation, why_left_out
-from ripik.nested import Nested, nest, parts
-from ripik.recipe import Known, Rows
 from ripik.settings import Settings
 from ripik.splits.folds import check_made_from
 from ripik.splits.groups import make_groups, read_groups
 from ripik.splits.run import Run, open_run
-from ripik.stacked import count_test_groups, fold_models, known_rows, test_groups, test_rows
 from ripik.storage import artifacts
-from ripik.submission import submission_name, submission_of
-from ripik.submission_log import append_log, check_log
 from ripik.training.jobs import choose_variants, is_trained, jobs_of
 from ripik.training.oof import probability_columns
 from ripik.training.pipeline import check_settings, predict
 from ripik.training.scores import Scores, evidence_groups, score_rows
-from ripik.verdicts import show_blend
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets, confusion_matrix
-from ripik.members import TIE, BlendResult, checked_members, point, split_votes, weighted_mean
+from ripik.ensemble.probabilities import TIE, BlendResult, checked_members, point, split_votes, weighted_mean
 
 STEPS = (0.5, 0.2, 0.1, 0.05, 0.02)
 

@@ -10,9 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
+from ripik.ensemble.probabilities import (
+    bootstrap_counts,
+    check_classes,
+    check_distributions,
+    group_codes,
+    logs,
+    softmax,
+)
+from ripik.ensemble.slopes import TINY, value_and_slope
 from ripik.errors import InputError
-from ripik.members import bootstrap_counts, check_classes, check_distributions, group_codes, logs, softmax
-from ripik.slopes import TINY, value_and_slope
 
 SHARPNESS = 2.0  # of the soft decision; 4 follows the hard one closer and fits its noise, too
 PENALTY = 1.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ripik.analysis.metrics import FloatArray
-from ripik.members import SMALLEST, check_classes, check_distributions, group_codes
+from ripik.ensemble.probabilities import SMALLEST, check_classes, check_distributions, group_codes
 
 EM_TOLERANCE, EM_STEPS = 1e-9, 10_000
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import FloatArray, get_metric
+from ripik.ensemble.inputs import count_test_groups
+from ripik.ensemble.shift import Likeness, expect, likeness
+from ripik.ensemble.train_or_test import is_at_hand, read_auc, tell_apart
 from ripik.errors import InputError
-from ripik.shift import Likeness, expect, likeness
 from ripik.splits.run import Run
-from ripik.stacked import count_test_groups
-from ripik.train_or_test import is_at_hand, read_auc, tell_apart
 from ripik.training.scores import LEVEL, ends, evidence_groups
 
 FEWEST = 20  # groups a side, below which train and test are not told apart

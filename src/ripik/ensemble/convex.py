@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
-from ripik.members import BlendResult, check_distributions, checked_members, point, without_crumbs
+from ripik.ensemble.probabilities import BlendResult, check_distributions, checked_members, point, without_crumbs
 
 TOLERANCE = 1e-6  # how much lower, at most, the log loss of the best weights may be
 LEAST = 1e-3  # weights below are nothing

@@ -1,0 +1,1 @@
+"""Blend the variants, decide, write the submission; predict new photos."""
