@@ -3,8 +3,8 @@ import pytest
 
 from conftest import Tiny
 from made_up_features import MadeUp
-from ripik.adversarial import adversarial, meaning
 from ripik.analysis.intervals import Interval
+from ripik.diagnostics.adversarial import adversarial, meaning
 from ripik.ensemble import train_or_test
 from ripik.ensemble.train_or_test import photo_groups
 from ripik.features.store import Item

@@ -4,10 +4,10 @@ import pytest
 
 from conftest import Tiny
 from made_up_features import MadeUp
-from ripik import audit as step
-from ripik.adversarial import adversarial
 from ripik.analysis.metrics import get_metric
-from ripik.audit import audit
+from ripik.diagnostics import audit as step
+from ripik.diagnostics.adversarial import adversarial
+from ripik.diagnostics.audit import audit
 from ripik.errors import InputError
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.store import Item

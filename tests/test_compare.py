@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Tiny
 from made_up_runs import COPIES, PHOTOS, Runs, write
-from ripik.compare import Comparison, compare
+from ripik.diagnostics.compare import Comparison, compare
 from ripik.errors import InputError
 
 

@@ -9,9 +9,9 @@ from ripik import analysis
 from ripik.analysis.intervals import predictive
 from ripik.analysis.measures import CORRECTED
 from ripik.analysis.metrics import get_metric
-from ripik.audit import _of_photos
-from ripik.compare import compare
 from ripik.data.competition import read_competition
+from ripik.diagnostics.audit import _of_photos
+from ripik.diagnostics.compare import compare
 from ripik.ensemble import build
 from ripik.errors import InputError
 from ripik.report import results
@@ -180,8 +180,8 @@ def test_heads_of_the_audit_learn_the_corrected_labels(tiny: Tiny, monkeypatch: 
     tiny.write_folds()
     run = open_run(tiny.settings(corrections(tiny)))
     learned = []
-    monkeypatch.setattr("ripik.audit.read_features", lambda *_: np.zeros((len(run.folds), 2), np.float32))
-    monkeypatch.setattr("ripik.audit.out_of_fold", lambda features, y, *_, **__: learned.append(y))
+    monkeypatch.setattr("ripik.diagnostics.audit.read_features", lambda *_: np.zeros((len(run.folds), 2), np.float32))
+    monkeypatch.setattr("ripik.diagnostics.audit.out_of_fold", lambda features, y, *_, **__: learned.append(y))
     _of_photos(run, run.settings.variants["original"], scores_training=False, done=lambda: None)
     assert [y.tolist() for y in learned] == 2 * [run.training_targets().tolist()]
 

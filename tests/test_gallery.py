@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ripik.data.image_files import decode
-from ripik.gallery import Picture, Row, Section, data_uri, write_gallery
+from ripik.diagnostics.photo_page import Picture, Row, Section, data_uri, write_gallery
 
 HOSTILE = "<script>alert(1)</script><b>&\"'"
 

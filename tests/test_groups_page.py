@@ -4,7 +4,7 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.data.competition import read_competition
-from ripik.groups_page import make_groups_page
+from ripik.diagnostics.near_copies_page import make_groups_page
 from ripik.splits.groups import read_groups
 
 

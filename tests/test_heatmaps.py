@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from conftest import SPLITS, Drawn, Tiny, write_competition
-from ripik import heatmaps
 from ripik.data.image_files import decode
+from ripik.diagnostics import heatmaps
+from ripik.diagnostics.heatmaps import heat_maps, work
 from ripik.errors import InputError
 from ripik.execution import runner
 from ripik.execution.task import Task
 from ripik.features.pixels import resize
-from ripik.heatmaps import heat_maps, work
 from ripik.models.gradcam import grad_cam
 from ripik.settings import Variant
 from ripik.splits.run import Run, open_run

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from conftest import CLASSES, Tiny
-from ripik import labels
 from ripik.data.competition import read_competition
+from ripik.diagnostics import label_issues as labels
+from ripik.diagnostics.label_issues import COLUMNS, label_issues
 from ripik.errors import InputError
-from ripik.labels import COLUMNS, label_issues
 from ripik.storage import artifacts
 
 ODD = 0  # the row whose label is not its copies'

@@ -8,13 +8,13 @@ import pytest
 from conftest import Tiny
 from ripik.analysis.intervals import per_class_f1
 from ripik.analysis.metrics import get_metric, score_part
-from ripik.audit import _random_folds
+from ripik.diagnostics.audit import _random_folds
+from ripik.diagnostics.suspects import find_suspects
 from ripik.ensemble.nested_cv import nest
 from ripik.ensemble.recipe import Known, Rows
 from ripik.settings import BlendSettings, DecisionSettings
 from ripik.splits.run import open_run
 from ripik.splits.splitting import split
-from ripik.suspects import find_suspects
 
 CLASSES, PHOTOS, FOLDS, MEMBERS = 12, 2, 5, 3
 

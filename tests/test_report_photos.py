@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ripik.data.pixel_rule import USUAL
-from ripik.gallery import DENSITY
+from ripik.diagnostics.photo_page import DENSITY
 from ripik.report.photos import HEAT, PHOTO, Album, overlay
 
 GREY = np.full((40, 60, 3), 100, np.uint8)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ripik.suspects import COPIES, MODEL, find_suspects
+from ripik.diagnostics.suspects import COPIES, MODEL, find_suspects
 
 CLASSES = 5
 

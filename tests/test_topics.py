@@ -10,9 +10,9 @@ import pytest
 from made_up_predictions import write_json
 from made_up_runs import CLASSES, Runs, record, write
 from ripik import analysis, cli
+from ripik.diagnostics.analyse import ANSWERS, analyse
 from ripik.errors import InputError
 from ripik.settings import Settings
-from ripik.topics import ANSWERS, analyse
 
 NAMES = ["original", "finetuned", "ensemble"]  # in the order of the configuration, then the blend
 OWN_STEPS = {"labels", "adversarial"}

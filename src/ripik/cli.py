@@ -160,7 +160,7 @@ def _data(settings: Settings, options: argparse.Namespace) -> None:
 
 def _folds(settings: Settings, options: argparse.Namespace) -> None:
     if options.audit:
-        from ripik.audit import audit
+        from ripik.diagnostics.audit import audit
 
         audit(settings)
         return
@@ -221,7 +221,7 @@ def _count(text: str) -> int:
 
 
 def _compare(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.compare import compare
+    from ripik.diagnostics.compare import compare
 
     compare(settings, options.a, options.b)
 
@@ -230,15 +230,15 @@ def _analyse(settings: Settings, options: argparse.Namespace) -> None:
     if options.of and options.topic in ("labels", "adversarial", "members", "runs"):
         raise InputError(f"--of goes with one variant's scores; the topic {options.topic} is about the whole run.")
     if options.topic == "labels":
-        from ripik.labels import label_issues
+        from ripik.diagnostics.label_issues import label_issues
 
         label_issues(settings)
     elif options.topic == "adversarial":
-        from ripik.adversarial import adversarial
+        from ripik.diagnostics.adversarial import adversarial
 
         adversarial(settings)
     else:
-        from ripik.topics import analyse
+        from ripik.diagnostics.analyse import analyse
 
         analyse(settings, options.topic, options.of)
 

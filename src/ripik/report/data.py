@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from ripik import analysis
-from ripik.adversarial import meaning
 from ripik.augmentation.contact_sheet import COPIES, HEADERS
 from ripik.augmentation.pipeline import alone, build_pipeline, make_copies
 from ripik.data.image_files import decode
+from ripik.diagnostics.adversarial import meaning
+from ripik.diagnostics.photo_page import DENSITY, fit, jpeg_uri
 from ripik.ensemble.train_or_test import read_auc
 from ripik.errors import InputError
-from ripik.gallery import DENSITY, fit, jpeg_uri
 from ripik.report import plots
 from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
 from ripik.report.evidence import Evidence

@@ -10,8 +10,8 @@ import numpy as np
 
 from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
+from ripik.diagnostics.photo_page import DENSITY, fit, jpeg_uri
 from ripik.errors import InputError
-from ripik.gallery import DENSITY, fit, jpeg_uri
 from ripik.report.blocks import Tile, View
 from ripik.report.evidence import Evidence, Maps
 

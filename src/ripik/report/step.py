@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from ripik.console import progress, say
+from ripik.diagnostics.heatmaps import heat_maps
+from ripik.diagnostics.label_issues import find_label_issues
+from ripik.diagnostics.photo_page import environment
 from ripik.ensemble.build import finished_blend
 from ripik.ensemble.train_or_test import is_at_hand, tell_apart
-from ripik.gallery import environment
-from ripik.heatmaps import heat_maps
-from ripik.labels import find_label_issues
 from ripik.report import data, galleries, making, models, results
 from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather

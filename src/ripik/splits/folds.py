@@ -14,9 +14,9 @@ from ripik.data.csv_tables import first, read_table, whole_numbers
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.spellings import same_words, visible
 from ripik.data.submission_form import tell_form
+from ripik.diagnostics.near_copies_page import make_groups_page
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
-from ripik.groups_page import make_groups_page
 from ripik.settings import Settings
 from ripik.splits.groups import WAYS_OUT, groups_of, make_groups
 from ripik.splits.splitting import split

@@ -44,7 +44,7 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
         return {}
     variant, path = choose_variants(run.settings, [name])[-1], run.layout.report / f"heatmaps-{name}.npz"
     if not _is_kept(path, _inputs(run, variant, _table(run, wanted))):
-        task = Task(f"heat maps of {name}", "ripik.heatmaps:work", (run.settings, name, wanted, path))
+        task = Task(f"heat maps of {name}", "ripik.diagnostics.heatmaps:work", (run.settings, name, wanted, path))
         runner.run([task], undivided(run.settings.jobs))
     with np.load(path, allow_pickle=False) as kept:
         keys = zip(kept["image_ids"].tolist(), kept["labels"].tolist(), strict=True)

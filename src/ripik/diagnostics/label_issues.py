@@ -14,14 +14,14 @@ import pandas as pd
 
 from ripik.console import say, table
 from ripik.data.competition import fingerprint
+from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
+from ripik.diagnostics.suspects import COPIES, MODEL, find_suspects
 from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
-from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
-from ripik.suspects import COPIES, MODEL, find_suspects
 from ripik.training.oof import check_oof, probability_columns, read_predictions
 
 COLUMNS = [

@@ -7,9 +7,9 @@ import pandas as pd
 from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
+from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.ensemble.train_or_test import both_sides, photo_groups, read_auc, tell_apart
 from ripik.features.head_inputs import photo_head
-from ripik.gallery import Picture, Row, Section, write_gallery
 from ripik.settings import Settings
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run

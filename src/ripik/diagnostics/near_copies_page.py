@@ -7,7 +7,7 @@ import pandas as pd
 
 from ripik.console import say
 from ripik.data.competition import Competition, fingerprint
-from ripik.gallery import Picture, Row, Section, write_gallery
+from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.settings import Settings
 from ripik.splits.groups import conflicting
 from ripik.storage import artifacts
