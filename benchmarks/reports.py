@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.config import load_settings
-from ripik.report.step import report
+from ripik.report.page import report
 
 COPIES, FOLDS, RIGHT = 3, 5, 0.8
 CONFIG = """

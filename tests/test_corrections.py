@@ -14,10 +14,10 @@ from ripik.diagnostics.audit import _of_photos
 from ripik.diagnostics.compare import compare
 from ripik.ensemble import build
 from ripik.errors import InputError
-from ripik.report import results
 from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
-from ripik.report.galleries import choose
+from ripik.report.sections import results
+from ripik.report.sections.photos import choose
 from ripik.splits.folds import make_folds, read_folds
 from ripik.splits.run import Run, open_run, record_run
 from ripik.storage import artifacts

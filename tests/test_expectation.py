@@ -13,7 +13,7 @@ from ripik.analysis.submissions import runs
 from ripik.ensemble import expectation, train_or_test
 from ripik.ensemble.build import ensemble
 from ripik.ensemble.shift import Likeness
-from ripik.report import step
+from ripik.report import page as step
 from ripik.storage import artifacts
 
 WEIGHTS = np.repeat([0.25, 1.0, 1.75], 9)  # of the 27 training images

@@ -19,9 +19,10 @@ from html_page import Page
 from made_up_report import made_up_run
 from ripik import analysis
 from ripik.analysis import Predictions
-from ripik.report import results, step
+from ripik.report import page as step
 from ripik.report.blocks import Matrix, Tile, View
-from ripik.report.step import report
+from ripik.report.page import report
+from ripik.report.sections import results
 from ripik.storage import artifacts
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

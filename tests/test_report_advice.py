@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ripik.report.advice import costliest
+from ripik.report.sections.advice import costliest
 
 CLASSES = ("a", "b", "c", "d")
 

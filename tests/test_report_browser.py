@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Tiny
 from made_up_report import made_up_run
-from ripik.report.step import report
+from ripik.report.page import report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [

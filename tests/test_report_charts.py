@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import ripik
-from ripik.report import charts
+from ripik.report.charts import svg as charts
 
 HOSTILE = '</text><script>alert("1")</script> & $x_1^{2}$ {y} \\frac 日本 \x00\ud800 #0a0001 url(#a)'
 TEMPLATES = Path(ripik.__file__).parent / "templates"

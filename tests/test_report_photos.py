@@ -10,7 +10,7 @@ import pytest
 
 from ripik.data.pixel_rule import USUAL
 from ripik.diagnostics.photo_page import DENSITY
-from ripik.report.photos import HEAT, PHOTO, Album, overlay
+from ripik.report.album import HEAT, PHOTO, Album, overlay
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
 

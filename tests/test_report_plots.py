@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ripik.report import plots, words
-from ripik.report.charts import Chart
-from ripik.report.panels import around, spread
+from ripik.report import charts
+from ripik.report.charts import words
+from ripik.report.charts.panels import around, spread
+from ripik.report.charts.svg import Chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["dent", "tire flat", "lamp", "glass"]
@@ -75,24 +76,24 @@ def class_shares(names: list[str]) -> pd.DataFrame:
 
 
 MAKE: dict[str, Callable[[list[str]], Chart | None]] = {
-    "variant_scores": lambda names: plots.variant_scores(scores(names), "macro_f1"),
-    "fold_scores": lambda names: plots.fold_scores(by_fold(names), "macro_f1"),
-    "class_f1": lambda names: plots.class_f1(classes(names)),
-    "class_f1_two": lambda names: plots.class_f1(classes(names), classes(names, 1), (names[0], names[1])),
-    "learning_curves": lambda names: plots.learning_curves(history(), "loss", names[0]),
-    "reliability": lambda names: plots.reliability({name: bins(0.05 * i) for i, name in enumerate(names)}),
-    "weights": lambda names: plots.weights(dict.fromkeys(names, 1 / len(names))),
-    "trajectory": lambda names: plots.trajectory(steps(len(names)), "macro_f1", names),
-    "correlation": lambda names: plots.correlation(alike(names)),
-    "views": lambda names: plots.views(added(names), "macro_f1", names[0]),
-    "offsets": lambda names: plots.offsets(dict(zip(names, (0.1, -0.3, 0, 0.2), strict=True))),
-    "fold_sizes": lambda names: plots.fold_sizes(pd.DataFrame([[5, 6, 7, 8], [1, 2, 3, 4]], columns=names)),
-    "group_sizes": lambda _: plots.group_sizes(
+    "variant_scores": lambda names: charts.variant_scores(scores(names), "macro_f1"),
+    "fold_scores": lambda names: charts.fold_scores(by_fold(names), "macro_f1"),
+    "class_f1": lambda names: charts.class_f1(classes(names)),
+    "class_f1_two": lambda names: charts.class_f1(classes(names), classes(names, 1), (names[0], names[1])),
+    "learning_curves": lambda names: charts.learning_curves(history(), "loss", names[0]),
+    "reliability": lambda names: charts.reliability({name: bins(0.05 * i) for i, name in enumerate(names)}),
+    "weights": lambda names: charts.weights(dict.fromkeys(names, 1 / len(names))),
+    "trajectory": lambda names: charts.trajectory(steps(len(names)), "macro_f1", names),
+    "correlation": lambda names: charts.correlation(alike(names)),
+    "views": lambda names: charts.views(added(names), "macro_f1", names[0]),
+    "offsets": lambda names: charts.offsets(dict(zip(names, (0.1, -0.3, 0, 0.2), strict=True))),
+    "fold_sizes": lambda names: charts.fold_sizes(pd.DataFrame([[5, 6, 7, 8], [1, 2, 3, 4]], columns=names)),
+    "group_sizes": lambda _: charts.group_sizes(
         pd.DataFrame({"images": [1, 3], "train_groups": [9, 30], "test_groups": [4, 0]})
     ),
-    "shares": lambda names: plots.shares(class_shares(names)),
-    "adversarial": lambda _: plots.adversarial([0.1, 0.4, 0.5], [0.4, 0.9]),
-    "times": lambda names: plots.times(
+    "shares": lambda names: charts.shares(class_shares(names)),
+    "adversarial": lambda _: charts.adversarial([0.1, 0.4, 0.5], [0.4, 0.9]),
+    "times": lambda names: charts.times(
         pd.DataFrame({"step": "train", "what": names, "seconds": [0.5, 90.0, 7200.0, 3.0]})
     ),
 }
@@ -143,13 +144,13 @@ def test_ids_of_all_charts_differ() -> None:
 
 
 def test_names_are_text_and_no_mathematics() -> None:
-    texts = shown(made(plots.class_f1(classes(["<b>x</b>", "$x_1$", "a\nb"]))))
+    texts = shown(made(charts.class_f1(classes(["<b>x</b>", "$x_1$", "a\nb"]))))
     assert {"<b>x</b>", "$x_1$", "a b"} <= set(texts)
 
 
 def test_scores_stand_where_the_axis_says() -> None:
     frame = scores(["a", "b", "ensemble"])
-    chart = made(plots.variant_scores(frame, "macro_f1"))
+    chart = made(charts.variant_scores(frame, "macro_f1"))
     read = [value_at(chart, x) for x, _ in marks(chart)]
     assert read == pytest.approx(frame["value"].tolist(), abs=5e-4)
     assert {"0.700", "0.750", "0.800"} <= set(shown(chart))
@@ -158,7 +159,7 @@ def test_scores_stand_where_the_axis_says() -> None:
 
 def test_intervals_end_where_the_axis_says() -> None:
     frame = classes(NAMES)
-    chart = made(plots.class_f1(frame))
+    chart = made(charts.class_f1(frame))
     colour = "stroke:var(--c0)"
     lines = [e.attrib["d"] for e in ET.fromstring(chart.svg).iter(f"{SVG}path") if colour in e.attrib.get("style", "")]
     found = [[float(n) for n in re.findall(r"[\d.]+", line)] for line in lines if "C" not in line]
@@ -168,7 +169,7 @@ def test_intervals_end_where_the_axis_says() -> None:
 
 
 def test_bars_are_as_long_as_the_weights() -> None:
-    chart = made(plots.weights({"a": 0.2, "b": 0.0, "c": 0.8}))
+    chart = made(charts.weights({"a": 0.2, "b": 0.0, "c": 0.8}))
     path = next(e for e in ET.fromstring(chart.svg).iter(f"{SVG}path") if "fill:var(--c0)" in e.attrib["style"])
     xs = np.array([float(x) for x, _ in re.findall(r"([\d.]+) ([\d.]+)", path.attrib["d"])])
     lengths = sorted({round(float(x - xs.min()), 1) for x in xs})
@@ -178,18 +179,18 @@ def test_bars_are_as_long_as_the_weights() -> None:
 
 
 def test_learning_curves_tell_the_mean_of_the_folds_and_the_refit() -> None:
-    chart = made(plots.learning_curves(history(folds=3, epochs=4), "loss"))
+    chart = made(charts.learning_curves(history(folds=3, epochs=4), "loss"))
     assert {"mean 0.500", "refit 0.000", "inner mean 0.375", "inner refit 0.375"} <= set(shown(chart))
     shorter = history().query("not (fold == 2 and epoch > 2)")  # a fold that stopped early ends the mean
-    assert "mean 1.000" in shown(made(plots.learning_curves(shorter, "loss")))
+    assert "mean 1.000" in shown(made(charts.learning_curves(shorter, "loss")))
 
 
 def test_auc_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     train, test = rng.uniform(size=50).round(1), rng.uniform(0.2, 1, 30).round(1)
     expected = roc_auc_score([0] * 50 + [1] * 30, np.concatenate([train, test]))
-    assert made(plots.adversarial(train, test)).title == f"Train against test: AUC {expected:.3f}"
-    assert "AUC 0.612" in made(plots.adversarial(train, test, 0.612)).title
+    assert made(charts.adversarial(train, test)).title == f"Train against test: AUC {expected:.3f}"
+    assert "AUC 0.612" in made(charts.adversarial(train, test, 0.612)).title
 
 
 def test_sizes_times_and_shares_are_told() -> None:
@@ -207,9 +208,9 @@ def test_sizes_times_and_shares_are_told() -> None:
 
 def test_many_groups_and_times_are_drawn_together_without_loss() -> None:
     frame = pd.DataFrame({"images": range(1, 31), "train_groups": [2] * 30, "test_groups": [1] * 30})
-    assert "38 in train and 19 in test of 12 or more images" in made(plots.group_sizes(frame)).description
+    assert "38 in train and 19 in test of 12 or more images" in made(charts.group_sizes(frame)).description
     times = pd.DataFrame({"step": "train", "what": [f"fold {i}" for i in range(40)], "seconds": [10.0] * 40})
-    chart = made(plots.times(times))
+    chart = made(charts.times(times))
     assert {"17 shorter ones", "2.8 min"} <= set(shown(chart))
     assert chart.title == "Time: 6.7 min"
 
@@ -217,35 +218,35 @@ def test_many_groups_and_times_are_drawn_together_without_loss() -> None:
 def test_large_runs_stay_small() -> None:
     labels = [f"a class of some kind {index}" for index in range(50)]
     large = [
-        plots.class_f1(classes(labels), classes(labels, 1)),
-        plots.shares(class_shares(labels)),
-        plots.offsets(dict.fromkeys(labels, 0.1)),
-        plots.learning_curves(history(5, 30, 4), "loss"),
-        plots.fold_sizes(pd.DataFrame(np.arange(250).reshape(5, 50), columns=labels)),
-        plots.correlation(alike(labels[:20])),
-        plots.fold_scores(by_fold(labels[:20], 10), "macro_f1"),
+        charts.class_f1(classes(labels), classes(labels, 1)),
+        charts.shares(class_shares(labels)),
+        charts.offsets(dict.fromkeys(labels, 0.1)),
+        charts.learning_curves(history(5, 30, 4), "loss"),
+        charts.fold_sizes(pd.DataFrame(np.arange(250).reshape(5, 50), columns=labels)),
+        charts.correlation(alike(labels[:20])),
+        charts.fold_scores(by_fold(labels[:20], 10), "macro_f1"),
     ]
     assert max(len(made(chart).svg) for chart in large) < 60_000
 
 
 EMPTY = pd.DataFrame
 NOTHING: dict[str, Callable[[], Chart | None]] = {
-    "variant_scores": lambda: plots.variant_scores(scores([]), "macro_f1"),
-    "fold_scores": lambda: plots.fold_scores({"a": EMPTY({"fold": [0], "macro_f1": [NAN]})}, "macro_f1"),
-    "class_f1": lambda: plots.class_f1(classes([])),
-    "learning_curves": lambda: plots.learning_curves(history(), "accuracy"),
-    "reliability": lambda: plots.reliability({"a": bins().head(0)}),
-    "weights": lambda: plots.weights({"a": 1.0}),
-    "trajectory": lambda: plots.trajectory(steps(3, 1), "macro_f1"),
-    "trajectory of one": lambda: plots.trajectory(steps(1, 3), "macro_f1"),
-    "correlation": lambda: plots.correlation(alike(["a"])),
-    "views": lambda: plots.views(added(["identity"]), "macro_f1"),
-    "offsets": lambda: plots.offsets({"a": 0.0, "b": 0.0}),
-    "fold_sizes": lambda: plots.fold_sizes(EMPTY({"a": [0, 0]})),
-    "group_sizes": lambda: plots.group_sizes(EMPTY({"images": [1], "train_groups": [0], "test_groups": [0]})),
-    "shares": lambda: plots.shares(class_shares([])),
-    "adversarial": lambda: plots.adversarial([], [0.5]),
-    "times": lambda: plots.times(EMPTY({"step": ["a"], "what": ["b"], "seconds": [NAN]})),
+    "variant_scores": lambda: charts.variant_scores(scores([]), "macro_f1"),
+    "fold_scores": lambda: charts.fold_scores({"a": EMPTY({"fold": [0], "macro_f1": [NAN]})}, "macro_f1"),
+    "class_f1": lambda: charts.class_f1(classes([])),
+    "learning_curves": lambda: charts.learning_curves(history(), "accuracy"),
+    "reliability": lambda: charts.reliability({"a": bins().head(0)}),
+    "weights": lambda: charts.weights({"a": 1.0}),
+    "trajectory": lambda: charts.trajectory(steps(3, 1), "macro_f1"),
+    "trajectory of one": lambda: charts.trajectory(steps(1, 3), "macro_f1"),
+    "correlation": lambda: charts.correlation(alike(["a"])),
+    "views": lambda: charts.views(added(["identity"]), "macro_f1"),
+    "offsets": lambda: charts.offsets({"a": 0.0, "b": 0.0}),
+    "fold_sizes": lambda: charts.fold_sizes(EMPTY({"a": [0, 0]})),
+    "group_sizes": lambda: charts.group_sizes(EMPTY({"images": [1], "train_groups": [0], "test_groups": [0]})),
+    "shares": lambda: charts.shares(class_shares([])),
+    "adversarial": lambda: charts.adversarial([], [0.5]),
+    "times": lambda: charts.times(EMPTY({"step": ["a"], "what": ["b"], "seconds": [NAN]})),
 }
 
 
@@ -258,22 +259,22 @@ def test_degenerate_frames_are_drawn() -> None:
     one = EMPTY({"label": ["a"], "images": [0], "f1": [0.0], "low": [NAN], "high": [NAN]})
     flat = EMPTY({"name": ["a", "b"], "value": [0.5, NAN], "low": [0.5, NAN], "high": [0.5, NAN]})
     drawn = [
-        plots.class_f1(one),
-        plots.class_f1(one.assign(f1=NAN)),
-        plots.class_f1(classes(NAMES), classes(NAMES[:2]), ("a", "b")),
-        plots.variant_scores(flat, "log_loss"),
-        plots.variant_scores(flat.assign(high=math.inf), "log_loss"),
-        plots.fold_scores(by_fold(["a"], 1), "macro_f1"),
-        plots.fold_scores(by_fold(["a"], 3) | {"b": by_fold(["b"], 3)["b"].head(1)}, "macro_f1"),
-        plots.learning_curves(history(1, 1), "loss"),
-        plots.learning_curves(history().query("fold == -1"), "loss"),
-        plots.reliability({"a": bins().head(1).assign(accuracy_low=NAN)}),
-        plots.correlation(alike(["a", "b"]) * NAN),
-        plots.views(added(["a", "b"]).assign(low=NAN, high=NAN), "macro_f1"),
-        plots.shares(class_shares(["a"])),
-        plots.adversarial([0.5], [0.5]),
-        plots.trajectory(steps(3, 2), "log_loss"),
-        plots.fold_sizes(EMPTY({"a": [1]})),
+        charts.class_f1(one),
+        charts.class_f1(one.assign(f1=NAN)),
+        charts.class_f1(classes(NAMES), classes(NAMES[:2]), ("a", "b")),
+        charts.variant_scores(flat, "log_loss"),
+        charts.variant_scores(flat.assign(high=math.inf), "log_loss"),
+        charts.fold_scores(by_fold(["a"], 1), "macro_f1"),
+        charts.fold_scores(by_fold(["a"], 3) | {"b": by_fold(["b"], 3)["b"].head(1)}, "macro_f1"),
+        charts.learning_curves(history(1, 1), "loss"),
+        charts.learning_curves(history().query("fold == -1"), "loss"),
+        charts.reliability({"a": bins().head(1).assign(accuracy_low=NAN)}),
+        charts.correlation(alike(["a", "b"]) * NAN),
+        charts.views(added(["a", "b"]).assign(low=NAN, high=NAN), "macro_f1"),
+        charts.shares(class_shares(["a"])),
+        charts.adversarial([0.5], [0.5]),
+        charts.trajectory(steps(3, 2), "log_loss"),
+        charts.fold_sizes(EMPTY({"a": [1]})),
     ]
     for chart in drawn:
         assert "nan" not in made(chart).svg.lower()

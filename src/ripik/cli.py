@@ -244,7 +244,7 @@ def _analyse(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _report(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.report.step import report
+    from ripik.report.page import report
 
     report(settings)
 

@@ -10,7 +10,7 @@ from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition, hidden_labels
 from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
-from ripik.report.step import report
+from ripik.report.page import report
 from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage.paths import layout_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ripik.report.charts import Chart
+from ripik.report.charts.svg import Chart
 
 
 @dataclass(frozen=True)

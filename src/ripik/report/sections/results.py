@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from ripik import analysis
-from ripik.report import plots
-from ripik.report.advice import advice
+from ripik.report import charts
+from ripik.report.album import Album
 from ripik.report.blocks import Beside, Cell, Charts, Matrix, Photos, Section, Table, Text
-from ripik.report.charts import Chart
+from ripik.report.charts.svg import Chart
+from ripik.report.charts.words import change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
-from ripik.report.photos import Album
-from ripik.report.words import change, ends, number, share, signed, spoken
+from ripik.report.sections.advice import advice
 
 CELL_SIDE = 96  # of a photo, CSS pixels
 CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where room is scarce, of all cells
@@ -96,7 +96,7 @@ def variants(e: Evidence) -> Section:
         "variants",
         "Variants",
         [
-            *drawn(plots.variant_scores(compared, e.focus_metric), plots.fold_scores(shown, e.focus_metric)),
+            *drawn(charts.variant_scores(compared, e.focus_metric), charts.fold_scores(shown, e.focus_metric)),
             Beside([Table("Out-of-fold scores" + (f". {told}" if e.blend else ""), columns, rows, marked), *_gains(e)]),
         ],
     )
@@ -143,7 +143,7 @@ def classes(e: Evidence) -> Section:
     return Section(
         "classes",
         "Classes",
-        [Beside([*drawn(plots.class_f1(found, best, names)), Table(f"Classes by {e.focus.name}", columns, rows)])],
+        [Beside([*drawn(charts.class_f1(found, best, names)), Table(f"Classes by {e.focus.name}", columns, rows)])],
     )
 
 

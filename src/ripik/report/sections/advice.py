@@ -9,8 +9,8 @@ import numpy as np
 from ripik import analysis
 from ripik.analysis.metrics import macro_f1
 from ripik.ensemble.expectation import sentence
+from ripik.report.charts.words import share, spoken
 from ripik.report.evidence import Evidence
-from ripik.report.words import share, spoken
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from matplotlib.figure import Figure
 
-from ripik.report.charts import Chart, plain, to_svg
+from ripik.report.charts.svg import Chart, plain, to_svg
 
 
 def known(value: float | None) -> TypeGuard[float]:

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from ripik import analysis
+from ripik.report.album import Album
 from ripik.report.blocks import Block, Photos, Section, Text
+from ripik.report.charts.words import number
 from ripik.report.evidence import Evidence
-from ripik.report.photos import Album
-from ripik.report.words import number
 
 SHOWN, SIDE = 24, 144
 Row = dict[Hashable, Any]

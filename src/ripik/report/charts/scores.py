@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ripik.report.charts import QUIET, Chart, plain, shorten, theme
-from ripik.report.lines import draw
-from ripik.report.panels import (
+from ripik.report.charts.lines import draw
+from ripik.report.charts.panels import (
     ROW,
     SMALL,
     Column,
@@ -26,7 +25,8 @@ from ripik.report.panels import (
     spans,
     write,
 )
-from ripik.report.words import capital, chart, number, percent, spoken, with_interval
+from ripik.report.charts.svg import QUIET, Chart, plain, shorten, theme
+from ripik.report.charts.words import capital, chart, number, percent, spoken, with_interval
 
 BLEND = Mark(mark(1).colour, "D", "-")
 

@@ -14,11 +14,11 @@ from ripik.diagnostics.adversarial import meaning
 from ripik.diagnostics.photo_page import DENSITY, fit, jpeg_uri
 from ripik.ensemble.train_or_test import read_auc
 from ripik.errors import InputError
-from ripik.report import plots
+from ripik.report import charts as plots
 from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
+from ripik.report.charts.words import share
 from ripik.report.evidence import Evidence
-from ripik.report.results import drawn
-from ripik.report.words import share
+from ripik.report.sections.results import drawn
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 

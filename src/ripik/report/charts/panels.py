@@ -12,8 +12,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ripik.report.charts import COLOURS, INK, LINE, PAPER, QUIET, SIZE, WIDTH, plain, shorten, text_width
-from ripik.report.words import number
+from ripik.report.charts.svg import COLOURS, INK, LINE, PAPER, QUIET, SIZE, WIDTH, plain, shorten, text_width
+from ripik.report.charts.words import number
 
 SMALL = 10.5  # of numbers on axes, in CSS pixels
 ROW = 19.0  # height of a row

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from ripik.report.charts import QUIET, WIDTH, Chart, plain, theme
-from ripik.report.panels import (
+from ripik.report.charts.panels import (
     ROW,
     SMALL,
     Column,
@@ -24,7 +23,8 @@ from ripik.report.panels import (
     sheet,
     write,
 )
-from ripik.report.words import chart, listed, number, percent
+from ripik.report.charts.svg import QUIET, WIDTH, Chart, plain, theme
+from ripik.report.charts.words import chart, listed, number, percent
 
 SIZES = 12  # of groups that have a row of their own
 BINS = 20

@@ -10,11 +10,11 @@ import pandas as pd
 from ripik import analysis
 from ripik.console import say
 from ripik.errors import RipikError
-from ripik.report import plots
+from ripik.report import charts as plots
 from ripik.report.blocks import Beside, Block, Section, Table, Text
+from ripik.report.charts.words import change, number, signed, spoken
 from ripik.report.evidence import Evidence
-from ripik.report.results import drawn
-from ripik.report.words import change, number, signed, spoken
+from ripik.report.sections.results import drawn
 
 
 def learning(e: Evidence) -> Section:

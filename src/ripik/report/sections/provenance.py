@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ripik import analysis
 from ripik.config import to_toml
-from ripik.report import plots
+from ripik.report import charts
 from ripik.report.blocks import Beside, Listing, Section, Table
+from ripik.report.charts.words import duration
 from ripik.report.evidence import Evidence
-from ripik.report.results import drawn
-from ripik.report.words import duration
+from ripik.report.sections.results import drawn
 from ripik.storage import artifacts
 
 
@@ -18,7 +18,7 @@ def times(e: Evidence) -> Section:
     rows = [[row["step"], row["what"], duration(row["seconds"])] for row in found.to_dict("records")]
     title = "Recorded when each was made; jobs that ran side by side are summed"
     return Section(
-        "times", "Time", [Beside([*drawn(plots.times(found)), Table(title, ["step", "what", "time"], rows)])]
+        "times", "Time", [Beside([*drawn(charts.times(found)), Table(title, ["step", "what", "time"], rows)])]
     )
 
 

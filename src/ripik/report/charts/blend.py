@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ripik.report.charts import COLOURS, INK, QUIET, SIZE, WIDTH, Chart, plain, shorten, text_width, theme
-from ripik.report.lines import NAMES, names_at_ends, padded
-from ripik.report.panels import (
+from ripik.report.charts.lines import NAMES, names_at_ends, padded
+from ripik.report.charts.panels import (
     GAP,
     LABELS,
     SMALL,
@@ -26,7 +25,8 @@ from ripik.report.panels import (
     spans,
     write,
 )
-from ripik.report.words import capital, chart, listed, number, spoken, with_interval
+from ripik.report.charts.svg import COLOURS, INK, QUIET, SIZE, WIDTH, Chart, plain, shorten, text_width, theme
+from ripik.report.charts.words import capital, chart, listed, number, spoken, with_interval
 
 LEFT = 46.0
 

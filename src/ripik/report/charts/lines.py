@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ripik.report.charts import INK, WIDTH, shorten
-from ripik.report.panels import Mark, dots, mark, spread
+from ripik.report.charts.panels import Mark, dots, mark, spread
+from ripik.report.charts.svg import INK, WIDTH, shorten
 
 NAMES = 140.0  # pixels right of a panel for the names of its lines
 APART = 14.0  # of two names, at least

@@ -12,10 +12,10 @@ from ripik.diagnostics.label_issues import find_label_issues
 from ripik.diagnostics.photo_page import environment
 from ripik.ensemble.build import finished_blend
 from ripik.ensemble.train_or_test import is_at_hand, tell_apart
-from ripik.report import data, galleries, making, models, results
+from ripik.report.album import Album, is_readable
 from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
-from ripik.report.photos import Album, is_readable
+from ripik.report.sections import data, models, photos, provenance, results
 from ripik.settings import HEAD, Settings
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
@@ -36,7 +36,7 @@ def report(settings: Settings) -> Path:
     path = run.layout.report / "index.html"
     artifacts.check_writable(path.parent)
     suspects, likeness = find_label_issues(run)[1], _adversarial(e)
-    shown = galleries.choose(e, suspects)
+    shown = photos.choose(e, suspects)
     album = Album(e, _heat_maps(e, shown))
     inputs = {"version": REPORT, "predictions": _digests(e), "blend": artifacts.digest(e.told)}
     with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
@@ -57,7 +57,7 @@ def _adversarial(e: Evidence) -> Path | None:
     return tell_apart(e.run) if is_at_hand(e.run) else None
 
 
-def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
+def _heat_maps(e: Evidence, shown: list[photos.Shown]) -> Maps:
     """Return the heat maps of the galleries; none where a model that would explain is not there any more."""
     variant = e.run.settings.variants[e.explained]
     if not all(is_trained(e.run, job) for job in jobs_of(e.run.settings, variant)):
@@ -70,13 +70,13 @@ def _heat_maps(e: Evidence, shown: list[galleries.Shown]) -> Maps:
     return heat_maps(e.run, e.explained, [request for request in requests if request[0] not in unreadable])
 
 
-def _sections(e: Evidence, album: Album, shown: list[galleries.Shown], likeness: Path | None) -> list[Section]:
+def _sections(e: Evidence, album: Album, shown: list[photos.Shown], likeness: Path | None) -> list[Section]:
     makers: list[Callable[[], Section]] = [
         lambda: results.summary(e),
         lambda: results.variants(e),
         lambda: results.classes(e),
         lambda: results.confusion(e, album),
-        lambda: galleries.gallery(e, album, shown),
+        lambda: photos.gallery(e, album, shown),
         lambda: models.learning(e),
         lambda: models.calibration(e),
         lambda: models.blend(e),
@@ -85,8 +85,8 @@ def _sections(e: Evidence, album: Album, shown: list[galleries.Shown], likeness:
         *([lambda: data.test_set(e)] if (e.focus.path.parent / "test.csv").is_file() else []),
         *([lambda: data.adversarial(likeness)] if likeness else []),
         lambda: data.augmentation(e),
-        lambda: making.times(e),
-        lambda: making.configuration(e),
+        lambda: provenance.times(e),
+        lambda: provenance.configuration(e),
     ]
     sections = []
     with progress("report", len(makers)) as show:

@@ -8,10 +8,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ripik.report.charts import INK, QUIET, WIDTH, Chart, plain, shorten, text_width, theme
-from ripik.report.lines import NAMES, draw, names_at_ends, padded
-from ripik.report.panels import GAP, LABELS, ROW, SMALL, Column, around, bars, mark, panel, rows, scale, sheet, write
-from ripik.report.words import capital, chart, count, duration, listed, number, spoken
+from ripik.report.charts.lines import NAMES, draw, names_at_ends, padded
+from ripik.report.charts.panels import (
+    GAP,
+    LABELS,
+    ROW,
+    SMALL,
+    Column,
+    around,
+    bars,
+    mark,
+    panel,
+    rows,
+    scale,
+    sheet,
+    write,
+)
+from ripik.report.charts.svg import INK, QUIET, WIDTH, Chart, plain, shorten, text_width, theme
+from ripik.report.charts.words import capital, chart, count, duration, listed, number, spoken
 
 LEFT = 42.0  # pixels left of a panel for the numbers of its y axis
 SHOWN_TIMES = 24
