@@ -5,8 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Tiny
-from ripik.forecast import Costs, JobCost, Line, Size, Work, disk, job_seconds, makespan, pass_key, steps, total
-from ripik.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.monitoring.forecast import (
+    Costs,
+    JobCost,
+    Line,
+    Size,
+    Work,
+    disk,
+    job_seconds,
+    makespan,
+    pass_key,
+    steps,
+    total,
+)
+from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.settings import Variant
 from ripik.storage.paths import Job
 

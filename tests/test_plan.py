@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import Tiny, ripik
-from ripik.plan import plan
+from ripik.monitoring.plan import plan
 
 
 def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,21 @@ from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present
-from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, differences, job_state
-from ripik.runstate import BROKEN, FRESH, YOURS, Status, find_status
+from ripik.monitoring.job_state import (
+    FINISHED,
+    KILLED,
+    MISSING,
+    RUNNING,
+    STALE,
+    STOPPED,
+    TRAINED,
+    differences,
+    job_state,
+)
+from ripik.monitoring.run_state import BROKEN, FRESH, YOURS, Status, find_status
+from ripik.monitoring.status import status
 from ripik.splits.folds import make_folds
 from ripik.splits.run import Run, open_run
-from ripik.status import status
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
@@ -301,7 +311,8 @@ def test_jobs_that_stand_alike_share_a_line(tiny: Tiny, run: Run, capsys: pytest
 
 def test_no_network_is_loaded(tiny: Tiny, run: Run) -> None:
     code = (
-        "import sys; from pathlib import Path; from ripik.config import load_settings; from ripik.status import status;"
+        "import sys; from pathlib import Path; from ripik.config import load_settings;"
+        "from ripik.monitoring.status import status;"
         "status(load_settings(Path(sys.argv[1]), [])); assert not {'keras', 'tensorflow'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tiny.config)], capture_output=True, text=True, check=False)

@@ -208,7 +208,7 @@ def _ensemble(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _plan(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.plan import plan
+    from ripik.monitoring.plan import plan
 
     asked = {name: getattr(options, name) for name in ("devices", "machines", "images")}
     plan(settings, options.variants, **{name: numbers for name, numbers in asked.items() if numbers})
@@ -286,7 +286,7 @@ def _log_score(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.status import status
+    from ripik.monitoring.status import status
 
     status(settings)
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ripik.console import console, say, table
-from ripik.jobstate import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, JobState
-from ripik.runstate import FRESH, Part, Status, VariantState, find_status
+from ripik.monitoring.job_state import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, JobState
+from ripik.monitoring.run_state import FRESH, Part, Status, VariantState, find_status
 from ripik.settings import Settings
 
 SYMBOLS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ripik.forecast import JobCost, Line
+from ripik.monitoring.forecast import JobCost, Line
 from ripik.settings import Variant
 
 CERTAIN = 0.5  # seconds between two reports that tell how fast steps are

@@ -26,8 +26,8 @@ from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
-from ripik.forecast import Costs, JobCost, Line, pass_key
-from ripik.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.monitoring.forecast import Costs, JobCost, Line, pass_key
+from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
@@ -66,7 +66,9 @@ class _Measuring:
         """Measure everything, the quickest first."""
         command = _seconds(_command)
         search, pool = self.search()
-        process = _seconds(lambda: self.run([Task(f"process {n}", "ripik.rehearsal:begin", ()) for n in self.slots]))
+        process = _seconds(
+            lambda: self.run([Task(f"process {n}", "ripik.monitoring.rehearsal:begin", ()) for n in self.slots])
+        )
         looked = self.look()
         photos = {side: self.pixels(side, copies=False) for side in self.sizes}
         copies = {side: self.pixels(side, copies=True) for side in self.sizes if self.augments}
@@ -126,7 +128,7 @@ class _Measuring:
         """Build the networks and write initial weights as the run will; return what was noted."""
         target, settings = self.folder / "networks.json", self.within("networks")
         arguments = (settings, self.variants, target)
-        self.run([Task("networks", "ripik.rehearsal:look_at_networks", arguments)])
+        self.run([Task("networks", "ripik.monitoring.rehearsal:look_at_networks", arguments)])
         for name in ("passes", "rows"):
             shutil.copytree(layout_of(settings).run, layout_of(self.within(name)).run)
         return artifacts.read_json(target)
@@ -154,7 +156,9 @@ class _Measuring:
             pixels(settings, some, split, False, variant.image_size)
         targets = [self.folder / f"{variant.name}-{n}.json" for n in self.slots]
         arguments = [(settings, some, alone, (n, self.how.jobs), targets[n]) for n in self.slots]
-        self.run([Task(f"passes {n}", "ripik.rehearsal:pass_images", told) for n, told in enumerate(arguments)])
+        self.run(
+            [Task(f"passes {n}", "ripik.monitoring.rehearsal:pass_images", told) for n, told in enumerate(arguments)]
+        )
         return mean_line([artifacts.read_json(target) for target in targets])
 
     def jobs(self, looked: dict[str, Any]) -> dict[str, JobCost]:
@@ -171,7 +175,10 @@ class _Measuring:
                 after = (f"rehearsed {variant.start} {fold}",) if variant.start else ()
                 tasks.append(
                     Task(
-                        f"rehearsed {variant.name} {fold}", "ripik.rehearsal:do_job", (opened, job, target), after=after
+                        f"rehearsed {variant.name} {fold}",
+                        "ripik.monitoring.rehearsal:do_job",
+                        (opened, job, target),
+                        after=after,
                     )
                 )
                 found.setdefault(variant.name, []).append((opened, job, target))

@@ -8,9 +8,9 @@ from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
 from ripik.execution.runner import recorded_threads, threads_per_job
-from ripik.forecast import Costs, Size, Step, disk, steps, total
-from ripik.measuring import measure
 from ripik.models.weight_files import weights_inputs
+from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
+from ripik.monitoring.measure import measure
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.training.jobs import choose_variants
 from ripik.training.pipeline import check_settings

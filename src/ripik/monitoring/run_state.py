@@ -13,7 +13,8 @@ from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import items_of, lacking_items
-from ripik.jobstate import (
+from ripik.models.weight_files import initial_weights, weights_inputs
+from ripik.monitoring.job_state import (
     FINISHED,
     GONE_ON_FROM,
     MISSING,
@@ -24,7 +25,6 @@ from ripik.jobstate import (
     job_state,
     state_without_run,
 )
-from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
