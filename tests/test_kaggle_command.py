@@ -11,8 +11,8 @@ from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn
 from organiser import check_filled, nested, settings, zip_of
 from ripik.data.fetch import fetch
 from ripik.errors import InputError, SurroundingsError
-from ripik.kaggle import command as kaggle_command
-from ripik.kaggle.command import failure, has_credentials
+from ripik.kaggle import client as kaggle_command
+from ripik.kaggle.client import failure, has_credentials
 from ripik.kaggle.downloads import download_dataset
 from ripik.settings import Settings
 

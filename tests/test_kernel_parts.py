@@ -11,13 +11,12 @@ from ripik.config import load_settings
 from ripik.ensemble import inputs
 from ripik.errors import InputError
 from ripik.features.store import Item, source_path
-from ripik.kernel.build import check_engines
-from ripik.kernel.bundle import package_zip, requirements
-from ripik.kernel.contents import Manifest
-from ripik.kernel.infer import TEST, Trained, fold_models, lacking_test_items
-from ripik.kernel.mounts import Machine
-from ripik.kernel.names import identity, slug_of, title_of
-from ripik.kernel.packages import problems
+from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
+from ripik.kaggle.kernel.infer import TEST, Trained, fold_models, lacking_test_items
+from ripik.kaggle.kernel.machine import Machine
+from ripik.kaggle.kernel.manifest import Manifest
+from ripik.kaggle.kernel.names import identity, slug_of, title_of
+from ripik.kaggle.kernel.packages import problems
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
 

@@ -7,7 +7,7 @@ import pytest
 
 from ripik.ensemble.submission_log import append_log
 from ripik.errors import InputError
-from ripik.leaderboard import correlation, show_leaderboard
+from ripik.kaggle.submit import correlation, show_leaderboard
 from ripik.storage import artifacts
 
 

@@ -15,8 +15,8 @@ from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.image_files import Examined, decode, examine
 from ripik.data.pixel_rule import FULL, PixelRule, in_8_bits
 from ripik.features.pixels import pixel_inputs, pixels
-from ripik.kernel.datasets import write_models
-from ripik.kernel.infer import infer
+from ripik.kaggle.kernel.infer import infer
+from ripik.kaggle.kernel.models_dataset import write_models
 from ripik.splits.groups import group_inputs
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.storage import artifacts

@@ -63,7 +63,7 @@ def test_the_metric_of_the_configuration_will_do() -> None:
 
 def test_submissions_are_studied_without_tensorflow() -> None:
     code = (
-        "import sys, ripik.analysis.submissions, ripik.leaderboard;"
+        "import sys, ripik.analysis.submissions, ripik.kaggle.submit;"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

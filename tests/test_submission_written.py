@@ -12,11 +12,11 @@ from conftest import Tiny
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
 from ripik.ensemble.build import ensemble
-from ripik.kernel.contents import Manifest
-from ripik.kernel.infer import _pinned
+from ripik.kaggle.kernel.infer import _pinned
+from ripik.kaggle.kernel.manifest import Manifest
+from ripik.kaggle.submit import newest
 from ripik.splits.run import open_run
 from ripik.storage.paths import Job
-from ripik.submit import newest
 from ripik.training.jobs import jobs_of
 from test_oof import finish
 

@@ -250,37 +250,37 @@ def _report(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _kernel(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.kernel.build import build_kernel
+    from ripik.kaggle.kernel.build import build_kernel
 
     build_kernel(settings, options.kind)
 
 
 def _kernel_push(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.kernel.follow import push
+    from ripik.kaggle.kernel.push import push
 
     push(settings, options.kind)
 
 
 def _kernel_status(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.kernel.follow import tell_status
+    from ripik.kaggle.kernel.push import tell_status
 
     tell_status(settings, options.kind)
 
 
 def _kernel_output(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.kernel.follow import fetch_output
+    from ripik.kaggle.kernel.push import fetch_output
 
     fetch_output(settings, options.kind)
 
 
 def _submit(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.submit import submit
+    from ripik.kaggle.submit import submit
 
     submit(settings, options.file, version=options.version, yes=options.yes)
 
 
 def _log_score(settings: Settings, options: argparse.Namespace) -> None:
-    from ripik.submit import log_score
+    from ripik.kaggle.submit import log_score
 
     log_score(settings, options.file, options.public, options.private)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ripik.console import say
 from ripik.errors import RipikError, SurroundingsError
-from ripik.kaggle.command import failure, reason_of, run_kaggle
+from ripik.kaggle.client import failure, reason_of, run_kaggle
 
 METADATA, MANIFEST = "dataset-metadata.json", "manifest.json"
 READY, FAILED = "ready", "failed"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ripik.errors import InputError
-from ripik.kaggle.command import failure, has_credentials, reason_of, run_kaggle
+from ripik.kaggle.client import failure, has_credentials, reason_of, run_kaggle
 
 NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
 

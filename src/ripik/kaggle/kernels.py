@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ripik.console import say
 from ripik.errors import InputError, RipikError, SurroundingsError
-from ripik.kaggle.command import failure, reason_of, run_kaggle
+from ripik.kaggle.client import failure, reason_of, run_kaggle
 
 PUSHED = re.compile(r"Kernel version (\d+) successfully pushed\.\s+Please check progress at (\S+)")
 STATUS = re.compile(r'has status "(?:\w+\.)?(\w+)"')

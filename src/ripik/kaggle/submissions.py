@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ripik.console import say
 from ripik.errors import InputError, RipikError, SurroundingsError
-from ripik.kaggle.command import failure, run_kaggle
+from ripik.kaggle.client import failure, run_kaggle
 
 TAKEN = "successfully submitted"
 COLUMNS = ("ref", "fileName", "date", "description", "status", "publicScore", "privateScore")

@@ -11,8 +11,8 @@ import pandas as pd
 from ripik.ensemble.folder import finished_models
 from ripik.execution.runner import run, undivided
 from ripik.execution.task import Task
-from ripik.kernel.contents import FOLDS, GROUPS, Manifest, images_digest, job_file
-from ripik.kernel.names import identity, title_of
+from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
+from ripik.kaggle.kernel.names import identity, title_of
 from ripik.models.weight_files import RANDOM, initial_weights
 from ripik.settings import Settings, Variant
 from ripik.splits.groups import read_groups

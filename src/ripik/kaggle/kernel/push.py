@@ -6,9 +6,9 @@ from datetime import datetime
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.kaggle.datasets import push_dataset
+from ripik.kaggle.kernel.build import METADATA
+from ripik.kaggle.kernel.names import identity
 from ripik.kaggle.kernels import Pushed, kernel_output, kernel_status, push_kernel
-from ripik.kernel.build import METADATA
-from ripik.kernel.names import identity
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ripik.kernel import packages
+from ripik.kaggle.kernel import packages
 
 
 def main(facts_path: str) -> int:
@@ -21,10 +21,10 @@ def main(facts_path: str) -> int:
         print("Choose Kaggle's latest environment for the kernel (Settings, Environment).", file=sys.stderr)
         return 3
     from ripik.errors import RipikError
-    from ripik.kernel import steps
+    from ripik.kaggle.kernel import machine
 
     try:
-        return steps.run(facts)
+        return machine.run(facts)
     except RipikError as error:
         print(f"ripik: {error}", file=sys.stderr)
         return error.exit_code
