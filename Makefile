@@ -104,8 +104,8 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
 	@$(BIN)/python -m benchmarks.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
-JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,backends batches distribution gradcam heatmaps network oof pipeline \
-	precision predictors training views))
+JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
+	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta))
 
 TWO_AT_A_TIME := --numprocesses 2 --dist worksteal --durations 10
 
@@ -118,10 +118,10 @@ test-all: $(READY)  ## and the long ones: whole lines in processes of their own,
 test-oldest: $(READY)  ## run both kernels on a small Kaggle machine with the oldest packages claimed
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oldest.txt
-	@KERNEL_PYTHON=$(CURDIR)/$(OLDEST)/bin/python $(BIN)/python -m pytest tests/test_kernel.py $(PYTEST)
+	@KERNEL_PYTHON=$(CURDIR)/$(OLDEST)/bin/python $(BIN)/python -m pytest tests/kaggle/test_kernel.py $(PYTEST)
 
 test-cluster: $(CLUSTER)/.ready  ## compare a Ray cluster of two nodes with this machine alone, workers and a node killed
-	@$(CLUSTER)/bin/python -m pytest tests/test_ray.py $(PYTEST)
+	@$(CLUSTER)/bin/python -m pytest tests/execution/test_ray_cluster.py $(PYTEST)
 
 $(CLUSTER)/.ready: requirements.lock tests/cluster.txt
 	@echo "installing the locked packages and Ray into $(CLUSTER) (once, some minutes)"

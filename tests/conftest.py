@@ -51,7 +51,7 @@ FAST = (  # `finetuned` trains all layers, `augmented_finetuned` the last block
     "variants.augmented_finetuned.train_from=block7a",
 )
 
-LONG_FILES = ("test_kernel", "test_pipeline", "test_plan", "test_distribution", "test_torture", "test_faults")
+LONG_FILES = ("test_kernel", "test_training_pipeline", "test_plan", "test_distribution", "test_torture", "test_faults")
 
 CONFIG = """[competition]
 root = "{folder}/input"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_trainer import prepare_here
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.features.batches import ArrayRows, Batches
@@ -18,9 +19,8 @@ from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from ripik.training.jobs import is_distributed
 from ripik.training.network import starting_network
-from test_training import prepare_here
 
-SCRIPT, OVERFLOW = (Path(__file__).parent / name for name in ("train_on_devices.py", "overflow_on_devices.py"))
+SCRIPT, OVERFLOW = (Path(__file__).parents[1] / name for name in ("train_on_devices.py", "overflow_on_devices.py"))
 SETTINGS = (  # 18 rows to train on: the last batch of 8 has two rows, that of 5 three, which two devices cannot halve
     *("network.dropout=0", "augmentation.copies=1", "training.epochs=2", "finetuning.batch_size=5"),
     *("finetuning.learning_rate=1e-5", 'variants.finetuned.start=""', "variants.finetuned.train_from=block7a"),

@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 import pytest
-from benchmarks import gpu, on_gpu, processes
 from benchmarks.flops import flops, training_flops
 from benchmarks.ours import chip
 from benchmarks.peaks import PEAKS, PRECISIONS, find_peak
 
+from benchmarks import gpu, on_gpu, processes
 from ripik.models.backbone import build_backbone
 from ripik.training.network import build_suffix
 

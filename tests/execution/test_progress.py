@@ -102,7 +102,7 @@ from ripik.execution.task import Task
 from ripik.settings import JobSettings
 if __name__ == "__main__":
     names = [f"original/fold{{number}}" for number in range({JOBS})]
-    run([Task(name, "test_live:train", (), needs_backend=False) for name in names], JobSettings(jobs=4))
+    run([Task(name, "test_progress:train", (), needs_backend=False) for name in names], JobSettings(jobs=4))
 """
 
 

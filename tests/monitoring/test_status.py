@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_oof import finish
 
 from conftest import Tiny
 from ripik.ensemble.build import ensemble
@@ -40,7 +41,6 @@ from ripik.training import checkpoint
 from ripik.training.checkpoint import Checkpoint, Progress
 from ripik.training.jobs import jobs_of, predictions_path, training_inputs
 from ripik.training.oof import merge_variant
-from test_oof import finish
 
 JOB = Job("original", 0)
 

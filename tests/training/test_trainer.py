@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from test_event_log import read
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.errors import InputError, OutOfTimeError, SurroundingsError
@@ -50,7 +51,6 @@ from ripik.training.optimizer import class_weights
 from ripik.training.predict import predict_job, work
 from ripik.training.trainer import Trainer, train
 from small_network import FEATURES
-from test_eventlog import read
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")

@@ -13,7 +13,7 @@ from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.settings import JobSettings, LimitSettings
 
-HERE = "tests.test_deadline" if __name__.startswith("tests.") else "test_deadline"
+HERE = "tests.test_deadline" if __name__.startswith("tests.") else "test_time_limit"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-task = Task("sleeps", "test_stopping:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
+task = Task("sleeps", "test_signals:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
 run([task], JobSettings(jobs=1, threads=1))
 """
 

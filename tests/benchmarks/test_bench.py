@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from benchmarks import bench, data, harness, processes
 from benchmarks.sections import frozen
 
+from benchmarks import bench, data, harness, processes
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.data.image_files import decode

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_oof import finish
 
 from conftest import Tiny
 from ripik.analysis.metrics import get_metric
@@ -18,7 +19,6 @@ from ripik.kaggle.submit import newest
 from ripik.splits.run import open_run
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
-from test_oof import finish
 
 MEMBERS = ["original", "augmented"]
 METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "log_loss", "auc"]

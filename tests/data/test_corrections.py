@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from test_oof import finish, finished
 
 from conftest import CLASSES, Tiny
 from ripik import analysis
@@ -26,7 +27,6 @@ from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import is_trained, jobs_of
 from ripik.training.optimizer import class_weights
 from ripik.training.scores import evidence_groups
-from test_oof import finish, finished
 
 F1 = get_metric("macro_f1")
 ODD = ["2", "9", "20"]  # images that the user relabels

@@ -191,10 +191,10 @@ def test_another_process_makes_the_same_copies_and_asks_no_network(pipeline):
         urllib.request.OpenerDirector.open = lambda *a, **k: os._exit(9)
         import ripik.augmentation.pipeline
         assert "albumentations" not in sys.modules
-        from test_augmentation import JOBS, build_pipeline, digests
+        from test_pipeline import JOBS, build_pipeline, digests
         print(json.dumps(digests(JOBS, build_pipeline("source", 64))))
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", textwrap.dedent(script), str(Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == digests(JOBS, pipeline)
 

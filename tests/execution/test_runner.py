@@ -21,7 +21,7 @@ from ripik.execution.task import Task
 from ripik.settings import JobSettings
 from ripik.storage import artifacts
 
-HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_engine"
+HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_runner"
 Progress = Callable[..., None]
 
 
@@ -197,7 +197,7 @@ import sys
 from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-run([Task("long", "test_engine:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
+run([Task("long", "test_runner:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 from ripik.augmentation import albumentations13
 from ripik.augmentation.pipeline import NAMES
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "fidelity"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "fidelity"))
 
 from compare import CHAIN, EXACT, SEEDS, compare, measure_preset, measure_seeds, photos_and_levels, read_record
 from measures import FLOW, GEOMETRIC, STATISTICS, difference, flow, levels, self_error, shares, summary
