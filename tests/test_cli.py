@@ -15,7 +15,7 @@ from ripik import __version__, cli
 from ripik.config import load_settings
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Task
-from ripik.splits import folds, groups
+from ripik.splits import groups
 from ripik.splits.near_copies.find import Groups
 
 Capture = pytest.CaptureFixture[str]
@@ -312,7 +312,7 @@ def test_failures_become_one_message_and_their_code(
     def fail(settings: object) -> None:
         raise failure
 
-    monkeypatch.setattr(folds, "make_folds", fail)
+    monkeypatch.setattr("ripik.diagnostics.near_copies_page.make_folds", fail)
     assert tiny.cli("folds") == code
     assert told in one_message(capsys)
 
@@ -322,7 +322,7 @@ def test_a_bug_keeps_its_traceback(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, 
     def fail(settings: object) -> None:
         raise bug
 
-    monkeypatch.setattr(folds, "make_folds", fail)
+    monkeypatch.setattr("ripik.diagnostics.near_copies_page.make_folds", fail)
     with pytest.raises(type(bug)):
         tiny.cli("folds")
 
@@ -332,7 +332,7 @@ import signal, sys
 from unittest import mock
 from ripik import cli
 
-with mock.patch("ripik.splits.folds.make_folds", lambda settings: signal.raise_signal(signal.SIGTERM)):
+with mock.patch("ripik.diagnostics.near_copies_page.make_folds", lambda settings: signal.raise_signal(signal.SIGTERM)):
     sys.exit(cli.main(["folds", "--config", sys.argv[1]]))
 """
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -236,3 +237,8 @@ def _unordered(how: CompetitionSettings) -> list[str]:
         'competition.metric = "quadratic_kappa" counts how far apart two classes are, and labels that are text have no '
         "order of their own: name them in order in competition.classes"
     ]
+
+
+def show(settings: Settings) -> None:
+    """Print the effective configuration as TOML: the step `config`."""
+    sys.stdout.write(to_toml(settings))

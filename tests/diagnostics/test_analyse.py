@@ -13,6 +13,7 @@ from ripik import analysis, cli
 from ripik.diagnostics.analyse import ANSWERS, analyse
 from ripik.errors import InputError
 from ripik.settings import Settings
+from ripik.steps import TOPICS
 
 NAMES = ["original", "finetuned", "ensemble"]  # in the order of the configuration, then the blend
 OWN_STEPS = {"labels", "adversarial"}
@@ -49,7 +50,7 @@ def same(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
 
 
 def test_every_topic_of_the_command_is_answered() -> None:
-    assert set(ANSWERS) | OWN_STEPS == set(cli.TOPICS)
+    assert set(ANSWERS) | OWN_STEPS == set(TOPICS)
     assert set(ANSWERS).isdisjoint(OWN_STEPS)
 
 

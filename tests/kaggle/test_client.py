@@ -9,11 +9,10 @@ import pytest
 
 from kaggle_stand_in import ETAG, OWNER, SLUG, StandIn
 from organiser import check_filled, nested, settings, zip_of
-from ripik.data.fetch import fetch
 from ripik.errors import InputError, SurroundingsError
 from ripik.kaggle import client as kaggle_command
 from ripik.kaggle.client import failure, has_credentials
-from ripik.kaggle.downloads import download_dataset
+from ripik.kaggle.downloads import data, download_dataset
 from ripik.settings import Settings
 
 NAME = f"{OWNER}/{SLUG}"
@@ -25,7 +24,7 @@ def made(tmp_path: Path) -> Settings:
 
 @pytest.mark.usefixtures("login")
 def test_a_dataset_fills_the_input_folder(tmp_path: Path, server: StandIn) -> None:
-    fetch(made(tmp_path))
+    data(made(tmp_path))
     check_filled(tmp_path, made(tmp_path))
     assert server.asked == ["GetDatasetMetadata", "DownloadDataset", "GET bytes=0-"]
 
@@ -38,7 +37,7 @@ def test_a_public_dataset_needs_no_credentials(tmp_path: Path, server: StandIn) 
 def test_a_cut_download_goes_on_in_the_same_run(tmp_path: Path, server: StandIn) -> None:
     server.cuts = 1
     server.archive = zip_of({**nested(), "other.bin": bytes(3 * 2**20)})
-    fetch(made(tmp_path))
+    data(made(tmp_path))
     check_filled(tmp_path, made(tmp_path))
     assert server.asked[2:] == ["GET bytes=0-", f"GET bytes={2**20}-"]  # the command keeps whole MiB
 
@@ -50,7 +49,7 @@ def test_a_download_that_was_killed_goes_on_in_the_next_run(tmp_path: Path, serv
     part.write_bytes(server.archive[:100])
     marker = {"validator": ETAG, "size": len(server.archive)}
     part.with_name(f"{SLUG}.zip.kaggle-partial").write_text(json.dumps(marker))
-    fetch(made(tmp_path))
+    data(made(tmp_path))
     check_filled(tmp_path, made(tmp_path))
     assert server.asked[-1] == "GET bytes=100-"
 
@@ -59,10 +58,10 @@ def test_a_download_that_was_killed_goes_on_in_the_next_run(tmp_path: Path, serv
 def test_a_damaged_download_is_thrown_away(tmp_path: Path, server: StandIn) -> None:
     whole, server.archive = server.archive, server.archive[:-50]
     with pytest.raises(InputError, match=r"car-photos\.zip is damaged"):
-        fetch(made(tmp_path))
+        data(made(tmp_path))
     assert list((tmp_path / "input").iterdir()) == []
     server.archive = whole
-    fetch(made(tmp_path))
+    data(made(tmp_path))
     check_filled(tmp_path, made(tmp_path))
 
 
@@ -91,7 +90,7 @@ def test_refusals(
 ) -> None:
     server.status, server.message = status, message
     with pytest.raises(kind, match=match):
-        fetch(made(tmp_path))
+        data(made(tmp_path))
     assert not (tmp_path / "input" / "cars").exists()
 
 
@@ -106,7 +105,7 @@ def test_no_credentials_tells_the_ways_to_give_them(tmp_path: Path, server: Stan
 def test_a_connection_cut_without_an_answer(tmp_path: Path, server: StandIn) -> None:
     server.drop = True
     with pytest.raises(SurroundingsError, match="connection to Kaggle failed"):
-        fetch(made(tmp_path))
+        data(made(tmp_path))
 
 
 @pytest.mark.usefixtures("login")
@@ -115,7 +114,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(SurroundingsError, match="connection to Kaggle failed"):
-            fetch(made(tmp_path))
+            data(made(tmp_path))
 
 
 @pytest.mark.usefixtures("login")

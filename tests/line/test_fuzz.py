@@ -81,15 +81,15 @@ def test_what_is_wrong_is_told_apart(world: World, monkeypatch: pytest.MonkeyPat
     assert fuzz.outcome(case(), world) == fuzz.Outcome(0)
     assert fuzz.outcome(case(TRAIN, b"x\n1\n", "folds"), world) == fuzz.Outcome(2)
     with monkeypatch.context() as patched:
-        patched.setattr(fuzz.cli.config, "to_toml", lambda settings: "[folds]\nn_split = 2\n")
+        patched.setattr("ripik.config.to_toml", lambda settings: "[folds]\nn_split = 2\n")
         assert fuzz.outcome(case(), world).key == "the printed configuration is not read back"
-        patched.setattr(fuzz.cli.config, "to_toml", lambda settings: "Traceback (most recent call last)")
+        patched.setattr("ripik.config.to_toml", lambda settings: "Traceback (most recent call last)")
         assert fuzz.outcome(case(), world).key == "a traceback is printed"
     with monkeypatch.context() as patched:
         patched.setattr(InputError, "exit_code", 1)
         assert fuzz.outcome(case(TRAIN, b"x\n1\n", "folds"), world).key == "exit code 1"
     with monkeypatch.context() as patched:
-        patched.setattr(fuzz.cli, "_fail", lambda message, code: code)
+        patched.setattr("ripik.execution.command._fail", lambda message, code: code)
         assert fuzz.outcome(case(TRAIN, b"x\n1\n", "folds"), world).key == "exit code 2 without a message"
 
 
@@ -106,7 +106,7 @@ def test_a_hang_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.01)
 
     monkeypatch.setattr(fuzz, "SECONDS", 0.2)
-    monkeypatch.setattr(config, "load_settings", hang)
+    monkeypatch.setattr("ripik.cli.load_settings", hang)
     assert fuzz.outcome(case(), world).key == "config took more than 0.2 s"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
+from ripik.augmentation.contact_sheet import preview as draw_preview
 from ripik.augmentation.pipeline import PIPELINE, augmented_copies, check_preset
 from ripik.console import progress, say
 from ripik.data.competition import fingerprint
@@ -22,12 +23,16 @@ JPEG_QUALITY = 95
 LONGEST_ID = 200  # bytes; file names end at 255
 
 
-def augment(settings: Settings) -> Path:
+def augment(settings: Settings, *, preview: bool = False) -> Path:
     """Write `<id>_<copy>.jpg` for every training image and copy, and augmented.csv; return the CSV's path.
+
+    preview: write a contact sheet instead (`contact_sheet`), and return its path.
 
     augmented.csv: image_id (of the source), copy, filename, label (as corrected: it is there to train on). Files that
     an interrupted run left are kept when they were made from the same images and settings.
     """
+    if preview:
+        return draw_preview(settings)
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
     check_preset(settings.augmentation.preset)

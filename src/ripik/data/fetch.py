@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -14,12 +14,12 @@ from ripik.data.archives import SUFFIX, DamagedArchiveError, budget_for, files_i
 from ripik.data.competition import Competition, read_competition
 from ripik.data.csv_tables import line_of, read_table
 from ripik.errors import InputError, SurroundingsError
-from ripik.kaggle.downloads import download_competition, download_dataset
 from ripik.settings import CompetitionSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
 Found = dict[PurePosixPath, Path]  # where a file stands in the source, and where it lies
+Download = Callable[[Settings, Path], Path]  # of the competition's files into a folder; returns the archive
 SHOWN = 5
 NAMES = (
     "Set competition.filename_column, or, if files are named by id, "
@@ -28,8 +28,8 @@ NAMES = (
 PROBES = 20  # names by which an image folder is looked for
 
 
-def fetch(settings: Settings, source: Path | None = None) -> Path:
-    """Fill the competition's input folder from `source`, a folder or zip, or else from Kaggle; return it.
+def fetch(settings: Settings, source: Path | None = None, download: Download | None = None) -> Path:
+    """Fill the competition's input folder from `source`, a folder or zip, or else by `download`; return it.
 
     A complete folder is left as it is. The files are found whatever the nesting of folders and archives, and brought
     to the paths that [competition] names; the folder appears whole or not at all.
@@ -44,7 +44,7 @@ def fetch(settings: Settings, source: Path | None = None) -> Path:
     else:
         _check_origin(settings, source, target)
         with _work_folder(target) as work:
-            _fill(settings, source, work, target)
+            _fill(settings, source, download, work, target)
         competition = read_competition(settings)
     _summarise(competition)
     return target
@@ -103,8 +103,8 @@ def _clear(work: Path) -> None:
             shutil.rmtree(work / name)
 
 
-def _fill(settings: Settings, source: Path | None, work: Path, target: Path) -> None:
-    how, origin = settings.competition, source or _download(settings, work / "download")
+def _fill(settings: Settings, source: Path | None, download: Download | None, work: Path, target: Path) -> None:
+    how, origin = settings.competition, source or _downloaded(settings, download, work / "download")
     try:
         found = _gather(origin, work / "unpacked")
     except DamagedArchiveError:
@@ -121,10 +121,10 @@ def _fill(settings: Settings, source: Path | None, work: Path, target: Path) -> 
         say(f"data: {len(found) - len(plan)} other files of {origin.name} were not needed and left out")
 
 
-def _download(settings: Settings, folder: Path) -> Path:
-    if settings.competition.kaggle_dataset:
-        return download_dataset(settings.competition.kaggle_dataset, folder)
-    return download_competition(settings.kaggle.competition, folder)
+def _downloaded(settings: Settings, download: Download | None, folder: Path) -> Path:
+    if download is None:
+        raise InputError("there is nothing to download with here: give a folder or a zip (--source PATH).")
+    return download(settings, folder)
 
 
 def _gather(origin: Path, unpacked: Path) -> Found:

@@ -12,6 +12,8 @@ import pandas as pd
 from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.console import say, table
+from ripik.diagnostics.adversarial import adversarial
+from ripik.diagnostics.label_issues import label_issues
 from ripik.errors import InputError, nearest
 from ripik.settings import Settings
 from ripik.storage import artifacts
@@ -19,6 +21,21 @@ from ripik.storage.paths import Layout, layout_of
 
 LISTED = 20  # rows in the terminal
 Answer = tuple[pd.DataFrame, str]  # what goes to the CSV, and a sentence
+
+
+def answer(settings: Settings, topic: str, of: str = "") -> None:
+    """Answer one question of `steps.TOPICS` about a run: the step `analyse`.
+
+    Raises InputError where `of` does not go with the topic, and as the topic's own function does.
+    """
+    if of and topic in ("labels", "adversarial", "members", "runs"):
+        raise InputError(f"--of goes with one variant's scores; the topic {topic} is about the whole run.")
+    if topic == "labels":
+        label_issues(settings)
+    elif topic == "adversarial":
+        adversarial(settings)
+    else:
+        analyse(settings, topic, of)
 
 
 def analyse(settings: Settings, topic: str, of: str = "") -> Path:

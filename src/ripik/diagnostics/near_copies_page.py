@@ -7,13 +7,29 @@ import pandas as pd
 
 from ripik.console import say
 from ripik.data.competition import Competition, fingerprint
+from ripik.data.image_check import open_competition
+from ripik.diagnostics.audit import audit as audit_splits
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.settings import Settings
-from ripik.splits.groups import conflicting
+from ripik.splits.folds import make_folds
+from ripik.splits.groups import conflicting, read_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
 GROUPS, PICTURES = 20, 9  # shown in a section, and of a group
+
+
+def folds(settings: Settings, *, audit: bool = False) -> None:
+    """Write the groups and the folds, and a page of the groups to look at: the step `folds`.
+
+    audit: also show what other splits would have claimed. Raises as `make_folds` and `audit_splits` do.
+    """
+    if audit:
+        audit_splits(settings)
+    else:
+        make_folds(settings)
+    competition = open_competition(settings)
+    make_groups_page(settings, competition, read_groups(settings, competition))
 
 
 def make_groups_page(settings: Settings, competition: Competition, groups: pd.DataFrame) -> Path:

@@ -1,6 +1,6 @@
 """The step `predict --images`: predict any folder of photos with a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,26 @@ from ripik.splits.run import open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.training.jobs import is_trained, predicting_jobs
+from ripik.training.pipeline import predict
 
 MOST_TOLD = 20
+
+
+def predict_step(
+    settings: Settings, variants: Sequence[str] = (), images: Path | None = None, out: Path | None = None
+) -> None:
+    """Predict what the variants (none: all) lack, or the folder `images` by the finished blend: the step `predict`.
+
+    Raises InputError for options that do not go together, and as `training.pipeline.predict` and `predict_folder` do.
+    """
+    if out and not images:
+        raise InputError("--out goes with --images FOLDER: it says where that folder's predictions are written.")
+    if images and variants:
+        raise InputError("--images goes without --variants: the finished blend predicts the folder.")
+    if images:
+        predict_folder(settings, images, out)
+    else:
+        predict(settings, variants)
 
 
 def predict_folder(settings: Settings, folder: Path, out: Path | None = None) -> Path:

@@ -4,10 +4,27 @@ import re
 import sys
 from pathlib import Path
 
+from ripik.data.fetch import fetch
 from ripik.errors import InputError
 from ripik.kaggle.client import failure, has_credentials, reason_of, run_kaggle
+from ripik.settings import Settings
 
 NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
+
+
+def data(settings: Settings, source: Path | None = None) -> Path:
+    """Fill the input folder from a folder or zip, or else from Kaggle, and return it: the step `data`."""
+    return fetch(settings, source, download)
+
+
+def download(settings: Settings, folder: Path) -> Path:
+    """Download the competition that the settings name, as a dataset or a Kaggle competition; return the zip's path.
+
+    Raises as `download_dataset` and `download_competition` do.
+    """
+    if settings.competition.kaggle_dataset:
+        return download_dataset(settings.competition.kaggle_dataset, folder)
+    return download_competition(settings.kaggle.competition, folder)
 
 
 def download_dataset(name: str, folder: Path) -> Path:

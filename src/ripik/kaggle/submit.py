@@ -123,7 +123,7 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
     show_leaderboard(log.parent)
 
 
-def log_score(settings: Settings, file: str, public: float | None, private: float | None) -> None:
+def log_score(settings: Settings, file: str, public: float | None = None, private: float | None = None) -> None:
     """Write a score that was read elsewhere into the log, and show CV against leaderboard.
 
     Raises InputError for no score, or a file that the log does not have.

@@ -14,7 +14,6 @@ from ripik.data.csv_tables import first, read_table, whole_numbers
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.spellings import same_words, visible
 from ripik.data.submission_form import tell_form
-from ripik.diagnostics.near_copies_page import make_groups_page
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
@@ -41,7 +40,6 @@ def make_folds(settings: Settings) -> Path:
     tell_form(competition.form)
     _tell_labels(settings, competition)
     path, found = layout_of(settings).folds, make_groups(settings, competition)
-    make_groups_page(settings, competition, found)
     groups = _joined_groups(competition, found)
     inputs = _inputs(settings, competition, groups)
     if artifacts.is_the_users(path):

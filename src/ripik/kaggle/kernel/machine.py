@@ -7,17 +7,19 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ripik import cli
 from ripik.config import load_settings
 from ripik.console import say, warn
 from ripik.data.archives import files_in
 from ripik.data.fetch import fetch
 from ripik.errors import InputError, OutOfTimeError
+from ripik.execution import command
 from ripik.kaggle.kernel.manifest import MANIFEST, Manifest
 from ripik.settings import Settings
+from ripik.steps import step
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
@@ -153,13 +155,13 @@ def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict
 
 def _all_steps(config: Path, overrides: Sequence[str], end: float) -> int:
     """Run the steps one after the other until one does not end with 0, or the time is over; return the exit code."""
-    for step in STEPS:
+    for name in STEPS:
         left = end - time.monotonic()
         if left < LEAST:
             return OutOfTimeError.exit_code
         sets = [*overrides, f"training.time_limit={int(left)}s"]
-        say(f"ripik {step}")
-        code = cli.main([step, "--config", str(config), *(part for each in sets for part in ("--set", each))])
+        say(f"ripik {name}")
+        code = command.run(step(name), partial(load_settings, config, sets), {})
         if code:
             return code
     return 0

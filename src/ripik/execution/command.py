@@ -1,0 +1,73 @@
+"""Run a step as a command does: an error becomes one message and an exit code, and signals end it in order."""
+
+import errno
+import importlib
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from ripik.errors import RipikError, Terminated
+from ripik.execution import time_limit
+from ripik.execution.locks import turn
+from ripik.settings import Settings
+from ripik.steps import Step
+from ripik.storage.paths import layout_of
+
+SURROUNDINGS = {  # errors of the operating system that are no bug of ours
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ELOOP, errno.EBUSY, errno.ENXIO, errno.ENODEV),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
+}
+INTERRUPTED, TERMINATED = 130, 143
+GO_ON = "What is finished is kept: run the same command again to go on."
+
+
+def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> int:
+    """Run one step and return its exit code: 0 done, 2 bad input, 3 the surroundings, 75 at its time limit, 130/143
+    stopped by a signal.
+
+    load: reads the settings, and may raise as a step does. given: the step's options by name; None: not given.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        settings = load()
+        alone = turn(layout_of(settings), step.name) if step.alone else nullcontext()
+        with time_limit.limited(settings.training.seconds), alone:
+            _function(step)(settings, **{name: value for name, value in given.items() if value is not None})
+    except RipikError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(f"stopped. {GO_ON}", INTERRUPTED)
+    except Terminated:
+        return _fail(f"terminated. {GO_ON}", TERMINATED)
+    except BrokenExecutor:
+        return _fail(f"a worker process was killed, most likely because the memory ran out. {GO_ON}", 3)
+    except MemoryError:
+        return _fail("the memory ran out. Run again with fewer jobs (JOBS=1), or on a larger machine.", 3)
+    except OSError as error:
+        if error.errno not in SURROUNDINGS:
+            raise
+        return _fail(f"{error.filename or 'a file'}: {error.strerror}. Free or open that place and run again.", 3)
+    return 0
+
+
+def _function(step: Step) -> Callable[..., Any]:
+    module, _, name = step.function.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def _fail(message: str, code: int) -> int:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ripik: {message}", markup=False, emoji=False)
+    return code

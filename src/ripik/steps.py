@@ -1,0 +1,198 @@
+"""The one table of the steps, in the order of the line: what each is called, what does it, and what it may be given.
+
+Only the standard library is imported, so that `--help` starts at once. The command line (`cli`), the kernels and the
+documentation read the table; `execution.command` runs a step.
+"""
+
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TOPICS = {  # what `analyse` answers
+    "scores": "every variant's scores with intervals, class by class",
+    "confusion": "which class is taken for which",
+    "errors": "wrong predictions, the most confident first",
+    "calibration": "whether confidence is accuracy",
+    "members": "how alike the variants are, and what each alone gets right",
+    "folds": "scores, images and labels by fold",
+    "views": "what each test-time view adds",
+    "runs": "all submissions so far: CV, leaderboard score, what changed",
+    "labels": "suspected label errors",
+    "adversarial": "whether train can be told from test",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument of a step, as `argparse` takes it: its name, such as --audit or topic, and the keywords."""
+
+    name: str
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """function: "module:name", called with the settings and the options by name. alone: one of them at a time in a run,
+    as it writes what others read."""
+
+    name: str
+    function: str
+    summary: str
+    options: Sequence[Option] = ()
+    alone: bool = False
+    config: str = "configs/ripik.toml"
+
+
+def whole_number(text: str) -> int:
+    """Return a number from 1 that stands in an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _flag(name: str, told: str) -> Option:
+    return Option(name, {"action": "store_true", "help": told})
+
+
+def _path(name: str, metavar: str, told: str) -> Option:
+    return Option(name, {"type": Path, "metavar": metavar, "help": told})
+
+
+def _some(name: str, metavar: str, told: str, kind: type = str) -> Option:
+    return Option(name, {"type": kind, "nargs": "+", "default": [], "metavar": metavar, "help": told})
+
+
+VARIANTS = _some("--variants", "NAME", "only these variants")
+KIND = Option(
+    "--kind", {"choices": ("train", "infer"), "default": "infer", "help": "all steps, or prediction alone (default)"}
+)
+NUMBERS = [
+    Option(f"--{name}", {"type": whole_number, "nargs": "+", "metavar": "N", "help": f"numbers of {what} to look at"})
+    for name, what in (("devices", "GPUs of one machine"), ("machines", "such machines"), ("images", "images"))
+]
+SIDES = [
+    Option(name, {"metavar": name.upper(), "help": "a variant, ensemble, RUN, RUN/VARIANT or an OOF CSV"})
+    for name in ("a", "b")
+]
+TOPIC = Option(
+    "topic", {"choices": list(TOPICS), "help": "; ".join(f"{topic}: {what}" for topic, what in TOPICS.items())}
+)
+
+STEPS = (
+    Step("config", "ripik.config:show", "print the effective configuration as TOML"),
+    Step(
+        "data",
+        "ripik.kaggle.downloads:data",
+        "fill the input folder from Kaggle, a folder or a zip",
+        [_path("--source", "PATH", "a folder or zip instead of the Kaggle dataset")],
+    ),
+    Step(
+        "folds",
+        "ripik.diagnostics.near_copies_page:folds",
+        "group near copies and write stratified, grouped folds",
+        [_flag("--audit", "also show how much other splits would lie")],
+        alone=True,
+    ),
+    Step(
+        "augment",
+        "ripik.augmentation.write_copies:augment",
+        "write the augmented copies as JPEG (training does not need them)",
+        [_flag("--preview", "only a contact sheet of every transform and some copies")],
+        alone=True,
+    ),
+    Step(
+        "train",
+        "ripik.training.pipeline:train",
+        "train and predict every missing (variant, fold)",
+        [_some("--folds", "K", "only these folds", int), VARIANTS],
+    ),
+    Step(
+        "predict",
+        "ripik.ensemble.folder:predict_step",
+        "predict what is missing, or a folder of photos",
+        [
+            _path("--images", "FOLDER", "predict every photo of this folder instead"),
+            _path("--out", "CSV", "where the folder's predictions go"),
+            VARIANTS,
+        ],
+        alone=True,
+    ),
+    Step(
+        "ensemble",
+        "ripik.ensemble.build:ensemble",
+        "blend the variants and write the submission CSV",
+        [_flag("--partial", "blend the variants that are finished, whatever is still to train"), VARIANTS],
+        alone=True,
+    ),
+    Step(
+        "plan",
+        "ripik.monitoring.plan:plan",
+        "measure for minutes, and tell the time, disk and memory of the whole run",
+        [*NUMBERS, VARIANTS],
+    ),
+    Step(
+        "compare",
+        "ripik.diagnostics.compare:compare",
+        "tell whether B is better than A, with the interval of the difference",
+        SIDES,
+    ),
+    Step(
+        "analyse",
+        "ripik.diagnostics.analyse:answer",
+        "answer one question about a finished run: a table and a CSV",
+        [
+            TOPIC,
+            Option("--of", {"default": "", "metavar": "NAME", "help": "a variant, or ensemble (default: the blend)"}),
+        ],
+        alone=True,
+    ),
+    Step("report", "ripik.report.page:report", "show the run on one HTML page", alone=True),
+    Step(
+        "kernel",
+        "ripik.kaggle.kernel.build:build_kernel",
+        "write a Kaggle kernel and the datasets it reads",
+        [KIND],
+        alone=True,
+    ),
+    Step("kernel-push", "ripik.kaggle.kernel.push:push", "push the kernel and its datasets to Kaggle", [KIND]),
+    Step("kernel-status", "ripik.kaggle.kernel.push:tell_status", "how the kernel is on Kaggle", [KIND]),
+    Step("kernel-output", "ripik.kaggle.kernel.push:fetch_output", "fetch what the kernel wrote on Kaggle", [KIND]),
+    Step(
+        "submit",
+        "ripik.kaggle.submit:submit",
+        "submit a CSV to the Kaggle competition and log its score",
+        [
+            _path("--file", "CSV", "default: the run's newest submission"),
+            Option(
+                "--version",
+                {"type": int, "default": 0, "metavar": "N", "help": "submit version N of the inference kernel"},
+            ),
+            _flag("--yes", "do not ask before one of the day's submissions is spent"),
+        ],
+    ),
+    Step(
+        "log-score",
+        "ripik.kaggle.submit:log_score",
+        "log a leaderboard score that was read elsewhere",
+        [
+            Option("file", {"metavar": "CSV", "help": "a submission, by its file's name"}),
+            Option("--public", {"type": float, "metavar": "SCORE"}),
+            Option("--private", {"type": float, "metavar": "SCORE"}),
+        ],
+    ),
+    Step("status", "ripik.monitoring.status:status", "show what is finished, running, stale or missing"),
+    Step(
+        "demo",
+        "ripik.demo:demo",
+        "draw a small competition and run the whole line on it",
+        alone=True,
+        config="configs/demo.toml",
+    ),
+)
+
+
+def step(name: str) -> Step:
+    """Return the step of this name."""
+    return next(each for each in STEPS if each.name == name)

@@ -1,0 +1,36 @@
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ripik import cli
+from ripik.steps import STEPS
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_every_step_has_a_target_and_help(capsys: Capture) -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (Path(__file__).parents[1] / "Makefile").read_text(), re.MULTILINE)
+    for each in STEPS:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([each.name, "--help"])
+        assert ended.value.code == 0
+        told = capsys.readouterr().out
+        assert all(option.name in told for option in each.options if option.name.startswith("-"))
+        assert each.name in targets or each.name == "log-score"
+
+
+def test_every_step_is_a_function_that_takes_its_options() -> None:
+    for each in STEPS:
+        module, _, name = each.function.partition(":")
+        takes = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        assert {option.name.lstrip("-") for option in each.options} <= set(takes), each.name
+
+
+def test_the_table_of_steps_needs_the_standard_library_alone() -> None:
+    code = "import sys, ripik.steps; assert not {'numpy', 'pydantic', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
