@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_oof import finish, finished
 
 from conftest import CLASSES, Tiny
+from made_up_trainings import finish, finished
 from ripik import analysis
 from ripik.analysis.intervals import predictive
 from ripik.analysis.measures import CORRECTED

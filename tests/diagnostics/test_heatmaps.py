@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_trainer import prepare_here, silent
 
 from conftest import SPLITS, Drawn, Tiny, write_competition
 from ripik.data.image_files import decode
@@ -24,6 +23,7 @@ from ripik.storage.paths import Job
 from ripik.training.network import whole_network
 from ripik.training.predict import predict_job
 from ripik.training.trainer import train
+from trainings_here import prepare_here, silent
 
 SET = ("training.epochs=1", "training.batch_size=8", "variants.finetuned.train_from=block7a", "network.image_size=64")
 TRAINED = {"original": range(SPLITS), "finetuned": range(2)}

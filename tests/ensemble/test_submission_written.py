@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_oof import finish
 
 from conftest import Tiny
+from made_up_trainings import finish
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
 from ripik.ensemble.build import ensemble

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_oof import finish
 
 from conftest import Tiny
+from made_up_trainings import finish
 from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
 from ripik.execution import locks

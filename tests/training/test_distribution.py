@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_trainer import prepare_here
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.features.batches import ArrayRows, Batches
@@ -19,6 +18,7 @@ from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from ripik.training.jobs import is_distributed
 from ripik.training.network import starting_network
+from trainings_here import prepare_here
 
 SCRIPT, OVERFLOW = (Path(__file__).parents[1] / name for name in ("train_on_devices.py", "overflow_on_devices.py"))
 SETTINGS = (  # 18 rows to train on: the last batch of 8 has two rows, that of 5 three, which two devices cannot halve

@@ -26,19 +26,15 @@ from ripik.execution.signals import TERMINATED
 from ripik.execution.task import Task
 from ripik.features.batches import Batches
 from ripik.features.frozen_passes import check_networks, check_space, fill_store
-from ripik.features.pixels import pixels
 from ripik.features.prepare import prepare
 from ripik.features.store import (
     Item,
     feature_inputs,
-    is_prepared,
     items_of,
-    pixel_items,
     reads_pixels,
     source_path,
     training_items,
 )
-from ripik.settings import Settings
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
@@ -51,26 +47,10 @@ from ripik.training.optimizer import class_weights
 from ripik.training.predict import predict_job, work
 from ripik.training.trainer import Trainer, train
 from small_network import FEATURES
+from trainings_here import prepare_here, silent
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")
-
-
-def silent(done: int, total: int, note: str = "") -> None:
-    """Report nothing."""
-
-
-def prepare_here(settings: Settings) -> Run:
-    """Open the run with all that the jobs read, made in this process."""
-    run = open_run(settings)
-    for variant in settings.variants.values():
-        for item in pixel_items(items_of(settings, variant)):
-            pixels(settings, run.competition, item.split, item.copies, variant.image_size)
-    lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
-    check_networks(settings, run.competition, lacking, silent)
-    stored = [variant for variant in lacking if not reads_pixels(settings, variant)]
-    fill_store(settings, run.competition, stored, (0, 1), silent)
-    return run
 
 
 @pytest.fixture(scope="session")
