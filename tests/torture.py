@@ -28,14 +28,14 @@ SAVED = "after a saved state"
 SIGNALS = {"SIGTERM": (signal.SIGTERM, 143), "SIGTERM to all": (signal.SIGTERM, 143), "Ctrl-C": (signal.SIGINT, 130)}
 BROKEN = {  # a build broken on purpose: file, text, replacement, the steps that are killed, and when
     "optimizer": (
-        "training.py",
+        "training/trainer.py",
         '        assign(self.model.optimizer.variables, saved.arrays["optimizer"])\n',
         "",
         ("train-original", "train-augmented"),
         SAVED,
     ),
     "rename": (
-        "atomic.py",
+        "storage/atomic.py",
         "        yield temporary\n        to_disk(temporary)\n        temporary.replace(path)\n",
         "        temporary.touch()\n        temporary.replace(path)\n        yield path\n",
         ("folds",),

@@ -194,7 +194,7 @@ def test_another_process_makes_the_same_copies_and_asks_no_network(pipeline):
         from test_pipeline import JOBS, build_pipeline, digests
         print(json.dumps(digests(JOBS, build_pipeline("source", 64))))
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", textwrap.dedent(script), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == digests(JOBS, pipeline)
 

@@ -120,7 +120,8 @@ def train(report) -> str:  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_twenty_jobs_in_a_terminal(plain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent), os.environ["PYTHONPATH"]]))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", "1" if plain else "")
     script = tmp_path / "jobs.py"

@@ -56,7 +56,8 @@ def test_without_a_signal_nothing_changes() -> None:
 
 
 def test_a_job_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    told, environment = tmp_path / "told", os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    told, folders = tmp_path / "told", os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+    environment = os.environ | {"PYTHONPATH": folders}
     with subprocess.Popen([sys.executable, "-c", PARENT, str(told)], env=environment) as parent:
         limit = time.monotonic() + 60
         while not told.with_suffix(".begun").exists() and time.monotonic() < limit:

@@ -97,12 +97,13 @@ def test_permission_lost(tiny: Tiny, made_before: bool) -> None:
 
 DIE = """
 import os, signal, sys
-from ripik import cli, images
+from ripik import cli
+from ripik.execution import parallel
 
 def die(function, rows):
     os.kill(os.getpid(), signal.SIGKILL)
 
-images._call_all = die
+parallel._call_all = die
 sys.exit(cli.main(["augment", "--config", sys.argv[1]]))
 """
 

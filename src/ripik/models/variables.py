@@ -8,15 +8,14 @@ import keras
 import numpy as np
 
 from ripik.storage.atomic import replacing
-from ripik.training.checkpoint import Arrays
 
 
-def values_of(variables: Sequence[keras.Variable]) -> Arrays:
+def values_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
     """Return the variables' values."""
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
-def assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
+def assign(variables: Sequence[keras.Variable], values: list[np.ndarray]) -> None:
     """Give the variables these values, in their order; ValueError for another number or shape."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
