@@ -92,7 +92,7 @@ config: $(READY)  ## print the effective configuration
 	@$(RIPIK) config $(OPTIONS)
 
 bench: $(READY) $(PEERS)/.ready  ## ours against peers, one table (QUICK=1: ten minutes; PHOTOS=folder WEIGHTS=file ONLY=heads,cuts)
-	@$(BIN)/python -m benchmarks.bench --peers-python $(PEERS)/bin/python $(if $(QUICK),--quick) $(if $(REAL),--real) \
+	@$(BIN)/python -m benchmarks.speed.bench --peers-python $(PEERS)/bin/python $(if $(QUICK),--quick) $(if $(REAL),--real) \
 		$(if $(ONLY),--only '$(ONLY)') $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 $(PEERS)/.ready: benchmarks/requirements.txt
@@ -102,7 +102,7 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 	@touch $(PEERS)/.ready
 
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
-	@$(BIN)/python -m benchmarks.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
+	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
 	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta))

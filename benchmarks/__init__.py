@@ -1,1 +1,1 @@
-"""What `make bench` runs: ours and peers, side by side."""
+"""What measures the project: its speed, the truth of its figures, the fidelity of its copies (see README.md)."""

@@ -24,7 +24,7 @@ IMAGES = 100
 
 def ours() -> ModuleType:
     """Return our functions without the rest of the package, which this interpreter is too old for."""
-    path = Path(__file__).parents[2] / "src" / "ripik" / "transforms.py"
+    path = Path(__file__).parents[2] / "src" / "ripik" / "augmentation" / "albumentations13.py"
     spec = importlib.util.spec_from_file_location("transforms", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

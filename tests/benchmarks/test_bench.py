@@ -6,9 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from benchmarks.sections import frozen
+from benchmarks.speed import bench, data
+from benchmarks.speed.sections import frozen
 
-from benchmarks import bench, data, harness, processes
+from benchmarks import harness, processes
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.data.image_files import decode

@@ -6,11 +6,12 @@ from typing import Any
 
 import keras
 import pytest
-from benchmarks.flops import flops, training_flops
-from benchmarks.ours import chip
-from benchmarks.peaks import PEAKS, PRECISIONS, find_peak
+from benchmarks.speed import gpu, on_gpu
+from benchmarks.speed.flops import flops, training_flops
+from benchmarks.speed.ours import chip
+from benchmarks.speed.peaks import PEAKS, PRECISIONS, find_peak
 
-from benchmarks import gpu, on_gpu, processes
+from benchmarks import processes
 from ripik.models.backbone import build_backbone
 from ripik.training.network import build_suffix
 

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.blend_regret import Found, regrets, run_task, show
-from benchmarks.blend_strategies import Task
-from benchmarks.blend_worlds import simulated
+from benchmarks.quality import blend_worlds
+from benchmarks.quality.blend_regret import Found, regrets, run_task, show
+from benchmarks.quality.blend_strategies import Task
+from benchmarks.quality.blend_worlds import simulated
 
-from benchmarks import blend_worlds
 from ripik.analysis.metrics import get_metric
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.pseudo_tests import Outcome, Photos, draw_test, pseudo_test, read_photos, summary
+from benchmarks.quality import pseudo_blends, pseudo_tests
+from benchmarks.quality.pseudo_tests import Outcome, Photos, draw_test, pseudo_test, read_photos, summary
 
-from benchmarks import pseudo_blends, pseudo_tests
 from ripik.analysis.intervals import Interval
 from ripik.analysis.metrics import get_metric
 

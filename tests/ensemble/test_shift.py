@@ -1,8 +1,8 @@
-"""Weights by likeness to the test set, on planted shifts; `benchmarks.shift` runs the same worlds a hundred times."""
+"""Weights by likeness to the test set on planted shifts; `benchmarks.quality.shift` runs the worlds a hundred times."""
 
 import numpy as np
 import pytest
-from benchmarks.shift import holds, planted
+from benchmarks.quality.shift import holds, planted
 
 from ripik.analysis.metrics import get_metric
 from ripik.ensemble.shift import density_ratio, expect, likeness, separability

@@ -61,8 +61,8 @@ def estimate_shares(
 
     The intervals are quantiles of bootstrap draws of `groups` (n,) and `test_groups` (m,), taken further out where few
     groups hold a class, as in `bootstrap`; in a draw the calibration moves by one Newton step, and the shares that rows
-    are adapted to stay. `benchmarks.class_shares` compares the parts and counts how often the intervals hold. Raises
-    `InputError` for rows that are no probabilities, missing groups and wrong shapes.
+    are adapted to stay. `benchmarks.quality.class_shares` compares the parts and counts how often the intervals hold.
+    Raises `InputError` for rows that are no probabilities, missing groups and wrong shapes.
     """
     fit, rng = _Fit.of(oof, np.asarray(y), groups, models, test_groups), np.random.default_rng(seed)
     estimated = fit.solve(fit.calibration, np.ones(fit.counts[0]), np.ones(fit.counts[1]))

@@ -199,8 +199,8 @@ class _Tuning:
         """Choose stage by stage, on the folds but `without`: the first option, unless another is surely better.
 
         The best score among those whose gain over the first is more than `how.margin` times the gain's standard error
-        (of equals the first): looking for the best costs more than it finds (`benchmarks.blend_regret`). Offsets, which
-        are shrunk by their own uncertainty, need one standard error.
+        (of equals the first): looking for the best costs more than it finds (`benchmarks.quality.blend_regret`).
+        Offsets, which are shrunk by their own uncertainty, need one standard error.
         """
         recipe, options = self._first(), list[Option]()
         for stage, changes in self._stages().items():

@@ -25,7 +25,7 @@ SHARPNESS = 2.0  # of the soft decision; 4 follows the hard one closer and fits 
 PENALTY = 1.0
 BAGS = 20
 MATRIX = 5  # rows a class that a step on the counts alone costs
-MOST_CELLS = 5e7  # rows x classes of all fits of a choice that ends within a minute (`benchmarks.offsets`)
+MOST_CELLS = 5e7  # rows x classes of all fits of a choice that ends within a minute (`benchmarks.speed.offsets`)
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,7 +128,7 @@ def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], 
     """Compile a network for OpenVINO: one image a request, one single-threaded stream for each thread.
 
     So an image's output depends neither on its batch nor on the number of threads; on CPUs it was also the fastest of
-    the batch sizes tried (benchmarks/engines.py).
+    the batch sizes tried (benchmarks/speed/engines.py).
     """
     openvino = _openvino()
     converted = openvino.convert_model(runtime.traced(model, sample.shape[1:], str(sample.dtype)))

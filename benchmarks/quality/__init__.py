@@ -1,0 +1,1 @@
+"""What is true: near copies, folds, blends, ranges, seeds."""

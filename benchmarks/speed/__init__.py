@@ -1,0 +1,1 @@
+"""What is fast: ours and peers, side by side."""
