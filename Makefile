@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-all test-oldest test-cluster test-jax torture faults fuzz lint audit lock clean
+.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-all test-oldest test-cluster test-jax torture faults fuzz golden lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -150,6 +150,9 @@ faults: $(READY)  ## damage every kind of file of a finished run and see what be
 
 fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTES=10 SEED=)
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+golden: $(READY)  ## compare the bytes of a small run with those of another checkout's code (BEFORE=folder WORK=folder)
+	@$(BIN)/python tests/golden.py $(if $(BEFORE),--before '$(BEFORE)') --work '$(or $(WORK),output/golden)'
 
 lint: $(READY)  ## ruff check, ruff format --check, mypy, and that imports go down the rooms
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
