@@ -1,4 +1,4 @@
-"""Stands in for `pipeline.prepare`: packs features in which a photo is known by itself and its class by nothing."""
+"""Stands in for `features.prepare`: packs features in which a photo is known by itself and its class by nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

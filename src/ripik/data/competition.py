@@ -92,7 +92,7 @@ def _digest(rows: pd.DataFrame) -> str:
 
 
 def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competition:
-    """Read the competition of `settings`; steps that use images read it by `usable.open_competition`.
+    """Read the competition of `settings`; steps that use images read it by `image_check.open_competition`.
 
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample

@@ -128,7 +128,7 @@ class Fitted:
 def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, merging: str) -> Fitted:
     """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
 
-    Views are chosen by log loss (`views.choose_views`), the blend as `blend.fit_blend` does, a calibration as
+    Views are chosen by log loss (`choose_views`), the blend as `blend.fit_blend` does, a calibration as
     `calibration.calibrate` does, offsets as `offsets.fit_offsets` does, on probabilities as they stand after the steps
     before.
     """

@@ -93,7 +93,7 @@ def expect(
 
     The weights are no surer than the classifier, which sees a part of what differs: what they move the score by is
     taken for the reach of their own error (95 %), independent of chance, and so the ends lie further out. Arguments and
-    errors as of `bootstrap.predictive`.
+    errors as of `intervals.predictive`.
     """
     found = predictive(y, probabilities, groups, metric, test_groups, draws=draws, weights=like.weights)
     moved = found.value - metric.function(y, probabilities)

@@ -30,7 +30,7 @@ def push_dataset(folder: Path, notes: str, *, patience: float = PATIENCE, pause:
 
     folder: flat, with `dataset-metadata.json` and a `manifest.json` that tells versions apart; where the served one is
     the same, nothing is uploaded. `notes` go with a new version; asks every `pause` seconds, `patience` in all.
-    Raises InputError and SurroundingsError as `command.failure` tells, also for what the client only prints.
+    Raises InputError and SurroundingsError as `client.failure` tells, also for what the client only prints.
     """
     name = json.loads((folder / METADATA).read_text(encoding="utf-8"))["id"]
     end = time.monotonic() + patience

@@ -48,7 +48,7 @@ class Run:
 
 
 def open_run(settings: Settings, *, check: bool = True) -> Run:
-    """Read the competition and its folds; see `usable.open_competition` for `check`."""
+    """Read the competition and its folds; see `image_check.open_competition` for `check`."""
     competition, path = open_competition(settings, check=check), layout_of(settings).folds
     before = artifacts.file_digest(path) if path.exists() else ""
     folds = read_folds(settings, competition)

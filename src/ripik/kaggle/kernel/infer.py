@@ -174,7 +174,7 @@ def _member(trained: Trained, name: str) -> np.ndarray:
 
 
 def fold_models(trained: Trained) -> list[np.ndarray]:
-    """Return what each fold's models say, (members, views, m, C), as `stacked.fold_models`."""
+    """Return what each fold's models say, (members, views, m, C), as `inputs.fold_models`."""
     members, settings = trained.manifest.members, trained.run.settings
     said = {name: [blended_views(values, settings) for values in _said(trained, name)] for name in members}
     return side_by_side([by_fold(trained.jobs(name), values) for name, values in said.items()])
