@@ -60,7 +60,7 @@ def estimate_shares(
     probabilities expect of them, worth EXPECTED_GROUPS of the class's groups.
 
     The intervals are quantiles of bootstrap draws of `groups` (n,) and `test_groups` (m,), taken further out where few
-    groups hold a class, as in `bootstrap`; in a draw the calibration moves by one Newton step, and the shares that rows
+    groups hold a class, as in `intervals`; in a draw the calibration moves by one Newton step, and the shares that rows
     are adapted to stay. `benchmarks.quality.class_shares` compares the parts and counts how often the intervals hold.
     Raises `InputError` for rows that are no probabilities, missing groups and wrong shapes.
     """

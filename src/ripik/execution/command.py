@@ -14,6 +14,7 @@ from rich.console import Console
 from ripik.errors import RipikError, Terminated
 from ripik.execution import time_limit
 from ripik.execution.locks import turn
+from ripik.execution.signals import TERMINATED
 from ripik.settings import Settings
 from ripik.steps import Step
 from ripik.storage.paths import layout_of
@@ -24,7 +25,7 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 130
 GO_ON = "What is finished is kept: run the same command again to go on."
 
 

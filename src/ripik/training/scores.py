@@ -68,7 +68,7 @@ def evidence_groups(run: Run) -> np.ndarray:
 def score_rows(run: Run, values: FloatArray) -> Scores:
     """Score out-of-fold probabilities, (n, C), rows in the order of train.csv, by the organiser's labels.
 
-    Intervals are drawn over `evidence_groups` (`bootstrap`). What the corrected labels would say stands beside it.
+    Intervals are drawn over `evidence_groups` (`intervals`). What the corrected labels would say stands beside it.
     """
     metric, truth = get_metric(run.settings.competition.metric), run.targets()
     fold, groups = run.folds["fold"].to_numpy(), evidence_groups(run)
