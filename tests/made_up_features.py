@@ -8,7 +8,7 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.data.competition import Competition
-from ripik.features.store import Item, count, feature_inputs, items_of, source_path
+from ripik.features.store import Pass, count, feature_inputs, passes_of, source_path
 from ripik.settings import Settings, Variant
 from ripik.storage.packed_array import is_packed, packing
 
@@ -21,14 +21,14 @@ class MadeUp:
 
     tiny: Tiny
     shift: float = 0.0
-    passes: list[Item] = field(default_factory=list)
+    passes: list[Pass] = field(default_factory=list)
 
     def __call__(self, settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
         for variant in variants:
-            for item in items_of(settings, variant):
+            for item in passes_of(settings, variant):
                 self._pack(settings, competition, variant, item)
 
-    def _pack(self, settings: Settings, competition: Competition, variant: Variant, item: Item) -> None:
+    def _pack(self, settings: Settings, competition: Competition, variant: Variant, item: Pass) -> None:
         path, number = source_path(settings, variant, item), count(settings, competition, item)
         inputs = feature_inputs(settings, competition, variant, item)
         if not is_packed(path, inputs, number):

@@ -14,7 +14,7 @@ def main() -> None:
 
     from ripik.models import backend
     from ripik.settings import Variant
-    from ripik.training.network import build_suffix
+    from ripik.training.network import build_trained_part
     from ripik.training.optimizer import compile_model
 
     distribution = backend.distribution(backend.devices())
@@ -22,7 +22,7 @@ def main() -> None:
         with backend.computing_in("mixed_float16"):
             inputs = keras.Input((4,))
             body = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-        network = build_suffix((4,), body, 2, dropout=0.0, seed=0)
+        network = build_trained_part((4,), body, 2, dropout=0.0, seed=0)
         compile_model(network, Variant(name="v", schedule="constant"), 3)
         for overflowing in (None, 0, 3):
             rows, weights = np.ones((4, 4), "float32"), np.ones(4, "float32")

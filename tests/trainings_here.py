@@ -4,8 +4,8 @@ from ripik.features.frozen_passes import check_networks, fill_store
 from ripik.features.pixels import pixels
 from ripik.features.store import (
     is_prepared,
-    items_of,
-    pixel_items,
+    passes_of,
+    pixel_passes,
     reads_pixels,
 )
 from ripik.settings import Settings
@@ -20,7 +20,7 @@ def prepare_here(settings: Settings) -> Run:
     """Open the run with all that the jobs read, made in this process."""
     run = open_run(settings)
     for variant in settings.variants.values():
-        for item in pixel_items(items_of(settings, variant)):
+        for item in pixel_passes(passes_of(settings, variant)):
             pixels(settings, run.competition, item.split, item.copies, variant.image_size)
     lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
     check_networks(settings, run.competition, lacking, silent)

@@ -24,7 +24,7 @@ from benchmarks.quality.pseudo_blends import DEFAULT, read_run
 from benchmarks.quality.pseudo_tests import HELD, Photos, draw_test
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.ensemble.recipe import Known
+from ripik.ensemble.recipe import LabelledPredictions
 
 METRICS = ("macro_f1", "accuracy", "log_loss")
 LARGE = 5000  # rows; of worlds so large there are fewer
@@ -53,7 +53,7 @@ def run_task(task: Task, kinds: tuple[str, ...]) -> Found:
 
 def made_up(
     rows: list[int], members: list[int], repeats: int, seed: int
-) -> Iterable[tuple[Known, Known, tuple[str, ...]]]:
+) -> Iterable[tuple[LabelledPredictions, LabelledPredictions, tuple[str, ...]]]:
     """Yield worlds with the kinds they are of."""
     for size in rows:
         for number in members:
@@ -62,7 +62,9 @@ def made_up(
                 yield known, fresh, (f"{size} rows", f"{number} members", "all")
 
 
-def of_run(run: Path, members: list[str], repeats: int) -> Iterable[tuple[Known, Known, tuple[str, ...]]]:
+def of_run(
+    run: Path, members: list[str], repeats: int
+) -> Iterable[tuple[LabelledPredictions, LabelledPredictions, tuple[str, ...]]]:
     """Yield draws of a finished run's rows."""
     known = read_run(run, members)
     for seed in range(repeats):

@@ -12,7 +12,7 @@ from ripik.analysis.metrics import FloatArray, Metric, get_metric, log_loss
 from ripik.ensemble.blend import METHODS, Blend, fit_blend
 from ripik.ensemble.decision import vote
 from ripik.ensemble.offsets import SHARPNESS
-from ripik.ensemble.recipe import Known
+from ripik.ensemble.recipe import LabelledPredictions
 
 SLOW, SLOW_ROWS = "coordinate", 5000  # from so many rows the slow method is left out
 SHRUNK = ("convex", "greedy")
@@ -35,8 +35,8 @@ class Look:
 class Task:
     """Rows to tune on, fresh ones, and what counts."""
 
-    known: Known
-    fresh: Known
+    known: LabelledPredictions
+    fresh: LabelledPredictions
     metric: Metric
 
     def fixed(self) -> dict[str, Look]:
@@ -143,7 +143,7 @@ def _surely(gains: dict[str, tuple[float, float]], names: Sequence[str], first: 
     return max(sure, key=lambda name: sure[name]) if sure else first
 
 
-def _voted(known: Known) -> Known:
+def _voted(known: LabelledPredictions) -> LabelledPredictions:
     return replace(known, rows=replace(known.rows, probabilities=vote(known.rows.probabilities, known.rows.photo)))
 
 

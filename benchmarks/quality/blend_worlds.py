@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 
 FRESH = 15_000  # rows
 FOLDS = 5
@@ -26,13 +26,15 @@ class World:
     sharpness: np.ndarray  # 1: calibrated; more: too sure, (members,)
     tilt: np.ndarray  # added to the logits, (members, C)
 
-    def draw(self, rows: int, rng: np.random.Generator) -> Known:
+    def draw(self, rows: int, rng: np.random.Generator) -> LabelledPredictions:
         """Return about this many rows: photos in one to three near copies, folds by photo."""
         copies = rng.integers(1, COPIES + 1, rows)
         photo = np.repeat(np.arange(rows), copies)[:rows]
         of_photo = rng.permutation(np.arange(rows)[: photo[-1] + 1] % FOLDS)
         y = rng.choice(len(self.shares), photo[-1] + 1, p=self.shares)[photo]
-        return Known(Rows(self._probabilities(y, photo, rng), photo), y, of_photo[photo], photo)
+        return LabelledPredictions(
+            MemberPredictions(self._probabilities(y, photo, rng), photo), y, of_photo[photo], photo
+        )
 
     def _probabilities(self, y: np.ndarray, photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size, members = (photo[-1] + 1, len(self.shares)), len(self.own)
@@ -66,7 +68,7 @@ def draw_world(members: int, seed: int) -> World:
     )
 
 
-def simulated(members: int, rows: int, seed: int) -> tuple[Known, Known]:
+def simulated(members: int, rows: int, seed: int) -> tuple[LabelledPredictions, LabelledPredictions]:
     """Return the rows to tune on and fresh ones, of a world of this many members."""
     world, rng = draw_world(members, seed), np.random.default_rng([seed, 1])
     return world.draw(rows, rng), world.draw(FRESH, rng)

@@ -33,7 +33,7 @@ from ripik.console import table
 from ripik.ensemble.calibration import calibrate
 from ripik.ensemble.class_shares import estimate_shares
 from ripik.ensemble.decision import estimate_priors
-from ripik.ensemble.recipe import Known
+from ripik.ensemble.recipe import LabelledPredictions
 
 TRAIN = np.array([0.30, 0.25, 0.20, 0.15, 0.07, 0.03])
 
@@ -127,7 +127,7 @@ def planted(train: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray
     return {"reversed": turned, "one class": one / one.sum(), "any": rng.dirichlet(np.ones(len(train)))}
 
 
-def of_run(known: Known, member: int, repeats: int) -> Iterator[tuple[str, Pseudo]]:
+def of_run(known: LabelledPredictions, member: int, repeats: int) -> Iterator[tuple[str, Pseudo]]:
     """Yield the kind of shift and a held fold drawn to it, fold by fold."""
     values = known.rows.probabilities[member].mean(axis=0)
     for fold in np.unique(known.fold):
@@ -141,7 +141,7 @@ def of_run(known: Known, member: int, repeats: int) -> Iterator[tuple[str, Pseud
                 yield name, Pseudo(*sides, known.y[rows], known.group[rows])
 
 
-def _drawn(known: Known, held: IntArray, shares: FloatArray, rng: np.random.Generator) -> IntArray:
+def _drawn(known: LabelledPredictions, held: IntArray, shares: FloatArray, rng: np.random.Generator) -> IntArray:
     """Return rows of the held fold: as many groups as it has, of classes drawn by the shares; a group goes by its
     first row.
     """

@@ -24,20 +24,20 @@ from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import Metric, get_metric
 from ripik.console import say, table
 from ripik.ensemble.nested_cv import nest
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.settings import BlendSettings, DecisionSettings
 
 DEFAULT = ["original", "augmented", "finetuned", "augmented_finetuned"]
 
 
-def read_run(run: Path, members: list[str]) -> Known:
+def read_run(run: Path, members: list[str]) -> LabelledPredictions:
     """Read the members' oof.csv and the run's folds.csv; its groups are also the photos that vote."""
     folds = pd.read_csv(run / "folds.csv", dtype={"image_id": str, "label": str}).set_index("image_id")
     stored = [pd.read_csv(run / name / "oof.csv", dtype={"image_id": str}).set_index("image_id") for name in members]
     values = np.stack([frame.loc[folds.index].filter(like="p_").to_numpy()[None] for frame in stored])
     columns = [name.removeprefix("p_") for name in stored[0].columns if name.startswith("p_")]
     y, group = folds["label"].map(columns.index).to_numpy(), folds["group"].to_numpy()
-    return Known(Rows(values, group), y, folds["fold"].to_numpy(), group)
+    return LabelledPredictions(MemberPredictions(values, group), y, folds["fold"].to_numpy(), group)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Outcome:
         return self.expected.low <= self.test <= self.expected.high
 
 
-def pseudo_test(known: Known, metric: Metric, seed: int, how: BlendSettings | None = None) -> Outcome:
+def pseudo_test(known: LabelledPredictions, metric: Metric, seed: int, how: BlendSettings | None = None) -> Outcome:
     """Choose and fit on 60 % of the groups (by the default settings, or these), score on the others."""
     held = draw_test(Photos(known.rows.probabilities[0], known.y, known.group), HELD, seed)
     train, test = known[np.setdiff1d(np.arange(len(known.y)), held)], known[held]

@@ -24,7 +24,7 @@ from ripik.analysis.intervals import Interval, difference, verdict
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
 from ripik.settings import Variant
-from ripik.training.network import build_suffix
+from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
 
 HEAD = Variant(name="head")
@@ -105,7 +105,7 @@ class Heads:
 
     def _build(self, seed: int) -> keras.Model:
         photos = self.photos
-        return build_suffix(photos.features.shape[1:], None, photos.classes, dropout=HEAD.dropout, seed=seed)
+        return build_trained_part(photos.features.shape[1:], None, photos.classes, dropout=HEAD.dropout, seed=seed)
 
 
 def stored_oof(heads: Heads, store: Path, name: str, count: int, share: float) -> list[np.ndarray]:

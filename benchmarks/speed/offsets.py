@@ -15,13 +15,13 @@ import numpy as np
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
 from ripik.ensemble.nested_cv import Nested, nest
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.settings import BlendSettings, DecisionSettings
 
 METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
 
 
-def made_up(rows: int, classes: int, folds: int, seed: int = 0) -> Known:
+def made_up(rows: int, classes: int, folds: int, seed: int = 0) -> LabelledPredictions:
     """Return one member's predictions of uneven classes, photos in three copies; about 3 of 4 rows are right."""
     rng = np.random.default_rng(seed)
     group = np.arange(rows) // 3
@@ -29,10 +29,12 @@ def made_up(rows: int, classes: int, folds: int, seed: int = 0) -> Known:
     values = rng.normal(size=(rows, classes), scale=1.3)
     values[np.arange(rows), y] += 4.0 + 0.3 * np.log(classes)
     values = np.exp(values)
-    return Known(Rows((values / values.sum(axis=1, keepdims=True))[None, None], group), y, group % folds, group)
+    return LabelledPredictions(
+        MemberPredictions((values / values.sum(axis=1, keepdims=True))[None, None], group), y, group % folds, group
+    )
 
 
-def timed(known: Known, metric: str, offsets: str) -> tuple[float, float, Nested]:
+def timed(known: LabelledPredictions, metric: str, offsets: str) -> tuple[float, float, Nested]:
     """Return the seconds of the choice, those of the processor alone, and what was chosen."""
     decision = DecisionSettings.model_validate({"copies_vote": "off", "offsets": offsets})
     start, busy = time.monotonic(), time.process_time()

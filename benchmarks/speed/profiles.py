@@ -91,22 +91,22 @@ def step_times(backbone: Any, train_from: str, size: int, batch_size: int) -> di
     from ripik.models import backend
     from ripik.models.backbone import cut
     from ripik.settings import Variant
-    from ripik.training.network import build_suffix
+    from ripik.training.network import build_trained_part
     from ripik.training.optimizer import compile_model
 
     backend.make_deterministic(0)
     parts, rng = cut(backbone, train_from), np.random.default_rng(0)
-    shape = (size, size, 3) if parts.prefix is None else parts.prefix.output.shape[1:]
-    suffix = build_suffix(shape, parts.body, CLASSES, dropout=0.2, seed=0)
-    compile_model(suffix, Variant(name="profiled"), 100)
+    shape = (size, size, 3) if parts.frozen is None else parts.frozen.output.shape[1:]
+    trained_part = build_trained_part(shape, parts.body, CLASSES, dropout=0.2, seed=0)
+    compile_model(trained_part, Variant(name="profiled"), 100)
     inputs = rng.random((batch_size, *shape), dtype="float32")
     targets = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, batch_size)]
     for _ in range(2):
-        suffix.train_on_batch(inputs, targets)
+        trained_part.train_on_batch(inputs, targets)
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
         for _ in range(STEPS):
-            suffix.train_on_batch(inputs, targets)
+            trained_part.train_on_batch(inputs, targets)
         tf.profiler.experimental.stop()
         return _by_kind(next(Path(folder).rglob("*.xplane.pb")))
 

@@ -32,7 +32,7 @@ def demo(settings: Settings) -> None:
     train(settings)
     submission = ensemble(settings)
     run = open_run(settings)
-    _show(run, hidden_score(run, pd.read_csv(submission, dtype={"image_id": str}), truth()))
+    _print_hidden_score(run, hidden_score(run, pd.read_csv(submission, dtype={"image_id": str}), truth()))
     page = report(settings)
     say(f"submission: {submission}")
     say(f"report: {page}")
@@ -62,7 +62,7 @@ def _draw(settings: Settings) -> None:
         raise InputError(f"{root} is not the demo's competition. Move it away and run `make demo` again.")
 
 
-def _show(run: Run, hidden: float) -> None:
+def _print_hidden_score(run: Run, hidden: float) -> None:
     rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
     oof = read_predictions(run.layout.ensemble / "oof.csv", run, "train")
     rows.append(_short(["blend, nested: CV", *score_rows(run, probabilities(run, oof)).cells(), ""]))

@@ -47,8 +47,8 @@ class Section(BaseModel):
         return values
 
 
-def _check_home(path: str, told: str) -> None:
+def _check_home(path: str, where: str) -> None:
     try:
         Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"{told}: there is no user of that name") from None
+        raise ValueError(f"{where}: there is no user of that name") from None

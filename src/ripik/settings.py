@@ -86,7 +86,7 @@ class NetworkSettings(Section):
 
 
 class TrainingSettings(Section):
-    """How a suffix is trained; every variant may set its own."""
+    """How a network is trained; every variant may set its own."""
 
     epochs: Count = 30
     batch_size: Count = 64

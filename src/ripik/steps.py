@@ -52,16 +52,16 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def _flag(name: str, told: str) -> Option:
-    return Option(name, {"action": "store_true", "help": told})
+def _flag(name: str, help_text: str) -> Option:
+    return Option(name, {"action": "store_true", "help": help_text})
 
 
-def _path(name: str, metavar: str, told: str) -> Option:
-    return Option(name, {"type": Path, "metavar": metavar, "help": told})
+def _path(name: str, metavar: str, help_text: str) -> Option:
+    return Option(name, {"type": Path, "metavar": metavar, "help": help_text})
 
 
-def _some(name: str, metavar: str, told: str, kind: type = str) -> Option:
-    return Option(name, {"type": kind, "nargs": "+", "default": [], "metavar": metavar, "help": told})
+def _some(name: str, metavar: str, help_text: str, kind: type = str) -> Option:
+    return Option(name, {"type": kind, "nargs": "+", "default": [], "metavar": metavar, "help": help_text})
 
 
 VARIANTS = _some("--variants", "NAME", "only these variants")

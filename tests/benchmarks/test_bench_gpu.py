@@ -13,7 +13,7 @@ from benchmarks.speed.peaks import PEAKS, PRECISIONS, find_peak
 
 from benchmarks import processes
 from ripik.models.backbone import build_backbone
-from ripik.training.network import build_suffix
+from ripik.training.network import build_trained_part
 
 CASE = on_gpu.Case("finetuning", 224, "float32")
 
@@ -41,7 +41,7 @@ def test_operations_of_single_layers_are_those_counted_by_hand() -> None:
 def test_efficientnet_computes_what_is_published() -> None:
     backbone = build_backbone("EfficientNetB0", 224)
     assert flops(backbone) == pytest.approx(2 * 0.39e9, rel=0.02)  # Tan & Le 2019, table 2
-    whole = build_suffix((224, 224, 3), backbone, 6, dropout=0.2, seed=0)
+    whole = build_trained_part((224, 224, 3), backbone, 6, dropout=0.2, seed=0)
     assert flops(whole) == flops(backbone) + 2 * 1280 * 6
 
 

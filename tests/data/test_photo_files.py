@@ -9,7 +9,7 @@ import pytest
 
 import odd_images
 from conftest import Tiny, ripik
-from ripik.data.photo_files import photos_below, told
+from ripik.data.photo_files import photos_below, summary
 from ripik.errors import InputError
 
 PHOTOS = {"a.jpg": "JPEG", "b.JPG": "JPEG", "c.jpeg": "JPEG", "d.png": "PNG", "e.tif": "TIFF", "f.TIFF": "TIFF"}
@@ -34,7 +34,7 @@ def test_every_image_is_taken_by_its_content_or_its_ending(folder: Path) -> None
     assert list(found) == sorted([*PHOTOS, "broken.heic"])
     assert found["more/i.jpg"] == folder / "more" / "i.jpg"
     assert skipped == {}
-    assert told(skipped) == ""
+    assert summary(skipped) == ""
 
 
 def test_hidden_and_other_files_are_skipped_and_counted(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_hidden_and_other_files_are_skipped_and_counted(folder: Path) -> None:
     (folder / "round.jpg").symlink_to(folder / "round.jpg")
     found, skipped = photos_below(folder)
     assert list(found) == sorted(PHOTOS)
-    assert told(skipped) == (
+    assert summary(skipped) == (
         "4 hidden (.DS_Store, ._a.jpg, .trash, more/.hidden.png); 1 links to folders (again); 2 no images by their "
         "content (empty, notes.txt); 3 no regular files (nowhere.jpg, pipe.jpg, round.jpg); 3 of the operating system "
         "(Thumbs.db, __MACOSX, more/desktop.ini)"

@@ -7,7 +7,7 @@ from ripik.analysis.intervals import Interval
 from ripik.diagnostics.adversarial import adversarial, meaning
 from ripik.ensemble import train_or_test
 from ripik.ensemble.train_or_test import photo_groups
-from ripik.features.store import Item
+from ripik.features.store import Pass
 from ripik.splits.run import open_run
 from ripik.storage import artifacts
 
@@ -76,7 +76,7 @@ def test_the_page_shows_one_of_each_photo_and_what_it_means(tiny: Tiny, made_up:
 
 def test_nothing_is_done_twice(tiny: Tiny, made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
     path = adversarial(tiny.settings("folds.n_splits=2"))
-    assert sorted(map(str, made_up.passes)) == sorted(map(str, [Item("train"), Item("test")]))
+    assert sorted(map(str, made_up.passes)) == sorted(map(str, [Pass("train"), Pass("test")]))
     written, told = path.stat().st_mtime_ns, capsys.readouterr().out
     adversarial(tiny.settings("folds.n_splits=2"))
     again = capsys.readouterr().out

@@ -10,7 +10,7 @@ from ripik.diagnostics.adversarial import adversarial
 from ripik.diagnostics.audit import audit
 from ripik.errors import InputError
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
-from ripik.features.store import Item
+from ripik.features.store import Pass
 from ripik.models.linear_head import out_of_fold
 from ripik.splits.run import open_run
 
@@ -53,7 +53,7 @@ def test_grouped_folds_are_those_of_folds_csv(tiny: Tiny, made_up: MadeUp) -> No
     found = pd.read_csv(audit(tiny.settings())).set_index("split")
     settings = stored_settings(tiny.settings())
     run, variant = open_run(settings), photo_head(settings)
-    features = read_features(settings, run.competition, variant, [Item("train")])
+    features = read_features(settings, run.competition, variant, [Pass("train")])
     oof = out_of_fold(features, run.targets(), run.folds["fold"].to_numpy(), 3)
     score = get_metric("macro_f1").function(run.targets(), oof)
     assert found.loc[step.GROUPED, "macro_f1"] == pytest.approx(score)
@@ -64,7 +64,7 @@ def test_only_the_plain_view_is_passed_and_nothing_twice(
 ) -> None:
     path = audit(tiny.settings())
     assert sorted(map(str, made_up.passes)) == sorted(
-        map(str, [Item("train"), Item("test"), Item("train", copies=True)])
+        map(str, [Pass("train"), Pass("test"), Pass("train", copies=True)])
     )
     written = path.stat().st_mtime_ns
     capsys.readouterr()
@@ -91,7 +91,7 @@ def test_without_a_head_on_copies_their_split_is_left_out(
     assert found["split"].tolist() == [step.TRAINED, step.RANDOM, step.GROUPED]
     assert found["rows"].tolist() == [27, 27, 27]
     assert "a random split of augmented rows is left out" in capsys.readouterr().out
-    assert Item("train", copies=True) not in made_up.passes
+    assert Pass("train", copies=True) not in made_up.passes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -11,7 +11,7 @@ from ripik.ensemble.decision import estimate_priors
 from ripik.ensemble.fold_models import by_fold, side_by_side
 from ripik.ensemble.nested_cv import nest
 from ripik.ensemble.probabilities import logs
-from ripik.ensemble.recipe import Known, Recipe, Rows, fit
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions, Recipe, fit
 from ripik.errors import InputError
 from ripik.settings import BlendSettings, DecisionSettings
 from ripik.storage.paths import Job
@@ -162,8 +162,8 @@ def test_models_are_told_fold_by_fold_and_a_refit_in_every_fold() -> None:
 @pytest.mark.parametrize("training", ["class weights", "overconfident"])
 def test_followed_shares_are_the_calibrated_ones_and_help(training: str) -> None:
     made = world(6, training, PLANTED["one class"], photos=600, tested=400)
-    known = Known(Rows(made.oof[None, None], made.group), made.y, made.group % 5, made.group)
-    models = [Rows(own[None, None], made.test_group) for own in made.models]
+    known = LabelledPredictions(MemberPredictions(made.oof[None, None], made.group), made.y, made.group % 5, made.group)
+    models = [MemberPredictions(own[None, None], made.test_group) for own in made.models]
     loss, scores = get_metric("log_loss"), {}
     for followed in (False, True):
         fitted = fit(Recipe("equal", prior_shift=followed), known, loss, BlendSettings(), "arithmetic")
@@ -175,7 +175,7 @@ def test_followed_shares_are_the_calibrated_ones_and_help(training: str) -> None
 
 def test_a_held_folds_labels_touch_neither_its_calibration_nor_its_shares() -> None:
     made = world(7, "class weights", TRAIN, photos=120)
-    known = Known(Rows(made.oof[None, None], made.group), made.y, made.group % 5, made.group)
+    known = LabelledPredictions(MemberPredictions(made.oof[None, None], made.group), made.y, made.group % 5, made.group)
     decision = DecisionSettings(copies_vote="off", offsets="off", prior_shift=True)
     before = nest(known, get_metric("macro_f1"), BlendSettings(), decision, "arithmetic").oof
     held = known.fold == 1

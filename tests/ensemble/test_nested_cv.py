@@ -5,8 +5,8 @@ import pytest
 
 from ripik.analysis.metrics import get_metric
 from ripik.ensemble.blend import METHODS
-from ripik.ensemble.nested_cv import Nested, nest, parts, repartition
-from ripik.ensemble.recipe import Fitted, Known, Recipe, Rows, fit
+from ripik.ensemble.nested_cv import Nested, nest, repartition, tuning_folds
+from ripik.ensemble.recipe import Fitted, LabelledPredictions, MemberPredictions, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 F1, ACCURACY, LOSS = (get_metric(name) for name in ("macro_f1", "accuracy", "log_loss"))
@@ -21,7 +21,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def sample(
     seed: int, photos: int, *, copies: int = 1, members: int = 3, views: int = 1, signal: float = 1.5, folds: int = 4
-) -> Known:
+) -> LabelledPredictions:
     """Return photos of three classes in copies; each member errs by a share common to all, its own, and the copy's."""
     rng = np.random.default_rng(seed)
     photo = np.repeat(np.arange(photos), copies)
@@ -30,10 +30,12 @@ def sample(
     own = rng.normal(0, 1, (members, 1, len(photo), 3)) + rng.normal(0, 0.3, (members, views, len(photo), 3))
     strength = signal * np.linspace(1, 0.6, members)[:, None, None, None]
     probabilities = softmax(strength * np.eye(3)[y] + shared + own)
-    return Known(Rows(probabilities, photo), y, photo % folds, photo)
+    return LabelledPredictions(MemberPredictions(probabilities, photo), y, photo % folds, photo)
 
 
-def nested(known: Known, how: BlendSettings = FEW, decision: DecisionSettings = PLAIN, metric: object = F1) -> Nested:
+def nested(
+    known: LabelledPredictions, how: BlendSettings = FEW, decision: DecisionSettings = PLAIN, metric: object = F1
+) -> Nested:
     return nest(known, metric, how, decision, "arithmetic")  # type: ignore[arg-type]
 
 
@@ -133,11 +135,11 @@ def test_the_same_seed_gives_the_same_result() -> None:
 
 def test_two_folds_are_halved_by_groups_and_more_are_left() -> None:
     fold, group = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 0, 2, 2, 1, 1, 3, 3])
-    halves = parts(fold, group)
+    halves = tuning_folds(fold, group)
     assert len(set(halves)) == 4
     assert all(len(set(halves[group == number])) == 1 for number in group)
     assert all(len(set(fold[halves == number])) == 1 for number in halves)
-    assert np.array_equal(parts(np.array([0, 1, 2]), np.arange(3)), [0, 1, 2])
+    assert np.array_equal(tuning_folds(np.array([0, 1, 2]), np.arange(3)), [0, 1, 2])
     assert set(nested(sample(9, 90, folds=2)).recipes) == {0, 1, 2, 3}
 
 
@@ -185,7 +187,9 @@ def test_near_copies_vote_unless_that_surely_harms() -> None:
     assert sum(nested(known, how, auto).fitted.recipe.copies_vote for known in few) >= 7
     mixed = sample(3, 200, members=2)
     rows, wrong = np.argsort(mixed.fold, kind="stable"), np.arange(200) // 4  # four photos taken for one
-    parted = Known(Rows(mixed.rows.probabilities[:, :, rows], wrong), mixed.y[rows], mixed.fold[rows], wrong)
+    parted = LabelledPredictions(
+        MemberPredictions(mixed.rows.probabilities[:, :, rows], wrong), mixed.y[rows], mixed.fold[rows], wrong
+    )
     assert not nested(parted, how, auto).fitted.recipe.copies_vote
 
 
@@ -244,7 +248,7 @@ def test_a_class_absent_from_what_a_recipe_is_tuned_on_ranks_last_and_stops_noth
         for number, held in enumerate(folds_of_the_rare):
             y[np.flatnonzero(fold == held)[number]] = 1
         p = rng.uniform(0.05, 0.95, (3, 1, 24)) * np.array([0.2, 0.6, 1.0])[:, None, None]
-        known = Known(Rows(np.stack([1 - p, p], axis=-1), photo), y, fold, photo)
+        known = LabelledPredictions(MemberPredictions(np.stack([1 - p, p], axis=-1), photo), y, fold, photo)
         found = nested(known, BlendSettings(restarts=1, bags=2), metric=get_metric("auc"))
         assert np.isfinite(found.oof).all()
         assert all(np.isfinite(option.score) for option in found.options)

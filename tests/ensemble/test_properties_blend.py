@@ -15,7 +15,7 @@ from ripik.analysis.tta import merge
 from ripik.ensemble.blend import METHODS, Blend, blend, fit_blend
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.ensemble.offsets import Offsets, fit_offsets
-from ripik.ensemble.recipe import Fitted, Known, Recipe, Rows, choose_views, fit
+from ripik.ensemble.recipe import Fitted, LabelledPredictions, MemberPredictions, Recipe, choose_views, fit
 from ripik.features.tta import VIEWS
 from ripik.settings import BlendSettings
 
@@ -237,13 +237,15 @@ def test_votes_follow_the_rows_and_not_the_names_of_groups(p: np.ndarray, seed: 
 )
 def test_a_stored_recipe_predicts_what_the_fitted_one_does(method, votes, offsets, views, shift, how, p, seed) -> None:
     rng, (n, classes) = np.random.default_rng(seed), p.shape[2:]
-    known = Known(Rows(p, np.arange(n) // 3), rng.integers(0, classes, n), np.arange(n) % 3, np.arange(n) // 3)
+    known = LabelledPredictions(
+        MemberPredictions(p, np.arange(n) // 3), rng.integers(0, classes, n), np.arange(n) % 3, np.arange(n) // 3
+    )
     recipe = Recipe(method, copies_vote=votes, offsets=offsets, choose_views=views, prior_shift=shift)
     found = fit(recipe, known, get_metric("macro_f1"), BlendSettings(restarts=1, bags=2), how)
     back = Fitted.from_json(json.loads(json.dumps(found.as_json())))
-    fresh = Rows(rng.dirichlet(np.full(classes, 0.3), (2, 2, 7)), np.arange(7) // 2)
+    fresh = MemberPredictions(rng.dirichlet(np.full(classes, 0.3), (2, 2, 7)), np.arange(7) // 2)
     predicted = found.apply(fresh)
     sums_to_one(predicted)
     assert np.array_equal(back.apply(fresh), predicted)
-    used = found.of_used().apply(Rows(fresh.probabilities[found.blend.used], fresh.photo))
+    used = found.of_used().apply(MemberPredictions(fresh.probabilities[found.blend.used], fresh.photo))
     np.testing.assert_allclose(used, predicted, atol=1e-12)

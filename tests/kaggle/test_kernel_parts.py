@@ -10,9 +10,9 @@ from conftest import FAST, Tiny
 from ripik.config import load_settings
 from ripik.ensemble import inputs
 from ripik.errors import InputError
-from ripik.features.store import Item, source_path
+from ripik.features.store import Pass, source_path
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
-from ripik.kaggle.kernel.infer import TEST, Trained, fold_models, lacking_test_items
+from ripik.kaggle.kernel.infer import TEST, Trained, fold_models, lacking_test_passes
 from ripik.kaggle.kernel.machine import Machine
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
@@ -95,10 +95,10 @@ def test_what_is_stored_of_other_images_is_not_taken(tiny: Tiny, tmp_path: Path)
     tiny.write_folds()
     settings = tiny.settings()
     trained = Trained(open_run(settings), Manifest("tiny", "models", {}), tmp_path)
-    stored = source_path(settings, settings.variants["original"], Item("test"))
+    stored = source_path(settings, settings.variants["original"], Pass("test"))
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"of another test set")
-    assert [item.view for item in lacking_test_items(trained, "original")] == ["identity", "hflip"]
+    assert [item.view for item in lacking_test_passes(trained, "original")] == ["identity", "hflip"]
 
 
 def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ripik.models import backend, engines
 from ripik.models.backbone import cut
 from ripik.models.engines import make_predictor
 from ripik.models.random_weights import random_backbone
-from ripik.training.network import build_suffix
+from ripik.training.network import build_trained_part
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
@@ -57,18 +57,18 @@ def test_an_output_does_not_depend_on_the_batch(photos, by_openvino) -> None:
 
 def test_a_finetuned_network_and_a_cut_run_on_openvino_too(backbone, photos) -> None:
     parts = cut(backbone, "block6a")
-    features = parts.prefix.predict_on_batch(photos)
+    features = parts.frozen.predict_on_batch(photos)
     for inputs, body in ((photos, backbone), (features, parts.body)):
-        suffix = build_suffix(inputs.shape[1:], body, 4, dropout=0.5, seed=0)
-        head = suffix.get_layer("head")
-        features = keras.Model(suffix.inputs[0], head.input).predict_on_batch(inputs)
+        trained_part = build_trained_part(inputs.shape[1:], body, 4, dropout=0.5, seed=0)
+        head = trained_part.get_layer("head")
+        features = keras.Model(trained_part.inputs[0], head.input).predict_on_batch(inputs)
         logits = features @ keras.ops.convert_to_numpy(head.kernel)
         head.kernel.assign(head.kernel / logits.std())
         head.bias.assign(-logits.mean(axis=0) / logits.std())
-        predictor = make_predictor(suffix, "auto", inputs)
+        predictor = make_predictor(trained_part, "auto", inputs)
         assert predictor.engine == "openvino"
         (found,) = predictor.stream([inputs])
-        wanted = suffix.predict_on_batch(inputs)
+        wanted = trained_part.predict_on_batch(inputs)
         assert wanted.std(axis=0).max() > 0.01  # the head does tell these images apart
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 

@@ -12,7 +12,7 @@ from ripik.models.backbone import build_backbone, cut
 from ripik.models.gradcam import GradCam, grad_cam, resize_map
 from ripik.models.linear_head import fit
 from ripik.models.random_weights import calibrate_batch_norm, natural_noise, random_backbone
-from ripik.training.network import build_suffix
+from ripik.training.network import build_trained_part
 
 RED, GREEN = 0, 1
 SIZE = 64
@@ -163,7 +163,7 @@ def test_the_cut_of_a_training_does_not_matter() -> None:
     kernel, images, classes = kernel_of(model), natural_noise(2, SIZE, 4), np.array([1, 2])
     before = how.heat_maps(how.feature_maps(images), classes, kernel)
     parts = cut(model, "block6")
-    build_suffix(parts.prefix.output.shape[1:], parts.body, 3, dropout=0.5, seed=0)
+    build_trained_part(parts.frozen.output.shape[1:], parts.body, 3, dropout=0.5, seed=0)
     np.testing.assert_array_equal(how.heat_maps(how.feature_maps(images), classes, kernel), before)
 
 

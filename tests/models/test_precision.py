@@ -11,7 +11,7 @@ from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, values_of
 from ripik.settings import Variant
-from ripik.training.network import between, build_suffix
+from ripik.training.network import between, build_trained_part
 from ripik.training.optimizer import compile_model
 
 SIZE, CLASSES, HALVES = 32, 3, ["mixed_float16", "mixed_bfloat16"]
@@ -19,13 +19,13 @@ VARIANT = Variant(name="v", epochs=3, batch_size=8, learning_rate=1e-2, schedule
 
 
 def small_network(precision: str) -> keras.Model:
-    """Return a suffix with a body of two layers that computes in a precision, always of the same weights."""
+    """Return a trained part with a body of two layers that computes in a precision, always of the same weights."""
     keras.utils.set_random_seed(0)
     with backend.computing_in(precision):
         inputs = keras.Input((SIZE, SIZE, 3))
         hidden = keras.layers.Conv2D(4, 3, activation="swish")(keras.layers.Rescaling(1 / 255)(inputs))
         body = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(hidden))
-    return build_suffix((SIZE, SIZE, 3), body, CLASSES, dropout=0.0, seed=0)
+    return build_trained_part((SIZE, SIZE, 3), body, CLASSES, dropout=0.0, seed=0)
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def test_a_backbone_computes_in_it_with_variables_in_float32(precision: str) -> 
 
 @pytest.mark.parametrize("precision", HALVES)
 def test_softmax_and_scores_are_float32(precision: str, photos: tuple[np.ndarray, np.ndarray]) -> None:
-    suffix = small_network(precision)
-    assert suffix.dtype_policy.name == precision
-    assert suffix.get_layer("head").compute_dtype == "float32"
-    predictor = make_predictor(suffix, "auto", photos[0])
+    trained_part = small_network(precision)
+    assert trained_part.dtype_policy.name == precision
+    assert trained_part.get_layer("head").compute_dtype == "float32"
+    predictor = make_predictor(trained_part, "auto", photos[0])
     (found,) = predictor.stream([photos[0]])
     assert found.dtype == np.float32
     assert predictor.record()["precision"] == precision
@@ -77,8 +77,8 @@ def test_softmax_and_scores_are_float32(precision: str, photos: tuple[np.ndarray
 
 
 def fitted(precision: str, photos: tuple[np.ndarray, np.ndarray]) -> tuple[keras.Model, list[float]]:
-    suffix = small_network(precision)
-    model = between(suffix.inputs[0], suffix.output, suffix.dtype_policy.name)
+    trained_part = small_network(precision)
+    model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
     compile_model(model, VARIANT, 9)
     losses = model.fit(*photos, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"]
     return model, losses
@@ -109,28 +109,28 @@ def test_only_float16_has_its_loss_scaled_and_the_scale_is_part_of_the_state(
 
 
 def test_gradients_that_overflow_leave_the_weights_alone(photos: tuple[np.ndarray, np.ndarray]) -> None:
-    suffix = small_network("mixed_float16")
-    compile_model(suffix, VARIANT, 9)
-    suffix.optimizer.build(suffix.trainable_variables)
-    suffix.optimizer.dynamic_scale.assign(1e30)
-    before = suffix.get_weights()
-    suffix.fit(*photos, batch_size=24, verbose=0)
-    for one, other in zip(before, suffix.get_weights(), strict=True):
+    trained_part = small_network("mixed_float16")
+    compile_model(trained_part, VARIANT, 9)
+    trained_part.optimizer.build(trained_part.trainable_variables)
+    trained_part.optimizer.dynamic_scale.assign(1e30)
+    before = trained_part.get_weights()
+    trained_part.fit(*photos, batch_size=24, verbose=0)
+    for one, other in zip(before, trained_part.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert float(keras.ops.convert_to_numpy(suffix.optimizer.dynamic_scale)) == pytest.approx(5e29)
+    assert float(keras.ops.convert_to_numpy(trained_part.optimizer.dynamic_scale)) == pytest.approx(5e29)
 
 
 def test_openvino_is_for_float32(photos: tuple[np.ndarray, np.ndarray]) -> None:
-    suffix = small_network("mixed_bfloat16")
-    assert make_predictor(suffix, "auto", photos[0]).engine == "keras"
+    trained_part = small_network("mixed_bfloat16")
+    assert make_predictor(trained_part, "auto", photos[0]).engine == "keras"
     if engines._has_openvino():
         with pytest.raises(InputError, match=r"OpenVINO computes in float32, and .* in mixed_bfloat16"):
-            make_predictor(suffix, "openvino", photos[0])
+            make_predictor(trained_part, "openvino", photos[0])
 
 
 def test_outputs_of_another_precision_are_stored_elsewhere(tiny) -> None:  # type: ignore[no-untyped-def]
-    from ripik.features.store import Item
+    from ripik.features.store import Pass
 
     settings = [tiny.settings(*more) for more in ((), ("network.precision=mixed_bfloat16",))]
-    paths = [source_path(one, one.variants["original"], Item("train")) for one in settings]
+    paths = [source_path(one, one.variants["original"], Pass("train")) for one in settings]
     assert paths[1].parent.name == f"{paths[0].parent.name}-by-mixed_bfloat16"

@@ -47,7 +47,7 @@ class Opened:
     """A page in the browser, and what it did that it should not."""
 
     page: Any
-    told: list[str] = field(default_factory=list)
+    record: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def open_page(browser: Any, path: Path, width: int, scheme: str) -> Iterator[Ope
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     opened = Opened(context.new_page())
     page, url = opened.page, path.as_uri()
-    page.on("console", lambda message: opened.told.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: opened.told.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (opened.told.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: None if own(request.url, url) else opened.told.append(request.url))
+    page.on("console", lambda message: opened.record.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: opened.record.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: (opened.record.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: None if own(request.url, url) else opened.record.append(request.url))
     page.goto(url, wait_until="load")
     yield opened
     context.close()
@@ -120,7 +120,7 @@ def test_nothing_is_fetched_nothing_is_told_and_nothing_overflows(opened: Opened
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_timeout(100)
-    assert opened.told == []
+    assert opened.record == []
 
 
 def test_numbers_of_the_matrix_stand_out_from_their_colours(opened: Opened) -> None:
@@ -234,7 +234,7 @@ def test_scripts_in_names_do_not_run(browser: Any, tmp_path: Path) -> None:
         for link in page.locator("#matrix a").all():
             link.click()
         page.wait_for_timeout(100)
-        assert opened.told == []
+        assert opened.record == []
         assert page.locator("script, img[onerror], main i").count() == 0
         assert page.locator("#matrix th", has_text=SCRIPT).count() >= 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -289,8 +289,8 @@ def test_numbers_are_written_as_people_do() -> None:
     ]
     assert [words.number(None), words.ends(None, 0.5), words.signed(None), words.change(0.1, None)] == ["–"] * 4
     assert [words.percent(each) for each in (0.5, 0.024, 0.0, 1.0)] == ["50 %", "2.4 %", "0 %", "100 %"]
-    told = [words.duration(each) for each in (0, 0.44, 12.3, 59.99, 90, 3599.9, 7800)]
-    assert told == ["0 s", "0.4 s", "12 s", "1.0 min", "1.5 min", "1.0 h", "2.2 h"]
+    record = [words.duration(each) for each in (0, 0.44, 12.3, 59.99, 90, 3599.9, 7800)]
+    assert record == ["0 s", "0.4 s", "12 s", "1.0 min", "1.5 min", "1.0 h", "2.2 h"]
     assert words.spoken("macro_f1") == "macro F1"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
 

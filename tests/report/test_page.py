@@ -146,19 +146,19 @@ def test_a_second_report_of_the_same_run_differs_in_its_times_alone(reported: Ti
 
 def test_the_summary_tells_the_blends_score(page: Page, found: dict[str, Predictions], reported: Tiny) -> None:
     rows = {name: cells["ensemble"] for name, cells in page.table("ensemble", "summary").items()}
-    blend, told = found["ensemble"], analysis.read_blend(reported.run)
+    blend, record = found["ensemble"], analysis.read_blend(reported.run)
     scores = analysis.scores(blend).set_index("score")
     same(rows["CV macro F1"], scores.loc["macro_f1", "value"], 4)
     same_ends(rows["95 % interval"], scores.loc["macro_f1", "low"], scores.loc["macro_f1", "high"])
     same(rows["accuracy"], scores.loc["accuracy", "value"], 4)
     assert rows["images, groups of near copies"] == f"{len(blend.frame)}, {blend.frame['group'].nunique()}"
-    same(rows["in-sample (optimistic)"], told["scores"]["in_sample"], 4)
-    others = told["scores"]["cross_fitted_by_partition"]
+    same(rows["in-sample (optimistic)"], record["scores"]["in_sample"], 4)
+    others = record["scores"]["cross_fitted_by_partition"]
     low, high = rows[f"CV by {len(others)} other partitions"].split(" to ")
     same(low, min(others), 4)
     same(high, max(others), 4)
-    assert rows["parts that chose as all rows did"].endswith(f"of {len(told['recipes_without_part'])}")
-    expected = told["test"]["expected_score"]
+    assert rows["parts that chose as all rows did"].endswith(f"of {len(record['recipes_without_part'])}")
+    expected = record["test"]["expected_score"]
     same_ends(rows["a test set of such photos scores (95 %)"], expected["low"], expected["high"])
     (submission,) = (reported.folder / "submissions").glob("tiny-*.csv")
     assert rows["submission"] == submission.name
@@ -220,12 +220,14 @@ def test_a_cell_leads_to_its_photos_one_of_each_group(page: Page, found: dict[st
         label, predicted = (classes[int(part)] for part in cell.get("id").split("-")[1:])
         rows = frame[(frame["label"] == label) & (frame["predicted"] == predicted)]
         assert links[cell.get("id")].text == str(len(rows))
-        told = {caption.text.split("p ")[0].strip(): caption.text.split("p ")[1] for caption in cell.all("figcaption")}
-        assert set(told) <= set(rows["image_id"])
-        kept = rows.set_index("image_id").loc[list(told)]
+        record = {
+            caption.text.split("p ")[0].strip(): caption.text.split("p ")[1] for caption in cell.all("figcaption")
+        }
+        assert set(record) <= set(rows["image_id"])
+        kept = rows.set_index("image_id").loc[list(record)]
         assert kept["group"].is_unique
         assert set(kept["group"]) == set(rows["group"])
-        for image_id, p in told.items():
+        for image_id, p in record.items():
             same(p, kept.loc[image_id, "confidence"], 2)
         order = kept["confidence"].tolist()
         assert order == sorted(order, reverse=label != predicted)
@@ -271,9 +273,9 @@ def test_class_shares_of_train_and_test(page: Page, reported: Tiny) -> None:
 
 
 def test_what_the_blend_looked_at(page: Page, reported: Tiny) -> None:
-    rows, told = page.table("gain ± its error"), analysis.read_blend(reported.run)
-    assert list(rows) == [f"{option['stage']}: {option['name']}" for option in told["options"]]
-    for row, option in zip(rows.values(), told["options"], strict=True):
+    rows, record = page.table("gain ± its error"), analysis.read_blend(reported.run)
+    assert list(rows) == [f"{option['stage']}: {option['name']}" for option in record["options"]]
+    for row, option in zip(rows.values(), record["options"], strict=True):
         same(row["cross-fitted macro F1"], option["score"], 4)
         assert ("chosen" in row.values()) == option["chosen"]
 
@@ -300,10 +302,10 @@ def test_the_configuration_and_versions_are_the_runs(page: Page, reported: Tiny)
 
 def test_the_sentence_on_what_is_next_names_a_mistake_there_is(page: Page, found: dict[str, Predictions]) -> None:
     (sentence,) = [text for node in page.section("summary").all("p") if (text := node.text).startswith("Next: ")]
-    told = re.search(r"label (\S+) predicted as (\S+) \((\d+) of (\d+) images", sentence)
-    assert told
+    record = re.search(r"label (\S+) predicted as (\S+) \((\d+) of (\d+) images", sentence)
+    assert record
     counts = analysis.confusion(found["ensemble"])
-    label, predicted, count, of_label = told.groups()
+    label, predicted, count, of_label = record.groups()
     assert (counts.loc[label, predicted], counts.loc[label].sum()) == (int(count), int(of_label))
 
 
@@ -409,9 +411,9 @@ def test_a_photo_that_cannot_be_read_leaves_a_tile_that_says_so(again: Tiny) -> 
     broken = {analysis.uncertain(of)["image_id"][0] for of in analysis.load_run(again.run).values()}
     for image_id in broken:
         photo = again.folder / "own" / "train" / "images" / f"{image_id}.jpg"
-        told = photo.stat()
-        photo.write_bytes(bytes(told.st_size))
-        os.utime(photo, ns=(told.st_atime_ns, told.st_mtime_ns))
+        record = photo.stat()
+        photo.write_bytes(bytes(record.st_size))
+        os.utime(photo, ns=(record.st_atime_ns, record.st_mtime_ns))
     shutil.rmtree(again.run / "report")
     page = made(again, f"competition.root={again.folder / 'own'}")
     check_whole(page)
@@ -425,10 +427,10 @@ def test_a_photo_that_cannot_be_read_leaves_a_tile_that_says_so(again: Tiny) -> 
 def test_nothing_trained_is_one_message(tiny: Tiny, capsys: pytest.CaptureFixture) -> None:
     tiny.write_folds()
     assert tiny.cli("report") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("ripik: ")
-    assert "make train" in told
-    assert len(told.strip().splitlines()) == 1
+    record = capsys.readouterr().err
+    assert record.startswith("ripik: ")
+    assert "make train" in record
+    assert len(record.strip().splitlines()) == 1
     assert not (tiny.run / "report").exists()
 
 

@@ -11,7 +11,7 @@ from ripik.analysis.metrics import get_metric, score_part
 from ripik.diagnostics.audit import _random_folds
 from ripik.diagnostics.suspects import find_suspects
 from ripik.ensemble.nested_cv import nest
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.settings import BlendSettings, DecisionSettings
 from ripik.splits.run import open_run
 from ripik.splits.splitting import split
@@ -19,13 +19,13 @@ from ripik.splits.splitting import split
 CLASSES, PHOTOS, FOLDS, MEMBERS = 12, 2, 5, 3
 
 
-def known(seed: int = 0) -> Known:
+def known(seed: int = 0) -> LabelledPredictions:
     """Return predictions of classes of two photos each, which stand in two of five folds."""
     rng, y = np.random.default_rng(seed), np.repeat(np.arange(CLASSES), PHOTOS)
     values = rng.dirichlet(np.ones(CLASSES), (MEMBERS, 2, len(y))) + 0.5 * np.eye(CLASSES)[y]
     values /= values.sum(axis=-1, keepdims=True)
     group = np.arange(len(y))
-    return Known(Rows(values, group), y, split(y, group, FOLDS, seed), group)
+    return LabelledPredictions(MemberPredictions(values, group), y, split(y, group, FOLDS, seed), group)
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "quadratic_kappa", "auc"])

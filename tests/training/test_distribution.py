@@ -48,10 +48,10 @@ def trained(tiny: Tiny, devices: int, stop: bool = False) -> Path:
 def learned(tiny: Tiny, folder: Path) -> np.ndarray:
     """Return by how much each weight has moved, all of them in a row."""
     run, job = open_run(tiny.settings(*SETTINGS)), Job("finetuned", 0)
-    suffix = starting_network(run, job)
-    start = np.concatenate([values.ravel() for values in suffix.get_weights()])
-    read_weights(suffix, folder / "last.weights.h5")
-    return np.concatenate([values.ravel() for values in suffix.get_weights()]) - start
+    trained_part = starting_network(run, job)
+    start = np.concatenate([values.ravel() for values in trained_part.get_weights()])
+    read_weights(trained_part, folder / "last.weights.h5")
+    return np.concatenate([values.ravel() for values in trained_part.get_weights()]) - start
 
 
 def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepared: Tiny, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The network: backbones, cuts, inference mode, weights files, and that a stored prefix changes nothing."""
+"""The network: backbones, cuts, inference mode, weights files, and that a stored frozen part changes nothing."""
 
 import functools
 import pickle
@@ -14,7 +14,7 @@ from ripik.models.backbone import build_backbone, cut, normalizations
 from ripik.models.random_weights import natural_noise, random_backbone
 from ripik.models.weights import STANDARD_DEVIATION, load_weights, read_weights
 from ripik.settings import Variant
-from ripik.training.network import build_suffix
+from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
 
 SIZE, CLASSES = 32, 3
@@ -49,7 +49,7 @@ def outputs(model: keras.Model, inputs: np.ndarray, training: bool = False) -> n
 def test_prefix_then_suffix_is_the_whole_network(backbone: keras.Model, train_from: str) -> None:
     parts = cut(backbone, train_from)
     found = images(2)
-    for part in (parts.prefix, parts.body):
+    for part in (parts.frozen, parts.body):
         found = outputs(part, found) if part is not None else found
     np.testing.assert_allclose(found, outputs(backbone, images(2)), rtol=1e-5, atol=1e-5)
 
@@ -86,24 +86,24 @@ def test_a_backbone_that_wants_preprocessing_gets_it() -> None:
 @pytest.mark.parametrize("train_from", [pytest.param("all", marks=pytest.mark.long), "block6a"])
 def test_training_keeps_batch_norm_and_stochastic_depth_at_rest(backbone: keras.Model, train_from: str) -> None:
     parts = cut(backbone, train_from)
-    inputs = images(4) if parts.prefix is None else outputs(parts.prefix, images(4))
-    suffix = build_suffix(inputs.shape[1:], parts.body, CLASSES, dropout=0.0, seed=0)
-    np.testing.assert_array_equal(outputs(suffix, inputs, training=True), outputs(suffix, inputs))
-    before = [keras.ops.convert_to_numpy(v) for v in suffix.non_trainable_variables]
-    kept = suffix.get_weights()
-    compile_model(suffix, VARIANT, 3)
-    suffix.fit(inputs, np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]], verbose=0)
-    for old, new in zip(before, suffix.non_trainable_variables, strict=True):
+    inputs = images(4) if parts.frozen is None else outputs(parts.frozen, images(4))
+    trained_part = build_trained_part(inputs.shape[1:], parts.body, CLASSES, dropout=0.0, seed=0)
+    np.testing.assert_array_equal(outputs(trained_part, inputs, training=True), outputs(trained_part, inputs))
+    before = [keras.ops.convert_to_numpy(v) for v in trained_part.non_trainable_variables]
+    kept = trained_part.get_weights()
+    compile_model(trained_part, VARIANT, 3)
+    trained_part.fit(inputs, np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]], verbose=0)
+    for old, new in zip(before, trained_part.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(new))
-    suffix.set_weights(kept)
+    trained_part.set_weights(kept)
 
 
 def test_a_head_on_stored_outputs_equals_the_head_inside_the_frozen_network(backbone: keras.Model) -> None:
     photos, targets = images(12), np.eye(CLASSES, dtype="float32")[np.arange(12) % CLASSES]
     parts = cut(backbone, "head")
-    stored = outputs(parts.prefix, photos)
-    alone = build_suffix(stored.shape[1:], None, CLASSES, dropout=0.3, seed=7)
-    whole = build_suffix((SIZE, SIZE, 3), None, CLASSES, dropout=0.3, seed=7, frozen=backbone)
+    stored = outputs(parts.frozen, photos)
+    alone = build_trained_part(stored.shape[1:], None, CLASSES, dropout=0.3, seed=7)
+    whole = build_trained_part((SIZE, SIZE, 3), None, CLASSES, dropout=0.3, seed=7, frozen=backbone)
     for model, data in ((alone, stored), (whole, photos)):
         compile_model(model, VARIANT, 9)
         model.fit(data, targets, batch_size=4, epochs=3, shuffle=False, verbose=0)
@@ -218,7 +218,7 @@ def test_a_file_with_the_classification_layer_serves_or_is_refused(backbone: ker
 
 
 def test_a_suffix_reads_back_what_it_saved(backbone: keras.Model, tmp_path: Path) -> None:
-    first, second = (build_suffix((SIZE, SIZE, 3), backbone, CLASSES, dropout=0.1, seed=seed) for seed in (1, 2))
+    first, second = (build_trained_part((SIZE, SIZE, 3), backbone, CLASSES, dropout=0.1, seed=seed) for seed in (1, 2))
     assert not np.array_equal(outputs(first, images(2)), outputs(second, images(2)))
     first.save_weights(tmp_path / "s.weights.h5")
     read_weights(second, tmp_path / "s.weights.h5")

@@ -28,12 +28,12 @@ from ripik.features.batches import Batches
 from ripik.features.frozen_passes import check_networks, check_space, fill_store
 from ripik.features.prepare import prepare
 from ripik.features.store import (
-    Item,
+    Pass,
     feature_inputs,
-    items_of,
+    passes_of,
     reads_pixels,
     source_path,
-    training_items,
+    training_passes,
 )
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
@@ -324,12 +324,12 @@ def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
         assert found["test"].shape == (2, len(run.competition.test), 3)
         np.testing.assert_allclose(found["oof"].sum(axis=2), 1, atol=1e-5)
         variant = run.settings.variants["original"]
-        suffix = trained_network(run, job)
+        trained_part = trained_network(run, job)
         for split, rows in (("train", run.held_rows(job)), ("test", np.arange(len(run.competition.test)))):
             for number, view in enumerate(run.settings.prediction.views):
-                item = Item(split, view=view)
+                item = Pass(split, view=view)
                 features = np.load(source_path(run.settings, variant, item))[rows]
-                expected = keras.ops.convert_to_numpy(suffix(features, training=False))
+                expected = keras.ops.convert_to_numpy(trained_part(features, training=False))
                 key = "oof" if split == "train" else "test"
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
 
@@ -389,7 +389,7 @@ def test_raising_a_version_makes_trainings_stale(opened: Open, monkeypatch: pyte
 
 def test_a_row_damaged_late_in_an_epoch_stops_the_training_with_its_message(opened: Open) -> None:
     run, job = opened("training.batch_size=1", "augmentation.copies=2"), Job("augmented", 0)
-    path = source_path(run.settings, run.settings.variants["augmented"], Item("train", copies=True))
+    path = source_path(run.settings, run.settings.variants["augmented"], Pass("train", copies=True))
     examples, photos = Course(run, job, run.training_rows(job)).batches(0).examples, len(run.competition.train)
     late = examples[examples >= photos][-1] - photos
     content = bytearray(path.read_bytes())
@@ -402,7 +402,7 @@ def test_a_row_damaged_late_in_an_epoch_stops_the_training_with_its_message(open
 def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None:
     run = opened("prediction.batch_size=4")
     variant = run.settings.variants["original"]
-    path = source_path(run.settings, variant, Item("test"))
+    path = source_path(run.settings, variant, Pass("test"))
     artifacts.meta_beside(path).unlink()  # the fixture's pass was in other batches
     fill_store(run.settings, run.competition, [variant], (0, 1), silent)
     whole = path.read_bytes()
@@ -418,7 +418,7 @@ def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None
 def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
-    meta = artifacts.meta_beside(source_path(run.settings, variant, Item("train")))
+    meta = artifacts.meta_beside(source_path(run.settings, variant, Pass("train")))
     told = artifacts.read_meta(meta)
     artifacts.write_meta(meta, **{**told, "engine": told["engine"] | {"name": "openvino 2020"}})
     more = run.settings.model_copy(
@@ -447,7 +447,7 @@ def test_half_precision_halves_the_store_and_hardly_moves_a_prediction(opened: O
         run = opened(f"features.dtype={dtype}")
         train(run, job, silent)
         predict_job(run, job, silent)
-        path = source_path(run.settings, run.settings.variants["original"], Item("train"))
+        path = source_path(run.settings, run.settings.variants["original"], Pass("train"))
         sizes.append(np.load(path).nbytes)
         with np.load(run.layout.job(job) / "predictions.npz") as predictions:
             found.append(predictions["oof"])
@@ -482,12 +482,12 @@ def test_the_space_a_store_needs_is_known(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
-    paths: list[Path] = [source_path(run.settings, variant, item) for item in items_of(run.settings, variant)]
+    paths: list[Path] = [source_path(run.settings, variant, item) for item in passes_of(run.settings, variant)]
     assert all(path.exists() for path in paths)
     made = [path.stat().st_mtime_ns for path in paths]
     fill_store(run.settings, run.competition, [variant], (0, 1), silent)
     assert [path.stat().st_mtime_ns for path in paths] == made
-    item, other = items_of(run.settings, variant)[:2]
+    item, other = passes_of(run.settings, variant)[:2]
     meta = artifacts.meta_beside(source_path(run.settings, variant, item))
     assert artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, item))
     assert not artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, other))
@@ -544,9 +544,9 @@ def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: 
 
 def test_the_photo_itself_stands_among_its_copies_unless_it_is_not_to(tiny: Tiny) -> None:
     variant = tiny.settings().variants["augmented"]
-    assert training_items(variant) == [Item("train"), Item("train", copies=True)]
-    assert training_items(variant.model_copy(update={"with_original": False})) == [Item("train", copies=True)]
-    assert training_items(variant.model_copy(update={"data": "original"})) == [Item("train")]
+    assert training_passes(variant) == [Pass("train"), Pass("train", copies=True)]
+    assert training_passes(variant.model_copy(update={"with_original": False})) == [Pass("train", copies=True)]
+    assert training_passes(variant.model_copy(update={"data": "original"})) == [Pass("train")]
 
 
 class Listener:

@@ -25,7 +25,7 @@ from ripik.models.engines import make_predictor
 from ripik.settings import ALL, HEAD, KERAS, Variant
 from ripik.storage.packed_array import is_packed, packing
 from ripik.storage.packed_rows import PackedRows
-from ripik.training.network import between, build_suffix, predict_rows
+from ripik.training.network import between, build_trained_part, predict_rows
 from ripik.training.optimizer import compile_model
 
 BACKBONE, CLASSES, VIEWS = "EfficientNetB0", 6, ("identity", "hflip")
@@ -64,8 +64,8 @@ def pixel_rows(folder: Path, size: int, count: int) -> PackedRows:
 
 def finetuning(source: PackedRows, size: int, precision: str, batch_size: int) -> tuple[keras.Model, dict[str, Side]]:
     """Return a network and ways to train all of its layers."""
-    suffix = _whole_network(size, precision)
-    model = between(suffix.inputs[0], suffix.output, suffix.dtype_policy.name)
+    trained_part = _whole_network(size, precision)
+    model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
     compile_model(model, Variant(name="bench", train_from=ALL, schedule="constant"), steps=1)
     targets = np.eye(CLASSES, dtype="float32")[np.arange(len(source)) % CLASSES]
 
@@ -94,29 +94,29 @@ def finetuning(source: PackedRows, size: int, precision: str, batch_size: int) -
 
 def passes(source: PackedRows, size: int, precision: str, batch_size: int) -> tuple[keras.Model, dict[str, Side]]:
     """Return the frozen backbone and ways to run it."""
-    prefix = cut(build_backbone(BACKBONE, size, precision=precision), HEAD).prefix
-    assert prefix is not None, "all but the head is frozen"
-    prefix.jit_compile = backend.compiles()
-    predictor = make_predictor(prefix, KERAS, np.empty(0))
+    frozen_part = cut(build_backbone(BACKBONE, size, precision=precision), HEAD).frozen
+    assert frozen_part is not None, "all but the head is frozen"
+    frozen_part.jit_compile = backend.compiles()
+    predictor = make_predictor(frozen_part, KERAS, np.empty(0))
 
     def chain(steps: int) -> int:
         batches = Batches(source, _examples(source, steps * batch_size), batch_size)
         return sum(map(len, predictor.stream(prefetched(batches))))
 
-    return prefix, {CHAIN: chain, **_on_one_batch(prefix, source, batch_size)}
+    return frozen_part, {CHAIN: chain, **_on_one_batch(frozen_part, source, batch_size)}
 
 
 def tta(source: PackedRows, size: int, precision: str, batch_size: int) -> tuple[keras.Model, dict[str, Side]]:
     """Return the whole network and ways to predict with it; every view of an image counts as one."""
-    suffix = _whole_network(size, precision)
-    predictor = make_predictor(suffix, KERAS, np.empty(0))
+    trained_part = _whole_network(size, precision)
+    predictor = make_predictor(trained_part, KERAS, np.empty(0))
 
     def chain(steps: int) -> int:
         rows = _examples(source, steps * batch_size)
         seen = [predict_rows(predictor, source, rows, view, batch_size) for view in VIEWS]
         return len(VIEWS) * len(merge(np.stack(seen), "arithmetic"))
 
-    return suffix, {CHAIN: chain, **_on_one_batch(suffix, source, batch_size)}
+    return trained_part, {CHAIN: chain, **_on_one_batch(trained_part, source, batch_size)}
 
 
 KINDS: dict[str, Callable[[PackedRows, int, str, int], tuple[keras.Model, dict[str, Side]]]] = {
@@ -128,7 +128,7 @@ KINDS: dict[str, Callable[[PackedRows, int, str, int], tuple[keras.Model, dict[s
 
 def _whole_network(size: int, precision: str) -> keras.Model:
     backbone = build_backbone(BACKBONE, size, precision=precision)
-    return build_suffix((size, size, 3), backbone, CLASSES, dropout=0.2, seed=0)
+    return build_trained_part((size, size, 3), backbone, CLASSES, dropout=0.2, seed=0)
 
 
 def _on_one_batch(model: keras.Model, source: PackedRows, batch_size: int) -> dict[str, Side]:

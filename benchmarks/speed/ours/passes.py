@@ -13,7 +13,7 @@ import numpy as np
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.features.batches import Batches, first_batch, prefetched
-from ripik.features.frozen_passes import build_prefix
+from ripik.features.frozen_passes import build_frozen_part
 from ripik.features.pixels import pixels
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
@@ -32,8 +32,8 @@ def main() -> None:
     variant = next(variant for variant in settings.variants.values() if variant.train_from == HEAD)
     pool = pixels(settings, read_competition(settings), "train", True, variant.image_size)
     weights, source = make_initial_weights(settings, variant), PackedRows([pool])
-    prefix = build_prefix(variant, weights)
-    predictor = make_predictor(prefix, settings.prediction.engine, first_batch(source, SAMPLE))
+    frozen_part = build_frozen_part(variant, weights)
+    predictor = make_predictor(frozen_part, settings.prediction.engine, first_batch(source, SAMPLE))
     batches = Batches(source, np.arange(min(given.limit, len(source))), settings.prediction.batch_size)
     list(predictor.stream([first_batch(source, SAMPLE)]))
     start = time.perf_counter()

@@ -107,7 +107,7 @@ def _against_torch(bench: Bench, root: Path, ours: float, count: int) -> None:
 
 
 def agreement(bench: Bench) -> None:
-    """Compare OOF probabilities with and without the prefix store, same seeds."""
+    """Compare OOF probabilities with and without the feature store, same seeds."""
     count, copies, folds = bench.size(24, 60), bench.size(1, 3), bench.size(2, 5)
     tables: dict[str, Any] = {"augmentation": {"copies": copies}, "training": {"epochs": 2, "batch_size": 32}}
     tables |= {"folds": {"n_splits": folds}, "network": {"dropout": 0.0}}  # its draws are the batches' or the network's
@@ -117,7 +117,7 @@ def agreement(bench: Bench) -> None:
     found = max(_oof_difference(with_store, without, variant) for variant in MODELS)
     bench.results.add(
         Row(
-            "OOF probabilities with the prefix store, against our own mode without it",
+            "OOF probabilities with the feature store, against our own mode without it",
             f"differ by {found:.1e} at most",
             bound=1e-3,
             at_most=True,
@@ -158,7 +158,7 @@ def passes(bench: Bench) -> None:
     note = f"{limit} copies from the pool by {first['engine']}; the peer has them in memory, in batches of {batch[1]}."
     bench.results.add(
         Row(
-            "prefix passes against `keras.Model.predict`",
+            "frozen passes against `keras.Model.predict`",
             f"{middle(ours):.0f} images/s",
             f"{middle(peer):.0f} images/s",
             ratio(ours, peer),

@@ -40,9 +40,9 @@ class Interval:
     error: float
 
     @classmethod
-    def from_json(cls, told: Mapping[str, float | None]) -> Interval:
+    def from_json(cls, content: Mapping[str, float | None]) -> Interval:
         """Return the interval that a JSON file tells of; null stands for a number that there is not."""
-        return cls(**{name: float("nan") if value is None else value for name, value in told.items()})
+        return cls(**{name: float("nan") if value is None else value for name, value in content.items()})
 
 
 def interval(
@@ -62,7 +62,7 @@ def interval(
     Raises InputError for wrong shapes, missing values, fewer than two groups, or a metric that has no value.
     """
     value, data = _value(y, probabilities, metric), Drawable.of(y, [probabilities], groups)
-    return _told(value, data.draw(data.score(metric), draws, seed), level, data.count)
+    return _interval(value, data.draw(data.score(metric), draws, seed), level, data.count)
 
 
 def difference(
@@ -84,7 +84,7 @@ def difference(
     data = Drawable.of(y, [a, b], groups)
     of_a, of_b = data.score(metric, 0), data.score(metric, 1)
     found = data.draw(lambda times: of_b(times) - of_a(times), draws, seed)
-    return _told(value, found, level, data.witnesses(data.differs(metric)))
+    return _interval(value, found, level, data.witnesses(data.differs(metric)))
 
 
 def predictive(
@@ -116,7 +116,7 @@ def predictive(
     found = value + fresh - own
     possible = np.clip(found, *metric.ends)
     witnesses = data.count if weights is None else int(effective_groups(weights, groups))
-    return _told(value, possible, level, min(witnesses, test_groups))
+    return _interval(value, possible, level, min(witnesses, test_groups))
 
 
 def effective_groups(weights: FloatArray, groups: ArrayLike) -> float:
@@ -152,7 +152,7 @@ def per_class_f1(
 
     values, found = np.nan_to_num(f1(np.ones(len(data.y), dtype=np.int64))), data.draw(f1, draws, seed)
     witnesses = [data.witnesses(data.y == index) for index in range(len(values))]
-    return [_told(float(v), f, level, n) for v, f, n in zip(values, found.T, witnesses, strict=True)]
+    return [_interval(float(v), f, level, n) for v, f, n in zip(values, found.T, witnesses, strict=True)]
 
 
 def verdict(found: Interval, metric: Metric) -> str:
@@ -169,7 +169,7 @@ def _value(y: IntArray, probabilities: FloatArray, metric: Metric, weights: Floa
     return value
 
 
-def _told(value: float, found: FloatArray, level: float, witnesses: int) -> Interval:
+def _interval(value: float, found: FloatArray, level: float, witnesses: int) -> Interval:
     """Return the value with the quantiles and the deviation of the draws that have a score (AUC may lack one)."""
     scored = found[np.isfinite(found)]
     if len(scored) < 2:

@@ -215,10 +215,10 @@ def _paths(run: Path, split: str, ids: pd.Series) -> pd.Series:
 
 def _with_corrections(frame: pd.DataFrame, run: Path, classes: tuple[str, ...]) -> pd.DataFrame:
     """Return the frame with the column corrected, where `images.csv` tells of corrected labels."""
-    told = _told_of_images(run, "train", frame["image_id"], "corrected")
-    if not (told != "").any():
+    corrected_to = _told_of_images(run, "train", frame["image_id"], "corrected")
+    if not (corrected_to != "").any():
         return frame
-    corrected = frame["label"].where(told == "", told)
+    corrected = frame["label"].where(corrected_to == "", corrected_to)
     _check_labels(frame.assign(label=corrected), classes, run / IMAGES)
     return frame.assign(corrected=corrected)
 

@@ -62,14 +62,14 @@ def shares(run: str | Path, name: str = BLEND) -> pd.DataFrame:
     """
     folder = Path(run)
     p, test = load(folder / name), load_test(folder / name)
-    told = read_blend(folder) if name == BLEND and (folder / BLEND / WEIGHTS).exists() else {}
+    record = read_blend(folder) if name == BLEND and (folder / BLEND / WEIGHTS).exists() else {}
     labels = list(p.classes)
     found = {"train": p.frame["label"], "predicted_train": p.frame["predicted"], "predicted_test": test["predicted"]}
     columns = {key: texts.value_counts(normalize=True).reindex(labels).fillna(0.0) for key, texts in found.items()}
     estimates = {"estimated_test": "estimated", "estimated_low": "low", "estimated_high": "high"}
     frame = pd.DataFrame(columns)
     for column, key in estimates.items():
-        frame[column] = [number_at(told, ("test", f"class_shares_{key}", label)) for label in labels]
+        frame[column] = [number_at(record, ("test", f"class_shares_{key}", label)) for label in labels]
     return frame.rename_axis("label").reset_index()
 
 

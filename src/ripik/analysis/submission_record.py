@@ -42,9 +42,9 @@ def record_of(submission: Path) -> dict[str, Any]:
 
 def run_of(submission: Path, record: Mapping[str, Any]) -> str:
     """Return the run that a submission CSV is of: by its record, else by its name, which is all of a renamed file."""
-    told = _table(record, "configuration").get("run")
-    if isinstance(told, str) and told:
-        return told
+    run = _table(record, "configuration").get("run")
+    if isinstance(run, str) and run:
+        return run
     found = NAME.fullmatch(submission.stem)
     return found[1] if found else submission.stem
 

@@ -69,16 +69,16 @@ def _record(submission: Path) -> dict[str, Any]:
 
 def _changes(names: list[str], records: list[dict[str, Any]]) -> list[str]:
     before: dict[str, dict[str, Any]] = {}
-    told = []
+    differences = []
     for name, record in zip(names, records, strict=True):
         configuration = record.get("configuration")
         if not isinstance(configuration, dict):
-            told.append("")
+            differences.append("")
             continue
         settings = _dotted(configuration)
-        told.append(_difference(before.get(name, settings), settings))
+        differences.append(_difference(before.get(name, settings), settings))
         before[name] = settings
-    return told
+    return differences
 
 
 def _dotted(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

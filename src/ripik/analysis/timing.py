@@ -46,8 +46,8 @@ def times(run: str | Path) -> pd.DataFrame:
     rows += [("analyse", _topic(path), [path]) for path in _metas(folder / "analysis")]
     rows += [("report", "report", _metas(folder / "report"))]
     found = [(step, what, [path for path in paths if path.is_file()]) for step, what, paths in rows]
-    told = [(step, what, _seconds(paths)) for step, what, paths in found if paths]
-    return pd.DataFrame(told, columns=["step", "what", "seconds"]).astype({"seconds": "float64"})
+    answer = [(step, what, _seconds(paths)) for step, what, paths in found if paths]
+    return pd.DataFrame(answer, columns=["step", "what", "seconds"]).astype({"seconds": "float64"})
 
 
 def _metas(folder: Path) -> list[Path]:

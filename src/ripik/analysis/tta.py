@@ -103,12 +103,12 @@ def _merged_jobs(folder: Path) -> tuple[dict[str, tuple[int, int]], str]:
 
 
 def _view_names(job: Path) -> list[str]:
-    told: Any = read_object(job / META, PREDICT_AGAIN)
+    content: Any = read_object(job / META, PREDICT_AGAIN)
     for key in ("inputs", "prediction", "views"):
-        told = told.get(key) if isinstance(told, dict) else None
-    if not isinstance(told, list) or not told:
+        content = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(content, list) or not content:
         raise InputError(f"{job / META} does not name the views. {PREDICT_AGAIN}")
-    return [str(name) for name in told]
+    return [str(name) for name in content]
 
 
 def _held(path: Path) -> tuple[np.ndarray, np.ndarray]:

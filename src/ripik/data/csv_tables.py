@@ -76,7 +76,7 @@ def _text(path: Path, place: object) -> str:
         raise InputError(
             f"there is no file {place}. The competition's folder must hold it, or name it in [competition]."
         ) from None
-    problem = next((told for mark, told in MARKS if data.startswith(mark)), "")
+    problem = next((words for mark, words in MARKS if data.startswith(mark)), "")
     if problem:
         raise InputError(f"{place} {problem}")
     at = data.find(b"\0")
@@ -232,15 +232,15 @@ def _check_spellings(texts: pd.Series, path: Path, named: set[str]) -> None:
         return
     rows = texts.drop_duplicates()
     count, lines = texts.value_counts(), dict(zip(rows, map(line_of, rows.index), strict=True))
-    told = [
+    spellings = [
         " and ".join(f"{visible(label)} (rows: {count[label]}, the first on line {lines[label]})" for label in labels)
         for labels in twice[:SHOWN]
     ]
     more = f"; and {len(twice) - SHOWN} other names" if len(twice) > SHOWN else ""
     raise InputError(
-        f"{path}: a name is spelled in several ways, each of which would be a class: {'; '.join(told)}{more}. They "
-        "differ in case, in characters that cannot be seen, or in how a character is stored. Write each name in one "
-        "way, or if these are different classes, name all classes in competition.classes."
+        f"{path}: a name is spelled in several ways, each of which would be a class: {'; '.join(spellings)}{more}. "
+        "They differ in case, in characters that cannot be seen, or in how a character is stored. Write each name in "
+        "one way, or if these are different classes, name all classes in competition.classes."
     )
 
 

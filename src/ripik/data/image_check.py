@@ -42,8 +42,8 @@ def open_competition(settings: Settings, *, check: bool = True) -> Competition:
         if not check:
             return _with_rule(competition, PixelRule(alpha=alpha), [])
         _write(path, meta, inputs, competition, alpha)
-    told, found = artifacts.read_json(meta), _read(path)
-    competition = _with_rule(competition, PixelRule(**told["rule"]), told["ruled"])
+    record, found = artifacts.read_json(meta), _read(path)
+    competition = _with_rule(competition, PixelRule(**record["rule"]), record["ruled"])
     return _apply(settings, competition, found, path) if len(found) else competition
 
 
@@ -100,9 +100,9 @@ def _write(path: Path, meta: Path, inputs: Mapping[str, Any], competition: Compe
     images = pd.concat([competition.rows(split).assign(split=split) for split in SPLITS], ignore_index=True)
     with artifacts.making(meta, inputs, [path]) as more:
         found, rule = _examined_by_rule(images, alpha)
-        problems = images.assign(problem=[told.problem for told in found])
+        problems = images.assign(problem=[examined.problem for examined in found])
         artifacts.write_csv(path, problems.loc[problems["problem"] != "", COLUMNS])
-        changed = images["split"][[told.is_changed_by(rule) for told in found]]
+        changed = images["split"][[examined.is_changed_by(rule) for examined in found]]
         more |= notes_of(found, [path.name for path in images["path"]], rule)
         more["ruled"] = [split for split in SPLITS if (changed == split).any()]
 
@@ -111,12 +111,14 @@ def _examined_by_rule(images: pd.DataFrame, alpha: str) -> tuple[list[Examined],
     """Return what trying the images told, and the rule that those of train make; 16-bit ones are tried again by it."""
     paths = list(images["path"])
     found = examine_all(paths, "images tried", PixelRule(alpha=alpha))
-    rule = rule_of([told for told, split in zip(found, images["split"], strict=True) if split == "train"], alpha)
-    deep = [row for row, told in enumerate(found) if told.is_deep]
+    rule = rule_of(
+        [examined for examined, split in zip(found, images["split"], strict=True) if split == "train"], alpha
+    )
+    deep = [row for row, examined in enumerate(found) if examined.is_deep]
     if deep and rule.levels != FULL:
         again = examine_all([paths[row] for row in deep], "16-bit images tried as they are scaled", rule)
-        for row, told in zip(deep, again, strict=True):
-            found[row] = told
+        for row, examined in zip(deep, again, strict=True):
+            found[row] = examined
     return found, rule
 
 

@@ -106,13 +106,13 @@ def examine(path: Path, rule: PixelRule = USUAL) -> Examined:
     if header.problem:
         return Examined(header.problem)
     with quiet():
-        told = _loaded(data)
-    if told.problem:
-        return told
+        examined = _loaded(data)
+    if examined.problem:
+        return examined
     tried = _tried(data, header, _quick(header), rule)
     if header.jpeg and tried.seen and tried.seen.span < FEW_LEVELS:  # a fine texture is grey when it is shrunk
         tried = _tried(data, header, cv2.IMREAD_COLOR, rule)
-    return tried if tried.problem else replace(told, alpha=tried.alpha, seen=tried.seen)
+    return tried if tried.problem else replace(examined, alpha=tried.alpha, seen=tried.seen)
 
 
 def _tried(data: bytes, header: Header, mode: int, rule: PixelRule) -> Examined:

@@ -58,16 +58,16 @@ def read_header(data: bytes) -> Header:
     tags = _tiff_tags(data)
     try:
         with quiet(), opened(data) as image:
-            (width, height), told = image.size, _of_tiff(tags) if tags else _of_image(image, data)
+            (width, height), sample_format = image.size, _of_tiff(tags) if tags else _of_image(image, data)
     except Image.DecompressionBombError:
         return Header(TOO_LARGE)
     except MemoryError:  # says nothing of the image
         raise
     except Exception:  # Pillow's plugins raise whatever their parsing of broken bytes comes upon
-        width, height, told = _number(tags, WIDTH_TAG), _number(tags, HEIGHT_TAG), _of_tiff(tags)
+        width, height, sample_format = _number(tags, WIDTH_TAG), _number(tags, HEIGHT_TAG), _of_tiff(tags)
     if not width * height:
         return Header(CUT if data.startswith(STARTS) else NO_IMAGE)
-    return Header(TOO_LARGE) if width * height > MOST_PIXELS else replace(told, side=min(width, height))
+    return Header(TOO_LARGE) if width * height > MOST_PIXELS else replace(sample_format, side=min(width, height))
 
 
 def opened(data: bytes) -> Image.Image:

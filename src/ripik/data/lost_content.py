@@ -25,7 +25,7 @@ def rule_of(found: Sequence[Examined], alpha: str) -> PixelRule:
     Their 16-bit values are scaled by the next power of two above the highest of them all: 12-bit data, 0…4095, by 4096,
     so that they fill 0…255, and one image stays brighter than another.
     """
-    highest = [told.seen.highest for told in found if told.seen and told.seen.highest is not None]
+    highest = [examined.seen.highest for examined in found if examined.seen and examined.seen.highest is not None]
     return PixelRule(1 << max(highest).bit_length() if highest else FULL, alpha)
 
 
@@ -33,17 +33,19 @@ def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -
     """Return what is to be told of images that were examined by their rule: counts, and the first names."""
 
     def those(are: Callable[[Examined, Seen], bool]) -> Notes:
-        chosen = [name for told, name in zip(found, names, strict=True) if told.seen and are(told, told.seen)]
+        chosen = [
+            name for examined, name in zip(found, names, strict=True) if examined.seen and are(examined, examined.seen)
+        ]
         return {"count": len(chosen), "names": chosen[:SHOWN]}
 
     several = _shared_pixels(found)
     return {
         "rule": asdict(rule),
         "images": len(found),
-        "alpha": sum(told.alpha for told in found),
-        "frames": sum(told.frames for told in found),
-        "deep": sum(told.is_deep for told in found),
-        "above": those(lambda told, seen: told.is_deep and (seen.highest or 0) >= rule.levels),
+        "alpha": sum(examined.alpha for examined in found),
+        "frames": sum(examined.frames for examined in found),
+        "deep": sum(examined.is_deep for examined in found),
+        "above": those(lambda examined, seen: examined.is_deep and (seen.highest or 0) >= rule.levels),
         "constant": those(lambda _, seen: seen.span < FEW_LEVELS),
         "same": those(lambda _, seen: seen.pixels in several),
     }
@@ -70,9 +72,9 @@ def tell(notes: Notes) -> None:
 def _shared_pixels(found: Sequence[Examined]) -> set[str]:
     """Return the digests of pixels that several different files have; none where these files are few."""
     files: dict[str, set[str]] = {}
-    for told in found:
-        if told.seen:
-            files.setdefault(told.seen.pixels, set()).add(told.seen.file)
+    for examined in found:
+        if examined.seen:
+            files.setdefault(examined.seen.pixels, set()).add(examined.seen.file)
     shared = {pixels: len(those) for pixels, those in files.items() if len(those) > 1}
     more = sum(shared.values()) - len(shared)
     return set(shared) if more >= max(2, SAME * len(found)) else set()

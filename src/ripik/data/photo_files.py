@@ -40,7 +40,7 @@ def photos_below(folder: Path) -> tuple[dict[str, Path], Skipped]:
     return dict(sorted(photos.items())), skipped
 
 
-def told(skipped: Skipped) -> str:
+def summary(skipped: Skipped) -> str:
     """Return how many files or folders were skipped for which reason, with the first names; empty where none were."""
     return "; ".join(f"{len(names)} {reason} ({first(names)})" for reason, names in sorted(skipped.items()))
 

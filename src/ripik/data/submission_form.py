@@ -71,11 +71,11 @@ def tell_form(form: Form) -> None:
 
 def _note(found: _Sample, kind: Kind, positive: Label | None, why: str) -> str:
     """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
-    told = f"{CONTENT[kind]} in {', '.join(found.columns)}"
+    words = f"{CONTENT[kind]} in {', '.join(found.columns)}"
     if kind == PROBABILITY:
-        told = f"the probability of class {positive} in the column {found.columns[0]}"
+        words = f"the probability of class {positive} in the column {found.columns[0]}"
     unused = "" if found.how.positive_class == "" or kind == PROBABILITY else "competition.positive_class has no effect"
-    return ": ".join([told, *filter(None, (why, unused))]) if why or unused or kind == PROBABILITY else ""
+    return ": ".join([words, *filter(None, (why, unused))]) if why or unused or kind == PROBABILITY else ""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _scores(layout: Layout, of: str) -> Answer:
     answer = pd.concat(found)[["name", "score", "value", "low", "high", "error"]]
     wide = answer.pivot(index="score", columns="name", values="value")
     wide = wide.loc[answer["score"].unique(), answer["name"].unique()].reset_index()
-    _show("Out-of-fold scores (intervals stand in the CSV)", wide)
+    _print_table("Out-of-fold scores (intervals stand in the CSV)", wide)
     return answer, ""
 
 
@@ -74,7 +74,7 @@ def _confusion(layout: Layout, of: str) -> Answer:
     predictions = _one(layout, of)
     answer = analysis.confusion(predictions)
     answer.insert(0, "label", answer.index, allow_duplicates=True)  # a class may be called so, too
-    _show(f"Images by label (row) and class predicted by {predictions.name} (column)", answer)
+    _print_table(f"Images by label (row) and class predicted by {predictions.name} (column)", answer)
     return answer, ""
 
 
@@ -83,7 +83,7 @@ def _errors(layout: Layout, of: str) -> Answer:
     answer = analysis.errors(predictions)
     columns = ["image_id", "label", "predicted", "confidence", "loss", "fold", "group"]
     one = answer.drop_duplicates("group")
-    _show(f"The most confident errors of {predictions.name}, one of each group", one.head(LISTED)[columns])
+    _print_table(f"The most confident errors of {predictions.name}, one of each group", one.head(LISTED)[columns])
     return answer, f"{len(answer)} of {len(predictions.frame)} images are predicted wrong, in {len(one)} groups"
 
 
@@ -91,7 +91,7 @@ def _calibration(layout: Layout, of: str) -> Answer:
     predictions = _one(layout, of)
     answer = analysis.calibration(predictions)
     shown = answer.rename(columns={"accuracy_low": "95 % from", "accuracy_high": "to"})
-    _show(f"Confidence and accuracy of {predictions.name}", shown)
+    _print_table(f"Confidence and accuracy of {predictions.name}", shown)
     return answer, f"expected calibration error {analysis.calibration_error(predictions):.4f}"
 
 
@@ -99,8 +99,8 @@ def _between_members(layout: Layout, of: str) -> Answer:
     members = {name: found for name, found in _members(layout, "").items() if name != analysis.BLEND}
     alike = analysis.correlation(members)
     answer = analysis.hits(members).merge(alike.add_prefix("correlation with "), left_on="member", right_index=True)
-    _show("Images predicted right, and right or wrong by one member alone", analysis.hits(members))
-    _show("Correlation of the probabilities of the true class", alike.rename_axis("member").reset_index())
+    _print_table("Images predicted right, and right or wrong by one member alone", analysis.hits(members))
+    _print_table("Correlation of the probabilities of the true class", alike.rename_axis("member").reset_index())
     return answer, ""
 
 
@@ -110,8 +110,8 @@ def _folds(layout: Layout, of: str) -> Answer:
     metric = next(iter(members.values())).metric
     scores = pd.concat({name: part[metric] for name, part in zip(members, parts, strict=True)}, axis=1)
     counts, sizes = analysis.fold_classes(layout.run), parts[0][["images", "groups"]]
-    _show(f"{metric} by fold", scores.rename_axis("fold").reset_index())
-    _show("Images by fold and label", pd.concat([sizes, counts], axis=1).rename_axis("fold").reset_index())
+    _print_table(f"{metric} by fold", scores.rename_axis("fold").reset_index())
+    _print_table("Images by fold and label", pd.concat([sizes, counts], axis=1).rename_axis("fold").reset_index())
     answer = pd.concat([sizes, scores, counts.add_prefix("label ")], axis=1)
     return answer.rename_axis("fold").reset_index(), ""
 
@@ -122,14 +122,14 @@ def _views(layout: Layout, of: str) -> Answer:
         raise InputError("the ensemble has no views of its own: it blends those of its members. Name a variant.")
     answer = pd.concat([analysis.views(layout.run, name).assign(variant=name) for name in names])
     answer = answer[["variant", *(column for column in answer.columns if column != "variant")]]
-    _show("Each test-time view: alone, all others without it, and what it adds", answer)
+    _print_table("Each test-time view: alone, all others without it, and what it adds", answer)
     return answer, ""
 
 
 def _runs(layout: Layout, of: str) -> Answer:
     answer = analysis.runs(layout.submissions)
     shown = answer.drop(columns=["changed", "file", "members"])
-    _show("Submissions so far", shown.assign(time=shown["time"].astype(str).str.slice(5, 16)))
+    _print_table("Submissions so far", shown.assign(time=shown["time"].astype(str).str.slice(5, 16)))
     for row in answer[answer["changed"] != ""].itertuples():
         say(f"{row.file}: {row.changed}")
     return answer, ""
@@ -158,7 +158,7 @@ def _one(layout: Layout, of: str) -> Predictions:
     return list(_members(layout, of).values())[-1]
 
 
-def _show(title: str, frame: pd.DataFrame) -> None:
+def _print_table(title: str, frame: pd.DataFrame) -> None:
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     table(title, [str(column) for column in frame.columns], rows)
 

@@ -20,7 +20,7 @@ from ripik.analysis.metrics import get_metric
 from ripik.console import progress, say, table
 from ripik.features.head_inputs import copies_head, photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
-from ripik.features.store import Item, feature_inputs, training_items
+from ripik.features.store import Pass, feature_inputs, training_passes
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import make_folds
@@ -35,7 +35,7 @@ AUGMENTED = "random split of augmented rows"
 RANDOM = "random folds of photos"
 GROUPED = "grouped folds"
 GROUPED_AUGMENTED = "grouped folds, augmented rows"
-PHOTOS = Item("train")
+PHOTOS = Pass("train")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def audit(settings: Settings) -> Path:
         with artifacts.making(meta, inputs, [path]):
             artifacts.write_csv(path, _frame(run, photos, copies))
         say(f"audit: wrote {path}")
-    _show(pd.read_csv(path), run, copies is not None)
+    _print_scores(pd.read_csv(path), run, copies is not None)
     return path
 
 
@@ -81,9 +81,9 @@ def _with_photos(copies: Variant) -> Variant:
 
 
 def _inputs(run: Run, photos: Variant, copies: Variant | None) -> dict[str, Any]:
-    items = [(photos, PHOTOS)]
+    passes = [(photos, PHOTOS)]
     if copies:
-        items += [(copies, item) for item in dict.fromkeys([PHOTOS, *training_items(copies)])]
+        passes += [(copies, pass_) for pass_ in dict.fromkeys([PHOTOS, *training_passes(copies)])]
     return {
         "version": AUDIT,
         "head": [STRENGTH, TOLERANCE, ITERATIONS],
@@ -96,7 +96,7 @@ def _inputs(run: Run, photos: Variant, copies: Variant | None) -> dict[str, Any]
         "with_original": copies.with_original if copies else None,
         "features": run.settings.features.dtype,
         "read": [
-            [item.copies, feature_inputs(run.settings, run.competition, variant, item)] for variant, item in items
+            [pass_.copies, feature_inputs(run.settings, run.competition, variant, pass_)] for variant, pass_ in passes
         ],
     }
 
@@ -130,8 +130,8 @@ def _of_photos(run: Run, variant: Variant, *, scores_training: bool, done: Calla
 
 def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Claim]:
     """Return what the training rows, a random split and the grouped folds say of heads on augmented rows."""
-    items = training_items(variant)
-    features = read_features(run.settings, run.competition, variant, items)
+    passes = training_passes(variant)
+    features = read_features(run.settings, run.competition, variant, passes)
     every = np.arange(len(run.folds))
     photo = np.tile(every, len(features) // len(every))
     held = _random_folds(run, run.targets()[photo]) == 0
@@ -140,7 +140,7 @@ def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Cl
     for name, rows in ((TRAINED, ~held), (AUGMENTED, held)):
         claims.append(_Claim(name, photo[rows], head.probabilities(features[rows])))
     done()
-    seen = features if items[0] == PHOTOS else read_features(run.settings, run.competition, variant, [PHOTOS])
+    seen = features if passes[0] == PHOTOS else read_features(run.settings, run.competition, variant, [PHOTOS])
     return [*claims, _Claim(GROUPED_AUGMENTED, every, _grouped_copies(run, features, photo, seen, done))]
 
 
@@ -189,7 +189,7 @@ def _metrics(run: Run) -> list[str]:
     return list(dict.fromkeys([run.settings.competition.metric, "accuracy"]))
 
 
-def _show(found: pd.DataFrame, run: Run, has_copies: bool) -> None:
+def _print_scores(found: pd.DataFrame, run: Run, has_copies: bool) -> None:
     names = _metrics(run)
     columns = ["split", "rows", *(f"{name}, {LEVEL}" for name in names)]
     rows = [[row["split"], str(row["rows"]), *(_cell(row, name) for name in names)] for row in found.to_dict("records")]
@@ -208,8 +208,8 @@ def _sentence(score: pd.Series, metric: str) -> str:
     """Say which number to believe. score: by split."""
     claims = {TRAINED: "the rows a head was trained on claim", AUGMENTED: "a random split of augmented rows"}
     claims |= {RANDOM: "random folds of photos", GROUPED: "grouped folds"}
-    told = ", ".join(f"{words} {score[split]:.2f}" for split, words in claims.items() if split in score)
+    phrases = ", ".join(f"{words} {score[split]:.2f}" for split, words in claims.items() if split in score)
     return (
-        f"{metric}: {told}. Of these only the last can be trusted: in the others a photo, or a copy of it, stands on "
-        "both sides, so they tell how well photos are remembered."
+        f"{metric}: {phrases}. Of these only the last can be trusted: in the others a photo, or a copy of it, stands "
+        "on both sides, so they tell how well photos are remembered."
     )

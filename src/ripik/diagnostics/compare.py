@@ -75,7 +75,7 @@ def compare(settings: Settings, a: str, b: str) -> Comparison:
     scores = tuple(_score(get_metric(name), of_a, of_b, groups) for name in wanted)
     changed = of_a.frame["predicted"].to_numpy() != of_b.frame["predicted"].to_numpy()
     found = Comparison(a, b, len(groups), len(np.unique(groups)), int(changed.sum()), scores)
-    _show(found)
+    _print_comparison(found)
     return found
 
 
@@ -125,7 +125,7 @@ def _score(metric: Metric, a: Predictions, b: Predictions, groups: np.ndarray) -
     return Scored(metric.name, of_a, of_b, apart, verdict(apart, metric))
 
 
-def _show(found: Comparison) -> None:
+def _print_comparison(found: Comparison) -> None:
     sides = [(found.a, [scored.a for scored in found.scores]), (found.b, [scored.b for scored in found.scores])]
     rows = [[name, *(f"{of.value:.3f} ({of.low:.3f} to {of.high:.3f})" for of in scores)] for name, scores in sides]
     rows.append(["difference", *(_signed(scored.difference) for scored in found.scores)])

@@ -14,13 +14,13 @@ from ripik.execution import runner
 from ripik.execution.runner import undivided
 from ripik.execution.task import Reporter, Task
 from ripik.features.pixels import resize
-from ripik.features.store import Item
+from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run, open_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.jobs import choose_variants, is_trained, item_inputs, trained_digest, training_inputs
+from ripik.training.jobs import choose_variants, is_trained, pass_inputs, trained_digest, training_inputs
 
 if TYPE_CHECKING:
     from ripik.models.gradcam import GradCam
@@ -117,7 +117,7 @@ def _inputs(run: Run, variant: Variant, asked: pd.DataFrame) -> dict[str, Any]:
         "version": HEATMAPS,
         "requests": artifacts.digest(asked[["image_id", "label"]].to_numpy().tolist()),
         "models": {job.folder: [artifacts.digest(training_inputs(run, job)), trained_digest(run, job)] for job in jobs},
-        "pixels": item_inputs(run, variant, Item("train")),
+        "pixels": pass_inputs(run, variant, Pass("train")),
     }
 
 

@@ -63,7 +63,7 @@ def label_issues(settings: Settings) -> Path:
     """Make the table and page of `find_label_issues`, print what was found, and return the path of the table."""
     run = open_run(settings)
     path, found = find_label_issues(run)
-    _show(_evidence(run), found)
+    _print_issues(_evidence(run), found)
     say(f"labels: wrote {path} and {path.with_suffix('.html')}. Nothing was relabelled. {_how_to_correct(run)}")
     return path
 
@@ -169,12 +169,12 @@ def _picture(evidence: _Evidence, row: int, suggested: Label, *, alarm: bool) ->
     competition, probabilities = evidence.run.competition, evidence.probabilities[row]
     image_id, path, label = (competition.train[column].iloc[row] for column in ("image_id", "path", "training_label"))
     chance = dict(zip(competition.classes, probabilities, strict=True))
-    told = dict.fromkeys([label, suggested, competition.classes[int(probabilities.argmax())]])
-    note = "\n".join(f"{'or' if number else 'label'} {one}: p {chance[one]:.2f}" for number, one in enumerate(told))
+    labels = dict.fromkeys([label, suggested, competition.classes[int(probabilities.argmax())]])
+    note = "\n".join(f"{'or' if number else 'label'} {one}: p {chance[one]:.2f}" for number, one in enumerate(labels))
     return Picture(path, image_id, note, alarm)
 
 
-def _show(evidence: _Evidence, found: pd.DataFrame) -> None:
+def _print_issues(evidence: _Evidence, found: pd.DataFrame) -> None:
     photos = found.drop_duplicates(["group", "reason"])
     cells = photos.head(LISTED).assign(
         copies=[str(len(evidence.others(row))) for row in photos["row"].head(LISTED)],

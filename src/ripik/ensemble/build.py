@@ -19,11 +19,11 @@ from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
 from ripik.ensemble.inputs import count_test_groups, fold_models, known_rows, test_groups, test_rows
-from ripik.ensemble.nested_cv import Nested, nest, parts
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.ensemble.submission import submission_name, submission_of
 from ripik.ensemble.submission_log import append_log, check_log
-from ripik.ensemble.summary import show_blend
+from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
 from ripik.splits.folds import check_made_from
@@ -58,9 +58,9 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
-        told = artifacts.read_json(meta)
-        submission = Path(told["submission"])
-        if artifacts.is_whole(submission, told["sha256"]):
+        record = artifacts.read_json(meta)
+        submission = Path(record["submission"])
+        if artifacts.is_whole(submission, record["sha256"]):
             say(f"ensemble: up to date, {submission}")
             return submission
         say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
@@ -88,13 +88,13 @@ def _finished(run: Run, names: Sequence[str]) -> list[str]:
 
 def finished_blend(run: Run) -> dict[str, Any] | None:
     """Return the content of weights.json where it was made from the present predictions and settings, or else None."""
-    told = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
-    if not isinstance(told, dict) or not {"weights", "members", "fitted", "test"} <= set(told):
+    record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
+    if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
         return None
-    files = [run.layout.variant(name) / csv for name in told["members"] for csv in ("oof.csv", "test.csv")]
+    files = [run.layout.variant(name) / csv for name in record["members"] for csv in ("oof.csv", "test.csv")]
     present = all(csv.exists() for csv in files)
-    fresh = present and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, told["members"]))
-    return told if fresh else None
+    fresh = present and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
+    return record if fresh else None
 
 
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
@@ -133,23 +133,23 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
         blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
-        told = _told(run, members, known, found, cv) | _of_test(run, found, shares)
-        artifacts.write_json(outputs[2], told)
-        submission = _submit(run, blended, told)
+        record = _record(run, members, known, found, cv) | _of_test(run, found, shares)
+        artifacts.write_json(outputs[2], record)
+        submission = _submit(run, blended, record)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
-    show_blend(told, found)
+    print_blend(record, found)
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
     return submission
 
 
-def _nest(run: Run, known: Known) -> Nested:
+def _nest(run: Run, known: LabelledPredictions) -> Nested:
     settings, metric = run.settings, get_metric(run.settings.competition.metric)
-    choices = len(np.unique(parts(known.fold, known.group))) + 1 + settings.blend.partitions
+    choices = len(np.unique(tuning_folds(known.fold, known.group))) + 1 + settings.blend.partitions
     with progress("choose the blend, without each fold and on all", choices) as show:
         return nest(known, metric, settings.blend, settings.decision, settings.prediction.merge, show)
 
 
-def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Scores) -> dict[str, Any]:
+def _record(run: Run, members: Sequence[str], known: LabelledPredictions, found: Nested, cv: Scores) -> dict[str, Any]:
     """Return what weights.json tells of the members, the choice and its scores."""
     merging = run.settings.prediction.merge
     merged = [merge_views(member, merging) for member in known.rows.probabilities]
@@ -186,19 +186,21 @@ def _told(run: Run, members: Sequence[str], known: Known, found: Nested, cv: Sco
 def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     """Return what is expected of the test set: where its score will fall, and the class shares it seems to have."""
     classes = [str(label) for label in run.competition.classes]
-    told = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
+    record = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
             "photos": count_test_groups(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),
-            **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in told.items()},
+            **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in record.items()},
             "class_shares_moved": [label for label, moved in zip(classes, shares.moved, strict=True) if moved],
         }
     }
 
 
-def _class_shares(run: Run, models: Sequence[Rows], known: Known, found: Nested) -> ClassShares:
+def _class_shares(
+    run: Run, models: Sequence[MemberPredictions], known: LabelledPredictions, found: Nested
+) -> ClassShares:
     """Return the class shares that the readable test images seem to have, by the calibrated models of each fold."""
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
@@ -214,10 +216,10 @@ def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
     artifacts.write_csv(path, pd.concat([known, pd.DataFrame(values, columns=columns)], axis=1))
 
 
-def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
+def _submit(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path:
     """Write, check and log the submission of a blend that weights.json tells of; return its path."""
     frame = submission_of(run.competition, test)
-    now, cv = datetime.now(), told["scores"]["cross_fitted"]
+    now, cv = datetime.now(), record["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
@@ -228,14 +230,14 @@ def _submit(run: Run, test: np.ndarray, told: dict[str, Any]) -> Path:
         "time": now.isoformat(timespec="seconds"),
         "commit": _commit(),
         "config_hash": artifacts.digest(configuration)[:12],
-        "members": told["members"],
+        "members": record["members"],
         "cv": cv,
-        **_likeness_columns(told["test"]["shift"]),
+        **_likeness_columns(record["test"]["shift"]),
     }
-    kept = {name: told[name] for name in ("metric", "method", "weights", "scores", "test")}
+    kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
-    record = {**row, **kept, **made}
-    artifacts.write_json(record_path(path), record)
+    content = {**row, **kept, **made}
+    artifacts.write_json(record_path(path), content)
     append_log(run.layout.submissions / "log.csv", row)
     return path
 

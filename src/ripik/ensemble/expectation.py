@@ -34,9 +34,9 @@ def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     if table is None or not shift["differs"]:
         return {"expected_score": asdict(predictive(run.targets(), oof, groups, metric, photos)), "shift": shift}
     like = _likeness(run, table, groups)
-    told = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
+    counts = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
     expected = expect(run.targets(), oof, groups, metric, photos, like) if like.speaks else None
-    return {"expected_score": None, "shift": shift | told | {"expected_score": expected and asdict(expected)}}
+    return {"expected_score": None, "shift": shift | counts | {"expected_score": expected and asdict(expected)}}
 
 
 def why_left_out(run: Run) -> str:

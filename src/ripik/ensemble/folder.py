@@ -8,7 +8,7 @@ import numpy as np
 from ripik.console import say, warn
 from ripik.data.image_check import examine_all, open_competition
 from ripik.data.lost_content import notes_of, tell
-from ripik.data.photo_files import photos_below, told
+from ripik.data.photo_files import photos_below, summary
 from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble.build import finished_blend
 from ripik.ensemble.recipe import Fitted
@@ -53,7 +53,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
     photos, skipped = photos_below(folder)
-    left_out = f"; skipped: {told(skipped)}" if skipped else ""
+    left_out = f"; skipped: {summary(skipped)}" if skipped else ""
     if not photos:
         raise InputError(f"{folder} holds no photos{left_out}. Name a folder of photos with --images.")
     say(f"predict: {len(photos)} photos in {folder}, {sum('/' in name for name in photos)} below it{left_out}")
@@ -71,7 +71,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
 def _readable(folder: Path, photos: Mapping[str, Path], rule: PixelRule) -> np.ndarray:
     """Return which photos can be read by the rule, bool (n,); warn of the others, and of what decoding leaves."""
     found = examine_all(list(photos.values()), "photos tried", rule)
-    bad = [f"{name}: {told.problem}" for name, told in zip(photos, found, strict=True) if told.problem]
+    bad = [f"{name}: {examined.problem}" for name, examined in zip(photos, found, strict=True) if examined.problem]
     shown = "; ".join(bad[:MOST_TOLD]) + ("; …" if len(bad) > MOST_TOLD else "")
     if len(bad) == len(photos):
         raise InputError(f"of the {len(photos)} photos in {folder} none can be read ({shown}). Replace the files.")
@@ -81,7 +81,7 @@ def _readable(folder: Path, photos: Mapping[str, Path], rule: PixelRule) -> np.n
             "photos that cannot be read get the class shares of the training images: "
             f"{len(bad)} of {len(photos)} ({shown})"
         )
-    return np.array([not told.problem for told in found])
+    return np.array([not examined.problem for examined in found])
 
 
 def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
@@ -93,21 +93,21 @@ def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():
         raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
-    told = artifacts.read_if_whole(path)
-    for name in told.get("members", []) if isinstance(told, dict) else []:
+    record = artifacts.read_if_whole(path)
+    for name in record.get("members", []) if isinstance(record, dict) else []:
         if name not in settings.variants:
             raise InputError(f"{path} blends {name}, which the configuration does not declare. Run `make ensemble`.")
-    told = finished_blend(opened)
-    if told is None:
+    record = finished_blend(opened)
+    if record is None:
         raise InputError(
             f"{path} is broken, or was made from other predictions or settings. Run `make ensemble` again."
         )
-    members = [name for name, weight in told["weights"].items() if weight > 0]
+    members = [name for name, weight in record["weights"].items() if weight > 0]
     for name in members:
         stale = [job for job in predicting_jobs(settings, settings.variants[name]) if not is_trained(opened, job)]
         if stale:
             raise InputError(
                 f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
             )
-    shares = np.array(list(told["test"]["class_shares_estimated"].values()))
-    return members, Fitted.from_json(told["fitted"]).of_used(), shares
+    shares = np.array(list(record["test"]["class_shares_estimated"].values()))
+    return members, Fitted.from_json(record["fitted"]).of_used(), shares

@@ -10,10 +10,10 @@ import pandas as pd
 from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
-from ripik.ensemble.recipe import Fitted, Rows
+from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
-from ripik.features.frozen_passes import build_prefix
+from ripik.features.frozen_passes import build_frozen_part
 from ripik.features.pixels import resize
 from ripik.features.store import reads_pixels
 from ripik.features.tta import IDENTITY
@@ -30,19 +30,19 @@ CHUNK = 256
 
 
 class MemberModels:
-    """The loaded networks of one member: the frozen prefix they share (None: empty), and a suffix a job."""
+    """The loaded networks of one member: the frozen part they share (None: empty), and a trained part a job."""
 
     def __init__(self, run: Run, name: str, sample: np.ndarray) -> None:
         """Load them; sample: some images, uint8 (k, S, S, 3), on which the engines that run them are compared."""
         self.settings, self.variant = run.settings, run.settings.variants[name]
-        self.prefix: Predictor | None = None
+        self.frozen_part: Predictor | None = None
         if not reads_pixels(run.settings, self.variant):
-            prefix = build_prefix(run.settings, self.variant)
-            self.prefix = make_predictor(prefix, run.settings.prediction.engine, sample)
+            frozen_part = build_frozen_part(run.settings, self.variant)
+            self.frozen_part = make_predictor(frozen_part, run.settings.prediction.engine, sample)
         inputs = self._inputs(sample, IDENTITY)
         self.jobs = predicting_jobs(run.settings, self.variant)
-        suffixes = [trained_network(run, job) for job in self.jobs]
-        self.suffixes = [predictor_of(run, self.variant, suffix, inputs) for suffix in suffixes]
+        trained_parts = [trained_network(run, job) for job in self.jobs]
+        self.trained_parts = [predictor_of(run, self.variant, trained_part, inputs) for trained_part in trained_parts]
 
     def predict(self, images: np.ndarray) -> list[np.ndarray]:
         """Return what each of the jobs says, (views, n, C), of uint8 images (n, S, S, 3).
@@ -52,23 +52,23 @@ class MemberModels:
         how, rows = self.settings.prediction, np.arange(len(images))
         inputs = {view: self._inputs(images, view) for view in how.views}
         found = []
-        for suffix in self.suffixes:
+        for trained_part in self.trained_parts:
             by_view = np.stack(
-                [predict_rows(suffix, source, rows, view, how.batch_size) for view, source in inputs.items()]
+                [predict_rows(trained_part, source, rows, view, how.batch_size) for view, source in inputs.items()]
             )
             found.append(blended_views(by_view, self.settings))
         return found
 
     def engines(self) -> list[dict]:
-        """Return what the meta file tells of the engines: the prefix's, where there is one, and the suffixes'."""
-        predictors = [*([self.prefix] if self.prefix else []), *self.suffixes]
+        """Return the record of the engines: the frozen part's, where there is one, and the trained parts'."""
+        predictors = [*([self.frozen_part] if self.frozen_part else []), *self.trained_parts]
         return [predictor.record() for predictor in predictors]
 
     def _inputs(self, images: np.ndarray, view: str) -> ArrayRows:
         source, rows = ArrayRows(images), np.arange(len(images))
-        if self.prefix is None:
+        if self.frozen_part is None:
             return source
-        outputs = predict_rows(self.prefix, source, rows, view, self.settings.prediction.batch_size)
+        outputs = predict_rows(self.frozen_part, source, rows, view, self.settings.prediction.batch_size)
         return ArrayRows(outputs.astype(self.settings.features.dtype))
 
 
@@ -106,7 +106,7 @@ def predict_paths(
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
     photo = _photos(settings, fitted, good, rule)
-    rows = [Rows(np.concatenate(chunks, axis=2), photo) for chunks in zip(*found, strict=True)]
+    rows = [MemberPredictions(np.concatenate(chunks, axis=2), photo) for chunks in zip(*found, strict=True)]
     probabilities[readable] = fitted.apply(rows, shares)
     labels = np.array(run.competition.classes)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(probabilities, columns=probability_columns(run.competition.classes))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ripik.analysis.groups import joined
 from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run
 from ripik.training.jobs import predicting_jobs
@@ -15,7 +15,7 @@ from ripik.training.oof import check_oof, read_predictions, read_test, read_view
 from ripik.training.scores import evidence_groups, probabilities
 
 
-def known_rows(run: Run, members: Sequence[str]) -> Known:
+def known_rows(run: Run, members: Sequence[str]) -> LabelledPredictions:
     """Return the OOF predictions of the members (names of variants) with truth, folds and groups.
 
     Near copies vote together only inside their fold; a user's own folds may part them.
@@ -25,20 +25,22 @@ def known_rows(run: Run, members: Sequence[str]) -> Known:
     photo = np.unique(np.stack([_photos(run, "train"), fold]), axis=1, return_inverse=True)[1].ravel()
     for name in members:
         check_oof(_frame(run, name, "train"), run)
-    return Known(Rows(_stacked(run, members, "train"), photo), run.targets(), fold, evidence_groups(run))
+    return LabelledPredictions(
+        MemberPredictions(_stacked(run, members, "train"), photo), run.targets(), fold, evidence_groups(run)
+    )
 
 
-def test_rows(run: Run, members: Sequence[str]) -> Rows:
+def test_rows(run: Run, members: Sequence[str]) -> MemberPredictions:
     """Return the members' predictions of the test set."""
-    return Rows(_stacked(run, members, "test"), _photos(run, "test"))
+    return MemberPredictions(_stacked(run, members, "test"), _photos(run, "test"))
 
 
-def fold_models(run: Run, members: Sequence[str]) -> list[Rows]:
+def fold_models(run: Run, members: Sequence[str]) -> list[MemberPredictions]:
     """Return the test set as the models of each fold predict it, mean over seeds; a refit stands in every fold."""
     jobs = [predicting_jobs(run.settings, run.settings.variants[name]) for name in members]
     said = [by_fold(own, [blended_views(read_test(run, job), run.settings) for job in own]) for own in jobs]
     photos = _photos(run, "test")
-    return [Rows(values, photos) for values in side_by_side(said)]
+    return [MemberPredictions(values, photos) for values in side_by_side(said)]
 
 
 def test_groups(run: Run) -> np.ndarray:

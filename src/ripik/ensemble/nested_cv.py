@@ -20,7 +20,7 @@ from ripik.analysis import intervals
 from ripik.analysis.intervals import Interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.ensemble.offsets import MATRIX, MOST_CELLS
-from ripik.ensemble.recipe import Fitted, Known, Recipe, fit
+from ripik.ensemble.recipe import Fitted, LabelledPredictions, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 DRAWS = 200  # of the bootstrap that tells how sure a gain is
@@ -63,7 +63,7 @@ class Nested:
 
 
 def nest(
-    known: Known,
+    known: LabelledPredictions,
     metric: Metric,
     how: BlendSettings,
     decision: DecisionSettings,
@@ -79,11 +79,13 @@ def nest(
     and again all is chosen and fitted without each part (only whether offsets are used stays as all rows chose).
     """
     with threadpool_limits(1):  # the arrays are small: threads of BLAS would wait for each other
-        return _nest(replace(known, fold=parts(known.fold, known.group)), metric, how, decision, merging, progress)
+        return _nest(
+            replace(known, fold=tuning_folds(known.fold, known.group)), metric, how, decision, merging, progress
+        )
 
 
 def _nest(
-    known: Known,
+    known: LabelledPredictions,
     metric: Metric,
     how: BlendSettings,
     decision: DecisionSettings,
@@ -99,7 +101,7 @@ def _nest(
     rows, classes = known.rows.probabilities.shape[2:]
     size = rows, classes, len(np.unique(known.fold))
     decision, left_out = within_reach(decision, metric, *size)
-    tuning = _Tuning(known, metric, how, decision, merging)
+    tuning = CrossFitter(known, metric, how, decision, merging)
     oof, recipes = tuning.nested(show)
     recipe, options = tuning.choose()
     fitted = tuning.fitted(recipe)
@@ -109,7 +111,7 @@ def _nest(
     scores = []
     for seed in range(how.seed, how.seed + how.partitions):
         again = replace(known, fold=repartition(known, seed))
-        scores.append(metric.function(known.y, _Tuning(again, metric, how, settled, merging).nested()[0]))
+        scores.append(metric.function(known.y, CrossFitter(again, metric, how, settled, merging).nested()[0]))
         show()
     in_sample = metric.function(known.y, fitted.apply(known.rows))
     return Nested(fitted, options, in_sample, oof, recipes, scores, left_out + too_many)
@@ -127,11 +129,11 @@ def within_reach(
     small = (rows + MATRIX * classes) * classes * fits <= MOST_CELLS
     if small or metric.uses_probabilities or decision.offsets != "auto":
         return decision, []
-    told = (
+    sentence = (
         f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "
         '(decision.offsets = "on" fits them without choosing).'
     )
-    return decision.model_copy(update={"offsets": "off"}), [told]
+    return decision.model_copy(update={"offsets": "off"}), [sentence]
 
 
 def repeatable(
@@ -143,11 +145,11 @@ def repeatable(
     """
     if not recipe.offsets or rows * classes * folds * how.partitions <= MOST_CELLS:
         return how, []
-    told = f"The nested CV by {how.partitions} other partitions is left out: its class offsets would take minutes."
-    return how.model_copy(update={"partitions": 0}), [told]
+    sentence = f"The nested CV by {how.partitions} other partitions is left out: its class offsets would take minutes."
+    return how.model_copy(update={"partitions": 0}), [sentence]
 
 
-def repartition(known: Known, seed: int) -> IntArray:
+def repartition(known: LabelledPredictions, seed: int) -> IntArray:
     """Return other parts, as many as there are folds, (n,): groups dealt out class by class in seeded order."""
     _, first, group = np.unique(known.group, return_index=True, return_inverse=True)
     order = np.lexsort((np.random.default_rng(seed).random(len(first)), known.y[first]))
@@ -156,7 +158,7 @@ def repartition(known: Known, seed: int) -> IntArray:
     return dealt[group]
 
 
-def parts(fold: IntArray, group: IntArray) -> IntArray:
+def tuning_folds(fold: IntArray, group: IntArray) -> IntArray:
     """Return the folds as they are, or two folds halved by groups into four, (n,)."""
     if len(np.unique(fold)) > 2:
         return fold
@@ -168,10 +170,10 @@ def parts(fold: IntArray, group: IntArray) -> IntArray:
 
 
 @dataclass(eq=False)
-class _Tuning:
+class CrossFitter:
     """Fits of recipes on all folds but some, each made once."""
 
-    known: Known
+    known: LabelledPredictions
     metric: Metric
     how: BlendSettings
     decision: DecisionSettings
@@ -179,6 +181,7 @@ class _Tuning:
     made: dict[tuple[Recipe, frozenset[int]], Fitted] = field(default_factory=dict)
 
     def fitted(self, recipe: Recipe, *without: int) -> Fitted:
+        """Return the recipe as it is fitted on the folds but `without`."""
         key = recipe, frozenset(without)
         if key not in self.made:
             rows = np.flatnonzero(~np.isin(self.known.fold, without))
@@ -238,12 +241,12 @@ class _Tuning:
         known = self.known[rows]
         predicted = [self._cross_fitted(recipe, without)[rows] for recipe in recipes]
         scores = [self.metric.function(known.y, values) for values in predicted]
-        gains = [self._gain(known, predicted[0], values, told=not without) for values in predicted]
+        gains = [self._gain(known, predicted[0], values, wanted=not without) for values in predicted]
         chosen = self._surely_best(gains, OFFSETS_MARGIN if stage == "offsets" else self.how.margin)
         if without:
             return recipes[chosen], []
         looked = zip(options, recipes, scores, gains, strict=True)
-        return recipes[chosen], [Option(stage, *told, number == chosen) for number, told in enumerate(looked)]
+        return recipes[chosen], [Option(stage, *looked_at, number == chosen) for number, looked_at in enumerate(looked)]
 
     def _surely_best(self, gains: Sequence[Interval], margin: float) -> int:
         """Return which option to take, given each one's gain over the first."""
@@ -258,12 +261,12 @@ class _Tuning:
             found[rows] = self.fitted(recipe, held, *without).apply(self.known.rows[rows])
         return found
 
-    def _gain(self, known: Known, a: FloatArray, b: FloatArray, *, told: bool) -> Interval:
-        """Return b's gain over a; its error is drawn only where it is `told` or decides something."""
+    def _gain(self, known: LabelledPredictions, a: FloatArray, b: FloatArray, *, wanted: bool) -> Interval:
+        """Return b's gain over a; its error is drawn only where it is `wanted` or decides something."""
         if a is b:
             return Interval(0.0, 0.0, 0.0, 0.0)
         gain = self.metric.function(known.y, b) - self.metric.function(known.y, a)
-        if np.isnan(gain) or not (told or self.metric.utility(gain) > 0):
+        if np.isnan(gain) or not (wanted or self.metric.utility(gain) > 0):
             return Interval(gain, np.nan, np.nan, np.nan)
         return intervals.difference(known.y, a, b, known.group, self.metric, draws=DRAWS)
 

@@ -36,7 +36,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class MemberPredictions:
     """Rows to fit on or to predict: what the members say of them, and which of them show one photo.
 
     probabilities: float (members, views, n, C). photo: (n,), equal for near copies.
@@ -45,23 +45,23 @@ class Rows:
     probabilities: FloatArray
     photo: IntArray
 
-    def __getitem__(self, rows: IntArray | slice) -> Rows:
+    def __getitem__(self, rows: IntArray | slice) -> MemberPredictions:
         """Return some of the rows."""
-        return Rows(self.probabilities[:, :, rows], self.photo[rows])
+        return MemberPredictions(self.probabilities[:, :, rows], self.photo[rows])
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class LabelledPredictions:
     """Rows whose truth is known: class indices, folds, and the groups that never cross folds, all (n,)."""
 
-    rows: Rows
+    rows: MemberPredictions
     y: IntArray
     fold: IntArray
     group: IntArray
 
-    def __getitem__(self, rows: IntArray) -> Known:
+    def __getitem__(self, rows: IntArray) -> LabelledPredictions:
         """Return some of the rows."""
-        return Known(self.rows[rows], self.y[rows], self.fold[rows], self.group[rows])
+        return LabelledPredictions(self.rows[rows], self.y[rows], self.fold[rows], self.group[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,16 @@ class Fitted:
     calibration: Calibration | None  # of one fold's models, where class shares are followed
     offsets: Offsets | None
 
-    def apply(self, rows: Rows | Sequence[Rows], shares: FloatArray | None = None) -> FloatArray:
+    def apply(
+        self, rows: MemberPredictions | Sequence[MemberPredictions], shares: FloatArray | None = None
+    ) -> FloatArray:
         """Return the submitted probabilities (n, C) of rows, which are looked at together: copies, class shares.
 
         rows: as one fold's models predict them, or as those of each fold do; where class shares are followed, each
         fold's are calibrated and adapted by themselves, as out of fold, before their mean is taken.
         shares: of the classes among the rows, (C,), where the recipe follows them; None: estimated on the rows.
         """
-        models = [rows] if isinstance(rows, Rows) else rows
+        models = [rows] if isinstance(rows, MemberPredictions) else rows
         said = [self.blend.apply(_members(self.recipe, self.views, self.merge, each)) for each in models]
         if self.recipe.prior_shift and self.calibration:
             said = _shifted([self.calibration.apply(each) for each in said], self.shares, shares)
@@ -125,7 +127,7 @@ class Fitted:
         )
 
 
-def fit(recipe: Recipe, known: Known, metric: Metric, how: BlendSettings, merging: str) -> Fitted:
+def fit(recipe: Recipe, known: LabelledPredictions, metric: Metric, how: BlendSettings, merging: str) -> Fitted:
     """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
 
     Views are chosen by log loss (`choose_views`), the blend as `blend.fit_blend` does, a calibration as
@@ -154,7 +156,7 @@ def _shifted(models: list[FloatArray], fitted: FloatArray, shares: FloatArray | 
     return [adapt(each, PriorShift(shares, fitted, 0)) for each in models]
 
 
-def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: Rows) -> FloatArray:
+def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: MemberPredictions) -> FloatArray:
     merged = np.stack([merge(member[used], merging) for member, used in zip(rows.probabilities, views, strict=True)])
     return vote(merged, rows.photo) if recipe.copies_vote else merged
 

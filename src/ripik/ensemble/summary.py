@@ -11,23 +11,23 @@ from ripik.ensemble.nested_cv import Nested
 from ripik.training.scores import CORRECTED, LEVEL, ends
 
 
-def show_blend(told: dict[str, Any], found: Nested) -> None:
+def print_blend(record: dict[str, Any], found: Nested) -> None:
     """Print members and CV, what was looked at on the way, the classes' F1, and what to expect of the test set.
 
-    `told` is the content of weights.json.
+    `record` is the content of weights.json.
     """
-    _members(told)
-    _options(found, told["metric"])
-    _classes(told)
-    _say_members(told)
-    _say_spread(told, found)
-    _say_test(told)
+    _members(record)
+    _options(found, record["metric"])
+    _classes(record)
+    _say_members(record)
+    _say_spread(record, found)
+    _say_test(record)
 
 
-def _members(told: dict[str, Any]) -> None:
-    scores = told["scores"]
+def _members(record: dict[str, Any]) -> None:
+    scores = record["scores"]
     rows = [
-        [name, f"{told['weights'][name]:.3f}", *_cells(score), f"{score['accuracy']['value']:.4f}"]
+        [name, f"{record['weights'][name]:.3f}", *_cells(score), f"{score['accuracy']['value']:.4f}"]
         for name, score in scores["members"].items()
     ]
     cv = scores["intervals"]
@@ -37,8 +37,8 @@ def _members(told: dict[str, Any]) -> None:
         *_other_partitions(scores, 3 + len(corrected)),
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (3 + len(corrected))],
     ]
-    columns = ["member", "weight", f"OOF {told['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
-    table(f"Ensemble: {told['method']}", columns, rows)
+    columns = ["member", "weight", f"OOF {record['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
+    table(f"Ensemble: {record['method']}", columns, rows)
 
 
 def _cells(score: dict[str, Any]) -> list[str]:
@@ -67,12 +67,12 @@ def _options(found: Nested, metric: str) -> None:
     if rows:
         columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
         table("What was chosen on all folds; the CV chooses again without each", columns, rows)
-    for told in found.left_out:
-        say(told)
+    for sentence_of_it in found.left_out:
+        say(sentence_of_it)
 
 
-def _classes(told: dict[str, Any]) -> None:
-    shares = told["test"]
+def _classes(record: dict[str, Any]) -> None:
+    shares = record["test"]
     rows = [
         [
             label,
@@ -83,7 +83,7 @@ def _classes(told: dict[str, Any]) -> None:
             f"{low:.3f}–{high:.3f}",
         ]
         for (label, f1), train, estimated, (low, high) in zip(
-            told["scores"]["intervals"]["class_f1"].items(),
+            record["scores"]["intervals"]["class_f1"].items(),
             shares["class_shares_in_train"].values(),
             shares["class_shares_estimated"].values(),
             zip(shares["class_shares_low"].values(), shares["class_shares_high"].values(), strict=True),
@@ -93,21 +93,21 @@ def _classes(told: dict[str, Any]) -> None:
     table("Classes", ["label", "CV F1", LEVEL, "share in train", "estimated in test", LEVEL], rows)
 
 
-def _say_members(told: dict[str, Any]) -> None:
-    if told["dropped"]:
-        say(f"{', '.join(told['dropped'])} add nothing to the blend and are dropped (weight 0).")
-    if told["refits"]:
+def _say_members(record: dict[str, Any]) -> None:
+    if record["dropped"]:
+        say(f"{', '.join(record['dropped'])} add nothing to the blend and are dropped (weight 0).")
+    if record["refits"]:
         say(
-            f"{', '.join(told['refits'])}: refits predict the test set. No row shows how sure they are of what they "
+            f"{', '.join(record['refits'])}: refits predict the test set. No row shows how sure they are of what they "
             "have not seen; for class shares, the calibration of their folds' models is taken."
         )
 
 
-def _say_spread(told: dict[str, Any], found: Nested) -> None:
+def _say_spread(record: dict[str, Any], found: Nested) -> None:
     """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
-    by_fold = [score for score in told["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
-    others, parts = told["scores"]["cross_fitted_by_partition"], len(found.recipes)
-    again = f", over {len(others)} other partitions {_range([told['scores']['cross_fitted'], *others])}"
+    by_fold = [score for score in record["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
+    others, parts = record["scores"]["cross_fitted_by_partition"], len(found.recipes)
+    again = f", over {len(others)} other partitions {_range([record['scores']['cross_fitted'], *others])}"
     say(
         f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
         f"{found.agreeing} of {parts} parts chose, without their own rows, what all rows chose."
@@ -120,17 +120,17 @@ def _range(values: list[float]) -> str:
     return f"{min(values):.4f}–{max(values):.4f} (deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
 
 
-def _say_test(told: dict[str, Any]) -> None:
-    test, cv = told["test"], told["scores"]["cross_fitted"]
-    if of_another_kind := sentence(test, told["metric"]):
-        warn(f"CV {told['metric']} {cv:.4f} is of photos like train. {of_another_kind}")
+def _say_test(record: dict[str, Any]) -> None:
+    test, cv = record["test"], record["scores"]["cross_fitted"]
+    if of_another_kind := sentence(test, record["metric"]):
+        warn(f"CV {record['metric']} {cv:.4f} is of photos like train. {of_another_kind}")
     else:
         expected = Interval.from_json(test["expected_score"])
         say(
-            f"CV {told['metric']} {cv:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
+            f"CV {record['metric']} {cv:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
             f"with a probability of {LEVEL}, chance in both sets counted."
         )
-    corrected = told["scores"].get("cross_fitted_by_corrected_labels")
+    corrected = record["scores"].get("cross_fitted_by_corrected_labels")
     if corrected is not None:
         say(
             f"By the corrected labels the CV would be {corrected:.4f}. The organiser scores by labels as he gave them, "

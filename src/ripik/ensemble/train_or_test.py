@@ -19,7 +19,7 @@ from ripik.data.competition import Competition
 from ripik.ensemble.shift import density_ratio, separability
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
-from ripik.features.store import Item, feature_inputs, is_prepared
+from ripik.features.store import Pass, feature_inputs, is_prepared
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
 from ripik.settings import Settings, Variant
 from ripik.splits.groups import read_groups
@@ -28,7 +28,7 @@ from ripik.splits.splitting import split
 from ripik.storage import artifacts
 
 ADVERSARIAL = 2  # to be raised when the classifier changes
-ITEMS = [Item("train"), Item("test")]
+ITEMS = [Pass("train"), Pass("test")]
 
 
 def tell_apart(run: Run) -> Path:
@@ -72,7 +72,7 @@ def _inputs(run: Run, settings: Settings, variant: Variant, groups: np.ndarray) 
         "groups": artifacts.digest(groups.tolist()),
         "folds": [settings.folds.n_splits, settings.folds.seed],
         "features": settings.features.dtype,
-        "read": [feature_inputs(settings, run.competition, variant, item) for item in ITEMS],
+        "read": [feature_inputs(settings, run.competition, variant, pass_) for pass_ in ITEMS],
     }
 
 

@@ -55,11 +55,11 @@ def _count() -> int:
     if command is None:
         return 0
     try:
-        told = subprocess.run([command, "--list-gpus"], capture_output=True, text=True, timeout=SECONDS, check=False)
+        answer = subprocess.run([command, "--list-gpus"], capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    lines = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
-    return len(lines) if told.returncode == 0 else 0
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("GPU ")]
+    return len(lines) if answer.returncode == 0 else 0
 
 
 PATIENCE = 300.0  # seconds a terminated process has to finish its batch, or the scoring of an epoch, and save
@@ -148,7 +148,7 @@ def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) 
         finished.process.join()
         if message.error is not None:
             raise message.error
-        shown.end(finished.task.name, message.told)
+        shown.end(finished.task.name, message.outcome)
 
 
 def _ended_by(name: str, code: int | None) -> str:

@@ -97,14 +97,14 @@ def look(path: Path) -> Presence | None:
         return None
     try:
         alive = not _lock(descriptor, fcntl.LOCK_SH)
-        told = _read(descriptor)
+        presence = _read(descriptor)
     except OSError as error:
         if error.errno in NO_LOCKS:
             return None
         raise
     finally:
         os.close(descriptor)
-    return replace(told, alive=alive) if path.exists() else None
+    return replace(presence, alive=alive) if path.exists() else None
 
 
 def refuse_if_at_work(path: Path, what: str) -> None:
@@ -156,7 +156,7 @@ def _try(path: Path) -> int | Presence | None:
     try:
         if _lock(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path):
             return descriptor
-        told = _read(descriptor)
+        presence = _read(descriptor)
     except OSError as error:
         os.close(descriptor)
         if error.errno not in NO_LOCKS:
@@ -164,7 +164,7 @@ def _try(path: Path) -> int | Presence | None:
         path.unlink(missing_ok=True)
         return None
     os.close(descriptor)
-    return told
+    return presence
 
 
 def _lock(descriptor: int, kind: int) -> bool:
@@ -196,8 +196,8 @@ def _teller(descriptor: int, mine: Presence) -> Tell:
     return tell
 
 
-def _write(descriptor: int, told: Presence) -> None:
-    content = {key: value for key, value in asdict(told).items() if key != "alive"}
+def _write(descriptor: int, presence: Presence) -> None:
+    content = {key: value for key, value in asdict(presence).items() if key != "alive"}
     content["note"] = content["note"][: SIZE // 10]
     os.pwrite(descriptor, json.dumps(content).ljust(SIZE - 1).encode() + b"\n", 0)
 

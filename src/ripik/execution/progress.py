@@ -138,7 +138,7 @@ class View(Protocol):
     def show(self, report: Report) -> None:
         """Tell how far a job is."""
 
-    def end(self, name: str, told: str) -> None:
+    def end(self, name: str, outcome: str) -> None:
         """Tell that a job is done, and what it has to say."""
 
     def message(self, line: str, *, error: bool = False) -> None:
@@ -150,7 +150,7 @@ class Lines:
 
     def __init__(self, overview: Overview) -> None:
         self.overview, self.last = overview, dict[str, float]()
-        self.told = time.monotonic()
+        self.last_total = time.monotonic()
 
     def begin(self, name: str) -> None:
         """Say nothing yet."""
@@ -163,20 +163,20 @@ class Lines:
         if now - self.last[report.task] > SECONDS_BETWEEN_LINES:
             self.last[report.task] = now
             left = [f"{work.pace} left"] if str(work.pace) else []
-            due = now - self.told > SECONDS_BETWEEN_TOTALS
+            due = now - self.last_total > SECONDS_BETWEEN_TOTALS
             say(f"{report.task}: {', '.join([*report.parts, *left])}{self._total() if due else ''}")
 
-    def end(self, name: str, told: str) -> None:
+    def end(self, name: str, outcome: str) -> None:
         """Print that a job is done, and what it has to say."""
         seconds = self.overview.end(name)
-        say(ended(name, seconds, told) + self._total())
+        say(ended(name, seconds, outcome) + self._total())
 
     def message(self, line: str, *, error: bool = False) -> None:
         """Print a line of a job's."""
         (complain if error else say)(line)
 
     def _total(self) -> str:
-        self.told = time.monotonic()
+        self.last_total = time.monotonic()
         return f" ({self.overview})" if self.overview.ended + len(self.overview.names) > 1 else ""
 
 
@@ -205,11 +205,11 @@ class Bars:
         )
         self._show_all()
 
-    def end(self, name: str, told: str) -> None:
+    def end(self, name: str, outcome: str) -> None:
         """Take the job's bar away and leave a line above the others."""
         seconds = self.overview.end(name)
         self.progress.remove_task(self.bars.pop(name))
-        self.message(ended(name, seconds, told))
+        self.message(ended(name, seconds, outcome))
         self._show_all()
 
     def message(self, line: str, *, error: bool = False) -> None:
@@ -225,9 +225,9 @@ class Bars:
             self.progress.update(self.all, completed=self.overview.done, note=self.overview.count, left=left)
 
 
-def ended(name: str, seconds: float, told: str) -> str:
+def ended(name: str, seconds: float, outcome: str) -> str:
     """Return the line that a finished job leaves."""
-    return f"{name}: done in {seconds:.0f} s{f', {told}' if told else ''}"
+    return f"{name}: done in {seconds:.0f} s{f', {outcome}' if outcome else ''}"
 
 
 @contextmanager

@@ -101,9 +101,9 @@ def _connected(ray: Any, cpus: int) -> Iterator[None]:
             _check_there(address)
         ray.init(**how, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=True)
     except (OSError, RuntimeError, ValueError) as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        problem = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SurroundingsError(
-            f"the Ray cluster {address or 'of this machine'} cannot be used: {told} "
+            f"the Ray cluster {address or 'of this machine'} cannot be used: {problem} "
             f"Start it (`ray start --head`), and look at {ADDRESS}."
         ) from None
     signal.signal(signal.SIGTERM, handler)  # Ray has put its own in the place of ours
@@ -135,13 +135,13 @@ def _gpus(nodes: Sequence[dict[str, float]]) -> int:
 
 
 def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) -> None:
-    told, stopped = _Told(ray, shown), list[OutOfTimeError]()
-    running = _submit(ray, tasks, threads, gpus, told)
+    messages, stopped = _Messages(ray, shown), list[OutOfTimeError]()
+    running = _submit(ray, tasks, threads, gpus, messages)
     try:
         while running:
             time_limit.check()
             done, _ = ray.wait(list(running), timeout=PAUSE)
-            told.show()
+            messages.show()
             for reference in done:
                 name = running.pop(reference)
                 try:
@@ -149,14 +149,14 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) 
                 except OutOfTimeError as reason:
                     stopped.append(reason)
     finally:
-        _stop(ray, running, told)
+        _stop(ray, running, messages)
         with contextlib.suppress(ray.exceptions.RayError):
-            told.show()
+            messages.show()
     if stopped:
         raise stopped[0]
 
 
-def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, told: "_Told") -> dict[Any, str]:
+def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, messages: "_Messages") -> dict[Any, str]:
     """Hand all tasks to Ray: one that names others gets their results, so that it begins after them."""
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
     remote = ray.remote(num_cpus=threads, max_calls=1, max_retries=RETRIES, runtime_env={"env_vars": carried})(work)
@@ -166,7 +166,9 @@ def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, told: "_To
         wanted = 0 if not task.needs_backend else gpus if task.devices == ALL else min(1, gpus)
         before = [references[name] for name in task.after if name in references]
         job = remote.options(num_gpus=wanted, name=task.name)
-        references[task.name] = job.remote(task, threads, str(Path.cwd()), until, told.queue, told.orders, *before)
+        references[task.name] = job.remote(
+            task, threads, str(Path.cwd()), until, messages.queue, messages.orders, *before
+        )
     return {reference: name for name, reference in references.items()}
 
 
@@ -181,7 +183,7 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
     return found
 
 
-class _Told:
+class _Messages:
     """What the jobs tell, in a queue that stands on this node, and is shown here; another one has orders to end."""
 
     def __init__(self, ray: Any, shown: View) -> None:
@@ -228,7 +230,7 @@ def _result(ray: Any, reference: Any, name: str) -> str:
         ) from None
 
 
-def _stop(ray: Any, running: dict[Any, str], told: _Told) -> None:
+def _stop(ray: Any, running: dict[Any, str], messages: _Messages) -> None:
     """Ask the jobs that are left to save and end, and give them time; a second Ctrl-C does not wait.
 
     `ray.cancel` alone would not do: it is noticed between two Python instructions of a job, not while it waits.
@@ -236,13 +238,15 @@ def _stop(ray: Any, running: dict[Any, str], told: _Told) -> None:
     if not running:
         return
     with contextlib.suppress(ray.exceptions.RayError):
-        told.show()
-        told.orders.put_nowait_batch([None] * ((RETRIES + 1) * len(running)))  # a lost worker may still take its own
+        messages.show()
+        messages.orders.put_nowait_batch(
+            [None] * ((RETRIES + 1) * len(running))
+        )  # a lost worker may still take its own
     for reference, name in running.items():
-        if name not in told.begun:
+        if name not in messages.begun:
             ray.cancel(reference)
     with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
-        at_work = [name for name in running.values() if name in told.begun]
+        at_work = [name for name in running.values() if name in messages.begun]
         if at_work:
             complain(f"waiting for {', '.join(at_work)} to finish what is at hand and save")
     ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
@@ -278,4 +282,4 @@ def work(task: Task, threads: int, folder: str, until: float | None, queue: Any,
             raise SurroundingsError(f"{task.name} was stopped. What it saved is kept.") from None
     if ends[-1].error is not None:
         raise ends[-1].error
-    return ends[-1].told
+    return ends[-1].outcome

@@ -56,7 +56,7 @@ def recorded_threads(settings: Settings) -> int | None:
     return threads if isinstance(threads, int) and threads > 0 else None
 
 
-def settled(settings: Settings) -> JobSettings:
+def with_run_threads(settings: Settings) -> JobSettings:
     """Return where and how jobs run, with the run's own number of threads for each, which its first job decided.
 
     So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.

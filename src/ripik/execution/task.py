@@ -38,7 +38,7 @@ class Said:
 class Ended:
     """The end of a job: what it has to say, or what it raised."""
 
-    told: str = ""
+    outcome: str = ""
     error: Exception | None = None
 
 
@@ -82,8 +82,8 @@ def perform(task: Task, threads: int, send: Callable[[Message], None]) -> None:
     out, error = _Sayer(send, error=False), _Sayer(send, error=True)
     with redirect_stdout(out), redirect_stderr(error):
         try:
-            told = _call(task, threads, lambda done, total, note="": send(Report(task.name, done, total, note)))
-            ended = Ended(told)
+            outcome = _call(task, threads, lambda done, total, note="": send(Report(task.name, done, total, note)))
+            ended = Ended(outcome)
         except Exception as failure:  # whatever it is, the parent raises it
             ended = Ended(error=_portable(task.name, failure))
     for stream in (out, error):
@@ -144,8 +144,8 @@ def _portable(name: str, error: Exception) -> Exception:
         return type(error)(str(error))
     if isinstance(error, MemoryError) or _tells_of_memory(error):
         return SurroundingsError(f"{name}: the memory ran out. {SMALLER}")
-    told: Exception = RuntimeError(f"{type(error).__name__}: {error}")
+    plain: Exception = RuntimeError(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.errno is not None:  # subclasses of it may not survive the way
-        told = OSError(error.errno, error.strerror or str(error), error.filename)
-    told.add_note(traceback.format_exc())
-    return told
+        plain = OSError(error.errno, error.strerror or str(error), error.filename)
+    plain.add_note(traceback.format_exc())
+    return plain

@@ -1,4 +1,4 @@
-"""The passes through a frozen prefix that fill the feature store; runs in a process of its own."""
+"""The passes through a frozen part that fill the feature store; runs in a process of its own."""
 
 import math
 import shutil
@@ -17,12 +17,12 @@ from ripik.execution.task import Reporter
 from ripik.features.batches import Batches, first_batch, prefetched
 from ripik.features.pixels import pixel_inputs, pixel_path
 from ripik.features.store import (
-    Item,
+    Pass,
     count,
     feature_inputs,
-    items_of,
-    lacking_items,
-    pixel_items,
+    lacking_passes,
+    passes_of,
+    pixel_passes,
     reads_pixels,
     source_path,
 )
@@ -61,13 +61,13 @@ def check_networks(settings: Settings, competition: Competition, variants: Seque
     needed: dict[Path, int] = {}
     for variant in variants:
         parts = cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
-        lacking = lacking_items(settings, competition, variant)
+        lacking = lacking_passes(settings, competition, variant)
         needed |= _pixel_bytes(settings, competition, variant, lacking)
         if not reads_pixels(settings, variant):
-            assert parts.prefix is not None, "a variant that stores features has a prefix"
-            row = math.prod(parts.prefix.output.shape[1:]) * np.dtype(settings.features.dtype).itemsize
+            assert parts.frozen is not None, "a variant that stores features has a frozen part"
+            row = math.prod(parts.frozen.output.shape[1:]) * np.dtype(settings.features.dtype).itemsize
             needed |= {
-                source_path(settings, variant, item): count(settings, competition, item) * row for item in lacking
+                source_path(settings, variant, pass_): count(settings, competition, pass_) * row for pass_ in lacking
             }
     check_space(layout_of(settings).run, needed)
     for variant in variants:
@@ -75,12 +75,12 @@ def check_networks(settings: Settings, competition: Competition, variants: Seque
 
 
 def _pixel_bytes(
-    settings: Settings, competition: Competition, variant: Variant, lacking: Sequence[Item]
+    settings: Settings, competition: Competition, variant: Variant, lacking: Sequence[Pass]
 ) -> dict[Path, int]:
     needed = {}
-    for item in pixel_items(lacking):
-        place = (settings, competition, item.split, item.copies, variant.image_size)
-        path, images = pixel_path(settings, *place[2:]), count(settings, competition, item)
+    for pass_ in pixel_passes(lacking):
+        place = (settings, competition, pass_.split, pass_.copies, variant.image_size)
+        path, images = pixel_path(settings, *place[2:]), count(settings, competition, pass_)
         if not is_packed(path, pixel_inputs(*place), images):
             needed[path] = images * variant.image_size**2 * 3
     return needed
@@ -113,7 +113,7 @@ def _written(path: Path) -> int:
 def fill_store(
     settings: Settings, competition: Competition, variants: Sequence[Variant], share: tuple[int, int], report: Reporter
 ) -> None:
-    """Make a share (its number, of how many) of the prefix outputs that any of the variants lacks.
+    """Make a share (its number, of how many) of the outputs of the frozen part that any of the variants lacks.
 
     The process that ends last names the files.
 
@@ -122,34 +122,34 @@ def fill_store(
     """
     backend.make_deterministic(0)
     for variant in variants:
-        lacking = lacking_items(settings, competition, variant)
+        lacking = lacking_passes(settings, competition, variant)
         if not lacking:
             continue
-        prefix = build_prefix(settings, variant)
-        whatever = items_of(settings, variant)[0]  # the same for every share, and for one that goes on
+        frozen_part = build_frozen_part(settings, variant)
+        whatever = passes_of(settings, variant)[0]  # the same for every share, and for one that goes on
         sample = first_batch(PackedRows([_pixels_of(settings, variant, whatever)]), SAMPLE)
-        predictor = make_predictor(prefix, settings.prediction.engine, sample)
+        predictor = make_predictor(frozen_part, settings.prediction.engine, sample)
         _refuse_mixture(settings, competition, variant, predictor)
-        fill_items(settings, competition, variant, lacking, predictor, report, Shard(*share))
+        fill_passes(settings, competition, variant, lacking, predictor, report, Shard(*share))
 
 
-def fill_items(
+def fill_passes(
     settings: Settings,
     competition: Competition,
     variant: Variant,
-    items: Sequence[Item],
+    passes: Sequence[Pass],
     predictor: Predictor,
     report: Reporter,
     shard: Shard = WHOLE,
 ) -> None:
-    """Make a share of the prefix outputs of these items, by `predictor`, which runs the variant's prefix."""
+    """Make a share of these passes by `predictor`, which runs the variant's frozen part."""
     if shard.number == 0:
         say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
     size = settings.prediction.batch_size
-    shares = [_rows_of(shard, size, count(settings, competition, item)) for item in items]
+    shares = [_rows_of(shard, size, count(settings, competition, pass_)) for pass_ in passes]
     progress = _Progress(report, sum(map(len, shares)))
-    for item, rows in zip(items, shares, strict=True):
-        _fill(settings, competition, variant, item, rows, predictor, progress)
+    for pass_, rows in zip(passes, shares, strict=True):
+        _fill(settings, competition, variant, pass_, rows, predictor, progress)
 
 
 def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
@@ -159,11 +159,11 @@ def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
 
 def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:
     """Raise InputError when outputs that stay were made by another engine: one variant is never fed by two."""
-    lacking, own = lacking_items(settings, competition, variant), engine_told(predictor.record())
-    for item in items_of(settings, variant):
-        path = source_path(settings, variant, item)
+    lacking, own = lacking_passes(settings, competition, variant), engine_told(predictor.record())
+    for pass_ in passes_of(settings, variant):
+        path = source_path(settings, variant, pass_)
         meta = artifacts.read_meta(artifacts.meta_beside(path))
-        made = engine_told(meta.get("engine") or {}) if meta and item not in lacking else own
+        made = engine_told(meta.get("engine") or {}) if meta and pass_ not in lacking else own
         if made != own:
             raise InputError(
                 f"{path} was made by {made}, and {own} would make the rest. Use the former, "
@@ -172,18 +172,18 @@ def _refuse_mixture(settings: Settings, competition: Competition, variant: Varia
             )
 
 
-def build_prefix(settings: Settings, variant: Variant) -> keras.Model:
-    """Return the frozen prefix of a variant, pixels → stored outputs, with its initial weights."""
+def build_frozen_part(settings: Settings, variant: Variant) -> keras.Model:
+    """Return the frozen part of a variant, pixels → stored outputs, with its initial weights."""
     backbone = build_backbone(variant.backbone, variant.image_size, precision=variant.precision)
     load_initial_weights(backbone, settings, variant)
-    prefix = cut(backbone, variant.train_from).prefix
-    assert prefix is not None, "a variant that trains all layers has no prefix"
-    prefix.jit_compile = backend.compiles()
-    return prefix
+    frozen_part = cut(backbone, variant.train_from).frozen
+    assert frozen_part is not None, "a variant that trains all layers has no frozen part"
+    frozen_part.jit_compile = backend.compiles()
+    return frozen_part
 
 
 class _Progress:
-    """Counts images over several items and reports them with their rate."""
+    """Counts images over several passes and reports them with their rate."""
 
     def __init__(self, report: Reporter, total: int) -> None:
         self.report, self.total = report, total
@@ -198,26 +198,26 @@ class _Progress:
         self.report(self.done, self.total, f"{self.passed / (time.monotonic() - self.start):.0f} images/s")
 
 
-def _pixels_of(settings: Settings, variant: Variant, item: Item) -> Path:
-    return pixel_path(settings, item.split, item.copies, variant.image_size)
+def _pixels_of(settings: Settings, variant: Variant, pass_: Pass) -> Path:
+    return pixel_path(settings, pass_.split, pass_.copies, variant.image_size)
 
 
 def _fill(
     settings: Settings,
     competition: Competition,
     variant: Variant,
-    item: Item,
+    pass_: Pass,
     share: range,
     predictor: Predictor,
     progress: _Progress,
 ) -> None:
-    images, how = PackedRows([_pixels_of(settings, variant, item)]), settings.prediction
+    images, how = PackedRows([_pixels_of(settings, variant, pass_)]), settings.prediction
     with packing(
-        source_path(settings, variant, item),
-        count(settings, competition, item),
+        source_path(settings, variant, pass_),
+        count(settings, competition, pass_),
         predictor.output,
         settings.features.dtype,
-        inputs=feature_inputs(settings, competition, variant, item),
+        inputs=feature_inputs(settings, competition, variant, pass_),
         maker=predictor.decides_bits(how.batch_size),
         together=True,
         engine=predictor.record(),
@@ -226,7 +226,7 @@ def _fill(
         missing = missing[(missing >= share.start) & (missing < share.stop)]
         rows = _whole_batches(missing, how.batch_size, unfinished.count)
         progress.skip(len(share) - len(rows))
-        _write_outputs(predictor, Batches(images, rows, how.batch_size, view=item.view), unfinished, progress)
+        _write_outputs(predictor, Batches(images, rows, how.batch_size, view=pass_.view), unfinished, progress)
 
 
 def _whole_batches(missing: np.ndarray, batch_size: int, count: int) -> np.ndarray:

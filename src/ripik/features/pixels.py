@@ -110,8 +110,8 @@ def _render(
     """Write the photo of row `number`, or the copies of it that go into these blocks; return how many."""
     size = unfinished.row_shape[0]
     photo = decode(path, rule) if path else np.zeros((size, size, 3), np.uint8)
-    versions = augmented_copies(photo, image_id, [block + 1 for block in blocks], how) if how else [photo]
-    for block, image in zip(blocks, versions, strict=True):
+    images = augmented_copies(photo, image_id, [block + 1 for block in blocks], how) if how else [photo]
+    for block, image in zip(blocks, images, strict=True):
         unfinished.write(block * photos + number, resize(image, size)[None])
     return len(blocks)
 

@@ -1,6 +1,6 @@
-"""The prefix store: what the frozen part of a network makes of every image copy and view, computed once.
+"""The feature store: what the frozen part of a network makes of every image copy and view, computed once.
 
-With `train_from = "all"` the prefix is empty and the store is the images' pixels themselves.
+With `train_from = "all"` the frozen part is empty and the store is the images' pixels themselves.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ PASSES = 1  # to be raised when the passes through frozen layers change
 
 
 @dataclass(frozen=True)
-class Item:
+class Pass:
     """One pass: the photos of a split through a view, or the augmented copies of its photos."""
 
     split: str
@@ -30,36 +30,36 @@ class Item:
     view: str = IDENTITY
 
 
-def count(settings: Settings, competition: Competition, item: Item) -> int:
-    """Return how many images the item has."""
-    return len(competition.rows(item.split)) * (settings.augmentation.copies if item.copies else 1)
+def count(settings: Settings, competition: Competition, pass_: Pass) -> int:
+    """Return how many images the pass reads."""
+    return len(competition.rows(pass_.split)) * (settings.augmentation.copies if pass_.copies else 1)
 
 
-def training_items(variant: Variant) -> list[Item]:
+def training_passes(variant: Variant) -> list[Pass]:
     """Return what the variant trains on: the photos, their augmented copies, or both, photos first."""
-    photos, copies = Item("train"), Item("train", copies=True)
+    photos, copies = Pass("train"), Pass("train", copies=True)
     if variant.data == "original":
         return [photos]
     return [photos, copies] if variant.with_original else [copies]
 
 
-def versions(settings: Settings, variant: Variant) -> int:
+def versions_per_photo(settings: Settings, variant: Variant) -> int:
     """Return how many versions of each photo the variant trains on: itself, its copies, or both."""
-    per_item = {False: 1, True: settings.augmentation.copies}
-    return sum(per_item[item.copies] for item in training_items(variant))
+    per_pass = {False: 1, True: settings.augmentation.copies}
+    return sum(per_pass[pass_.copies] for pass_ in training_passes(variant))
 
 
-def shown(settings: Settings, variant: Variant) -> int:
+def examples_per_photo(settings: Settings, variant: Variant) -> int:
     """Return how many versions of each photo an epoch shows."""
-    there = versions(settings, variant)
+    there = versions_per_photo(settings, variant)
     return min(variant.copies_per_epoch or (there if variant.train_from == HEAD else 1), there)
 
 
-def items_of(settings: Settings, variant: Variant) -> list[Item]:
+def passes_of(settings: Settings, variant: Variant) -> list[Pass]:
     """Return everything the variant trains on and predicts."""
-    seen = [Item(split, view=view) for split in ("train", "test") for view in settings.prediction.views]
-    inner = [Item("train")] if variant.inner_split else []
-    return list(dict.fromkeys(training_items(variant) + inner + seen))
+    seen = [Pass(split, view=view) for split in ("train", "test") for view in settings.prediction.views]
+    inner = [Pass("train")] if variant.inner_split else []
+    return list(dict.fromkeys(training_passes(variant) + inner + seen))
 
 
 def reads_pixels(settings: Settings, variant: Variant) -> bool:
@@ -72,27 +72,27 @@ def trains_head_alone(settings: Settings, variant: Variant) -> bool:
     return variant.train_from == HEAD and not reads_pixels(settings, variant)
 
 
-def source_path(settings: Settings, variant: Variant, item: Item) -> Path:
-    """Return the packed file of what the variant's network reads for `item`, rows in the order of the split.
+def source_path(settings: Settings, variant: Variant, pass_: Pass) -> Path:
+    """Return the packed file of what the variant's network reads for `pass_`, rows in the order of the split.
 
     Outputs of its frozen part, (n, …) of `features.dtype`, or uint8 (n, S, S, 3) pixels, not yet seen through the view.
     """
-    pixels = pixel_path(settings, item.split, item.copies, variant.image_size)
+    pixels = pixel_path(settings, pass_.split, pass_.copies, variant.image_size)
     if reads_pixels(settings, variant):
         return pixels
-    return _folder(settings, variant) / (pixels.stem + ("" if item.view == IDENTITY else f"-{item.view}") + ".npy")
+    return _folder(settings, variant) / (pixels.stem + ("" if pass_.view == IDENTITY else f"-{pass_.view}") + ".npy")
 
 
-def feature_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:
-    """Return what determines the stored prefix outputs of `item`."""
+def feature_inputs(settings: Settings, competition: Competition, variant: Variant, pass_: Pass) -> dict[str, Any]:
+    """Return what determines the stored outputs of a pass."""
     return {
         "version": PASSES,
         "weights": weights_inputs(variant),
         "train_from": variant.train_from,
         "precision": variant.precision,
-        "view": item.view,
+        "view": pass_.view,
         "engine": settings.prediction.engine,
-        "pixels": pixel_inputs(settings, competition, item.split, item.copies, variant.image_size),
+        "pixels": pixel_inputs(settings, competition, pass_.split, pass_.copies, variant.image_size),
     }
 
 
@@ -100,24 +100,24 @@ def is_prepared(settings: Settings, competition: Competition, variant: Variant) 
     """Whether the run holds the variant's initial weights and everything it reads, made from the present inputs."""
     if not artifacts.is_fresh(artifacts.meta_beside(initial_weights(settings, variant)), weights_inputs(variant)):
         return False
-    return not lacking_items(settings, competition, variant)
+    return not lacking_passes(settings, competition, variant)
 
 
-def lacking_items(settings: Settings, competition: Competition, variant: Variant) -> list[Item]:
-    """Return the items of which what the variant reads is not stored whole, or was made from other inputs."""
+def lacking_passes(settings: Settings, competition: Competition, variant: Variant) -> list[Pass]:
+    """Return the passes of which what the variant reads is not stored whole, or was made from other inputs."""
 
-    def is_there(item: Item) -> bool:
-        path, inputs = source_path(settings, variant, item), source_inputs(settings, competition, variant, item)
-        return is_packed(path, inputs, count(settings, competition, item))
+    def is_there(pass_: Pass) -> bool:
+        path, inputs = source_path(settings, variant, pass_), source_inputs(settings, competition, variant, pass_)
+        return is_packed(path, inputs, count(settings, competition, pass_))
 
-    return [item for item in items_of(settings, variant) if not is_there(item)]
+    return [pass_ for pass_ in passes_of(settings, variant) if not is_there(pass_)]
 
 
-def source_inputs(settings: Settings, competition: Competition, variant: Variant, item: Item) -> dict[str, Any]:
+def source_inputs(settings: Settings, competition: Competition, variant: Variant, pass_: Pass) -> dict[str, Any]:
     """Return what determines the packed file at `source_path`."""
     if reads_pixels(settings, variant):
-        return pixel_inputs(settings, competition, item.split, item.copies, variant.image_size)
-    return feature_inputs(settings, competition, variant, item)
+        return pixel_inputs(settings, competition, pass_.split, pass_.copies, variant.image_size)
+    return feature_inputs(settings, competition, variant, pass_)
 
 
 def shares(images: int, most: int) -> int:
@@ -125,9 +125,9 @@ def shares(images: int, most: int) -> int:
     return max(1, min(most, images // SHARE))
 
 
-def pixel_items(items: Iterable[Item]) -> list[Item]:
-    """Return the items without their views: whose pixels are read for them."""
-    return list(dict.fromkeys(Item(item.split, item.copies) for item in items))
+def pixel_passes(passes: Iterable[Pass]) -> list[Pass]:
+    """Return the passes without their views: whose pixels are read for them."""
+    return list(dict.fromkeys(Pass(pass_.split, pass_.copies) for pass_ in passes))
 
 
 def _folder(settings: Settings, variant: Variant) -> Path:

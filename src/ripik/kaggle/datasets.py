@@ -52,10 +52,10 @@ def served(name: str) -> Served | None:
     code, said = run_kaggle(["datasets", "status", name, "--format", "json(status,current_version_number)"])
     if code and reason_of(said) in ("missing", "forbidden"):
         return None
-    told = _json_in(said)
-    if code or not isinstance(told.get("status"), str):
+    answer = _json_in(said)
+    if code or not isinstance(answer.get("status"), str):
         raise _failure(name, code, said)
-    return Served(told["status"].lower(), int(told.get("current_version_number") or 0))
+    return Served(answer["status"].lower(), int(answer.get("current_version_number") or 0))
 
 
 def _upload(name: str, folder: Path, notes: str, new: bool) -> None:
@@ -69,7 +69,7 @@ def _upload(name: str, folder: Path, notes: str, new: bool) -> None:
 
 def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool]) -> Served:
     """Return what Kaggle tells of a dataset once it is ready and that is enough; says what it is meanwhile."""
-    told: Served | None = None
+    last: Served | None = None
     while True:
         now = served(name)
         if now and now.status == FAILED:
@@ -78,11 +78,11 @@ def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool])
             )
         if now and now.status == READY and enough(now):
             return now
-        if now and now != told:
-            told = now
+        if now and now != last:
+            last = now
             say(f"kaggle: waiting for the dataset {name}: {now.status}, version {now.version}")
         if time.monotonic() > end:
-            seen = f"{told.status}, version {told.version}" if told else "nothing"
+            seen = f"{last.status}, version {last.version}" if last else "nothing"
             raise SurroundingsError(
                 f"Kaggle does not serve the new version of the dataset {name} yet (seen last: {seen}). Run the same "
                 "again: it waits on, and uploads nothing twice."

@@ -68,18 +68,20 @@ def wait_for_kernel(name: str, *, patience: float = PATIENCE, pause: float = PAU
 
     Raises InputError where there is no such kernel, and SurroundingsError when `patience` seconds are over.
     """
-    told, end = "", time.monotonic() + patience
+    last_state, end = "", time.monotonic() + patience
     while True:
         now = kernel_status(name)
         if now is None:
             raise InputError(f"there is no kernel {name} that one may see. Push it with `make kernel-push`.")
-        if now.state != told:
-            told = now.state
-            say(f"kaggle: {name}: {told}")
-        if told not in AT_WORK:
+        if now.state != last_state:
+            last_state = now.state
+            say(f"kaggle: {name}: {last_state}")
+        if last_state not in AT_WORK:
             return now
         if time.monotonic() > end:
-            raise SurroundingsError(f"the kernel {name} is still {told}. Ask again later with `make kernel-status`.")
+            raise SurroundingsError(
+                f"the kernel {name} is still {last_state}. Ask again later with `make kernel-status`."
+            )
         time.sleep(pause)
 
 

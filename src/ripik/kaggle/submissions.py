@@ -35,8 +35,8 @@ def submit_file(competition: str, file: Path, message: str) -> None:
 
 def submit_kernel(competition: str, kernel: str, version: int, file_name: str, message: str) -> None:
     """Submit the file that a version of the kernel `owner/slug` wrote, to a code competition; raises likewise."""
-    told = ["--kernel", kernel, "--version", str(version), "--file", file_name, "--message", message]
-    _submit(competition, told)
+    options = ["--kernel", kernel, "--version", str(version), "--file", file_name, "--message", message]
+    _submit(competition, options)
 
 
 def list_submissions(competition: str) -> list[Submission]:

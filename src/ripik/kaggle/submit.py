@@ -118,8 +118,8 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
     found = wait_for_score(competition, path.name)
     set_scores(log, path.name, found.public, found.private)
     boards = {"public": found.public, "private": found.private}
-    told = ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None)
-    say(f"submit: {path.name}: {told}")
+    scores = ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None)
+    say(f"submit: {path.name}: {scores}")
     show_leaderboard(log.parent)
 
 

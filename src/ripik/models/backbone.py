@@ -1,4 +1,4 @@
-"""Backbones of keras.applications, and the cut that splits one into a frozen prefix and a trainable suffix."""
+"""Backbones of keras.applications, and the cut that splits one into a frozen part and a trained part."""
 
 import inspect
 import re
@@ -47,16 +47,16 @@ def build_backbone(name: str, size: int, weights: str | None = None, precision: 
 
 @dataclass(frozen=True)
 class Cut:
-    """A backbone in two: `prefix` (None: empty) feeds `body` (None: empty). Both share the backbone's layers."""
+    """A backbone in two: `frozen` (None: empty) feeds `body` (None: empty). Both share the backbone's layers."""
 
-    prefix: keras.Model | None
+    frozen: keras.Model | None
     body: keras.Model | None
 
 
 def cut(backbone: keras.Model, train_from: str) -> Cut:
     """Split a backbone in front of the layer, or of the first layer of the block, named by `train_from`.
 
-    `head`: the prefix is the whole backbone; `all`: the prefix is empty.
+    `head`: the frozen part is the whole backbone; `all`: the frozen part is empty.
     Raises InputError for an unknown name, and where a connection skips over the cut.
     """
     if train_from == HEAD:

@@ -143,7 +143,7 @@ def _capabilities() -> list[float]:
         import tensorflow as tf
 
         details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-        return [_number(*map(str, told.get("compute_capability", ()))) for told in details]
+        return [_number(*map(str, detail.get("compute_capability", ()))) for detail in details]
     if keras.backend.backend() == "jax":
         import jax
 

@@ -60,8 +60,8 @@ class Predictor:
 def engine_told(record: dict[str, Any]) -> str | None:
     """Return a recorded engine as text, with its backend unless it is TensorFlow, and its precision unless float32."""
     name, backend, precision = record.get("name"), record.get("backend", ""), record.get("precision", FLOAT32)
-    told = f"{name} on {backend}" if backend and not backend.startswith("tensorflow") else name
-    return told if precision == FLOAT32 else f"{told} in {precision}"
+    words = f"{name} on {backend}" if backend and not backend.startswith("tensorflow") else name
+    return words if precision == FLOAT32 else f"{words} in {precision}"
 
 
 def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predictor:

@@ -82,20 +82,20 @@ def load_weights(backbone: keras.Model, path: Path) -> None:
 
 def _reason(error: Exception, backbone: keras.Model) -> str:
     """Return what is wrong with a file by what Keras and h5py tell."""
-    told = str(error)
-    if "truncated file" in told:
+    problem = str(error)
+    if "truncated file" in problem:
         return "is cut: its end is missing, as after an unfinished download"
-    if isinstance(error, OSError | RuntimeError | UnicodeError) or re.search(r"nable to (?!.*doesn't exist)", told):
+    if isinstance(error, OSError | RuntimeError | UnicodeError) or re.search(r"nable to (?!.*doesn't exist)", problem):
         return "is damaged: HDF5 cannot read all of it"
-    if found := re.search(r"total of (\d+) objects could not be loaded", told):
-        told = f"{found[1]} of {len(backbone.layers)} layers find no weights of theirs in it"
-    elif found := re.search(r"expected (\d+) layers, found (\d+) saved", told):
-        told = f"it has {found[2]} layers with weights, the network {found[1]}"
+    if found := re.search(r"total of (\d+) objects could not be loaded", problem):
+        problem = f"{found[1]} of {len(backbone.layers)} layers find no weights of theirs in it"
+    elif found := re.search(r"expected (\d+) layers, found (\d+) saved", problem):
+        problem = f"it has {found[2]} layers with weights, the network {found[1]}"
     elif isinstance(error, KeyError):
-        told = f"it lacks {told}"
+        problem = f"it lacks {problem}"
     else:
-        told = re.split(r"\.?\n|\.? Example error", told.strip())[0][:200]
-    return f"does not hold weights of {backbone.name} without its top ({told})"
+        problem = re.split(r"\.?\n|\.? Example error", problem.strip())[0][:200]
+    return f"does not hold weights of {backbone.name} without its top ({problem})"
 
 
 def read_weights(model: keras.Model, path: Path) -> None:

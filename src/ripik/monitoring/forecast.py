@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ripik.features.store import Item, items_of, pixel_items, reads_pixels, shares, shown
+from ripik.features.store import Pass, examples_per_photo, passes_of, pixel_passes, reads_pixels, shares
 from ripik.settings import Settings, Variant
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
@@ -135,10 +135,10 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
     """Return the bytes that the run will hold in its folder when it is done."""
     found: dict[tuple, int] = {}
     for variant in variants:
-        for item in pixel_items(items_of(settings, variant)):
+        for item in pixel_passes(passes_of(settings, variant)):
             found["pixels", variant.image_size, item] = _count(settings, size, item) * variant.image_size**2 * 3
         if not reads_pixels(settings, variant):
-            for item in items_of(settings, variant):
+            for item in passes_of(settings, variant):
                 found[pass_key(variant), item] = _count(settings, size, item) * costs.rows[pass_key(variant)]
     jobs = sum(len(jobs_of(settings, variant)) * costs.jobs[variant.name].disk for variant in variants)
     return sum(found.values()) + jobs
@@ -154,7 +154,7 @@ def _search(settings: Settings, size: Size, costs: Costs) -> Work:
     return Work("near copies", costs.command + costs.pool + searched)
 
 
-def _count(settings: Settings, size: Size, item: Item) -> int:
+def _count(settings: Settings, size: Size, item: Pass) -> int:
     return size.of(item.split) * (settings.augmentation.copies if item.copies else 1)
 
 
@@ -162,7 +162,7 @@ def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, co
     wanted = {
         (variant.image_size, item): _count(settings, size, item)
         for variant in variants
-        for item in pixel_items(items_of(settings, variant))
+        for item in pixel_passes(passes_of(settings, variant))
     }
     photos, copies, made = [Work("all cores", costs.pool)], list[Work](), 0
     for (side, item), count in wanted.items():
@@ -178,10 +178,10 @@ def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, co
 
 
 def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
-    wanted: dict[tuple, set[Item]] = {}
+    wanted: dict[tuple, set[Pass]] = {}
     for variant in variants:
         if not reads_pixels(settings, variant):
-            wanted.setdefault(pass_key(variant), set()).update(items_of(settings, variant))
+            wanted.setdefault(pass_key(variant), set()).update(passes_of(settings, variant))
     pieces, images = [], 0
     for key, items in wanted.items():
         count = sum(_count(settings, size, item) for item in items)
@@ -206,7 +206,7 @@ def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, cost
     cost, splits = costs.jobs[variant.name], settings.folds.n_splits
     held = 0.0 if job.fold is None else size.train / splits
     rows = (size.train - held) * (1 - variant.inner_split)
-    batches = -(-rows * shown(settings, variant) // variant.batch_size)
+    batches = -(-rows * examples_per_photo(settings, variant) // variant.batch_size)
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
     return costs.process + cost.fixed + epochs + cost.image * predicted

@@ -73,8 +73,8 @@ def _stopped(job: Job, saved: Progress, epochs: int, presence: Presence | None) 
 def running(job: Job, presence: Presence) -> JobState:
     """Return the state of a job that a process is at work on."""
     left = [f"{duration(presence.left)} left"] if presence.left is not None else []
-    told = [presence.note or "starts", *left, presence.where]
-    return JobState(job, RUNNING, ", ".join(told), int(presence.done), presence)
+    phrases = [presence.note or "starts", *left, presence.where]
+    return JobState(job, RUNNING, ", ".join(phrases), int(presence.done), presence)
 
 
 def _trained(run: Run, job: Job, presence: Presence | None) -> JobState:

@@ -19,13 +19,21 @@ from ripik.console import progress
 from ripik.data.competition import Competition
 from ripik.data.image_files import examine
 from ripik.ensemble.nested_cv import nest, within_reach
-from ripik.ensemble.recipe import Known, Rows
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
 from ripik.execution.runner import run
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
-from ripik.features.store import count, items_of, reads_pixels, shown, source_inputs, source_path, trains_head_alone
+from ripik.features.store import (
+    count,
+    examples_per_photo,
+    passes_of,
+    reads_pixels,
+    source_inputs,
+    source_path,
+    trains_head_alone,
+)
 from ripik.monitoring.forecast import Costs, JobCost, Line, pass_key
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.settings import JobSettings, Settings, Variant
@@ -88,7 +96,7 @@ class _Measuring:
 
     @property
     def augments(self) -> bool:
-        return any(item.copies for variant in self.variants for item in items_of(self.settings, variant))
+        return any(item.copies for variant in self.variants for item in passes_of(self.settings, variant))
 
     @property
     def frozen(self) -> list[Variant]:
@@ -157,7 +165,10 @@ class _Measuring:
         targets = [self.folder / f"{variant.name}-{n}.json" for n in self.slots]
         arguments = [(settings, some, alone, (n, self.how.jobs), targets[n]) for n in self.slots]
         self.run(
-            [Task(f"passes {n}", "ripik.monitoring.rehearsal:pass_images", told) for n, told in enumerate(arguments)]
+            [
+                Task(f"passes {n}", "ripik.monitoring.rehearsal:pass_images", argument)
+                for n, argument in enumerate(arguments)
+            ]
         )
         return mean_line([artifacts.read_json(target) for target in targets])
 
@@ -216,7 +227,7 @@ class _Measuring:
             values = rng.dirichlet(np.full(classes, 0.5), (members, views, rows))
             values[..., np.arange(rows), truth] += 1.5 * rng.random((members, views, rows))
             values /= values.sum(axis=-1, keepdims=True)
-            known = Known(Rows(values, group), truth, group % folds, group)
+            known = LabelledPredictions(MemberPredictions(values, group), truth, group % folds, group)
             nest(known, metric, how.blend, decision, how.prediction.merge)
 
         with progress("choose a blend of made-up predictions", 1) as show:
@@ -256,7 +267,7 @@ def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:
     """Fill what the variant's network reads with random rows: what they hold changes no time."""
     rng, from_pixels = np.random.default_rng(0), reads_pixels(opened.settings, variant)
     shape = (variant.image_size, variant.image_size, 3) if from_pixels else tuple(row)
-    for item in items_of(opened.settings, variant):
+    for item in passes_of(opened.settings, variant):
         rows, path = count(opened.settings, opened.competition, item), source_path(opened.settings, variant, item)
         inputs = source_inputs(opened.settings, opened.competition, variant, item)
         dtype = "uint8" if from_pixels else opened.settings.features.dtype
@@ -269,4 +280,6 @@ def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:
 def _rehearsed(opened: Run, job: Job, target: Path) -> Rehearsed:
     rows, held = len(opened.training_rows(job)), len(opened.held_rows(job))
     variant, tested = opened.settings.variants[job.variant], len(opened.competition.test)
-    return Rehearsed(variant, shown(opened.settings, variant), rows, held, tested, artifacts.read_json(target))
+    return Rehearsed(
+        variant, examples_per_photo(opened.settings, variant), rows, held, tested, artifacts.read_json(target)
+    )

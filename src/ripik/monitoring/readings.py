@@ -47,10 +47,10 @@ def line_through(measured: Sequence[tuple[int, float]]) -> Line:
 def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
     """Return the mean cost of passes in processes at work together: the first batch is part of what is fixed."""
     lines = []
-    for told in seen:
-        (first, passed, _), (last, done, _) = told["signs"][0], told["signs"][-1]
+    for reading in seen:
+        (first, passed, _), (last, done, _) = reading["signs"][0], reading["signs"][-1]
         each = (last - first) / (done - passed) if done > passed else last / done  # of few images: one batch
-        lines.append(Line(max(0.0, told["seconds"] - each * done), each))
+        lines.append(Line(max(0.0, reading["seconds"] - each * done), each))
     return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
 
 

@@ -38,12 +38,12 @@ def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Pa
     start, rows = time.monotonic(), {}
     for number, variant in enumerate(variants):
         parts = cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
-        if parts.prefix is not None:
-            rows[variant.name] = list(parts.prefix.output.shape[1:])
+        if parts.frozen is not None:
+            rows[variant.name] = list(parts.frozen.output.shape[1:])
         make_initial_weights(settings, variant)
         report(number + 1, len(variants))
-    told = {"seconds": time.monotonic() - start, "rows": rows, "gpus": "cpu" not in backend.devices()[0]}
-    artifacts.write_json(target, told)
+    record = {"seconds": time.monotonic() - start, "rows": rows, "gpus": "cpu" not in backend.devices()[0]}
+    artifacts.write_json(target, record)
 
 
 def pass_images(
@@ -66,8 +66,8 @@ def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
     train(run, job, noting)
     trained = len(signs)
     predict_job(run, job, noting)
-    told = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
-    artifacts.write_json(target, told)
+    record = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
+    artifacts.write_json(target, record)
     return f"{signs[-1][0]:.0f} s"
 
 

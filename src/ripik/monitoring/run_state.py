@@ -12,7 +12,7 @@ from ripik.data.image_check import open_competition
 from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
-from ripik.features.store import items_of, lacking_items
+from ripik.features.store import lacking_passes, passes_of
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.monitoring.job_state import (
     FINISHED,
@@ -172,7 +172,7 @@ def _variant(
 
 def _stored(settings: Settings, competition: Competition, variant: Variant) -> Part:
     """Return whether what the variant's network reads is stored: pixels, or outputs of its frozen part."""
-    items, lacking = items_of(settings, variant), lacking_items(settings, competition, variant)
+    items, lacking = passes_of(settings, variant), lacking_passes(settings, competition, variant)
     weights = artifacts.meta_beside(initial_weights(settings, variant))
     if lacking or not artifacts.is_fresh(weights, weights_inputs(variant)):
         return Part("stored", MISSING, f"{len(items) - len(lacking)} of {len(items)}")
@@ -197,16 +197,16 @@ def _blend(layout: Layout, run: Run | None, variants: Sequence[VariantState]) ->
     if not (layout.ensemble / "weights.json").exists():
         return Part("blend", MISSING)
     try:
-        told = finished_blend(run) if run else None
+        record = finished_blend(run) if run else None
     except InputError:
-        told = None
-    if told is None:
+        record = None
+    if record is None:
         return Part("blend", STALE, "made from other predictions or settings")
-    stale = [variant.name for variant in variants if variant.name in told["members"] and not variant.oof.ready]
+    stale = [variant.name for variant in variants if variant.name in record["members"] and not variant.oof.ready]
     if stale:
         return Part("blend", STALE, f"the oof.csv of {', '.join(stale)} is stale")
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in told["weights"].items() if weight > 0)
-    return Part("blend", FRESH, weights, told["scores"]["cross_fitted"])
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in record["weights"].items() if weight > 0)
+    return Part("blend", FRESH, weights, record["scores"]["cross_fitted"])
 
 
 def _last_submission(path: Path, run: str) -> dict[str, str]:

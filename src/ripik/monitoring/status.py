@@ -29,20 +29,20 @@ def status(settings: Settings) -> Status:
     found = find_status(settings)
     say(f"{found.folder}: {found.images[0]} training and {found.images[1]} test images, {found.classes} classes")
     for part in (found.groups, found.folds):
-        say(_told(part))
+        say(_line(part))
     _show_variants(found)
     for job in _lines(found.jobs):
         say(job)
-    say(_told(found.blend, f"CV {found.metric}"))
+    say(_line(found.blend, f"CV {found.metric}"))
     say(_last(found))
-    say(_told(found.report))
+    say(_line(found.report))
     say(found.next)
     return found
 
 
-def _told(part: Part, score: str = "") -> str:
-    told = [part.state, *([f"{score} {part.value:.4f}"] if part.value is not None else []), part.detail]
-    return f"{part.name}: {', '.join(text for text in told if text)}"
+def _line(part: Part, score: str = "") -> str:
+    fields = [part.state, *([f"{score} {part.value:.4f}"] if part.value is not None else []), part.detail]
+    return f"{part.name}: {', '.join(text for text in fields if text)}"
 
 
 def _last(found: Status) -> str:
@@ -102,15 +102,15 @@ def _stored(variant: VariantState) -> str:
 
 def _lines(jobs: Sequence[JobState]) -> list[str]:
     """Return a line a job that is neither finished nor simply missing, one for those of a variant that stand alike."""
-    lines: dict[tuple[str, str, str], list[str]] = {}
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for state in TOLD:
         for found in jobs:
             if found.state == state:
-                lines.setdefault((found.job.variant, state, found.detail), []).append(found.job.folder)
-    told = [
+                alike.setdefault((found.job.variant, state, found.detail), []).append(found.job.folder)
+    shown = [
         f"{variant}/{', '.join(folders)}: {state}{', ' if detail else ''}{detail}"
-        for (variant, state, detail), folders in lines.items()
+        for (variant, state, detail), folders in alike.items()
     ]
-    more = [f"… and {len(told) - MOST_LINES} lines more"] if len(told) > MOST_LINES else []
+    more = [f"… and {len(shown) - MOST_LINES} lines more"] if len(shown) > MOST_LINES else []
     problems = dict.fromkeys(found.detail for found in jobs if found.state == MISSING and found.detail)
-    return [*told[:MOST_LINES], *more, *problems]
+    return [*shown[:MOST_LINES], *more, *problems]

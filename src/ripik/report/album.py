@@ -21,10 +21,10 @@ PHOTO, HEAT = 0.4, 0.6  # shares of the grey photo and of the colours over it
 class Album:
     """Makes tiles of training photos by their id; a photo that cannot be read leaves a tile that says so."""
 
-    def __init__(self, e: Evidence, maps: Maps | None = None) -> None:
-        train = e.run.competition.train
+    def __init__(self, evidence: Evidence, maps: Maps | None = None) -> None:
+        train = evidence.run.competition.train
         self.paths = dict(zip(train["image_id"], train["path"], strict=True))
-        self.rule = e.run.competition.rule
+        self.rule = evidence.run.competition.rule
         self.maps = maps or {}
 
     def tile(self, image_id: str, caption: str, note: str = "", explain: Sequence[str] = (), side: int = 96) -> Tile:
@@ -40,8 +40,8 @@ class Album:
         for label in dict.fromkeys(explain):
             if (image_id, label) in self.maps:
                 heat = self.maps[image_id, label]
-                told = f"for {label}" if heat.any() else f"nothing for {label}"
-                views.append(View(f"photo {image_id}, what speaks {told}", jpeg_uri(overlay(photo, heat)), told))
+                claim = f"for {label}" if heat.any() else f"nothing for {label}"
+                views.append(View(f"photo {image_id}, what speaks {claim}", jpeg_uri(overlay(photo, heat)), claim))
         return Tile(views, caption, note)
 
 

@@ -26,14 +26,14 @@ Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-
 class Evidence:
     """A run's predictions and blend.
 
-    members: the variants' predictions by name. blend: that of `told`, the content of weights.json; both None where
+    members: the variants' predictions by name. blend: that of `record`, the content of weights.json; both None where
     there is no blend of the present predictions.
     """
 
     run: Run
     members: dict[str, Predictions]
     blend: Predictions | None
-    told: dict[str, Any] | None
+    record: dict[str, Any] | None
 
     @property
     def folder(self) -> Path:
@@ -64,7 +64,7 @@ class Evidence:
     @property
     def submission(self) -> str:
         """The name of the submission CSV that the blend wrote; empty without a blend."""
-        meta = artifacts.read_meta(self.run.layout.ensemble / "meta.json") if self.told else None
+        meta = artifacts.read_meta(self.run.layout.ensemble / "meta.json") if self.record else None
         return Path(meta["submission"]).name if meta else ""
 
     @property
@@ -87,9 +87,9 @@ class Evidence:
     @cached_property
     def explained(self) -> str:
         """The member whose Grad-CAM is shown: the one of most weight, of equals the best."""
-        if not self.told:
+        if not self.record:
             return self.best
-        weights, metric = self.told["weights"], get_metric(self.focus_metric)
+        weights, metric = self.record["weights"], get_metric(self.focus_metric)
         return max(
             self.members,
             key=lambda name: (
@@ -99,8 +99,8 @@ class Evidence:
         )
 
 
-def gather(settings: Settings, told: dict[str, Any] | None) -> Evidence:
-    """Read what a run has predicted; `told` is the content of weights.json, None where the blend is not up to date.
+def gather(settings: Settings, record: dict[str, Any] | None) -> Evidence:
+    """Read what a run has predicted; `record` is the content of weights.json, None where the blend is not up to date.
 
     Raises InputError when no variant has an `oof.csv`.
     """
@@ -109,4 +109,4 @@ def gather(settings: Settings, told: dict[str, Any] | None) -> Evidence:
     members = {name: analysis.load(folder) for name, folder in named.items() if (folder / "oof.csv").is_file()}
     if not members:
         raise InputError(f"no variant of {run.layout.run} has an oof.csv. Run `make train`, then `make report`.")
-    return Evidence(run, members, analysis.load(run.layout.ensemble) if told else None, told)
+    return Evidence(run, members, analysis.load(run.layout.ensemble) if record else None, record)

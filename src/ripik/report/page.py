@@ -32,61 +32,63 @@ def report(settings: Settings) -> Path:
     Raises InputError when no variant has an `oof.csv`.
     """
     run = open_run(settings)
-    e = gather(settings, finished_blend(run))
+    evidence = gather(settings, finished_blend(run))
     path = run.layout.report / "index.html"
     artifacts.check_writable(path.parent)
-    suspects, likeness = find_label_issues(run)[1], _adversarial(e)
-    shown = photos.choose(e, suspects)
-    album = Album(e, _heat_maps(e, shown))
-    inputs = {"version": REPORT, "predictions": _digests(e), "blend": artifacts.digest(e.told)}
+    suspects, likeness = find_label_issues(run)[1], _adversarial(evidence)
+    shown = photos.choose(evidence, suspects)
+    album = Album(evidence, _heat_maps(evidence, shown))
+    inputs = {"version": REPORT, "predictions": _digests(evidence), "blend": artifacts.digest(evidence.record)}
     with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
-        text = _render(e, _sections(e, album, shown, likeness))
+        text = _render(evidence, _sections(evidence, album, shown, likeness))
         artifacts.write_text(path, text.encode("utf-8", "replace").decode())
     say(f"report: wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return path
 
 
-def _digests(e: Evidence) -> dict[str, str]:
-    return {name: artifacts.file_digest(of.path) for name, of in e.everyone.items()}
+def _digests(evidence: Evidence) -> dict[str, str]:
+    return {name: artifacts.file_digest(of.path) for name, of in evidence.everyone.items()}
 
 
-def _adversarial(e: Evidence) -> Path | None:
+def _adversarial(evidence: Evidence) -> Path | None:
     """Return the table of train against test, made where the stored features allow it; None where they do not."""
-    if not any(variant.train_from == HEAD for variant in e.run.settings.variants.values()):
+    if not any(variant.train_from == HEAD for variant in evidence.run.settings.variants.values()):
         return None
-    return tell_apart(e.run) if is_at_hand(e.run) else None
+    return tell_apart(evidence.run) if is_at_hand(evidence.run) else None
 
 
-def _heat_maps(e: Evidence, shown: list[photos.Shown]) -> Maps:
+def _heat_maps(evidence: Evidence, shown: list[photos.Shown]) -> Maps:
     """Return the heat maps of the galleries; none where a model that would explain is not there any more."""
-    variant = e.run.settings.variants[e.explained]
-    if not all(is_trained(e.run, job) for job in jobs_of(e.run.settings, variant)):
-        say(f"report: the models of {e.explained} are not there, so no heat maps are shown")
+    variant = evidence.run.settings.variants[evidence.explained]
+    if not all(is_trained(evidence.run, job) for job in jobs_of(evidence.run.settings, variant)):
+        say(f"report: the models of {evidence.explained} are not there, so no heat maps are shown")
         return {}
     requests = [request for gallery in shown for request in gallery.requests()]
-    paths, rule = e.run.competition.train.set_index("image_id")["path"], e.run.competition.rule
+    paths, rule = evidence.run.competition.train.set_index("image_id")["path"], evidence.run.competition.rule
     asked = {image_id for image_id, _ in requests}
     unreadable = {image_id for image_id in asked if not is_readable(paths[image_id], rule)}
-    return heat_maps(e.run, e.explained, [request for request in requests if request[0] not in unreadable])
+    return heat_maps(
+        evidence.run, evidence.explained, [request for request in requests if request[0] not in unreadable]
+    )
 
 
-def _sections(e: Evidence, album: Album, shown: list[photos.Shown], likeness: Path | None) -> list[Section]:
+def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], likeness: Path | None) -> list[Section]:
     makers: list[Callable[[], Section]] = [
-        lambda: results.summary(e),
-        lambda: results.variants(e),
-        lambda: results.classes(e),
-        lambda: results.confusion(e, album),
-        lambda: photos.gallery(e, album, shown),
-        lambda: models.learning(e),
-        lambda: models.calibration(e),
-        lambda: models.blend(e),
-        lambda: models.adding(e),
-        lambda: data.folds(e),
-        *([lambda: data.test_set(e)] if (e.focus.path.parent / "test.csv").is_file() else []),
+        lambda: results.summary(evidence),
+        lambda: results.variants(evidence),
+        lambda: results.classes(evidence),
+        lambda: results.confusion(evidence, album),
+        lambda: photos.gallery(evidence, album, shown),
+        lambda: models.learning(evidence),
+        lambda: models.calibration(evidence),
+        lambda: models.blend(evidence),
+        lambda: models.adding(evidence),
+        lambda: data.folds(evidence),
+        *([lambda: data.test_set(evidence)] if (evidence.focus.path.parent / "test.csv").is_file() else []),
         *([lambda: data.adversarial(likeness)] if likeness else []),
-        lambda: data.augmentation(e),
-        lambda: provenance.times(e),
-        lambda: provenance.configuration(e),
+        lambda: data.augmentation(evidence),
+        lambda: provenance.times(evidence),
+        lambda: provenance.configuration(evidence),
     ]
     sections = []
     with progress("report", len(makers)) as show:
@@ -96,9 +98,9 @@ def _sections(e: Evidence, album: Album, shown: list[photos.Shown], likeness: Pa
     return [section for section in sections if section.blocks]
 
 
-def _render(e: Evidence, sections: list[Section]) -> str:
-    run = e.run.settings.run
-    counts = f"{len(e.run.competition.train)} training and {len(e.run.competition.test)} test images"
-    subtitle = f"{counts}, {len(e.focus.classes)} classes. Made {datetime.now():%Y-%m-%d %H:%M}."
+def _render(evidence: Evidence, sections: list[Section]) -> str:
+    run = evidence.run.settings.run
+    counts = f"{len(evidence.run.competition.train)} training and {len(evidence.run.competition.test)} test images"
+    subtitle = f"{counts}, {len(evidence.focus.classes)} classes. Made {datetime.now():%Y-%m-%d %H:%M}."
     page = environment().get_template("report.html")
     return page.render(title=f"Report of {run}", subtitle=subtitle, sections=sections)

@@ -54,7 +54,7 @@ def make_folds(settings: Settings) -> Path:
         say(f"folds: wrote {path}")
     folds = read_folds(settings, competition)
     _warn_of_crossing(groups, folds)
-    _show(folds, competition)
+    _print_folds(folds, competition)
     return path
 
 
@@ -196,14 +196,14 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
         )
     rare = count[count < n_splits]
     if len(rare):
-        told = first([f"{label} ({number} groups)" for label, number in rare.items()])
+        rare_classes = first([f"{label} ({number} groups)" for label, number in rare.items()])
         warn(
             f"{len(rare)} of {len(count)} classes have fewer groups than the {n_splits} folds, so some folds are "
-            f"scored without them: {told}"
+            f"scored without them: {rare_classes}"
         )
 
 
-def _show(folds: pd.DataFrame, competition: Competition) -> None:
+def _print_folds(folds: pd.DataFrame, competition: Competition) -> None:
     counts = pd.crosstab(folds["label"], folds["fold"]).reindex(list(competition.classes))
     groups = folds.groupby("label")["group"].nunique()
     rows = [

@@ -147,12 +147,12 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
 
 
 def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: Competition) -> None:
-    told = implausible(groups, competition)
-    if told:
-        more = f" (so are {len(told) - 3} more)" if len(told) > 3 else ""
+    found = implausible(groups, competition)
+    if found:
+        more = f" (so are {len(found) - 3} more)" if len(found) > 3 else ""
         warn(
-            f"hardly near copies of one photo{more}: {'; '.join(told[:3])}. Look at {layout_of(settings).groups_page}. "
-            f"If they are different pictures, {WAYS_OUT}"
+            f"hardly near copies of one photo{more}: {'; '.join(found[:3])}. Look at "
+            f"{layout_of(settings).groups_page}. If they are different pictures, {WAYS_OUT}"
         )
 
 
@@ -160,17 +160,19 @@ def implausible(groups: pd.DataFrame, competition: Competition) -> list[str]:
     """Tell the groups that hold a large share of a class, or of all images: one text a share, largest groups first."""
     train = pd.DataFrame({"group": groups_of(groups, "train"), "label": competition.train["label"]})
     sizes = groups["group"].value_counts()
-    told = []
+    problems = []
     for group, size in sizes[sizes >= SUSPICIOUS].items():
         share = size / len(groups)
         if share >= LARGE_SHARE:
-            told.append(f"group {group} holds {size} of all {len(groups)} images ({share:.0%})")
+            problems.append(f"group {group} holds {size} of all {len(groups)} images ({share:.0%})")
         inside = train.loc[train["group"] == group, "label"].value_counts()
         for label, count in inside[inside >= SUSPICIOUS].items():
             total = int((train["label"] == label).sum())
             if count / total >= LARGE_SHARE:
-                told.append(f"group {group} holds {count} of the {total} images of class {label} ({count / total:.0%})")
-    return told
+                problems.append(
+                    f"group {group} holds {count} of the {total} images of class {label} ({count / total:.0%})"
+                )
+    return problems
 
 
 def conflicting(groups: pd.DataFrame, competition: Competition) -> list[int]:

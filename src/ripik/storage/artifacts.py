@@ -186,19 +186,19 @@ def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
 
     Raises SurroundingsError, which ends with `remedy`, for a file or meta file that is not.
     """
-    told = read_meta(meta)
-    if told is None and meta.exists():
+    record = read_meta(meta)
+    if record is None and meta.exists():
         raise SurroundingsError(f"{meta} is damaged or was edited, so that {path.name} cannot be trusted. {remedy}")
-    if told is not None and path.exists() and not is_whole(path, told["outputs"].get(path.name)):
+    if record is not None and path.exists() and not is_whole(path, record["outputs"].get(path.name)):
         raise SurroundingsError(f"{path} {DAMAGED} {remedy}")
     return path
 
 
 def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
     """Warn of files that are to be made anew though their inputs are the recorded ones: they were changed or lost."""
-    told = read_meta(meta)
-    if told is not None and told["inputs"] == as_json(inputs):
-        for name, recorded in told["outputs"].items():
+    record = read_meta(meta)
+    if record is not None and record["inputs"] == as_json(inputs):
+        for name, recorded in record["outputs"].items():
             if not is_whole(meta.parent / name, recorded):
                 warn(
                     f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is gone.'} It is made anew."

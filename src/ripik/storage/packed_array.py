@@ -172,13 +172,13 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
     write_at(unfinished.rows, 0, header_bytes(rows, unfinished.row_shape, unfinished.dtype))
 
 
-def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], told: Mapping[str, Any], seconds: float) -> None:
+def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], more: Mapping[str, Any], seconds: float) -> None:
     """Write the meta file first: without the other two it says nothing, and with it they can be gone on from."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
     for file in (unfinished.rows, unfinished.checksums):
         to_disk(file)
     outputs = {sums.name: artifacts.file_digest(unfinished.checksums)}
-    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds, **told)
+    artifacts.write_meta(artifacts.meta_beside(path), inputs=inputs, outputs=outputs, seconds=seconds, **more)
     unfinished.checksums.replace(sums)
     unfinished.rows.replace(path)
     to_disk(path.parent)
@@ -220,8 +220,8 @@ def set_aside(file: Path, name: Path) -> None:
 
 def header_bytes(rows: int, row_shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return the bytes of a `.npy` header, version 1.0, padded to HEADER (numpy.lib.format)."""
-    told = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
-    text = str(told).ljust(HEADER - 11) + "\n"
+    more = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
+    text = str(more).ljust(HEADER - 11) + "\n"
     assert len(text) == HEADER - 10, f"the header of {row_shape} does not fit"
     return np.frombuffer(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1"), np.uint8)
 

@@ -93,8 +93,8 @@ class _OpenFile:
 
     def _give_up(self, what: str) -> NoReturn:
         """Make the file one that is to be gone on from, and tell."""
-        told = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
-        key = artifacts.digest([told.get("inputs"), {"row": told.get("row"), "maker": told.get("maker")}])[:8]
+        record = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
+        key = artifacts.digest([record.get("inputs"), {"row": record.get("row"), "maker": record.get("maker")}])[:8]
         aside = Unfinished(self.path, 0, (), "u1", key)
         set_aside(self.path, aside.rows)
         set_aside(checksums_path(self.path), aside.checksums)

@@ -96,7 +96,7 @@ class Layout:
         return self.run / "pixels" / str(size)
 
     def features(self, key: str) -> Path:
-        """The folder of a prefix's stored outputs."""
+        """The folder of a frozen part's stored outputs."""
         return self.run / "features" / key
 
     def backbone(self, key: str) -> Path:

@@ -43,7 +43,7 @@ class Checkpoint:
 
 def save(path: Path, inputs: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     """Write a checkpoint made from `inputs`, atomically; a `.npz`, each of whose members carries a CRC-32."""
-    told = {
+    record = {
         "inputs": artifacts.digest(inputs),
         "arithmetic": dict(checkpoint.arithmetic),
         **vars(checkpoint.progress),
@@ -51,7 +51,7 @@ def save(path: Path, inputs: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     groups = checkpoint.arrays.items()
     named = {f"{group}-{i:04}": array for group, arrays in groups for i, array in enumerate(arrays)}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, told=np.array(json.dumps(told)), **named)
+        np.savez(file, allow_pickle=False, told=np.array(json.dumps(record)), **named)
 
 
 def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | None = None) -> Checkpoint | None:
@@ -63,16 +63,17 @@ def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | 
     if not path.exists():
         return None
     try:
-        told, arrays = _read(path)
-        made_from, made_with = told.pop("inputs"), told.pop("arithmetic", {})
-        progress = Progress(**told)
+        record, arrays = _read(path)
+        made_from, made_with = record.pop("inputs"), record.pop("arithmetic", {})
+        progress = Progress(**record)
     except UNREADABLE:
         warn(f"{path} is damaged, or of another version: this training begins anew")
         return None
     if made_from != artifacts.digest(inputs):
         return None
     if arithmetic and made_with and made_with != arithmetic:
-        warn(f"{path} was saved with {_told(made_with)}, and this is {_told(arithmetic)}: this training begins anew")
+        saved, present = _spelled(made_with), _spelled(arithmetic)
+        warn(f"{path} was saved with {saved}, and this is {present}: this training begins anew")
         return None
     return Checkpoint(progress, arrays, made_with)
 
@@ -81,15 +82,15 @@ def peek(path: Path, inputs: Mapping[str, Any]) -> Progress | None:
     """Return how far a saved training is; None when it is of other inputs, or broken. Reads no variables."""
     try:
         with np.load(path, allow_pickle=False) as state:
-            told = json.loads(str(state["told"]))
-            own = told.pop("inputs") == artifacts.digest(inputs)
-            told.pop("arithmetic", None)
-            return Progress(**told) if own else None
+            record = json.loads(str(state["told"]))
+            own = record.pop("inputs") == artifacts.digest(inputs)
+            record.pop("arithmetic", None)
+            return Progress(**record) if own else None
     except UNREADABLE:
         return None
 
 
-def _told(arithmetic: Mapping[str, str]) -> str:
+def _spelled(arithmetic: Mapping[str, str]) -> str:
     return f"{arithmetic.get('backend')} in {arithmetic.get('precision')}"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ripik.errors import InputError
 from ripik.features.batches import Batches, epoch_examples, id_keys
-from ripik.features.store import shown, source_path, training_items, trains_head_alone, versions
+from ripik.features.store import examples_per_photo, source_path, training_passes, trains_head_alone, versions_per_photo
 from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
@@ -56,12 +56,14 @@ class Course:
     @functools.cached_property
     def source(self) -> PackedRows:
         """What is stored for the network to read."""
-        return PackedRows([source_path(self.run.settings, self.variant, item) for item in training_items(self.variant)])
+        return PackedRows(
+            [source_path(self.run.settings, self.variant, pass_) for pass_ in training_passes(self.variant)]
+        )
 
     @property
     def epoch_steps(self) -> int:
         """Optimizer steps of an epoch."""
-        return -(-len(self.rows) * shown(self.run.settings, self.variant) // self.variant.batch_size)
+        return -(-len(self.rows) * examples_per_photo(self.run.settings, self.variant) // self.variant.batch_size)
 
     @property
     def steps(self) -> int:
@@ -78,8 +80,8 @@ class Course:
         examples = epoch_examples(
             id_keys(self.run.competition.train["image_id"]),
             self.rows,
-            versions(*how),
-            shown(*how),
+            versions_per_photo(*how),
+            examples_per_photo(*how),
             seed=seed,
             epoch=epoch,
         )

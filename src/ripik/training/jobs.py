@@ -6,14 +6,14 @@ from typing import Any
 
 from ripik.errors import InputError, nearest
 from ripik.features.pixels import pixel_inputs
-from ripik.features.store import Item, lacking_items, training_items
+from ripik.features.store import Pass, lacking_passes, training_passes
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 
-NETWORK = 3  # to be raised when the suffix, its training or its prediction changes
+NETWORK = 3  # to be raised when the trained part, its training or its prediction changes
 
 
 def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:
@@ -86,16 +86,16 @@ def training_inputs(run: Run, job: Job) -> dict[str, Any]:
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),
         "classes": list(run.competition.classes),
-        "pixels": [item_inputs(run, variant, item) for item in training_items(variant)],
+        "pixels": [pass_inputs(run, variant, pass_) for pass_ in training_passes(variant)],
         "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
         "features": None if variant.train_from == ALL else _features(run.settings),
         "start": [training_inputs(run, start), trained_digest(run, start)] if start else None,
     }
 
 
-def item_inputs(run: Run, variant: Variant, item: Item) -> dict[str, Any]:
-    """Return what determines the pixels that a variant's network gets for an item."""
-    return pixel_inputs(run.settings, run.competition, item.split, item.copies, variant.image_size)
+def pass_inputs(run: Run, variant: Variant, pass_: Pass) -> dict[str, Any]:
+    """Return what determines the pixels that a variant's network gets for a pass."""
+    return pixel_inputs(run.settings, run.competition, pass_.split, pass_.copies, variant.image_size)
 
 
 def _features(settings: Settings) -> dict[str, Any]:
@@ -115,14 +115,14 @@ def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
         "training": artifacts.digest(training_inputs(run, job)),
         "weights": trained_digest(run, job),
         "prediction": prediction,
-        "pixels": [item_inputs(run, run.settings.variants[job.variant], Item(split)) for split in ("train", "test")],
+        "pixels": [pass_inputs(run, run.settings.variants[job.variant], Pass(split)) for split in ("train", "test")],
     }
 
 
 def check_stores(run: Run, job: Job) -> None:
     """Raise InputError when what the job's network reads is not stored, or was made from other data than `run` has."""
     variant = run.settings.variants[job.variant]
-    lacking = lacking_items(run.settings, run.competition, variant)
+    lacking = lacking_passes(run.settings, run.competition, variant)
     if lacking:
         raise InputError(
             f"{job}: the stored images or features of {lacking[0].split} are missing, or were made from other data: "

@@ -1,4 +1,4 @@
-"""The network of a job: a frozen prefix, and the suffix (the rest of the backbone and the head) that is trained."""
+"""The network of a job: A frozen part, and the trained part: the rest of the backbone and the head."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ripik.features.batches import Batches, Source, first_batch, prefetched
-from ripik.features.store import Item, reads_pixels, source_path, trains_head_alone
+from ripik.features.store import Pass, reads_pixels, source_path, trains_head_alone
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
@@ -37,7 +37,7 @@ class InferenceMode(keras.layers.Layer):
         return self.body(inputs, training=False)
 
 
-def build_suffix(
+def build_trained_part(
     shape: Sequence[int | None],
     body: keras.Model | None,
     classes: int,
@@ -50,7 +50,7 @@ def build_suffix(
 
     The body is called in inference mode: its BatchNorm keeps the stored statistics (finetuning with batch statistics of
     small batches loses accuracy), and its own dropout and stochastic depth rest. `frozen` stands before the body and is
-    not trained: the prefix, where its outputs are not stored. The head computes in float32 whatever the body does.
+    not trained: the frozen part, where its outputs are not stored. The head computes in float32 whatever the body does.
     """
     features = inputs = keras.Input(tuple(shape), name="inputs")
     if frozen is not None:
@@ -58,7 +58,7 @@ def build_suffix(
         frozen.trainable = False
     if body is not None:
         features = InferenceMode(body, "body")(features)
-        body.trainable = True  # an earlier suffix of the same backbone may have frozen it
+        body.trainable = True  # an earlier trained part of the same backbone may have frozen it
     features = keras.layers.Dropout(dropout, seed=seed, dtype=FLOAT32)(features)
     drawn = _glorot_uniform(seed)
     head = keras.layers.Dense(classes, activation="softmax", kernel_initializer=drawn, name="head", dtype=FLOAT32)
@@ -89,10 +89,10 @@ def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
 
 
 def trained_network(run: Run, job: Job) -> keras.Model:
-    """Return the suffix of a finished job with its trained weights."""
-    suffix = _suffix(run, job, _backbone(run, job))
-    read_weights(suffix, _trained_weights(run, job))
-    return suffix
+    """Return the trained part of a finished job with its trained weights."""
+    trained_part = _trained_part(run, job, _backbone(run, job))
+    read_weights(trained_part, _trained_weights(run, job))
+    return trained_part
 
 
 def whole_network(
@@ -104,25 +104,25 @@ def whole_network(
     job of the variant may be given to be loaded anew, which is quicker than building one.
     """
     backbone = backbone or _whole_backbone(run, job, FLOAT32)
-    suffix = _suffix(run, job, backbone)
-    read_weights(suffix, _trained_weights(run, job))
-    kernel, bias = suffix.get_layer("head").get_weights()
+    trained_part = _trained_part(run, job, backbone)
+    read_weights(trained_part, _trained_weights(run, job))
+    kernel, bias = trained_part.get_layer("head").get_weights()
     return backbone, kernel, bias
 
 
 def starting_network(run: Run, job: Job) -> keras.Model:
-    """Return the suffix of a job as its training finds it: initial weights, or those of the job it starts from.
+    """Return the trained part of a job as its training finds it: initial weights, or those of the job it starts from.
 
-    Both suffixes are cut from one backbone, so the start's weights land in the right layers wherever its cut was.
+    Both trained parts are cut from one backbone, so the start's weights land in the right layers wherever its cut was.
     """
     backbone, start = _backbone(run, job), start_job(run, job)
     if start is None:
-        return _suffix(run, job, backbone)
-    before = _suffix(run, start, backbone)
+        return _trained_part(run, job, backbone)
+    before = _trained_part(run, start, backbone)
     read_weights(before, _trained_weights(run, start))
-    suffix = _suffix(run, job, backbone)
-    suffix.get_layer("head").set_weights(before.get_layer("head").get_weights())
-    return suffix
+    trained_part = _trained_part(run, job, backbone)
+    trained_part.get_layer("head").set_weights(before.get_layer("head").get_weights())
+    return trained_part
 
 
 def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
@@ -131,11 +131,11 @@ def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: s
     return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
 
 
-def predictor_of(run: Run, variant: Variant, suffix: keras.Model, source: Source) -> Predictor:
-    """Return what predicts with a suffix; the head alone, one product of matrices, always runs on Keras."""
+def predictor_of(run: Run, variant: Variant, trained_part: keras.Model, source: Source) -> Predictor:
+    """Return what predicts with a trained part; the head alone, one product of matrices, always runs on Keras."""
     if trains_head_alone(run.settings, variant):
-        return make_predictor(suffix, KERAS, np.empty(0))
-    return make_predictor(suffix, run.settings.prediction.engine, first_batch(source, SAMPLE))
+        return make_predictor(trained_part, KERAS, np.empty(0))
+    return make_predictor(trained_part, run.settings.prediction.engine, first_batch(source, SAMPLE))
 
 
 def _trained_weights(run: Run, job: Job) -> Path:
@@ -146,7 +146,7 @@ def _trained_weights(run: Run, job: Job) -> Path:
 def _backbone(run: Run, job: Job) -> keras.Model | None:
     """Build the backbone with its initial weights; None for a head whose inputs are stored: their shape is enough."""
     variant = run.settings.variants[job.variant]
-    if trains_head_alone(run.settings, variant) and source_path(run.settings, variant, Item("train")).exists():
+    if trains_head_alone(run.settings, variant) and source_path(run.settings, variant, Pass("train")).exists():
         return None
     return _whole_backbone(run, job, variant.precision)
 
@@ -158,21 +158,21 @@ def _whole_backbone(run: Run, job: Job, precision: str) -> keras.Model:
     return backbone
 
 
-def _suffix(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
+def _trained_part(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
     variant = run.settings.variants[job.variant]
     parts = cut(backbone, variant.train_from) if backbone is not None else Cut(None, None)
     from_pixels = reads_pixels(run.settings, variant)
     if from_pixels:
         shape: tuple[int, ...] = (variant.image_size, variant.image_size, 3)
-    elif parts.prefix is not None:
-        shape = parts.prefix.output.shape[1:]
+    elif parts.frozen is not None:
+        shape = parts.frozen.output.shape[1:]
     else:
-        shape = PackedRows([source_path(run.settings, variant, Item("train"))]).row_shape
-    return build_suffix(
+        shape = PackedRows([source_path(run.settings, variant, Pass("train"))]).row_shape
+    return build_trained_part(
         shape,
         parts.body,
         len(run.competition.classes),
         dropout=0.0 if trains_head_alone(run.settings, variant) else variant.dropout,  # else the batches have it
         seed=job_seed(variant, job),
-        frozen=parts.prefix if from_pixels else None,
+        frozen=parts.frozen if from_pixels else None,
     )

@@ -9,7 +9,7 @@ from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_if_at_work, turn
-from ripik.execution.runner import run, settled, threads_per_job
+from ripik.execution.runner import run, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
 from ripik.features.tta import check_views
@@ -104,7 +104,7 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int],
     """Run the jobs, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
     while jobs:
-        run([_task(opened, job) for job in jobs], settled(opened.settings))
+        run([_task(opened, job) for job in jobs], with_run_threads(opened.settings))
         tried += jobs
         jobs = [job for job in _unfinished(opened, variants, folds) if job not in tried]
     with turn(opened.layout, "train"):
@@ -112,7 +112,7 @@ def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int],
 
 
 def _tell_threads(settings: Settings) -> None:
-    how, cores = settled(settings), usable_cores()
+    how, cores = with_run_threads(settings), usable_cores()
     if how.engine == LOCAL and how.threads != threads_per_job(settings.jobs):
         say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run began with {how.threads} a job")
 

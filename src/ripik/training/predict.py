@@ -6,7 +6,7 @@ import pandas as pd
 from ripik.console import Pace
 from ripik.execution.locks import Tell, present
 from ripik.execution.task import Reporter
-from ripik.features.store import Item, source_path
+from ripik.features.store import Pass, source_path
 from ripik.models import backend
 from ripik.models.engines import Predictor
 from ripik.settings import RAY, Settings
@@ -27,11 +27,11 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
     cluster, where it may be a lost worker that is not quite gone, it is waited for.
     """
     with present(layout_of(settings).running(job), str(job), wait=settings.jobs.engine == RAY) as tell:
-        run, told = open_run(settings), _telling(report, tell)
+        run, progress = open_run(settings), _telling(report, tell)
         backend.make_deterministic(job_seed(settings.variants[job.variant], job))
         if not is_trained(run, job):
-            train(run, job, told)
-        predict_job(run, job, told)
+            train(run, job, progress)
+        predict_job(run, job, progress)
         return _last_scores(run, job)
 
 
@@ -85,13 +85,13 @@ def _with_shares(run: Run, predicted: np.ndarray) -> np.ndarray:
 
 def _frozen_engine(run: Run, job: Job) -> dict | None:
     """Return what the store tells of the engine that made the frozen outputs; None when the job reads pixels."""
-    path = source_path(run.settings, run.settings.variants[job.variant], Item("train"))
+    path = source_path(run.settings, run.settings.variants[job.variant], Pass("train"))
     return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 
 
 def _predictor(run: Run, job: Job) -> Predictor:
     variant = run.settings.variants[job.variant]
-    source = PackedRows([source_path(run.settings, variant, Item("train"))])
+    source = PackedRows([source_path(run.settings, variant, Pass("train"))])
     return predictor_of(run, variant, trained_network(run, job), source)
 
 
@@ -99,7 +99,7 @@ def _all_views(run: Run, job: Job, predictor: Predictor, split: str, rows: np.nd
     variant, how = run.settings.variants[job.variant], run.settings.prediction
     found = []
     for number, view in enumerate(how.views):
-        source = PackedRows([source_path(run.settings, variant, Item(split, view=view))])
+        source = PackedRows([source_path(run.settings, variant, Pass(split, view=view))])
         found.append(predict_rows(predictor, source, rows, view, how.batch_size))
         report(float(number + 1), len(how.views), f"predicted {split} {number + 1}/{len(how.views)}, {view}")
     return np.stack(found)

@@ -45,8 +45,8 @@ class Scores:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, the mean of folds too; `corrected` only where there is one."""
-        told = {name: value for name, value in asdict(self).items() if value is not None}
-        return {**told, "mean_of_folds": self.mean_of_folds}
+        record = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**record, "mean_of_folds": self.mean_of_folds}
 
 
 def ends(of: Interval) -> str:

@@ -1,4 +1,4 @@
-"""Train one job: the suffix of one variant, on one fold's training rows, with one seed; it can be gone on with."""
+"""Train one job: the trained part of one variant, on one fold's training rows, with one seed; it resumes."""
 
 import functools
 import shutil
@@ -17,7 +17,7 @@ from ripik.execution import time_limit
 from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
-from ripik.features.store import Item, source_path
+from ripik.features.store import Pass, source_path
 from ripik.models import backend
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
@@ -55,12 +55,12 @@ def train(run: Run, job: Job, report: Reporter) -> None:
 
 @dataclass
 class Trainer:
-    """A suffix in training: what it reads, how far it is, and where its state is kept."""
+    """A trained part in training: what it reads, how far it is, and where its state is kept."""
 
     run: Run
     job: Job
     variant: Variant
-    suffix: keras.Model
+    trained_part: keras.Model
     model: keras.Model
     course: Course
     inner: np.ndarray  # rows that choose the epoch
@@ -80,10 +80,10 @@ class Trainer:
         devices = backend.devices() if is_distributed(variant) else []
         course, distribution = Course(run, job, rows, max(1, len(devices))), backend.distribution(devices)
         with distribution.scope():
-            suffix = starting_network(run, job)
-            model = between(suffix.inputs[0], suffix.output, suffix.dtype_policy.name)
+            trained_part = starting_network(run, job)
+            model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
             compile_model(model, variant, course.steps)
-        return cls(run, job, variant, suffix, model, course, inner, inputs, distribution)
+        return cls(run, job, variant, trained_part, model, course, inner, inputs, distribution)
 
     @property
     def folder(self) -> Path:
@@ -98,7 +98,7 @@ class Trainer:
     @property
     def arithmetic(self) -> dict[str, Any]:
         """The backend and the precision of this session."""
-        return backend.arithmetic(self.suffix.dtype_policy.name)
+        return backend.arithmetic(self.trained_part.dtype_policy.name)
 
     @property
     def monitor(self) -> str:
@@ -198,16 +198,16 @@ class Trainer:
 
     @functools.cached_property
     def scorer(self) -> keras.Model:
-        """The suffix on one device, where batches need not be divided."""
-        return between(self.suffix.inputs[0], self.suffix.output, self.arithmetic["precision"])
+        """The trained part on one device, where batches need not be divided."""
+        return between(self.trained_part.inputs[0], self.trained_part.output, self.arithmetic["precision"])
 
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
             return {}
-        item, how = Item("train"), self.run.settings.prediction
-        source = PackedRows([source_path(self.run.settings, self.variant, item)])
+        pass_, how = Pass("train"), self.run.settings.prediction
+        source = PackedRows([source_path(self.run.settings, self.variant, pass_)])
         keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
-        found = predict_rows(keras_predictor, source, self.inner, item.view, how.batch_size)
+        found = predict_rows(keras_predictor, source, self.inner, pass_.view, how.batch_size)
         truth = self.run.training_targets()[self.inner]
         metric = get_metric(self.run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
@@ -244,8 +244,8 @@ class Trainer:
         last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
         values = {}
         for path in (last, best):
-            save_weights(self.suffix, path)
-            values[path.name] = digest_of(self.suffix)
+            save_weights(self.trained_part, path)
+            values[path.name] = digest_of(self.trained_part)
             assign(self.model.variables, self.best)
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(

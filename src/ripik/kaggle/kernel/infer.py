@@ -16,15 +16,15 @@ from ripik.data.lost_content import notes_of, tell
 from ripik.data.pixel_rule import PixelRule
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
-from ripik.ensemble.recipe import Fitted, Rows
+from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
 from ripik.execution.runner import run
 from ripik.execution.task import Reporter, Task
 from ripik.features.batches import first_batch
-from ripik.features.frozen_passes import build_prefix, fill_items
+from ripik.features.frozen_passes import build_frozen_part, fill_passes
 from ripik.features.pixels import pixel_path, pixels
-from ripik.features.store import Item, lacking_items, reads_pixels, source_path
+from ripik.features.store import Pass, lacking_passes, reads_pixels, source_path
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
 from ripik.models.engines import SAMPLE, make_predictor
@@ -71,7 +71,7 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
     for size in {variant.image_size for variant in variants.values()}:
         pixels(trained.run.settings, trained.run.competition, "test", False, size)
     for name, variant in variants.items():
-        if not reads_pixels(trained.run.settings, variant) and lacking_test_items(trained, name):
+        if not reads_pixels(trained.run.settings, variant) and lacking_test_passes(trained, name):
             frozen = trained.recorded(trained.jobs(name)[0])["frozen"]
             _run(f"frozen passes of {name}", "fill_test", (trained, name), frozen["threads"])
     for name in trained.manifest.members:
@@ -123,13 +123,13 @@ def _tried(competition: Competition, rule: PixelRule) -> Competition:
     paths = list(competition.test["path"])
     found = examine_all(paths, "test images tried", rule)
     tell(notes_of(found, [path.name for path in paths], rule))
-    readable = np.array([not told.problem for told in found])
+    readable = np.array([not examined.problem for examined in found])
     if not readable.all():
         warn(
             "test images that cannot be read are predicted by the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
-    ruled = ("test",) if any(told.is_changed_by(rule) for told in found) else ()
+    ruled = ("test",) if any(examined.is_changed_by(rule) for examined in found) else ()
     return replace(competition, test=competition.test.assign(readable=readable), rule=rule, ruled=ruled)
 
 
@@ -145,11 +145,11 @@ def _place(opened: Run, manifest: Manifest, models: Path) -> None:
                 link.symlink_to((models / job_file(str(job), file)).absolute())
 
 
-def lacking_test_items(trained: Trained, name: str) -> list[Item]:
-    """Return the views of the test set whose prefix outputs are not stored, or are of other images."""
+def lacking_test_passes(trained: Trained, name: str) -> list[Pass]:
+    """Return the passes of the test set whose outputs are not stored, or are of other images."""
     run, variant = trained.run, trained.run.settings.variants[name]
-    wanted = {Item("test", view=view) for view in run.settings.prediction.views}
-    return [item for item in lacking_items(run.settings, run.competition, variant) if item in wanted]
+    wanted = {Pass("test", view=view) for view in run.settings.prediction.views}
+    return [pass_ for pass_ in lacking_passes(run.settings, run.competition, variant) if pass_ in wanted]
 
 
 def _write(trained: Trained, target: Path) -> None:
@@ -159,7 +159,9 @@ def _write(trained: Trained, target: Path) -> None:
     models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
     same = images_digest(run.competition.test) == trained.manifest.test_images
     shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
-    frame = submission_of(run.competition, fitted.apply([Rows(values, photos) for values in models], shares))
+    frame = submission_of(
+        run.competition, fitted.apply([MemberPredictions(values, photos) for values in models], shares)
+    )
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
 
@@ -218,13 +220,13 @@ def fill_test(trained: Trained, name: str, report: Reporter) -> None:
     """Store what the frozen layers of a variant make of the test set, view by view."""
     backend.make_deterministic(0)
     settings, competition = trained.run.settings, trained.run.competition
-    variant, items = settings.variants[name], lacking_test_items(trained, name)
+    variant, passes = settings.variants[name], lacking_test_passes(trained, name)
     make_initial_weights(settings, variant)
     sample = first_batch(PackedRows([pixel_path(settings, "test", False, variant.image_size)]), SAMPLE)
-    predictor = make_predictor(build_prefix(settings, variant), settings.prediction.engine, sample)
+    predictor = make_predictor(build_frozen_part(settings, variant), settings.prediction.engine, sample)
     recorded = trained.recorded(trained.jobs(name)[0])["frozen"]
     check_engine(recorded, predictor.record(), settings, f"the frozen part of {name}")
-    fill_items(settings, competition, variant, items, predictor, report)
+    fill_passes(settings, competition, variant, passes, predictor, report)
 
 
 def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
@@ -233,7 +235,7 @@ def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
     how, rows = run.settings.prediction, np.arange(len(run.competition.test))
     backend.make_deterministic(job_seed(variant, job))
     make_initial_weights(run.settings, variant)
-    sources = {view: PackedRows([source_path(run.settings, variant, Item("test", view=view))]) for view in how.views}
+    sources = {view: PackedRows([source_path(run.settings, variant, Pass("test", view=view))]) for view in how.views}
     predictor = predictor_of(run, variant, trained_network(run, job), sources[how.views[0]])
     check_engine(trained.recorded(job)["engine"], predictor.record(), run.settings, str(job))
     found = []

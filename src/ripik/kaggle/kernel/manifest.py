@@ -20,8 +20,8 @@ class Manifest:
     """The content of `manifest.json`.
 
     weights: of each variant, the name of the file with its backbone's initial weights; none for random ones.
-    jobs: of each job of the blend, by its text `variant/fold0`: the records of the engines that ran its suffix and
-        its frozen layers (None: it has none). rule: by which images are decoded, a `PixelRule`. test_images:
+    jobs: of each job of the blend, by its text `variant/fold0`: the records of the engines that ran its trained part
+        and its frozen layers (None: it has none). rule: by which images are decoded, a `PixelRule`. test_images:
         `images_digest` of the test set that was predicted.
     """
 
@@ -48,14 +48,14 @@ class Manifest:
 
         Raises InputError for a file that is missing or not the one of the manifest.
         """
-        told = cls(**artifacts.read_json(folder / MANIFEST))
-        wrong = [name for name, digest in told.files.items() if not artifacts.is_whole(folder / name, digest)]
+        manifest = cls(**artifacts.read_json(folder / MANIFEST))
+        wrong = [name for name, digest in manifest.files.items() if not artifacts.is_whole(folder / name, digest)]
         if wrong:
             raise InputError(
-                f"{folder}: {len(wrong)} of {len(told.files)} files are missing or damaged, the first {wrong[0]}. "
+                f"{folder}: {len(wrong)} of {len(manifest.files)} files are missing or damaged, the first {wrong[0]}. "
                 "Run `make kernel kernel-push` again."
             )
-        return told
+        return manifest
 
 
 def images_digest(rows: pd.DataFrame) -> str:

@@ -40,8 +40,8 @@ def weights(members: Mapping[str, float]) -> Chart | None:
     columns = [Column("", [number(value, 2) for value in values])]
     figure, axes = rows([*members], (0, max(*values, 0.01)), header="weight", columns=columns)
     bars(axes, values, 0.55)
-    told = [f"{plain(name)} {number(value, 2)}" for name, value in members.items()]
-    return chart(figure, "Weights in the blend", f"Weights of the {len(members)} members: {listed(told)}.")
+    phrases = [f"{plain(name)} {number(value, 2)}" for name, value in members.items()]
+    return chart(figure, "Weights in the blend", f"Weights of the {len(members)} members: {listed(phrases)}.")
 
 
 @theme()
@@ -123,12 +123,12 @@ def views(frame: pd.DataFrame, metric: str, name: str = "") -> Chart | None:
     axes.axvline(0, color=QUIET, linewidth=1)
     spans(axes, frame["low"], frame["high"], range(len(frame)), mark(0).colour)
     dots(axes, adds, range(len(frame)), mark(0))
-    told = [
+    phrases = [
         with_interval(f"{row['view']} adds", row["adds"], row["low"], row["high"]) + f" and has {alone[index]} alone"
         for index, row in enumerate(frame.to_dict("records"))
     ]
     title = f"What each view adds{': ' if name else ''}{name}"
-    return chart(figure, title, f"{capital(spoken(metric))}: {'; '.join(told)}.")
+    return chart(figure, title, f"{capital(spoken(metric))}: {'; '.join(phrases)}.")
 
 
 @theme()
@@ -144,8 +144,8 @@ def offsets(by_label: Mapping[str, float]) -> Chart | None:
     bars(axes, values, 0.3)
     dots(axes, values, range(len(values)), mark(0), 5)
     ordered = sorted(by_label, key=lambda label: -abs(by_label[label]))
-    told = [f"{plain(label)} {_signed(float(by_label[label]), 2)}" for label in ordered[:10]]
-    text = f"Added to the logarithms of the probabilities, the largest first: {listed(told)}."
+    phrases = [f"{plain(label)} {_signed(float(by_label[label]), 2)}" for label in ordered[:10]]
+    text = f"Added to the logarithms of the probabilities, the largest first: {listed(phrases)}."
     return chart(figure, "Class offsets", text)
 
 
@@ -179,11 +179,11 @@ def _told_pairs(members: Sequence[str], values: Any) -> str:
     known = sorted((pair for pair in pairs if math.isfinite(pair[0])), key=lambda pair: pair[0])
     if not known:
         return f"Correlation of {len(members)} members: none can be told."
-    told = [f"{names} {number(value, 2)}" for value, names in known]
+    phrases = [f"{names} {number(value, 2)}" for value, names in known]
     text = f"Correlation of the probability of the true class, of {len(members)} members"
-    if len(told) <= 10:
-        return f"{text}, from the least alike: {'; '.join(told)}."
-    return f"{text}: least alike are {told[0]}, most alike {told[-1]}."
+    if len(phrases) <= 10:
+        return f"{text}, from the least alike: {'; '.join(phrases)}."
+    return f"{text}: least alike are {phrases[0]}, most alike {phrases[-1]}."
 
 
 def _signed(value: float, digits: int = 3) -> str:

@@ -71,9 +71,9 @@ def group_sizes(frame: pd.DataFrame) -> Chart | None:
         some = counts[:, series] > 0
         dots(axes, counts[some, series], y[some], mark(series), 5.5)
     key(figure, _TRAIN_TEST)
-    told = [f"{a} in train and {b} in test of {label} image{'s' * (label != '1')}" for label, (a, b) in
+    phrases = [f"{a} in train and {b} in test of {label} image{'s' * (label != '1')}" for label, (a, b) in
             zip(labels, counts, strict=True)]  # fmt: skip
-    return chart(figure, "Sizes of the groups of near copies", f"Groups of near copies: {'; '.join(told)}.")
+    return chart(figure, "Sizes of the groups of near copies", f"Groups of near copies: {'; '.join(phrases)}.")
 
 
 @theme()
@@ -145,14 +145,16 @@ def _points(share: float) -> str:
 
 
 def _told_shares(frame: pd.DataFrame) -> str:
-    told = []
+    phrases = []
     for row in frame.to_dict("records"):
         known = {name: row.get(column, np.nan) for column, name in _SPOKEN.items()}
         parts = [f"{name} {percent(share)}" for name, share in known.items() if np.isfinite(share)]
-        told.append(f"{plain(row['label'])}: {', '.join(parts)}")
-    if len(told) <= 10:
-        return f"Share of each class in the images. {'; '.join(told)}."
+        phrases.append(f"{plain(row['label'])}: {', '.join(parts)}")
+    if len(phrases) <= 10:
+        return f"Share of each class in the images. {'; '.join(phrases)}."
     change = (frame["predicted_test"] - frame["train"]).abs() if "predicted_test" in frame else frame["train"]
     first = change.sort_values(ascending=False, kind="stable").index[:5]
     positions = [[*frame.index].index(index) for index in first]
-    return f"Share of {len(told)} classes in the images, the most changed: {'; '.join(told[p] for p in positions)}."
+    return (
+        f"Share of {len(phrases)} classes in the images, the most changed: {'; '.join(phrases[p] for p in positions)}."
+    )

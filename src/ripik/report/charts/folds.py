@@ -134,8 +134,10 @@ def times(frame: pd.DataFrame) -> Chart | None:
     figure, axes = rows([*seconds], (0, max(lengths)), header=unit, columns=columns)
     bars(axes, lengths, 0.55)
     longest_first = sorted(seconds, key=lambda each: -seconds[each])[:3]
-    told = listed(f"{each} {duration(seconds[each])}" for each in longest_first)
-    return chart(figure, f"Time: {duration(total)}", f"The steps took {duration(total)} in all; the longest: {told}.")
+    phrases = listed(f"{each} {duration(seconds[each])}" for each in longest_first)
+    return chart(
+        figure, f"Time: {duration(total)}", f"The steps took {duration(total)} in all; the longest: {phrases}."
+    )
 
 
 def _steps(frame: pd.DataFrame) -> list[str]:

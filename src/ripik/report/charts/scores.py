@@ -49,8 +49,8 @@ def variant_scores(frame: pd.DataFrame, metric: str, *, highlight: str = "ensemb
         style = BLEND if index in blend else mark(0)
         spans(axes, low[index : index + 1], high[index : index + 1], [index], style.colour)
         dots(axes, value[index : index + 1], [index], style, 7)
-    told = [with_interval(*row) for row in zip(frame["name"], value, low, high, strict=True)]
-    text = f"{capital(spoken(metric))} with its 95 % interval: {'; '.join(told)}."
+    phrases = [with_interval(*row) for row in zip(frame["name"], value, low, high, strict=True)]
+    text = f"{capital(spoken(metric))} with its 95 % interval: {'; '.join(phrases)}."
     return chart(figure, f"{capital(spoken(metric))} of the variants", text)
 
 
@@ -140,17 +140,20 @@ def _counts(axes: Axes, frame: pd.DataFrame, start: float) -> None:
 
 def _told_classes(frame: pd.DataFrame, name: str) -> str:
     known = frame[frame["f1"].notna()].sort_values("f1", kind="stable")
-    told = [with_interval(*row) for row in zip(known["label"], known["f1"], known["low"], known["high"], strict=True)]
+    phrases = [
+        with_interval(*row) for row in zip(known["label"], known["f1"], known["low"], known["high"], strict=True)
+    ]
     whose = f" of {plain(name)}" if name else ""
-    if len(told) <= 10:
-        return f"F1{whose} with its 95 % interval, from the worst class: {'; '.join(told)}."
-    return f"F1{whose} of {len(told)} classes with its 95 % interval: worst {'; '.join(told[:5])}; best {told[-1]}."
+    if len(phrases) <= 10:
+        return f"F1{whose} with its 95 % interval, from the worst class: {'; '.join(phrases)}."
+    ends = f"worst {'; '.join(phrases[:5])}; best {phrases[-1]}"
+    return f"F1{whose} of {len(phrases)} classes with its 95 % interval: {ends}."
 
 
 def _told_calibration(frames: Mapping[str, pd.DataFrame]) -> str:
-    told = []
+    phrases = []
     for name, frame in frames.items():
         images = frame["images"].sum()
         sure, right = ((frame[column] * frame["images"]).sum() / images for column in ("confidence", "accuracy"))
-        told.append(f"{plain(name)} is {percent(sure)} sure and {percent(right)} right")
-    return f"How often predictions of a confidence are right, in bins. On average {'; '.join(told)}."
+        phrases.append(f"{plain(name)} is {percent(sure)} sure and {percent(right)} right")
+    return f"How often predictions of a confidence are right, in bins. On average {'; '.join(phrases)}."

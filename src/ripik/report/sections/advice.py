@@ -45,20 +45,22 @@ def costliest(counts: np.ndarray, classes: tuple[str, ...]) -> Mistake | None:
     return found
 
 
-def advice(e: Evidence) -> str:
+def advice(evidence: Evidence) -> str:
     """Return what to try next: the mistake that costs most, and where to see it; first, if the test set differs."""
-    other_kind = sentence(e.told["test"], spoken(e.focus_metric)) if e.told else ""
-    return " ".join([*([other_kind] if other_kind else []), _next(e)])
+    other_kind = sentence(evidence.record["test"], spoken(evidence.focus_metric)) if evidence.record else ""
+    return " ".join([*([other_kind] if other_kind else []), _next(evidence)])
 
 
-def _next(e: Evidence) -> str:
-    found = costliest(analysis.confusion(e.focus).to_numpy(), e.focus.classes)
+def _next(evidence: Evidence) -> str:
+    found = costliest(analysis.confusion(evidence.focus).to_numpy(), evidence.focus.classes)
     if found is None:
         return "Next: nothing is predicted wrong out of fold; look at the test photos."
-    best = e.members[e.best]
-    rows = e.focus.frame[(e.focus.frame["label"] == found.label) & (e.focus.frame["predicted"] == found.predicted)]
+    best = evidence.members[evidence.best]
+    rows = evidence.focus.frame[
+        (evidence.focus.frame["label"] == found.label) & (evidence.focus.frame["predicted"] == found.predicted)
+    ]
     lowest = rows.sort_values("margin").head(1)["image_id"].iloc[0]
-    other = _other(e, best, found)
+    other = _other(evidence, best, found)
     return (
         f"Next: look at label {found.label} predicted as {found.predicted} ({found.count} of {found.of_label} images, "
         f"{share(found.count / found.of_label)}), the mistake that costs most: without it macro F1 would be "
@@ -66,9 +68,9 @@ def _next(e: Evidence) -> str:
     )
 
 
-def _other(e: Evidence, best: analysis.Predictions, found: Mistake) -> str:
+def _other(evidence: Evidence, best: analysis.Predictions, found: Mistake) -> str:
     """Return how the best member does on the same mistake, where the focus is a blend."""
-    if best.name == e.focus.name:
+    if best.name == evidence.focus.name:
         return ""
     counts, classes = analysis.confusion(best).to_numpy(), best.classes
     number = int(counts[classes.index(found.label), classes.index(found.predicted)])

@@ -23,18 +23,18 @@ from ripik.report.sections.results import drawn
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 
 
-def folds(e: Evidence) -> Section:
+def folds(evidence: Evidence) -> Section:
     """Images of every class by fold, and how large the groups of near copies are."""
-    counts, sizes = analysis.fold_classes(e.folder), analysis.group_sizes(e.folder)
+    counts, sizes = analysis.fold_classes(evidence.folder), analysis.group_sizes(evidence.folder)
     rows = [[f"fold {fold}", f"{row.sum()}", *map(str, row)] for fold, row in counts.iterrows()]
     table = Table("Images by fold and label", ["", "all", *map(str, counts.columns)], rows)
     charts = drawn(plots.fold_sizes(counts), plots.group_sizes(sizes))
     return Section("folds", "Folds and groups", [Beside([*charts, table])])
 
 
-def test_set(e: Evidence) -> Section:
+def test_set(evidence: Evidence) -> Section:
     """Class shares on test against train."""
-    found = analysis.shares(e.folder, e.focus.name)
+    found = analysis.shares(evidence.folder, evidence.focus.name)
     pairs = zip(found.pop("estimated_low"), found.pop("estimated_high"), strict=True)
     ends = [f"{share(low)} to {share(high)}" for low, high in pairs]
     cells = [[row["label"], *(share(row[name]) for name in found.columns[1:])] for row in found.to_dict("records")]
@@ -64,16 +64,16 @@ def adversarial(path: Path) -> Section:
     )
 
 
-def augmentation(e: Evidence) -> Section:
+def augmentation(evidence: Evidence) -> Section:
     """Photos under each transform and as full copies."""
-    how, train = e.run.settings.augmentation, e.run.competition.train
+    how, train = evidence.run.settings.augmentation, evidence.run.competition.train
     pipeline = build_pipeline(how.preset, how.size)
     names = ["photo", *(header.replace("-|", "").replace("|", " ") for header in HEADERS[1:])]
     names += [f"copy {number}" for number in range(1, COPIES + 1)]
     blocks = []
     for photo in train.drop_duplicates("label").head(SHEETS).to_dict("records"):
         try:
-            image = decode(photo["path"], e.run.competition.rule)
+            image = decode(photo["path"], evidence.run.competition.rule)
         except (InputError, OSError):
             continue
         resized = next(alone(image, pipeline, how.seed))

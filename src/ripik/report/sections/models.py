@@ -17,11 +17,11 @@ from ripik.report.evidence import Evidence
 from ripik.report.sections.results import drawn
 
 
-def learning(e: Evidence) -> Section:
+def learning(evidence: Evidence) -> Section:
     """The training loss of every fold by epoch, and the inner split's score where there is one."""
     charts = []
-    for name in (name for name in e.members if e.has(name, "history.csv")):
-        history = analysis.history(e.folder, name)
+    for name in (name for name in evidence.members if evidence.has(name, "history.csv")):
+        history = analysis.history(evidence.folder, name)
         scores = [column for column in history.columns if column.startswith("inner_") and column != "inner_loss"]
         charts += [plots.learning_curves(history, column, name) for column in ["loss", *scores]]
     text = "A thin line a fold, on its training rows; dashed: on the inner split, where there is one."
@@ -29,26 +29,26 @@ def learning(e: Evidence) -> Section:
     return Section("learning", "Learning curves", [Text(text), *blocks] if blocks else [])
 
 
-def calibration(e: Evidence) -> Section:
+def calibration(evidence: Evidence) -> Section:
     """Whether probabilities are shares of right predictions."""
     rows = [
-        [name, number(analysis.calibration_error(of), 4), number(e.scores[name]["log_loss"]["value"], 4)]
-        for name, of in e.everyone.items()
+        [name, number(analysis.calibration_error(of), 4), number(evidence.scores[name]["log_loss"]["value"], 4)]
+        for name, of in evidence.everyone.items()
     ]
     table = Table("How far confidence is from accuracy", ["", "calibration error (ECE)", "log loss"], rows)
-    chart = plots.reliability({e.focus.name: analysis.calibration(e.focus)})
+    chart = plots.reliability({evidence.focus.name: analysis.calibration(evidence.focus)})
     return Section("calibration", "Calibration", [Beside([*drawn(chart), table])])
 
 
-def blend(e: Evidence) -> Section:
+def blend(evidence: Evidence) -> Section:
     """Weights, what was looked at before they were chosen, the search's trajectory, and how alike the members are."""
     blocks: list[Block] = []
-    if e.told:
-        trajectory = plots.trajectory(e.told["trajectory"], e.focus_metric, e.told["members"])
-        charts = drawn(plots.weights(e.told["weights"]), trajectory)
-        blocks.append(Beside([*charts, *_options(e.told["options"], spoken(e.focus_metric))]))
-    if len(e.members) > 1:
-        blocks.append(Beside([*drawn(plots.correlation(analysis.correlation(e.members))), _hits(e)]))
+    if evidence.record:
+        trajectory = plots.trajectory(evidence.record["trajectory"], evidence.focus_metric, evidence.record["members"])
+        charts = drawn(plots.weights(evidence.record["weights"]), trajectory)
+        blocks.append(Beside([*charts, *_options(evidence.record["options"], spoken(evidence.focus_metric))]))
+    if len(evidence.members) > 1:
+        blocks.append(Beside([*drawn(plots.correlation(analysis.correlation(evidence.members))), _hits(evidence)]))
     return Section("blend", "Blend and members", blocks)
 
 
@@ -71,28 +71,30 @@ def _with_error(gain: dict[str, float]) -> str:
     return f"{signed(gain['value'])} ± {number(gain['error'], 4)}" if gain["error"] else ""
 
 
-def _hits(e: Evidence) -> Table:
-    found = analysis.hits(e.members)
+def _hits(evidence: Evidence) -> Table:
+    found = analysis.hits(evidence.members)
     rows = found[["member", "right", "only_right", "only_wrong"]].astype(str).to_numpy().tolist()
     columns = ["", "right", "it alone is right", "it alone is wrong"]
     return Table("Images by the members that predict their class", columns, rows)
 
 
-def adding(e: Evidence) -> Section:
+def adding(evidence: Evidence) -> Section:
     """What each test-time view adds to each variant, and the blend's class offsets."""
-    found = {name: views for name in e.members if (views := _views(e, name)) is not None and len(views) > 1}
-    blocks: list[Block] = [*drawn(*(plots.views(views, e.focus_metric, name) for name, views in found.items()))]
+    found = {
+        name: views for name in evidence.members if (views := _views(evidence, name)) is not None and len(views) > 1
+    }
+    blocks: list[Block] = [*drawn(*(plots.views(views, evidence.focus_metric, name) for name, views in found.items()))]
     rows = [[name, *_view(row)] for name, views in found.items() for row in views.to_dict("records")]
     if rows:
-        columns = ["variant", "view", f"alone, {spoken(e.focus_metric)}", "all others", "adds", "95 %"]
+        columns = ["variant", "view", f"alone, {spoken(evidence.focus_metric)}", "all others", "adds", "95 %"]
         blocks.append(Table("What each view adds to the merge of all others", columns, rows))
-    return Section("views", "Views and offsets", [*blocks, *_offsets(e)])
+    return Section("views", "Views and offsets", [*blocks, *_offsets(evidence)])
 
 
-def _views(e: Evidence, name: str) -> pd.DataFrame | None:
+def _views(evidence: Evidence, name: str) -> pd.DataFrame | None:
     """Return what the views of a variant add; None, and a word why, where its files do not tell any more."""
     try:
-        return analysis.views(e.folder, name)
+        return analysis.views(evidence.folder, name)
     except RipikError as error:
         say(f"report: the views of {name} are left out: {error}")
         return None
@@ -103,9 +105,9 @@ def _view(row: dict[Hashable, Any]) -> list[str]:
     return [row["view"], *scores, signed(row["adds"]), change(row["low"], row["high"])]
 
 
-def _offsets(e: Evidence) -> list[Block]:
-    fitted = (e.told or {}).get("fitted", {}).get("offsets")
+def _offsets(evidence: Evidence) -> list[Block]:
+    fitted = (evidence.record or {}).get("fitted", {}).get("offsets")
     if not fitted:
-        return [Text("The blend uses no class offsets.")] if e.told else []
-    values = dict(zip(e.focus.classes, fitted["values"], strict=True))
+        return [Text("The blend uses no class offsets.")] if evidence.record else []
+    values = dict(zip(evidence.focus.classes, fitted["values"], strict=True))
     return [*drawn(plots.offsets(values))]

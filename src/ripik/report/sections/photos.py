@@ -38,12 +38,12 @@ class Shown:
 
     def requests(self) -> list[tuple[str, str]]:
         """Return the (image id, class) whose heat maps are shown."""
-        return [(image_id, label) for image_id, told in self.photos.items() for label in told.explain]
+        return [(image_id, label) for image_id, photo in self.photos.items() for label in photo.explain]
 
 
-def choose(e: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
+def choose(evidence: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
     """Return the galleries. suspects: the table of `analyse labels`, None where there is none."""
-    wrong, unsure = analysis.errors(e.focus), analysis.uncertain(e.focus)
+    wrong, unsure = analysis.errors(evidence.focus), analysis.uncertain(evidence.focus)
     found = [
         _shown(
             "Most confident errors",
@@ -91,16 +91,18 @@ def _shown(title: str, text: str, rows: pd.DataFrame, tell: Callable[[Row], Told
     return Shown(title, text, shown, len(photos))
 
 
-def gallery(e: Evidence, album: Album, galleries: list[Shown]) -> Section:
+def gallery(evidence: Evidence, album: Album, galleries: list[Shown]) -> Section:
     """The galleries, each photo with its heat maps where there are some."""
     how = (
-        f"Beside each photo: what speaks for a class (Grad-CAM), by the model of {e.explained} that was not trained on "
-        "it; light is much. One photo of each group of near copies. Click, tap or tab to a photo to enlarge it."
+        f"Beside each photo: what speaks for a class (Grad-CAM), by the model of {evidence.explained} that was not "
+        "trained on it; light is much. One photo of each group of near copies. Click, tap or tab to a photo to enlarge "
+        "it."
     )
     blocks: list[Block] = [Text(how if album.maps else "One photo of each group of near copies.")]
     for shown in galleries:
         tiles = [
-            album.tile(image_id, told.caption, told.note, told.explain, SIDE) for image_id, told in shown.photos.items()
+            album.tile(image_id, photo.caption, photo.note, photo.explain, SIDE)
+            for image_id, photo in shown.photos.items()
         ]
         count = f" {len(tiles)} of {shown.total} groups." if shown.total else ""
         blocks.append(Photos(shown.title, shown.text + count, tiles, SIDE))

@@ -12,9 +12,9 @@ from ripik.report.sections.results import drawn
 from ripik.storage import artifacts
 
 
-def times(e: Evidence) -> Section:
+def times(evidence: Evidence) -> Section:
     """Seconds of every step, as recorded when it ran."""
-    found = analysis.times(e.folder)
+    found = analysis.times(evidence.folder)
     rows = [[row["step"], row["what"], duration(row["seconds"])] for row in found.to_dict("records")]
     title = "Recorded when each was made; jobs that ran side by side are summed"
     return Section(
@@ -22,20 +22,20 @@ def times(e: Evidence) -> Section:
     )
 
 
-def configuration(e: Evidence) -> Section:
+def configuration(evidence: Evidence) -> Section:
     """The exact configuration, and the versions that the focus was made with."""
-    versions = {**artifacts.versions(), **_trained_with(e)}
+    versions = {**artifacts.versions(), **_trained_with(evidence)}
     rows = [[name, version] for name, version in versions.items()]
     return Section(
         "configuration",
         "Configuration",
         [
             Table("Versions: of the training where it tells them, else of this report", ["package", "version"], rows),
-            Listing("Every setting, as TOML", to_toml(e.run.settings)),
+            Listing("Every setting, as TOML", to_toml(evidence.run.settings)),
         ],
     )
 
 
-def _trained_with(e: Evidence) -> dict[str, str]:
-    found = e.members[e.best].meta.get("versions")
+def _trained_with(evidence: Evidence) -> dict[str, str]:
+    found = evidence.members[evidence.best].meta.get("versions")
     return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}

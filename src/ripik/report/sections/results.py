@@ -26,31 +26,34 @@ def drawn(*charts: Chart | None) -> list[Charts]:
     return [Charts(kept)] if kept else []
 
 
-def summary(e: Evidence) -> Section:
+def summary(evidence: Evidence) -> Section:
     """The CV and its interval, what is blended, the submission, and what to try next."""
-    metric, score = spoken(e.focus_metric), e.scores[e.focus.name][e.focus_metric]
+    metric, score = spoken(evidence.focus_metric), evidence.scores[evidence.focus.name][evidence.focus_metric]
     rows = [
-        [f"CV {metric}" if e.blend else f"best OOF {metric}", number(score["value"], 4)],
+        [f"CV {metric}" if evidence.blend else f"best OOF {metric}", number(score["value"], 4)],
         ["95 % interval", ends(score["low"], score["high"])],
-        *([["by corrected labels", number(e.corrected[e.focus.name], 4)]] if e.corrected else []),
-        ["accuracy", number(e.scores[e.focus.name]["accuracy"]["value"], 4)],
-        ["images, groups of near copies", f"{len(e.focus.frame)}, {e.focus.frame['group'].nunique()}"],
+        *([["by corrected labels", number(evidence.corrected[evidence.focus.name], 4)]] if evidence.corrected else []),
+        ["accuracy", number(evidence.scores[evidence.focus.name]["accuracy"]["value"], 4)],
+        ["images, groups of near copies", f"{len(evidence.focus.frame)}, {evidence.focus.frame['group'].nunique()}"],
     ]
-    if e.told:
-        used = [n for n, w in e.told["weights"].items() if w > 0]
+    if evidence.record:
+        used = [n for n, w in evidence.record["weights"].items() if w > 0]
         rows += [
-            ["blend", f"{e.told['method']} of {', '.join(used)}"],
-            ["in-sample (optimistic)", number(e.told["scores"]["in_sample"], 4)],
-            *_spread(e.told),
-            _expected(e.told["test"]),
+            ["blend", f"{evidence.record['method']} of {', '.join(used)}"],
+            ["in-sample (optimistic)", number(evidence.record["scores"]["in_sample"], 4)],
+            *_spread(evidence.record),
+            _expected(evidence.record["test"]),
         ]
     else:
-        rows.append(["variant", f"{e.focus.name}; there is no blend of the present predictions yet"])
-    rows += [["submission", e.submission]] if e.submission else []
+        rows.append(["variant", f"{evidence.focus.name}; there is no blend of the present predictions yet"])
+    rows += [["submission", evidence.submission]] if evidence.submission else []
     return Section(
         "summary",
         "Summary",
-        [Table("The run in short", ["", e.focus.name], rows, wrapped=True), Text(advice(e), notable=True)],
+        [
+            Table("The run in short", ["", evidence.focus.name], rows, wrapped=True),
+            Text(advice(evidence), notable=True),
+        ],
     )
 
 
@@ -66,10 +69,10 @@ def _expected(test: dict[str, Any]) -> list[str]:
     return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
 
 
-def _spread(told: dict[str, Any]) -> list[list[str]]:
+def _spread(record: dict[str, Any]) -> list[list[str]]:
     """Return how far the nested score moves by fold and by the partition that recipes are chosen by."""
-    scores, parts = told["scores"], told["recipes_without_part"].values()
-    same, by_fold = sum(recipe == told["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
+    scores, parts = record["scores"], record["recipes_without_part"].values()
+    same, by_fold = sum(recipe == record["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
     by_fold, others = by_fold[np.isfinite(by_fold)], scores["cross_fitted_by_partition"]
     again = [[f"CV by {len(others)} other partitions", _ends(np.array(others))]] if others else []
     return [["CV by fold", _ends(by_fold)], *again, ["parts that chose as all rows did", f"{same} of {len(parts)}"]]
@@ -81,54 +84,63 @@ def _ends(scores: np.ndarray) -> str:
     return f"{number(float(scores.min()), 4)} to {number(float(scores.max()), 4)}"
 
 
-def variants(e: Evidence) -> Section:
+def variants(evidence: Evidence) -> Section:
     """Every variant's score beside the blend's, and what the blend adds to each."""
-    metric = spoken(e.focus_metric)
-    by_fold = {name: analysis.fold_scores(of) for name, of in e.everyone.items()}
-    rows = [_scores_row(e, name, by_fold[name]) for name in e.everyone]
-    corrected = ["by corrected labels"] if e.corrected else []
+    metric = spoken(evidence.focus_metric)
+    by_fold = {name: analysis.fold_scores(of) for name, of in evidence.everyone.items()}
+    rows = [_scores_row(evidence, name, by_fold[name]) for name in evidence.everyone]
+    corrected = ["by corrected labels"] if evidence.corrected else []
     columns = ["", f"OOF {metric}", "95 %", *corrected, "mean of folds", "accuracy", "log loss"]
-    compared = pd.DataFrame([{"name": name, **scores[e.focus_metric]} for name, scores in e.scores.items()])
-    shown = {name: frame[["fold", e.focus_metric]] for name, frame in by_fold.items()}
-    marked = [list(e.everyone).index(e.focus.name)]
-    told = "The blend's row is its nested score: each fold by what was chosen and fitted without it."
+    compared = pd.DataFrame(
+        [{"name": name, **scores[evidence.focus_metric]} for name, scores in evidence.scores.items()]
+    )
+    shown = {name: frame[["fold", evidence.focus_metric]] for name, frame in by_fold.items()}
+    marked = [list(evidence.everyone).index(evidence.focus.name)]
+    note = "The blend's row is its nested score: each fold by what was chosen and fitted without it."
     return Section(
         "variants",
         "Variants",
         [
-            *drawn(charts.variant_scores(compared, e.focus_metric), charts.fold_scores(shown, e.focus_metric)),
-            Beside([Table("Out-of-fold scores" + (f". {told}" if e.blend else ""), columns, rows, marked), *_gains(e)]),
+            *drawn(
+                charts.variant_scores(compared, evidence.focus_metric), charts.fold_scores(shown, evidence.focus_metric)
+            ),
+            Beside(
+                [
+                    Table("Out-of-fold scores" + (f". {note}" if evidence.blend else ""), columns, rows, marked),
+                    *_gains(evidence),
+                ]
+            ),
         ],
     )
 
 
-def _scores_row(e: Evidence, name: str, by_fold: pd.DataFrame) -> list[str]:
-    scores = e.scores[name]
-    of = scores[e.focus_metric]
+def _scores_row(evidence: Evidence, name: str, by_fold: pd.DataFrame) -> list[str]:
+    scores = evidence.scores[name]
+    of = scores[evidence.focus_metric]
     return [
         name,
         number(of["value"], 4),
         ends(of["low"], of["high"]),
-        *([number(e.corrected[name], 4)] if e.corrected else []),
-        number(float(by_fold[e.focus_metric].mean()), 4),
+        *([number(evidence.corrected[name], 4)] if evidence.corrected else []),
+        number(float(by_fold[evidence.focus_metric].mean()), 4),
         number(scores["accuracy"]["value"], 4),
         number(scores["log_loss"]["value"], 4),
     ]
 
 
-def _gains(e: Evidence) -> list[Table]:
-    if not e.blend or len(e.members) < 2:
+def _gains(evidence: Evidence) -> list[Table]:
+    if not evidence.blend or len(evidence.members) < 2:
         return []
-    gains = analysis.gains(e.members, e.blend).to_dict("records")
+    gains = analysis.gains(evidence.members, evidence.blend).to_dict("records")
     rows = [[row["name"], signed(row["value"]), change(row["low"], row["high"]), row["verdict"]] for row in gains]
     columns = ["over", "gain", "95 %", "the blend is"]
-    return [Table(f"What the blend gains over each ({spoken(e.focus_metric)})", columns, rows)]
+    return [Table(f"What the blend gains over each ({spoken(evidence.focus_metric)})", columns, rows)]
 
 
-def classes(e: Evidence) -> Section:
+def classes(evidence: Evidence) -> Section:
     """The F1 of every class with its interval."""
-    found = analysis.class_scores(e.focus)
-    best = analysis.class_scores(e.members[e.best]) if e.blend else None
+    found = analysis.class_scores(evidence.focus)
+    best = analysis.class_scores(evidence.members[evidence.best]) if evidence.blend else None
     rows = [
         [
             row["label"],
@@ -139,28 +151,35 @@ def classes(e: Evidence) -> Section:
         for row in found.to_dict("records")
     ]
     columns = ["label", "images", "groups", "precision", "recall", "F1", "95 %"]
-    names = (e.focus.name, e.best)
+    names = (evidence.focus.name, evidence.best)
     return Section(
         "classes",
         "Classes",
-        [Beside([*drawn(charts.class_f1(found, best, names)), Table(f"Classes by {e.focus.name}", columns, rows)])],
+        [
+            Beside(
+                [*drawn(charts.class_f1(found, best, names)), Table(f"Classes by {evidence.focus.name}", columns, rows)]
+            )
+        ],
     )
 
 
-def confusion(e: Evidence, album: Album) -> Section:
+def confusion(evidence: Evidence, album: Album) -> Section:
     """The confusion matrix, each cell leading to its photos."""
-    counts = analysis.confusion(e.focus).to_numpy()
+    counts = analysis.confusion(evidence.focus).to_numpy()
     photos = _budget(counts)
     rows = [
-        [_cell(e, album, counts, (label, predicted), int(photos[label, predicted])) for predicted in range(len(counts))]
+        [
+            _cell(evidence, album, counts, (label, predicted), int(photos[label, predicted]))
+            for predicted in range(len(counts))
+        ]
         for label in range(len(counts))
     ]
     right = np.trace(counts) / counts.sum()
     caption = (
-        f"Images by label and by the class that {e.focus.name} predicts; {share(right)} are right. Choose a number "
-        "to see its photos, one of each group of near copies."
+        f"Images by label and by the class that {evidence.focus.name} predicts; {share(right)} are right. Choose a "
+        "number to see its photos, one of each group of near copies."
     )
-    return Section("confusion", "Confusion", [Matrix(caption, e.focus.classes, rows)])
+    return Section("confusion", "Confusion", [Matrix(caption, evidence.focus.classes, rows)])
 
 
 def _budget(counts: np.ndarray) -> np.ndarray:
@@ -174,8 +193,8 @@ def _budget(counts: np.ndarray) -> np.ndarray:
     return found.reshape(counts.shape)
 
 
-def _cell(e: Evidence, album: Album, counts: np.ndarray, place: tuple[int, int], budget: int) -> Cell:
-    (label, predicted), classes, frame = place, e.focus.classes, e.focus.frame
+def _cell(evidence: Evidence, album: Album, counts: np.ndarray, place: tuple[int, int], budget: int) -> Cell:
+    (label, predicted), classes, frame = place, evidence.focus.classes, evidence.focus.frame
     count, of_label = int(counts[place]), int(counts[label].sum())
     title = f"label {classes[label]} predicted as {classes[predicted]}: {count} of {of_label} images"
     rows = frame[(frame["label"] == classes[label]) & (frame["predicted"] == classes[predicted])]
