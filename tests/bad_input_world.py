@@ -19,9 +19,9 @@ from tests.conftest import Drawn, Tiny, in_this_process, write_competition
 
 from ripik import cli
 from ripik.data.competition import read_competition
-from ripik.data.submission_form import Kind
 from ripik.ensemble.submission import check_submission
 from ripik.errors import InputError
+from ripik.names import SubmissionKind as Kind
 
 TRAIN, TEST, SIDE, LABELS = 12, 4, 24, (1, 2, 3)  # ids 1 … 12 and 13 … 16; row i has the label 1 + (i − 1) mod 3
 QUICK = ("folds.n_splits=2", "folds.tries=1", "folds.near_copies=false")

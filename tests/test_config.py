@@ -1,6 +1,6 @@
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 import tomli_w
@@ -8,13 +8,11 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik.analysis.metrics import get_metric
-from ripik.config import DEFAULT_VARIANTS, OF_PROBABILITIES, RESERVED_NAMES, load_settings, to_toml
+from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
+from ripik.names import ProbabilityMetric
 from ripik.sections import Added
 from ripik.settings import Settings, Variant
-
-METRICS = ("macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc")
 
 TRAINING = {
     "epochs": st.integers(1, 500),
@@ -380,9 +378,7 @@ def test_blend_methods_are_some_and_different(tmp_path: Path, methods: str, told
 
 def test_more_methods_are_looked_at_where_the_metric_tells_them_apart(tmp_path: Path) -> None:
     assert load(tmp_path).blend.methods == ("greedy",)
-    known = [metric.name for metric in map(get_metric, METRICS) if metric.uses_probabilities]
-    assert set(OF_PROBABILITIES) == set(known)
-    for metric in known:
+    for metric in get_args(ProbabilityMetric):
         text = f'[competition]\nmetric = "{metric}"\n'
         assert load(tmp_path, text).blend.methods == ("greedy", "geometric", "rank")
         assert load(tmp_path, text, "blend.margin=1").blend.margin == 1

@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
+from ripik.names import BlendMethod, scores_probabilities
 from ripik.refusals import dates, described
 from ripik.sections import Section
 from ripik.settings import (
@@ -33,8 +34,7 @@ DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {
     "finetuned": {"data": "original", "train_from": "all", "start": "original"},
     "augmented_finetuned": {"data": "augmented", "train_from": "all", "start": "augmented"},
 }
-OF_PROBABILITIES = ("log_loss", "auc")  # metrics
-SMOOTH_METHODS = ("greedy", "geometric", "rank")  # for them, where blend.methods is not set
+SMOOTH_METHODS: tuple[BlendMethod, ...] = ("greedy", "geometric", "rank")  # where probabilities are scored
 FINETUNINGS_OWN = ("learning_rate", "batch_size")  # an override of [training] leaves these to [finetuning]
 RESERVED_NAMES = (
     "ensemble",
@@ -169,7 +169,7 @@ def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
 
 def _with_methods(settings: Settings) -> Settings:
     """Let other methods than greedy be looked at, by default, where the metric is smooth enough to tell them apart."""
-    if settings.competition.metric not in OF_PROBABILITIES:
+    if not scores_probabilities(settings.competition.metric):
         return settings
     return settings.model_copy(update={"blend": settings.blend.model_copy(update={"methods": SMOOTH_METHODS})})
 

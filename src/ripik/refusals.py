@@ -1,6 +1,7 @@
 """What is wrong with a configuration, told by its keys as the user wrote them."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -49,11 +50,19 @@ def _describe(problem: Any, section: type[Section], where: str) -> str:
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if problem["type"] == "literal_error" and _is_union(problem):
         message += ", or a table"
+    elif problem["type"] == "literal_error":
+        message += _close_to(problem)
     if problem["type"] == "too_short":
         message = "give one at least"
     if problem["type"] == "value_error":
         return f"{where}: {message}" if where else message
     return f"{dotted} = {_short(repr(problem['input']))}: {message[0].lower()}{message[1:]}"
+
+
+def _close_to(problem: Any) -> str:
+    """Return a hint that names the nearest of the texts that the value may be; empty where none is near."""
+    hint = nearest(str(problem["input"]), re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
+    return hint if "did you mean" in hint else ""
 
 
 def _short(text: str) -> str:

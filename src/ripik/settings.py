@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ripik.errors import nearest
+from ripik.names import BlendMethod, Merging, MetricName, Precision, Preset, SubmissionKind, ViewName
 from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
@@ -15,8 +16,6 @@ LOCAL, RAY = "local", "ray"  # where jobs run
 FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
 DATA = "data"  # each batch of a training is divided among devices
 Alpha = Annotated[Literal["white", "black", "drop"], Added()]
-Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
-BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
 
@@ -49,8 +48,8 @@ class CompetitionSettings(Section):
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
-    metric: Text = "macro_f1"
-    submission: Literal["auto", "labels", "probability", "probabilities"] = "auto"  # auto: as the sample submission has
+    metric: MetricName = "macro_f1"
+    submission: Literal["auto", SubmissionKind] = "auto"  # auto: as the sample submission has
     positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
@@ -143,7 +142,7 @@ class LimitSettings(Section):
 class AugmentationSettings(Section):
     """The augmented copies."""
 
-    preset: Text = "source"  # or albumentations2: the same transforms with the defaults of Albumentations 2
+    preset: Preset = "source"  # or albumentations2: the same transforms with the defaults of Albumentations 2
     copies: Count = 15
     size: Annotated[int, Field(ge=32, le=4096)] = 512  # pixels a side at which the transforms act
     seed: Seed = 0
@@ -159,10 +158,16 @@ class FeatureSettings(Section):
 class PredictionSettings(Section):
     """Test-time augmentation, the same for OOF and test."""
 
-    views: tuple[Text, ...] = ("identity", "hflip")
-    merge: Literal["arithmetic", "geometric"] = "arithmetic"
+    views: Annotated[tuple[ViewName, ...], Field(min_length=1)] = ("identity", "hflip")
+    merge: Merging = "arithmetic"
     batch_size: Count = 64
     engine: Literal["auto", "keras", "openvino"] = "auto"  # auto: OpenVINO where it is installed and agrees
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> "PredictionSettings":
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("prediction.views names a view twice")
+        return self
 
 
 class BlendSettings(Section):

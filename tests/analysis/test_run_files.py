@@ -13,7 +13,7 @@ from ripik.analysis.intervals import difference
 from ripik.analysis.measures import scores
 from ripik.analysis.metrics import get_metric
 from ripik.analysis.predictions import load
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.errors import InputError, RipikError
 from ripik.storage.artifacts import read_meta
 

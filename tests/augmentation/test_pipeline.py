@@ -12,7 +12,6 @@ import pytest
 
 from ripik.augmentation import pipeline as augmentation
 from ripik.augmentation.pipeline import alone, build_pipeline, copy_seed, make_copies, make_copy
-from ripik.errors import InputError
 
 PROBABILITIES = [1, 0.5, 0.5, 0.5, 0.1, 0.2, 0.1, 0.3, 0.1, 0.1, 0.5, 0.5, 0.5, 0.1]
 OWN = {  # of the preset `source`
@@ -111,11 +110,6 @@ def test_an_argument_that_albumentations_does_not_know_is_refused(monkeypatch):
     monkeypatch.setattr(augmentation, "PRESETS", presets)
     with pytest.warns(UserWarning, match="max_holes"), pytest.raises(ValueError, match="max_holes"):
         build_pipeline("typo", 64)
-
-
-def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(InputError, match=r"'sauce'.*source"):
-        build_pipeline("sauce", 64)
 
 
 def test_a_copy_is_a_uint8_square_and_the_photo_is_left_alone(pipeline):

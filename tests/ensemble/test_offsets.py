@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from guesses import EVEN, STEEP, noise, skilled, softmax, targets, world
 from ripik.analysis.metrics import get_metric
 from ripik.ensemble.offsets import Offsets, SoftFit, fit_offsets
 from ripik.errors import InputError
+from ripik.names import LabelMetric
 
 F1 = get_metric("macro_f1")
-LABEL_METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
+LABEL_METRICS = get_args(LabelMetric)
 
 
 def test_offsets_are_added_to_the_logarithms() -> None:

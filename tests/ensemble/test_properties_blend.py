@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from guesses import skilled, targets
 from ripik.analysis.metrics import confusion_matrix, get_metric, log_loss, per_class_f1
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.ensemble.blend import METHODS, Blend, blend, fit_blend
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.ensemble.offsets import Offsets, fit_offsets

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 from ripik.analysis.metrics import get_metric
 from ripik.ensemble.slopes import value_and_slope
 from ripik.errors import InputError
+from ripik.names import LabelMetric
 
-LABEL_METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
+LABEL_METRICS = get_args(LabelMetric)
 
 
 @given(st.sampled_from(LABEL_METRICS), st.integers(2, 7), st.integers(0, 2**32 - 1))

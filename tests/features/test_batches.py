@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripik.features.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
-from ripik.features.tta import get_view
+from ripik.features.tta import VIEWS
 
 PHOTOS = 200
 KEYS = id_keys([str(number) for number in range(PHOTOS)])
@@ -84,7 +84,7 @@ def test_pixels_stay_uint8_and_are_seen_through_the_view_features_are_not() -> N
     photos = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     (seen,) = [Batches(ArrayRows(photos), np.arange(5), 8, view="hflip")[0]]
     assert seen.dtype == np.uint8
-    np.testing.assert_array_equal(seen, get_view("hflip").apply(photos))
+    np.testing.assert_array_equal(seen, VIEWS["hflip"].apply(photos))
     features = photos[..., 0].astype(np.float16)
     (seen,) = [Batches(ArrayRows(features), np.arange(5), 8, view="hflip")[0]]
     assert seen.dtype == np.float32

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.harness import interleave
 from benchmarks.speed.flops import flops, training_flops
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.features.batches import Batches, prefetched
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut

@@ -24,7 +24,7 @@ from ripik.analysis.predictions import BLEND, Predictions, align, load, load_run
 from ripik.analysis.run_files import fold_classes, group_sizes, history, read_blend, shares
 from ripik.analysis.submissions import runs
 from ripik.analysis.timing import times
-from ripik.analysis.tta import views
+from ripik.analysis.view_gains import views
 
 __all__ = [
     "BLEND",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ripik.errors import InputError, nearest
+from ripik.names import own_name
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -74,9 +75,9 @@ class Metric:
 
 def get_metric(name: str) -> Metric:
     """Return the metric of this name; raises `InputError` that names the nearest known ones."""
-    known = {metric.name: metric for metric in _known_metrics()}
-    if name in known:
-        return known[name]
+    known = {metric.name: metric for metric in known_metrics()}
+    if own_name(name) in known:
+        return known[own_name(name)]
     raise InputError(f"competition.metric: there is no metric {name!r}{nearest(name.lower(), list(known))}.")
 
 
@@ -248,7 +249,8 @@ def _label_metric(name: str, from_confusion: Callable[[Counts], float]) -> Metri
     return Metric(name, partial(_label_score, from_confusion), True, False, from_confusion)
 
 
-def _known_metrics() -> tuple[Metric, ...]:
+def known_metrics() -> tuple[Metric, ...]:
+    """Return all metrics. Companions: the name's type in `names`, a label metric's slope in `ensemble.slopes`."""
     return (
         _label_metric("macro_f1", macro_f1),
         _label_metric("accuracy", accuracy),

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ripik.augmentation.pipeline import alone, build_pipeline, check_preset, make_copies
+from ripik.augmentation.pipeline import alone, build_pipeline, make_copies
 from ripik.console import say
 from ripik.data.image_check import open_competition
 from ripik.data.image_files import decode
@@ -30,10 +30,9 @@ HEADERS = (
 def preview(settings: Settings) -> Path:
     """Write preview.png beside the augmented copies and return its path; it shows the first photo of up to 8 classes.
 
-    Raises InputError for an unknown preset and for an image that cannot be read.
+    Raises InputError for an image that cannot be read.
     """
     how = settings.augmentation
-    check_preset(how.preset)
     competition = open_competition(settings)
     chosen = _first_of_each_class(competition.train)
     paths = zip(chosen["image_id"], chosen["path"], strict=True)

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from ripik.augmentation import albumentations13 as own
-from ripik.errors import InputError, nearest
+from ripik.names import Preset
 from ripik.settings import AugmentationSettings
 
 if TYPE_CHECKING:
@@ -105,24 +105,16 @@ def _albumentations2(size: int) -> list[Any]:
 
 
 PIPELINE = 2  # to be raised when a preset changes
-PRESETS: Mapping[str, Callable[[int], list[Any]]] = MappingProxyType(
+PRESETS: Mapping[Preset, Callable[[int], list[Any]]] = MappingProxyType(
     {"source": _source, "albumentations2": _albumentations2}
 )
 
 
-def check_preset(preset: str) -> None:
-    """Raise InputError for a preset that does not exist."""
-    if preset not in PRESETS:
-        raise InputError(f"augmentation.preset: there is no preset {preset!r}{nearest(preset, list(PRESETS))}.")
-
-
-def build_pipeline(preset: str, size: int) -> alb.Compose:
+def build_pipeline(preset: Preset, size: int) -> alb.Compose:
     """Resize to size×size and the 14 transforms of a preset; for one thread, as every copy re-seeds it.
 
     Sets OpenCV to one thread in this process: the processes above it already use every core.
-    Raises InputError for an unknown preset.
     """
-    check_preset(preset)
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else the import asks the network for a newer version
     import albumentations as alb
 
@@ -181,5 +173,5 @@ def augmented_copies(
 
 
 @functools.lru_cache(maxsize=2)
-def _pipeline(preset: str, size: int) -> Any:
+def _pipeline(preset: Preset, size: int) -> Any:
     return build_pipeline(preset, size)

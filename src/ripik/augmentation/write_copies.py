@@ -7,7 +7,7 @@ import cv2
 import pandas as pd
 
 from ripik.augmentation.contact_sheet import preview as draw_preview
-from ripik.augmentation.pipeline import PIPELINE, augmented_copies, check_preset
+from ripik.augmentation.pipeline import PIPELINE, augmented_copies
 from ripik.console import progress, say
 from ripik.data.competition import fingerprint
 from ripik.data.image_check import open_competition, tell_unreadable
@@ -35,7 +35,6 @@ def augment(settings: Settings, *, preview: bool = False) -> Path:
         return draw_preview(settings)
     competition = open_competition(settings)
     tell_unreadable(settings, competition)
-    check_preset(settings.augmentation.preset)
     _check_ids(competition.train["image_id"])
     folder, how = layout_of(settings).copies, settings.augmentation
     made_from = {

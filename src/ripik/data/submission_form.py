@@ -1,29 +1,26 @@
 """What a submission is made of, as the sample submission asks for it: labels, one probability, or one a class.
 
 `competition.submission = "auto"` reads it off the sample's columns and values; where these could mean two things, the
-metric decides. What was inferred is told in the form's note.
+metric decides. What was inferred is told in the form's note. `ensemble.submission` fills and checks each kind,
+`kaggle.submit` reads a submission back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
 import pandas as pd
 
-from ripik.analysis.metrics import Metric, get_metric
 from ripik.console import say
 from ripik.data.csv_tables import COLUMN_SETTINGS, first
 from ripik.errors import InputError, nearest
+from ripik.names import LABELS, PROBABILITIES, PROBABILITY, KnownMetric, SubmissionKind, scores_probabilities
 from ripik.settings import CompetitionSettings, Label
 
-Kind = Literal["labels", "probability", "probabilities"]
-LABELS: Final = "labels"
-PROBABILITY: Final = "probability"
-PROBABILITIES: Final = "probabilities"
 SET = "Set competition.submission and the column names to match it."
-CONTENT: dict[Kind, str] = {
+CONTENT: dict[SubmissionKind, str] = {
     LABELS: "labels",
     PROBABILITY: "the probability of one class",
     PROBABILITIES: "one probability a class",
@@ -38,7 +35,7 @@ class Form:
     positive: the class whose probability is asked for, of `probability` alone. note: what was inferred, for the user.
     """
 
-    kind: Kind
+    kind: SubmissionKind
     id_column: str
     columns: tuple[str, ...]
     positive: Label | None = None
@@ -56,7 +53,7 @@ def form_of(sample: pd.DataFrame, how: CompetitionSettings, classes: Sequence[La
     sample: all cells as text, the ids in `how.id_column`.
     Raises InputError where columns, values, metric, classes and settings contradict each other.
     """
-    found = _Sample(sample, how, classes, get_metric(how.metric), place)
+    found = _Sample(sample, how, classes, how.metric, place)
     kind, why = (how.submission, "") if how.submission != "auto" else found.asks_for()
     found.check(kind)
     positive = found.positive() if kind == PROBABILITY else None
@@ -69,7 +66,7 @@ def tell_form(form: Form) -> None:
         say(f"submission: {form.note}")
 
 
-def _note(found: _Sample, kind: Kind, positive: Label | None, why: str) -> str:
+def _note(found: _Sample, kind: SubmissionKind, positive: Label | None, why: str) -> str:
     """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
     words = f"{CONTENT[kind]} in {', '.join(found.columns)}"
     if kind == PROBABILITY:
@@ -83,7 +80,7 @@ class _Sample:
     sample: pd.DataFrame
     how: CompetitionSettings
     classes: Sequence[Label]
-    metric: Metric
+    metric: KnownMetric
     place: object
 
     @property
@@ -94,29 +91,29 @@ class _Sample:
     def names(self) -> list[str]:
         return [str(label) for label in self.classes]
 
-    def asks_for(self) -> tuple[Kind, str]:
+    def asks_for(self) -> tuple[SubmissionKind, str]:
         """Return the kind that columns and values ask for, and in words why, where one may wonder."""
         if sorted(self.columns) == sorted(self.names):
-            return PROBABILITIES, "" if self.metric.uses_probabilities else f"one column a class; {self._scores}"
+            return PROBABILITIES, "" if scores_probabilities(self.metric) else f"one column a class; {self._scores}"
         if len(self.columns) > 1 and self.how.label_column not in self.columns:
             return PROBABILITIES, ""  # whose names are not the classes
-        if len(self.columns) != 1 or (len(self.classes) > 2 and self.metric.uses_probabilities):
+        if len(self.columns) != 1 or (len(self.classes) > 2 and scores_probabilities(self.metric)):
             return LABELS, ""  # which columns or metric contradict
         return self._by_values(_Values.of(self.sample[self.columns[0]], self.names))
 
     @property
     def _scores(self) -> str:
-        return f"{self.metric.name} scores {'probabilities' if self.metric.uses_probabilities else 'labels'}"
+        return f"{self.metric} scores {'probabilities' if scores_probabilities(self.metric) else 'labels'}"
 
-    def _by_values(self, values: _Values) -> tuple[Kind, str]:
+    def _by_values(self, values: _Values) -> tuple[SubmissionKind, str]:
         """Return what one column of values asks for; its name tells nothing, as many samples call it otherwise."""
         probability = values.probability and len(self.classes) == 2
         if values.labels and probability:
-            decided: Kind = PROBABILITY if self.metric.uses_probabilities else LABELS
+            decided: SubmissionKind = PROBABILITY if scores_probabilities(self.metric) else LABELS
             return decided, f"the sample's values ({values.shown}) could be either, and {self._scores}"
         if probability:
             why = f"the sample's values ({values.shown}) are no classes, though {self._scores}"
-            return PROBABILITY, "" if self.metric.uses_probabilities else why
+            return PROBABILITY, "" if scores_probabilities(self.metric) else why
         if values.labels or self.columns[0] != self.how.label_column:
             return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are no classes"
         way = '"labels" or "probability"' if len(self.classes) == 2 else '"labels"'
@@ -126,7 +123,7 @@ class _Sample:
             f"{way}."
         )
 
-    def check(self, kind: Kind) -> None:
+    def check(self, kind: SubmissionKind) -> None:
         """Raise InputError where the columns or the metric do not fit the kind, or there is no such positive class."""
         if len(self.columns) == 1:
             self._check_metric(kind)
@@ -136,7 +133,7 @@ class _Sample:
             given = f"competition.positive_class = {self.how.positive_class!r}"
             raise InputError(f"{given} is none of the classes{hint}. Name one of them.")
 
-    def _check_columns(self, kind: Kind) -> None:
+    def _check_columns(self, kind: SubmissionKind) -> None:
         wanted = self.names if kind == PROBABILITIES else [self.how.label_column]
         if kind == PROBABILITY and len(self.columns) == 1:
             return
@@ -149,7 +146,7 @@ class _Sample:
                 f"{', '.join([self.how.id_column, *wanted])}. {SET}"
             )
 
-    def _check_metric(self, kind: Kind) -> None:
+    def _check_metric(self, kind: SubmissionKind) -> None:
         count = len(self.classes)
         if kind == PROBABILITY and count != 2:
             raise InputError(
@@ -157,12 +154,12 @@ class _Sample:
                 'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
                 '"labels".'
             )
-        if kind == LABELS and self.metric.uses_probabilities:
+        if kind == LABELS and scores_probabilities(self.metric):
             wanted, way = "one probability a class", "competition.sample_submission to a file with one column a class"
             if count == 2:
                 wanted, way = "a probability", 'competition.submission = "probability" if its column takes them'
             raise InputError(
-                f"{self.place} asks for one label an image, but {self.metric.name} of {count} classes scores {wanted}. "
+                f"{self.place} asks for one label an image, but {self.metric} of {count} classes scores {wanted}. "
                 f"Set {way}, or competition.metric to one that scores labels."
             )
 

@@ -7,7 +7,7 @@ blend was fitted on. Honest scores are the business of whoever fits on some fold
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,10 +26,11 @@ from ripik.ensemble.probabilities import (
     weighted_mean,
 )
 from ripik.errors import InputError, nearest
+from ripik.names import BlendMethod
 
 __all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "search_weights"]
 
-METHODS = ("equal", "geometric", "rank", "best", "convex", "greedy", "coordinate")  # from the simplest
+METHODS = get_args(BlendMethod)
 SUM_TOLERANCE = 1e-6
 # Shares of the rows below each of a column's 101 kept quantiles; denser at the ends, where a rare class is decided.
 LEVELS = (1.0 - np.cos(np.linspace(0.0, np.pi, 101))) / 2.0

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ripik.analysis.metrics import get_metric
 from ripik.analysis.submission_record import record_path
-from ripik.analysis.tta import merge as merge_views
+from ripik.analysis.view_gains import merge as merge_views
 from ripik.console import progress, say, warn
 from ripik.data.image_check import open_competition, tell_unreadable
 from ripik.data.submission_form import tell_form

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ripik.analysis.metrics import FloatArray
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.settings import Settings
 from ripik.storage.paths import Job
 

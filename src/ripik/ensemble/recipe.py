@@ -1,6 +1,7 @@
 """From the members' probabilities to the submitted ones: a recipe's steps, each fitted on rows whose truth is known.
 
 views merged → copies of a photo vote → members blended → (calibrated, class shares adapted) → class offsets.
+`nested_cv` chooses which of these steps are taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, log_loss
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.ensemble.blend import Blend, fit_blend
 from ripik.ensemble.calibration import Calibration, calibrate
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ripik.analysis.metrics import FloatArray, check_probabilities
-from ripik.data.submission_form import LABELS, PROBABILITIES, PROBABILITY, Form, Kind
+from ripik.data.submission_form import Form
 from ripik.errors import InputError
+from ripik.names import LABELS, PROBABILITIES, PROBABILITY, SubmissionKind
 
 if TYPE_CHECKING:
     from ripik.data.competition import Competition
@@ -26,7 +27,7 @@ SAMPLE = "The sample submission cannot be followed"
 MEND_SAMPLE = "Take the file from the organiser again, or make it fit."
 FOLLOW = "Give it the sample submission's ids, columns and order, and for every id"
 ROUNDING = 1e-6  # of sums of float32; no probability is taken to be out of [0, 1] by less
-VALUES: dict[Kind, str] = {
+VALUES: dict[SubmissionKind, str] = {
     LABELS: "one of the classes.",
     PROBABILITY: "a probability, from 0 to 1.",
     PROBABILITIES: "probabilities that sum to 1.",

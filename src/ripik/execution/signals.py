@@ -16,7 +16,10 @@ TERMINATED = 143
 
 
 def end_when_asked() -> None:
-    """Have this job's process exit with 143 on SIGTERM, or when its parent is gone; Ctrl-C is the parent's affair."""
+    """Have this job's process exit with 143 on SIGTERM, or when its parent is gone; Ctrl-C is the parent's affair.
+
+    `local` installs it; in a worker of a Ray cluster `end_when_cancelled` stands in its place.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _exit)
     parent = multiprocessing.parent_process()

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ripik.errors import RipikError
-from ripik.features.tta import IDENTITY, get_view
+from ripik.features.tta import IDENTITY, VIEWS
 
 AHEAD, READERS = 4, 2  # batches read while the network works on one, and the threads that read them
 
@@ -101,7 +101,7 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=1)
         self.source, self.examples, self.batch_size = source, examples, batch_size
-        self.targets, self.view = targets, get_view(view)
+        self.targets, self.view = targets, VIEWS[view]
         self.class_weights, self.devices = class_weights, devices
         self.dropout, self.seed = dropout, tuple(seed)
         self.failure: RipikError | None = None

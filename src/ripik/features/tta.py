@@ -1,12 +1,10 @@
 """Test-time augmentation: named views of a batch of images, and the merge of their probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
-from ripik.errors import InputError, nearest
 
 IDENTITY = "identity"
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -52,20 +50,3 @@ VIEWS = {
         View("crop80_bottom_right", _crop(0.8, 1, 1)),
     )
 }
-
-
-def get_view(name: str) -> View:
-    """Return the view of that name; InputError names the nearest known one."""
-    if name not in VIEWS:
-        raise InputError(f"prediction.views: there is no view {name!r}{nearest(name, list(VIEWS))}.")
-    return VIEWS[name]
-
-
-def check_views(names: Sequence[str]) -> None:
-    """Raise InputError for an empty list, an unknown view or one named twice."""
-    if not names:
-        raise InputError('prediction.views is empty; the plain image is the view "identity".')
-    for name in names:
-        get_view(name)
-    if len(set(names)) < len(names):
-        raise InputError(f"prediction.views names a view twice: {', '.join(names)}.")

@@ -15,12 +15,13 @@ from ripik.analysis.submissions import runs
 from ripik.console import say, table
 from ripik.data.competition import read_competition
 from ripik.data.csv_tables import line_of, read_table
-from ripik.data.submission_form import LABELS, tell_form
+from ripik.data.submission_form import tell_form
 from ripik.ensemble.submission import check_submission
 from ripik.ensemble.submission_log import LOG, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.kernel.names import identity
 from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
+from ripik.names import LABELS
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.errors import InputError
 from ripik.settings import Label, Variant

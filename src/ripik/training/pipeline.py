@@ -3,8 +3,6 @@
 import importlib.util
 from collections.abc import Sequence
 
-from ripik.analysis.metrics import get_metric
-from ripik.augmentation.pipeline import check_preset
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.environment import usable_cores
@@ -12,7 +10,6 @@ from ripik.execution.locks import refuse_if_at_work, turn
 from ripik.execution.runner import run, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
-from ripik.features.tta import check_views
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import LOCAL, OPENVINO, Settings, Variant
 from ripik.splits.folds import make_folds
@@ -64,10 +61,7 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
-    """Raise InputError for an unknown metric, view, preset or fold, or an engine that is not installed."""
-    get_metric(settings.competition.metric)
-    check_views(settings.prediction.views)
-    check_preset(settings.augmentation.preset)
+    """Raise InputError for an unknown fold, or an engine that is not installed."""
     check_folds(settings, folds)
     if settings.prediction.engine == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
         raise InputError(

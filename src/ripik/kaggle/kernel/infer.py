@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.tta import merge
+from ripik.analysis.view_gains import merge
 from ripik.console import say, warn
 from ripik.data.competition import Competition, read_test_set
 from ripik.data.image_check import examine_all

@@ -1,0 +1,61 @@
+"""Every name that a setting may take, as types.
+
+What each name stands for is in the rooms: metrics in `analysis.metrics`, views in `features.tta`, presets in
+`augmentation.pipeline`, ways to blend in `ensemble.blend`, kinds of submissions in `data.submission_form`. Tests hold
+the names equal to what is there.
+"""
+
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BeforeValidator
+
+LabelMetric = Literal["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
+ProbabilityMetric = Literal["log_loss", "auc"]
+KnownMetric = Literal[LabelMetric, ProbabilityMetric]
+COMMON_NAMES = {
+    "qwk": "quadratic_kappa",
+    "kappa": "cohen_kappa",
+    "roc_auc": "auc",
+    "logloss": "log_loss",
+    "f1_macro": "macro_f1",
+    "cross_entropy": "log_loss",
+}
+
+SubmissionKind = Literal["labels", "probability", "probabilities"]
+LABELS: Final = "labels"
+PROBABILITY: Final = "probability"
+PROBABILITIES: Final = "probabilities"
+
+ViewName = Literal[
+    "identity",
+    "hflip",
+    "vflip",
+    "rot180",
+    "transpose",
+    "rot90",
+    "rot270",
+    "transverse",
+    "crop90",
+    "crop80",
+    "crop80_top_left",
+    "crop80_top_right",
+    "crop80_bottom_left",
+    "crop80_bottom_right",
+]
+Preset = Literal["source", "albumentations2"]
+BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
+Merging = Literal["arithmetic", "geometric"]
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+
+
+def own_name(name: Any) -> Any:
+    """Return this project's name of a metric that is given by a common one, such as qwk."""
+    return COMMON_NAMES.get(name.lower().replace("-", "_"), name) if isinstance(name, str) else name
+
+
+MetricName = Annotated[KnownMetric, BeforeValidator(own_name)]
+
+
+def scores_probabilities(metric: KnownMetric) -> bool:
+    """Whether a metric scores probabilities, and not the most probable class."""
+    return metric in get_args(ProbabilityMetric)
