@@ -8,8 +8,9 @@ import pandas as pd
 
 from conftest import Tiny
 from ripik.data.competition import Competition
-from ripik.features.store import Pass, count, feature_inputs, passes_of, source_path
-from ripik.settings import Settings, Variant
+from ripik.features.store import Pass, VariantData
+from ripik.settings import Variant
+from ripik.splits.run import Run
 from ripik.storage.packed_array import is_packed, packing
 
 COLUMNS = 64
@@ -23,21 +24,23 @@ class MadeUp:
     shift: float = 0.0
     passes: list[Pass] = field(default_factory=list)
 
-    def __call__(self, settings: Settings, competition: Competition, variants: Sequence[Variant]) -> None:
+    def __call__(self, run: Run, variants: Sequence[Variant]) -> None:
         for variant in variants:
-            for item in passes_of(settings, variant):
-                self._pack(settings, competition, variant, item)
+            data = VariantData(run, variant)
+            for item in data.reading.passes:
+                self._pack(data, item)
 
-    def _pack(self, settings: Settings, competition: Competition, variant: Variant, item: Pass) -> None:
-        path, number = source_path(settings, variant, item), count(settings, competition, item)
-        inputs = feature_inputs(settings, competition, variant, item)
+    def _pack(self, data: VariantData, item: Pass) -> None:
+        path, number, inputs = data.path(item), data.count(item), data.feature_inputs(item)
         if not is_packed(path, inputs, number):
             self.passes.append(item)
-            photo = np.resize(self._photos(competition, item.split), number)
+            photo = np.resize(self._photos(data.run.competition, item.split), number)
             rows = np.stack([np.random.default_rng(each).normal(0, 1, COLUMNS) for each in photo])
             rows += np.random.default_rng([len(rows), item.copies]).normal(0, 0.05, rows.shape)
             rows += self.shift * (item.split == "test")
-            with packing(path, number, (COLUMNS,), settings.features.dtype, inputs=inputs, maker={}) as unfinished:
+            with packing(
+                path, number, (COLUMNS,), data.run.settings.features.dtype, inputs=inputs, maker={}
+            ) as unfinished:
                 unfinished.write(0, rows)
 
     def _photos(self, competition: Competition, split: str) -> np.ndarray:

@@ -205,7 +205,7 @@ def test_an_unknown_name_is_2_and_names_the_nearest(
 def test_an_unknown_backbone_or_preset_is_2_before_any_image_is_decoded(
     tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch, override: str, told: str
 ) -> None:
-    monkeypatch.setattr("ripik.training.pipeline.run", run_here)
+    monkeypatch.setattr("ripik.training.pipeline.execute", run_here)
     assert tiny.cli("train", "--set", override) == 2
     shown = capsys.readouterr()
     assert override.partition("=")[2] in shown.err

@@ -11,7 +11,7 @@ from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition
 from ripik.errors import InputError
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.toml"
 FEW = {"seed": 0, "train_photos": 14, "test_photos": 12}
@@ -28,7 +28,7 @@ def drawn_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     folds = train[["image_id", "label"]].assign(group=range(len(train)), fold=[row % 3 for row in range(len(train))])
     (tmp_path / "output" / "demo").mkdir(parents=True)
     folds.to_csv(tmp_path / "output" / "demo" / "folds.csv", index=False)
-    return open_run(settings)
+    return Run.open(settings)
 
 
 def test_the_truth_scores_one_and_a_single_class_little(drawn_run: Run) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ripik.execution import environment
 from ripik.models import backend
+from ripik.splits.run import Run
+from ripik.training.jobs import Training
 
 
 def split_cpu(devices: int) -> None:
@@ -29,7 +31,6 @@ def main() -> None:
     devices, stop, config, variant, *overrides = sys.argv[1:]
     split_cpu(int(devices))
     from ripik.config import load_settings
-    from ripik.splits.run import open_run
     from ripik.storage.paths import Job
     from ripik.training.trainer import train
 
@@ -39,7 +40,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     assert len(backend.devices()) == int(devices)
-    train(open_run(load_settings(Path(config), overrides)), Job(variant, 0), report)
+    train(Training(Run.open(load_settings(Path(config), overrides)), Job(variant, 0)), report)
 
 
 if __name__ == "__main__":

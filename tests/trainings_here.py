@@ -2,14 +2,9 @@
 
 from ripik.features.frozen_passes import check_networks, fill_store
 from ripik.features.pixels import pixels
-from ripik.features.store import (
-    is_prepared,
-    passes_of,
-    pixel_passes,
-    reads_pixels,
-)
+from ripik.features.store import VariantData, pixel_passes
 from ripik.settings import Settings
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -18,12 +13,12 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 def prepare_here(settings: Settings) -> Run:
     """Open the run with all that the jobs read, made in this process."""
-    run = open_run(settings)
-    for variant in settings.variants.values():
-        for item in pixel_passes(passes_of(settings, variant)):
-            pixels(settings, run.competition, item.split, item.copies, variant.image_size)
-    lacking = [variant for variant in settings.variants.values() if not is_prepared(settings, run.competition, variant)]
-    check_networks(settings, run.competition, lacking, silent)
-    stored = [variant for variant in lacking if not reads_pixels(settings, variant)]
-    fill_store(settings, run.competition, stored, (0, 1), silent)
+    run = Run.open(settings)
+    wanted = [VariantData(run, variant) for variant in settings.variants.values()]
+    for data in wanted:
+        for item in pixel_passes(data.reading.passes):
+            pixels(run, item.split, item.copies, data.variant.image_size)
+    lacking = [data for data in wanted if not data.is_prepared()]
+    check_networks(lacking, silent)
+    fill_store([data for data in lacking if not data.reading.from_pixels], (0, 1), silent)
     return run

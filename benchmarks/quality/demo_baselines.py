@@ -20,14 +20,14 @@ from ripik.config import load_settings
 from ripik.console import table
 from ripik.data.image_files import decode
 from ripik.features.pixels import resize
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 
 
 def main() -> None:
     """Print a table of pooled out-of-fold macro F1."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--config", type=Path, default=Path("configs/demo.toml"))
-    run = open_run(load_settings(options.parse_args().config))
+    run = Run.open(load_settings(options.parse_args().config))
     photos = [decode(path) for path in run.competition.train["path"]]
     features = {
         "mean colours": np.array([photo.mean(axis=(0, 1)) for photo in photos]),

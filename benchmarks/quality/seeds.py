@@ -24,6 +24,7 @@ from ripik.analysis.intervals import Interval, difference, verdict
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
 from ripik.settings import Variant
+from ripik.training.jobs import Training
 from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
 
@@ -76,7 +77,7 @@ class Heads:
         found = np.full((len(photos.targets), photos.classes), np.nan)
         for fold in np.unique(photos.fold):
             held = photos.fold == fold
-            network = self._fit(photos.training_rows(fold, share, seed), 1000 * seed + int(fold))
+            network = self._fit(Training(photos, fold).rows, 1000 * seed + int(fold))
             found[held] = network.predict(photos.features[held], verbose=0, batch_size=512)
         return found / found.sum(axis=1, keepdims=True)
 

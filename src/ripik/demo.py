@@ -12,7 +12,7 @@ from ripik.ensemble.build import ensemble
 from ripik.errors import InputError
 from ripik.report.page import report
 from ripik.settings import Settings
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage.paths import layout_of
 from ripik.training.oof import read_predictions, score_row
 from ripik.training.pipeline import check_settings, train
@@ -31,7 +31,7 @@ def demo(settings: Settings) -> None:
     _draw(settings)
     train(settings)
     submission = ensemble(settings)
-    run = open_run(settings)
+    run = Run.open(settings)
     _print_hidden_score(run, hidden_score(run, pd.read_csv(submission, dtype={"image_id": str}), truth()))
     page = report(settings)
     say(f"submission: {submission}")

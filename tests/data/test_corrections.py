@@ -19,12 +19,12 @@ from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.sections import results
 from ripik.report.sections.photos import choose
-from ripik.splits.folds import make_folds, read_folds
-from ripik.splits.run import Run, open_run, record_run
+from ripik.splits.folds import read_folds
+from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.examples import Course, inner_split
-from ripik.training.jobs import is_trained, jobs_of
+from ripik.training.jobs import Training, jobs_of
 from ripik.training.optimizer import class_weights
 from ripik.training.scores import evidence_groups
 
@@ -56,7 +56,7 @@ def blended(tiny: Tiny) -> Run:
         def values(job: Job, split: str, views: int, rows: int) -> np.ndarray:
             if split == "test":
                 return rng.dirichlet(np.ones(len(CLASSES)), (views, rows)).astype("float32")
-            return np.stack([sees_training_labels(run, job, run.held_rows(job)[::-1])] * views)
+            return np.stack([sees_training_labels(run, job, Training(run, job).held_rows[::-1])] * views)
 
         finish(run, job, values)
     build.ensemble(run.settings, ["original"])
@@ -144,25 +144,25 @@ def test_a_correction_moves_no_fold_and_is_not_written_into_folds_csv(
 
 def test_another_correction_makes_trainings_stale_and_none_leaves_them_fresh(tiny: Tiny) -> None:
     run, job = finished(tiny), Job("original", 0)
-    assert is_trained(run, job)
+    assert Training(run, job).is_trained
     same = [tiny.truth["image_id"].iloc[0]]
     label = tiny.truth["label"].iloc[0]
     (tiny.folder / "same.csv").write_text(f"image_id,label\n{same[0]},{label}\n")
-    assert is_trained(open_run(tiny.settings(f"competition.corrections={tiny.folder / 'same.csv'}")), job)
-    corrected = open_run(tiny.settings(corrections(tiny)))
-    assert not is_trained(corrected, job)
+    assert Training(Run.open(tiny.settings(f"competition.corrections={tiny.folder / 'same.csv'}")), job).is_trained
+    corrected = Run.open(tiny.settings(corrections(tiny)))
+    assert not Training(corrected, job).is_trained
     finish(corrected, job)
-    assert is_trained(corrected, job)
-    assert not is_trained(open_run(tiny.settings(corrections(tiny, ODD[:2]))), job)
+    assert Training(corrected, job).is_trained
+    assert not Training(Run.open(tiny.settings(corrections(tiny, ODD[:2]))), job).is_trained
     assert corrected.folds_digest == run.folds_digest
 
 
 def test_a_training_sees_the_corrected_labels(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write_folds()
-    run = open_run(tiny.settings(corrections(tiny), "training.class_weights=balanced", "training.inner_split=0.3"))
+    run = Run.open(tiny.settings(corrections(tiny), "training.class_weights=balanced", "training.inner_split=0.3"))
     job = next(job for job in jobs_of(run.settings, run.settings.variants["original"]) if job.fold == 0)
-    rows = run.training_rows(job)
-    course = Course(run, job, rows)
+    rows = Training(run, job).rows
+    course = Course(Training(run, job), rows)
     course.__dict__["source"] = None
     targets = course.batches(0).targets.argmax(axis=1)
     assert targets.tolist() == run.training_targets().tolist() != run.targets().tolist()
@@ -172,13 +172,13 @@ def test_a_training_sees_the_corrected_labels(tiny: Tiny, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "ripik.training.examples.split", lambda labels, *_: seen.append(labels) or np.zeros(len(labels), int)
     )
-    inner_split(run, job)
+    inner_split(Training(run, job))
     assert seen[0].tolist() == run.training_targets()[rows].tolist()
 
 
 def test_heads_of_the_audit_learn_the_corrected_labels(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write_folds()
-    run = open_run(tiny.settings(corrections(tiny)))
+    run = Run.open(tiny.settings(corrections(tiny)))
     learned = []
     monkeypatch.setattr("ripik.diagnostics.audit.read_features", lambda *_: np.zeros((len(run.folds), 2), np.float32))
     monkeypatch.setattr("ripik.diagnostics.audit.out_of_fold", lambda features, y, *_, **__: learned.append(y))
@@ -197,11 +197,11 @@ def test_runs_with_and_without_corrections_are_compared_in_pairs(blended: Run, t
 
 def test_images_csv_tells_the_corrections(tiny: Tiny) -> None:
     tiny.write_folds()
-    run = open_run(tiny.settings(corrections(tiny)))
+    run = Run.open(tiny.settings(corrections(tiny)))
     record_run(run)
     found = pd.read_csv(run.layout.images, dtype=str, keep_default_na=False)
     assert found.loc[found["corrected"] != "", "image_id"].tolist() == ODD
-    record_run(open_run(tiny.settings()))
+    record_run(Run.open(tiny.settings()))
     assert "corrected" not in pd.read_csv(run.layout.images)
 
 

@@ -16,7 +16,7 @@ from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import time_limit
 from ripik.features.pixels import pixels
 from ripik.splits.groups import groups_of, make_groups
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 SKIP = "competition.on_bad_image=skip"
@@ -194,21 +194,21 @@ def test_unreadable_images_are_groups_of_their_own(tiny: Tiny) -> None:
 def test_their_stored_pixels_are_black_and_are_made_again_when_the_file_is_mended(tiny: Tiny) -> None:
     path = image(tiny, "test", 2)
     good, settings = path.read_bytes(), tiny.settings()
-    whole = np.load(pixels(settings, open_competition(settings), "test", False, 32))
+    whole = np.load(pixels(Run(settings, open_competition(settings)), "test", False, 32))
     path.write_bytes(b"")
-    found = np.load(pixels(settings, open_competition(settings), "test", False, 32))
+    found = np.load(pixels(Run(settings, open_competition(settings)), "test", False, 32))
     assert (found[2] == 0).all()
     np.testing.assert_array_equal(np.delete(found, 2, axis=0), np.delete(whole, 2, axis=0))
     path.write_bytes(good)
-    np.testing.assert_array_equal(np.load(pixels(settings, open_competition(settings), "test", False, 32)), whole)
+    np.testing.assert_array_equal(np.load(pixels(Run(settings, open_competition(settings)), "test", False, 32)), whole)
 
 
 def test_storing_pixels_stops_at_the_time_limit_and_goes_on(tiny: Tiny) -> None:
     settings = tiny.settings()
     competition = open_competition(settings)
     with time_limit.limited(-1), pytest.raises(OutOfTimeError):
-        pixels(settings, competition, "train", False, 32)
-    path = pixels(settings, competition, "train", False, 32)
+        pixels(Run(settings, competition), "train", False, 32)
+    path = pixels(Run(settings, competition), "train", False, 32)
     assert np.load(path).shape == (len(tiny.truth), 32, 32, 3)
 
 
@@ -222,7 +222,7 @@ def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr.count("class shares of the training images: 2 of 6") == 1, done.stderr
         assert done.stderr.count("left out: 1 (") == 1
-    run = open_run(tiny.settings(*FAST, SKIP, ALONE))
+    run = Run.open(tiny.settings(*FAST, SKIP, ALONE))
     shares = run.competition.train["label"].value_counts(normalize=True).sort_index().to_numpy()
     for folder in ("original", "ensemble"):
         test = pd.read_csv(tiny.run / folder / "test.csv", dtype={"image_id": str})

@@ -19,6 +19,7 @@ from ripik.kaggle.kernel.infer import infer
 from ripik.kaggle.kernel.models_dataset import write_models
 from ripik.splits.groups import group_inputs
 from ripik.splits.near_copies.find import near_copy_groups
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 TWELVE = PixelRule(4096)
@@ -151,7 +152,7 @@ def test_the_rule_of_the_training_set_is_recorded_and_told(tiny: Tiny, capsys: C
     assert told.err == ""
     for path, photo in photos.items():
         np.testing.assert_array_equal(decode(path, competition.rule), photo)
-    stored = np.load(pixels(tiny.settings(), competition, "train", False, 48))
+    stored = np.load(pixels(Run(tiny.settings(), competition), "train", False, 48))
     for row, path in enumerate(competition.train["path"]):
         np.testing.assert_array_equal(stored[row], photos[path])
     csv = augment(tiny.settings("augmentation.copies=1"))
@@ -176,7 +177,7 @@ def test_without_special_images_nothing_is_recorded(tiny: Tiny, alpha: str) -> N
     settings = tiny.settings(f"competition.alpha={alpha}")
     competition = open_competition(settings)
     assert competition.ruled == ()
-    assert set(pixel_inputs(settings, competition, "train", False, 32)) == {
+    assert set(pixel_inputs(Run(settings, competition), "train", False, 32)) == {
         *("images", "size", "version", "augmentation"),
     }
     assert set(group_inputs(settings, competition)) == {"images", "near_copies"}

@@ -8,7 +8,7 @@ from conftest import Tiny
 from ripik.data.competition import read_competition
 from ripik.data.spellings import folded, same_names, same_words, visible
 from ripik.errors import InputError
-from ripik.splits.folds import make_folds
+from ripik.splits.run import make_folds
 
 TEXT = "competition.label_type=string"
 QUICK = ("folds.near_copies=false", "folds.tries=1")

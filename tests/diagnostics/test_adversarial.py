@@ -8,7 +8,7 @@ from ripik.diagnostics.adversarial import adversarial, meaning
 from ripik.ensemble import train_or_test
 from ripik.ensemble.train_or_test import photo_groups
 from ripik.features.store import Pass
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 
@@ -108,7 +108,7 @@ def test_the_users_column_joins_test_photos_and_both_sides(tiny: Tiny) -> None:
         tiny.train_csv, lambda train: train.assign(car=["shared", *(f"car {row}" for row in range(1, len(train)))])
     )
     tiny.edit(test_csv, lambda test: test.assign(car=["shared", "one", "one", "two", "two", "two"]))
-    groups = photo_groups(open_run(tiny.settings("folds.n_splits=2", "competition.group_column=car")))
+    groups = photo_groups(Run.open(tiny.settings("folds.n_splits=2", "competition.group_column=car")))
     train, test = groups[: len(tiny.truth)], groups[len(tiny.truth) :]
     assert test[0] == train[0]
     assert test[1] == test[2]

@@ -10,9 +10,9 @@ from ripik.diagnostics.adversarial import adversarial
 from ripik.diagnostics.audit import audit
 from ripik.errors import InputError
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
-from ripik.features.store import Pass
+from ripik.features.store import Pass, VariantData
 from ripik.models.linear_head import out_of_fold
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 
 SPLITS = [step.TRAINED, step.AUGMENTED, step.RANDOM, step.GROUPED, step.GROUPED_AUGMENTED]
 METRICS = ["macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "accuracy_low", "accuracy_high"]
@@ -52,8 +52,8 @@ def test_photos_known_by_heart_fool_every_split_but_the_grouped_ones(
 def test_grouped_folds_are_those_of_folds_csv(tiny: Tiny, made_up: MadeUp) -> None:
     found = pd.read_csv(audit(tiny.settings())).set_index("split")
     settings = stored_settings(tiny.settings())
-    run, variant = open_run(settings), photo_head(settings)
-    features = read_features(settings, run.competition, variant, [Pass("train")])
+    run, variant = Run.open(settings), photo_head(settings)
+    features = read_features(VariantData(run, variant), [Pass("train")])
     oof = out_of_fold(features, run.targets(), run.folds["fold"].to_numpy(), 3)
     score = get_metric("macro_f1").function(run.targets(), oof)
     assert found.loc[step.GROUPED, "macro_f1"] == pytest.approx(score)

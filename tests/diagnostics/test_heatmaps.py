@@ -18,8 +18,9 @@ from ripik.execution.task import Task
 from ripik.features.pixels import resize
 from ripik.models.gradcam import grad_cam
 from ripik.settings import Variant
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage.paths import Job
+from ripik.training.jobs import Training
 from ripik.training.network import whole_network
 from ripik.training.predict import predict_job
 from ripik.training.trainer import train
@@ -38,15 +39,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
     few = {name: settings.variants[name] for name in TRAINED}
     run = prepare_here(settings.model_copy(update={"variants": few}))
     for job in [Job(variant, fold) for variant, folds in TRAINED.items() for fold in folds]:
-        train(run, job, silent)
-        predict_job(run, job, silent)
+        train(Training(run, job), silent)
+        predict_job(Training(run, job), silent)
     return tiny
 
 
 @pytest.fixture
 def run(trained: Tiny) -> Run:
     """Return the opened run, without heat maps."""
-    opened = open_run(trained.settings(*SET))
+    opened = Run.open(trained.settings(*SET))
     shutil.rmtree(opened.layout.report, ignore_errors=True)
     return opened
 
@@ -60,7 +61,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
         for task in tasks:
             work(*task.arguments, lambda done, total, note="": reports.append((done, total)))
 
-    monkeypatch.setattr(runner, "run", run_here)
+    monkeypatch.setattr(runner, "execute", run_here)
     return reports
 
 
@@ -84,7 +85,7 @@ def refuse(tasks: Sequence[Task], settings: object) -> None:
 def some(run: Run, variant: str = "original") -> list[tuple[str, str]]:
     """Return requests in every trained fold: of two photos the first class, of the first one another, too."""
     ids = run.competition.train["image_id"]
-    chosen = [ids[run.held_rows(Job("original", fold))[:2]].tolist() for fold in TRAINED[variant]]
+    chosen = [ids[Training(run, Job("original", fold)).held_rows[:2]].tolist() for fold in TRAINED[variant]]
     return [(image_id, "1") for pair in chosen for image_id in pair] + [(pair[0], "3") for pair in chosen]
 
 
@@ -95,8 +96,8 @@ def photo(run: Run, image_id: str, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("variant", TRAINED)
 def test_the_whole_network_predicts_what_the_job_did(run: Run, variant: str) -> None:
-    job, backbone = Job(variant, 1), whole_network(run, Job(variant, 0))[0]
-    backbone, kernel, bias = whole_network(run, job, backbone)
+    job, backbone = Job(variant, 1), whole_network(Training(run, Job(variant, 0)))[0]
+    backbone, kernel, bias = whole_network(Training(run, job), backbone)
     with np.load(run.layout.job(job) / "predictions.npz") as stored:
         ids, expected = stored["held_ids"], stored["oof"][0]
     pixels = np.stack([photo(run, image_id, 64) for image_id in ids])
@@ -111,7 +112,7 @@ def test_every_photo_is_explained_by_the_model_that_held_it_out(run: Run, here: 
     assert sorted(found) == sorted(some(run, variant))
     fold, backbone = run.folds.set_index("image_id")["fold"], None
     for number in TRAINED[variant]:
-        backbone, kernel, _ = whole_network(run, Job(variant, number), backbone)
+        backbone, kernel, _ = whole_network(Training(run, Job(variant, number)), backbone)
         asked = [request for request in found if fold[request[0]] == number]
         pixels = np.stack([photo(run, image_id, 64) for image_id, _ in asked])
         classes = np.array([run.competition.classes.index(int(label)) for _, label in asked])
@@ -124,7 +125,7 @@ def test_every_photo_is_explained_by_the_model_that_held_it_out(run: Run, here: 
 
 def test_what_is_kept_is_read_and_not_made_again(run: Run, made_up: list, monkeypatch: pytest.MonkeyPatch) -> None:
     first = heat_maps(run, "original", some(run))
-    monkeypatch.setattr(runner, "run", refuse)
+    monkeypatch.setattr(runner, "execute", refuse)
     again = heat_maps(run, "original", [*reversed(some(run)), *some(run)])
     assert first.keys() == again.keys()
     for request, heat in first.items():
@@ -152,7 +153,7 @@ def test_other_requests_are_made(run: Run, made_up: list) -> None:
 
 def test_maps_of_another_model_are_made(run: Run, made_up: list, monkeypatch: pytest.MonkeyPatch) -> None:
     heat_maps(run, "original", some(run)[:1])
-    monkeypatch.setattr(heatmaps, "trained_digest", lambda run, job: "another")
+    monkeypatch.setattr("ripik.training.jobs.Training.weights_digest", "another")
     heat_maps(run, "original", some(run)[:1])
     assert made_up == [1, 1]
 
@@ -164,7 +165,7 @@ def test_a_process_of_its_own_makes_them(run: Run) -> None:
 
 
 def test_no_requests_need_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "run", refuse)
+    monkeypatch.setattr(runner, "execute", refuse)
     assert heat_maps(run, "original", []) == {}
 
 

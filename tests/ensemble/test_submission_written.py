@@ -16,7 +16,7 @@ from ripik.ensemble.build import ensemble
 from ripik.kaggle.kernel.infer import _pinned
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.submit import newest
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
 
@@ -44,7 +44,7 @@ def of_two_classes(tiny: Tiny, sample: dict[str, str], folds: list[int] | None =
 def blended(tiny: Tiny, *overrides: str) -> Path:
     """Blend two members whose trainings and predictions are made up; return the submission."""
     settings = tiny.settings(*overrides)
-    run = open_run(settings)
+    run = Run.open(settings)
     for member in MEMBERS:
         for job in jobs_of(settings, settings.variants[member]):
             finish(run, job, values)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ripik.execution import local
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import ALL, ONE, Reporter, Task
 from ripik.settings import JobSettings
 
@@ -71,7 +71,7 @@ def test_jobs_at_work_together_have_different_gpus(devices: str, together: int, 
     folder.mkdir()
     function = f"{HERE}:note_and_wait"
     tasks = [Task(name, function, (folder, name, together), devices=devices) for name in "ab"]
-    run(tasks, JobSettings(jobs=2, threads=1))
+    execute(tasks, JobSettings(jobs=2, threads=1))
     noted = {path.read_text() for path in folder.iterdir()}
     assert noted == ({"all"} if devices == ALL else {"0", "1"})
 
@@ -87,5 +87,5 @@ def enter(place: Path, report: Reporter) -> None:
 def test_a_job_with_all_gpus_is_at_work_by_itself(tmp_path: Path) -> None:
     kinds = {"a": ONE, "b": ALL, "c": ALL, "d": ONE}
     tasks = [Task(name, f"{HERE}:enter", (tmp_path / "place",), False, (), kind) for name, kind in kinds.items()]
-    run(tasks, JobSettings(jobs=3, threads=1))
+    execute(tasks, JobSettings(jobs=3, threads=1))
     assert not (tmp_path / "place").exists()

@@ -97,12 +97,12 @@ def test_whole_units_are_counted_and_one_job_has_no_total(clock: Clock, capsys: 
 
 JOBS = 20
 SCRIPT = f"""
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
 if __name__ == "__main__":
     names = [f"original/fold{{number}}" for number in range({JOBS})]
-    run([Task(name, "test_progress:train", (), needs_backend=False) for name in names], JobSettings(jobs=4))
+    execute([Task(name, "test_progress:train", (), needs_backend=False) for name in names], JobSettings(jobs=4))
 """
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from ripik import console
 from ripik.errors import InputError, SurroundingsError
-from ripik.execution.runner import run, threads_per_job, undivided
+from ripik.execution.runner import execute, threads_per_job, undivided
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
 from ripik.storage import artifacts
@@ -77,7 +77,7 @@ def task(function: Callable[..., None], *arguments: object) -> Task:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_task_has_a_process_of_its_own(tmp_path: Path, jobs: int) -> None:
     tasks = [task(note_pid, tmp_path, str(number)) for number in range(3)]
-    run(tasks, JobSettings(jobs=jobs, threads=3))
+    execute(tasks, JobSettings(jobs=jobs, threads=3))
     noted = [(tmp_path / str(number)).read_text().split() for number in range(3)]
     assert len({pid for pid, _ in noted} | {str(os.getpid())}) == 4
     assert {threads for _, threads in noted} == {"3"}
@@ -89,37 +89,37 @@ def test_a_job_by_itself_gets_the_threads_of_all() -> None:
 
 
 def test_no_tasks_are_done_at_once() -> None:
-    run([], JobSettings())
+    execute([], JobSettings())
 
 
 @pytest.mark.parametrize(("waiting", "jobs"), [(0, 1), (2, 1), (2, 2)])
 def test_a_failure_is_raised_and_the_rest_is_stopped(waiting: int, jobs: int) -> None:
     with pytest.raises(InputError, match="row 7 is wrong"):
-        run([task(fail), *[task(sleep_long)] * waiting], JobSettings(jobs=jobs))
+        execute([task(fail), *[task(sleep_long)] * waiting], JobSettings(jobs=jobs))
 
 
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError: a bug") as caught:
-        run([task(break_down)], JobSettings())
+        execute([task(break_down)], JobSettings())
     assert "in break_down" in "".join(caught.value.__notes__)
 
 
 def test_a_killed_process_is_told() -> None:
     with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
-        run([task(die), task(sleep_long)], JobSettings(jobs=2))
+        execute([task(die), task(sleep_long)], JobSettings(jobs=2))
 
 
 def test_a_task_waits_for_the_one_it_names(tmp_path: Path) -> None:
     first = Task("first", f"{HERE}:note_time", (tmp_path, "first", 0.5), needs_backend=False)
     second = Task("second", f"{HERE}:note_time", (tmp_path, "second", 0.0), needs_backend=False, after=("first", "x"))
-    run([second, first], JobSettings(jobs=2))
+    execute([second, first], JobSettings(jobs=2))
     started, ended = ((tmp_path / name).read_text().split() for name in ("second", "first"))
     assert float(started[0]) >= float(ended[1])
 
 
 def test_a_terminated_task_removes_its_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        run([task(write_for_long, tmp_path), task(fail_when_there, tmp_path)], JobSettings(jobs=2))
+        execute([task(write_for_long, tmp_path), task(fail_when_there, tmp_path)], JobSettings(jobs=2))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,7 +139,7 @@ def talk(name: str, report: Progress) -> str:
 
 
 def test_a_jobs_lines_reach_the_streams_they_are_meant_for(capsys: pytest.CaptureFixture[str]) -> None:
-    run([task(talk, "A")], JobSettings())
+    execute([task(talk, "A")], JobSettings())
     out, error = capsys.readouterr()
     assert out.splitlines()[:2] == ["A says [/b]", "no end of line"]
     assert out.splitlines()[2].startswith("talk: done in ")
@@ -162,7 +162,7 @@ def warn_from_threads(report: Progress) -> None:
 
 
 def test_reports_and_lines_of_several_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
-    run([task(warn_from_threads)], JobSettings())
+    execute([task(warn_from_threads)], JobSettings())
     lines = capsys.readouterr().out.splitlines()[:-1]
     assert sorted(lines) == sorted(f"{number}" * 50 for number in range(4) for _ in range(200))
 
@@ -184,20 +184,20 @@ def run_out(kind: str, report: Progress) -> None:
 @pytest.mark.parametrize("kind", ["memory", "gpu", "jax"])
 def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
     with pytest.raises(SurroundingsError, match=r"needy: the memory ran out\. Run it with fewer jobs"):
-        run([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
+        execute([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 
 def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
     with pytest.raises(RuntimeError, match="HTTPError: HTTP Error 503: busy"):
-        run([Task("web", f"{HERE}:run_out", ("http",), needs_backend=False)], JobSettings(jobs=1, threads=1))
+        execute([Task("web", f"{HERE}:run_out", ("http",), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 
 ALONE = """
 import sys
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-run([Task("long", "test_runner:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
+execute([Task("long", "test_runner:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
 """
 
 

@@ -12,11 +12,11 @@ from ripik.execution.signals import TERMINATED, noticing
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
 task = Task("sleeps", "test_signals:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
-run([task], JobSettings(jobs=1, threads=1))
+execute([task], JobSettings(jobs=1, threads=1))
 """
 
 

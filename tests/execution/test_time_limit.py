@@ -9,7 +9,7 @@ import pytest
 from conftest import Tiny
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import time_limit
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings, LimitSettings
 
@@ -71,7 +71,7 @@ def test_when_a_job_stops_at_the_limit_the_others_end_and_none_begins(tmp_path: 
         Task("later", f"{HERE}:note", (tmp_path / "later",), needs_backend=False, after=("stops", "ends")),
     ]
     with pytest.raises(OutOfTimeError, match="another epoch"):
-        run(tasks, JobSettings(jobs=2, threads=1))
+        execute(tasks, JobSettings(jobs=2, threads=1))
     assert (tmp_path / "ends").exists()
     assert not (tmp_path / "later").exists()
 

@@ -16,7 +16,7 @@ from conftest import Tiny
 from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.execution import locks, time_limit
 from ripik.execution.locks import present, refuse_while_training, turn
-from ripik.splits.folds import make_folds
+from ripik.splits.run import make_folds
 from ripik.storage.paths import Job, Layout, layout_of
 
 HOLD = """

@@ -13,6 +13,7 @@ from ripik.data.image_files import decode
 from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.features.pixels import pixel_inputs, pixel_path, pixels, resize
+from ripik.splits.run import Run
 from ripik.storage.packed_array import checksums_path, is_packed
 
 
@@ -78,7 +79,7 @@ def test_in_parallel_keeps_the_order() -> None:
 def test_the_store_holds_every_image_in_the_order_of_the_csv(tiny: Tiny) -> None:
     settings = tiny.settings()
     competition = read_competition(settings)
-    array = np.load(pixels(settings, competition, "train", False, 32))
+    array = np.load(pixels(Run(settings, competition), "train", False, 32))
     assert array.shape == (len(competition.train), 32, 32, 3)
     for row in (0, len(array) - 1):
         np.testing.assert_array_equal(array[row], resize(decode(competition.train["path"][row]), 32))
@@ -87,7 +88,7 @@ def test_the_store_holds_every_image_in_the_order_of_the_csv(tiny: Tiny) -> None
 def test_a_stored_copy_is_the_pure_function_of_its_source(tiny: Tiny) -> None:
     settings = tiny.settings()
     competition = read_competition(settings)
-    array = np.load(pixels(settings, competition, "train", True, 32))
+    array = np.load(pixels(Run(settings, competition), "train", True, 32))
     photos = len(competition.train)
     assert len(array) == 2 * photos
     image_id, path = competition.train["image_id"][3], competition.train["path"][3]
@@ -98,36 +99,36 @@ def test_a_stored_copy_is_the_pure_function_of_its_source(tiny: Tiny) -> None:
 def test_more_copies_are_added_to_those_that_are_there(tiny: Tiny) -> None:
     fewer, more = (tiny.settings(f"augmentation.copies={copies}") for copies in (1, 3))
     competition = read_competition(fewer)
-    path = pixels(fewer, competition, "train", True, 32)
+    path = pixels(Run(fewer, competition), "train", True, 32)
     first, checksums = np.load(path), checksums_path(path).read_bytes()
-    assert pixels(more, competition, "train", True, 32) == path
+    assert pixels(Run(more, competition), "train", True, 32) == path
     whole = np.load(path)
     assert len(whole) == 3 * len(first)
     np.testing.assert_array_equal(whole[: len(first)], first)
     assert checksums_path(path).read_bytes().startswith(checksums)
     made = path.stat().st_mtime_ns
-    pixels(fewer, competition, "train", True, 32)
+    pixels(Run(fewer, competition), "train", True, 32)
     assert path.stat().st_mtime_ns == made
     path.unlink()
-    np.testing.assert_array_equal(np.load(pixels(more, competition, "train", True, 32)), whole)
+    np.testing.assert_array_equal(np.load(pixels(Run(more, competition), "train", True, 32)), whole)
 
 
 def test_the_store_is_made_once_and_again_when_an_image_changes(tiny: Tiny) -> None:
     settings = tiny.settings()
-    path = pixels(settings, read_competition(settings), "train", False, 32)
+    path = pixels(Run(settings, read_competition(settings)), "train", False, 32)
     made = path.stat().st_mtime_ns
-    assert pixels(settings, read_competition(settings), "train", False, 32).stat().st_mtime_ns == made
+    assert pixels(Run(settings, read_competition(settings)), "train", False, 32).stat().st_mtime_ns == made
     first = read_competition(settings).train["path"][0]
     cv2.imwrite(str(first), np.zeros((40, 40, 3), np.uint8))
-    again = np.load(pixels(settings, read_competition(settings), "train", False, 32))
+    again = np.load(pixels(Run(settings, read_competition(settings)), "train", False, 32))
     assert path.stat().st_mtime_ns != made
     assert again[0].max() < 10
 
 
 def test_another_seed_makes_other_copies(tiny: Tiny) -> None:
     one, other = (tiny.settings(f"augmentation.seed={seed}") for seed in (0, 1))
-    first = np.load(pixels(one, read_competition(one), "train", True, 32))
-    second = np.load(pixels(other, read_competition(other), "train", True, 32))
+    first = np.load(pixels(Run(one, read_competition(one)), "train", True, 32))
+    second = np.load(pixels(Run(other, read_competition(other)), "train", True, 32))
     assert (first != second).any(axis=(1, 2, 3)).mean() > 0.9
 
 
@@ -136,7 +137,7 @@ def test_an_unreadable_image_leaves_no_store_that_passes_for_whole(tiny: Tiny) -
     competition = read_competition(settings)
     competition.train["path"][5].write_bytes(b"broken")
     with pytest.raises(InputError, match=competition.train["path"][5].name):
-        pixels(settings, competition, "train", False, 32)
+        pixels(Run(settings, competition), "train", False, 32)
     path = pixel_path(settings, "train", False, 32)
     assert not path.exists()
-    assert not is_packed(path, pixel_inputs(settings, competition, "train", False, 32), len(competition.train))
+    assert not is_packed(path, pixel_inputs(Run(settings, competition), "train", False, 32), len(competition.train))

@@ -10,14 +10,14 @@ from conftest import FAST, Tiny
 from ripik.config import load_settings
 from ripik.ensemble import inputs
 from ripik.errors import InputError
-from ripik.features.store import Pass, source_path
+from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
 from ripik.kaggle.kernel.infer import TEST, Trained, fold_models, lacking_test_passes
 from ripik.kaggle.kernel.machine import Machine
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
 from ripik.kaggle.kernel.packages import problems
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 
@@ -91,14 +91,14 @@ def test_an_engine_that_kaggle_lacks_is_told_with_both_ways_out(tiny: Tiny) -> N
     check_engines(tiny.settings(), Manifest("tiny", "models", {}, jobs={"a/fold0": {"engine": {"name": "keras 3"}}}))
 
 
-def test_what_is_stored_of_other_images_is_not_taken(tiny: Tiny, tmp_path: Path) -> None:
+def test_what_is_stored_of_other_images_is_not_taken(tiny: Tiny) -> None:
     tiny.write_folds()
     settings = tiny.settings()
-    trained = Trained(open_run(settings), Manifest("tiny", "models", {}), tmp_path)
-    stored = source_path(settings, settings.variants["original"], Pass("test"))
+    data = VariantData(Run.open(settings), settings.variants["original"])
+    stored = data.path(Pass("test"))
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"of another test set")
-    assert [item.view for item in lacking_test_passes(trained, "original")] == ["identity", "hflip"]
+    assert [item.view for item in lacking_test_passes(data)] == ["identity", "hflip"]
 
 
 def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFix
 
 
 def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tiny) -> None:
-    run, members = open_run(mine.settings(*FAST)), ["original", "finetuned"]
+    run, members = Run.open(mine.settings(*FAST)), ["original", "finetuned"]
     for path in mine.run.glob("*/fold*/predictions.npz"):
         with np.load(path) as stored:
             np.save(path.with_name(TEST), stored["test"])

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from faults import FAULTS, Outcome, World, show
-from ripik.splits.folds import make_folds
+from ripik.splits.run import make_folds
 
 SOME = ["folds.csv", "pixels", "features' checksums", "last weights", "predictions", "oof.csv", "blend's meta"]
 SMALL_FILES = 3000  # bytes a file may have

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ripik.errors import InputError
-from ripik.features.store import source_path
+from ripik.features.store import Reading
 from ripik.models import backend, engines
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
@@ -132,5 +132,5 @@ def test_outputs_of_another_precision_are_stored_elsewhere(tiny) -> None:  # typ
     from ripik.features.store import Pass
 
     settings = [tiny.settings(*more) for more in ((), ("network.precision=mixed_bfloat16",))]
-    paths = [source_path(one, one.variants["original"], Pass("train")) for one in settings]
+    paths = [Reading(one, one.variants["original"]).path(Pass("train")) for one in settings]
     assert paths[1].parent.name == f"{paths[0].parent.name}-by-mixed_bfloat16"

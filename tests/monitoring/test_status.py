@@ -33,13 +33,12 @@ from ripik.monitoring.job_state import (
 )
 from ripik.monitoring.run_state import BROKEN, FRESH, YOURS, Status, find_status
 from ripik.monitoring.status import status
-from ripik.splits.folds import make_folds
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Checkpoint, Progress
-from ripik.training.jobs import jobs_of, predictions_path, training_inputs
+from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import merge_variant
 
 JOB = Job("original", 0)
@@ -48,14 +47,14 @@ JOB = Job("original", 0)
 @pytest.fixture
 def run(tiny: Tiny) -> Run:
     tiny.write_folds()
-    return open_run(tiny.settings())
+    return Run.open(tiny.settings())
 
 
 @pytest.fixture
 def whole(tiny: Tiny) -> Run:
     """A run with a blend of all four variants."""
     tiny.write_folds()
-    opened = open_run(tiny.settings())
+    opened = Run.open(tiny.settings())
     for variant in opened.settings.variants.values():
         for job in jobs_of(opened.settings, variant):
             finish(opened, job)
@@ -83,7 +82,7 @@ def save_state(run: Run, job: Job, epochs: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     history = [{"epoch": epoch + 1, "loss": 1.0} for epoch in range(epochs)]
     saved = Checkpoint(Progress(history), {"model": [np.zeros(1)], "optimizer": []})
-    checkpoint.save(run.layout.state(job), training_inputs(run, job), saved)
+    checkpoint.save(run.layout.state(job), Training(run, job).inputs(), saved)
 
 
 def leave_killed(run: Run, job: Job) -> None:
@@ -149,7 +148,7 @@ def test_the_states_of_a_job(run: Run) -> None:
     assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 from where it was left)"
     finish(run, JOB)
     assert job_state(run, JOB).state == FINISHED
-    predictions_path(run, JOB).unlink()
+    Training(run, JOB).predictions.unlink()
     assert job_state(run, JOB).state == TRAINED
     leave_killed(run, JOB)
     assert job_state(run, JOB).detail.startswith("while it predicted (host far, process 7")
@@ -181,35 +180,35 @@ def test_a_job_at_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_stale_job_says_what_differs(tiny: Tiny, run: Run, override: str, told: str) -> None:
     finish(run, JOB)
-    found = job_state(open_run(tiny.settings(override)), JOB)
+    found = job_state(Run.open(tiny.settings(override)), JOB)
     assert (found.state, found.detail) == (STALE, told)
 
 
 def test_a_stale_start_folds_and_photos_are_named(tiny: Tiny, run: Run) -> None:
     finish(run, JOB)
     finish(run, Job("finetuned", 0))
-    found = job_state(open_run(tiny.settings("variants.original.epochs=7")), Job("finetuned", 0))
+    found = job_state(Run.open(tiny.settings("variants.original.epochs=7")), Job("finetuned", 0))
     assert found.detail == "differs in its start (original)"
     os.utime(run.competition.train["path"][0])
-    assert job_state(open_run(run.settings), JOB).detail == "differs in the images"
+    assert job_state(Run.open(run.settings), JOB).detail == "differs in the images"
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.iloc[::-1])
-    assert job_state(open_run(run.settings), JOB).detail == "differs in folds.csv, the images"
+    assert job_state(Run.open(run.settings), JOB).detail == "differs in folds.csv, the images"
 
 
 def test_lost_weights_and_other_states_are_stale(tiny: Tiny, run: Run) -> None:
     save_state(run, JOB, 3)
-    other = job_state(open_run(tiny.settings("training.epochs=7")), JOB)
+    other = job_state(Run.open(tiny.settings("training.epochs=7")), JOB)
     assert (other.state, other.epoch) == (STALE, 0)
     (run.layout.job(JOB) / "state.npz").write_bytes(b"PK\x03\x04 cut")
     assert job_state(run, JOB).state == STALE
     meta = run.layout.job(JOB) / "meta.json"
-    artifacts.write_meta(meta, inputs=training_inputs(run, JOB), outputs={"last.weights.h5": "x"}, seconds=1)
+    artifacts.write_meta(meta, inputs=Training(run, JOB).inputs(), outputs={"last.weights.h5": "x"}, seconds=1)
     assert job_state(run, JOB).detail == "its files are not all there"
 
 
 def test_predictions_of_other_views_are_told(tiny: Tiny, run: Run) -> None:
     finish(run, JOB)
-    found = job_state(open_run(tiny.settings('prediction.views=["identity"]')), JOB)
+    found = job_state(Run.open(tiny.settings('prediction.views=["identity"]')), JOB)
     assert (found.state, found.detail) == (TRAINED, "its predictions differ in views")
 
 
@@ -284,7 +283,7 @@ def test_submissions_of_other_runs_are_not_shown(tiny: Tiny) -> None:
 
 def test_every_state_has_its_words(tiny: Tiny, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     settings = tiny.settings("training.refit=true", "training.seeds=2")
-    opened = open_run(settings)
+    opened = Run.open(settings)
     finish(opened, Job("original", 0))
     save_state(opened, Job("original", 1), 3)
     save_state(opened, Job("original", 2), 4)

@@ -11,8 +11,9 @@ from conftest import SPLITS, Tiny
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.splits import groups as module
-from ripik.splits.folds import check_groups, make_folds, read_folds
+from ripik.splits.folds import check_groups, read_folds
 from ripik.splits.near_copies.find import Groups
+from ripik.splits.run import make_folds
 from ripik.splits.splitting import _without_absences, imbalance, split
 
 

@@ -13,9 +13,10 @@ from conftest import Tiny, write_competition
 from ripik.analysis.groups import joined
 from ripik.data.competition import Competition, read_competition
 from ripik.settings import Settings
-from ripik.splits.folds import COLUMNS, make_folds, read_folds
+from ripik.splits.folds import COLUMNS, read_folds
 from ripik.splits.groups import read_groups
 from ripik.splits.near_copies.clusters import LARGE_GROUP, Known, settle
+from ripik.splits.run import make_folds
 from ripik.splits.splitting import imbalance, split
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of

@@ -13,7 +13,7 @@ from ripik.diagnostics.suspects import find_suspects
 from ripik.ensemble.nested_cv import nest
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.settings import BlendSettings, DecisionSettings
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.splits.splitting import split
 
 CLASSES, PHOTOS, FOLDS, MEMBERS = 12, 2, 5, 3
@@ -52,7 +52,7 @@ def test_scores_and_suspects_of_rare_classes() -> None:
 
 def test_random_folds_of_rare_classes_are_made_for_the_audit(tiny: Tiny) -> None:
     tiny.write_folds()
-    run = open_run(tiny.settings())
+    run = Run.open(tiny.settings())
     y = np.repeat(np.arange(CLASSES), PHOTOS)
     fold = _random_folds(run, y)
     assert sorted(set(fold)) == [0, 1, 2]

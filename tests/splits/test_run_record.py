@@ -6,13 +6,13 @@ import pytest
 
 from conftest import Tiny
 from ripik.config import load_settings, to_toml
-from ripik.splits.run import Run, open_run, record_run
+from ripik.splits.run import Run, record_run
 
 
 @pytest.fixture
 def run(tiny: Tiny) -> Run:
     tiny.write_folds()
-    return open_run(tiny.settings("training.epochs=3", "variants.augmented.seeds=2"))
+    return Run.open(tiny.settings("training.epochs=3", "variants.augmented.seeds=2"))
 
 
 def made_at(run: Run) -> list[int]:
@@ -43,7 +43,7 @@ def test_every_image_is_told_with_its_split_and_its_file(run: Run, tiny: Tiny) -
 def test_paths_are_absolute_wherever_the_step_was_run(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write_folds()
     monkeypatch.chdir(tiny.folder)
-    run = open_run(tiny.settings("competition.root=input"))
+    run = Run.open(tiny.settings("competition.root=input"))
     assert not run.competition.train["path"][0].is_absolute()
     record_run(run)
     paths = [Path(path) for path in pd.read_csv(run.layout.images)["path"]]

@@ -13,10 +13,10 @@ from conftest import Drawn, Tiny, write_competition
 from ripik.features.batches import ArrayRows, Batches
 from ripik.models.weights import read_weights
 from ripik.settings import Variant
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
-from ripik.training.jobs import is_distributed
+from ripik.training.jobs import Training, is_distributed
 from ripik.training.network import starting_network
 from trainings_here import prepare_here
 
@@ -47,8 +47,8 @@ def trained(tiny: Tiny, devices: int, stop: bool = False) -> Path:
 
 def learned(tiny: Tiny, folder: Path) -> np.ndarray:
     """Return by how much each weight has moved, all of them in a row."""
-    run, job = open_run(tiny.settings(*SETTINGS)), Job("finetuned", 0)
-    trained_part = starting_network(run, job)
+    run, job = Run.open(tiny.settings(*SETTINGS)), Job("finetuned", 0)
+    trained_part = starting_network(Training(run, job))
     start = np.concatenate([values.ravel() for values in trained_part.get_weights()])
     read_weights(trained_part, folder / "last.weights.h5")
     return np.concatenate([values.ravel() for values in trained_part.get_weights()]) - start

@@ -7,22 +7,10 @@ import pytest
 
 from conftest import SPLITS, Tiny
 from ripik.errors import InputError
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.jobs import (
-    check_folds,
-    choose_variants,
-    is_predicted,
-    is_trained,
-    job_seed,
-    jobs_of,
-    prediction_inputs,
-    predictions_path,
-    start_job,
-    training_inputs,
-    weights_path,
-)
+from ripik.training.jobs import Training, check_folds, choose_variants, job_seed, jobs_of
 
 FINETUNED, ORIGINAL = Job("finetuned", 1), Job("original", 1)
 
@@ -30,7 +18,7 @@ FINETUNED, ORIGINAL = Job("finetuned", 1), Job("original", 1)
 def opened(tiny: Tiny, *overrides: str) -> Run:
     if not (tiny.run / "folds.csv").exists():
         tiny.write_folds()
-    return open_run(tiny.settings(*overrides))
+    return Run.open(tiny.settings(*overrides))
 
 
 def test_all_variants_each_after_its_start(tiny: Tiny) -> None:
@@ -76,19 +64,19 @@ def test_an_unknown_fold_is_told(tiny: Tiny, fold: int) -> None:
 
 def test_training_and_held_rows_partition_the_images_and_share_no_group(tiny: Tiny) -> None:
     run = opened(tiny)
-    held = [run.held_rows(Job("original", fold)) for fold in range(SPLITS)]
+    held = [Training(run, Job("original", fold)).held_rows for fold in range(SPLITS)]
     assert sorted(np.concatenate(held)) == list(range(len(tiny.truth)))
     photo = tiny.truth["photo"].to_numpy()
     for fold, rows in enumerate(held):
-        train = run.training_rows(Job("original", fold))
+        train = Training(run, Job("original", fold)).rows
         assert sorted([*train, *rows]) == list(range(len(tiny.truth)))
         assert not set(photo[train]) & set(photo[rows])
 
 
 def test_a_refit_trains_on_everything_and_holds_nothing(tiny: Tiny) -> None:
     run = opened(tiny)
-    assert len(run.training_rows(Job("original", None))) == len(tiny.truth)
-    assert len(run.held_rows(Job("original", None))) == 0
+    assert len(Training(run, Job("original", None)).rows) == len(tiny.truth)
+    assert len(Training(run, Job("original", None)).held_rows) == 0
 
 
 def test_targets_are_class_indices_in_row_order(tiny: Tiny) -> None:
@@ -107,15 +95,15 @@ def test_seeds_differ_between_folds_seeds_and_settings_and_stay(tiny: Tiny) -> N
 
 def test_a_job_starts_from_the_same_fold_and_seed(tiny: Tiny) -> None:
     run = opened(tiny)
-    assert start_job(run, Job("finetuned", 2, 1)) == Job("original", 2, 1)
-    assert start_job(run, Job("finetuned", None)) == Job("original", None)
-    assert start_job(run, Job("original", 2)) is None
+    assert Training(run, Job("finetuned", 2, 1)).start.job == Job("original", 2, 1)
+    assert Training(run, Job("finetuned", None)).start.job == Job("original", None)
+    assert Training(run, Job("original", 2)).start is None
 
 
 def test_the_weights_are_the_last_unless_an_inner_split_chose_the_best(tiny: Tiny) -> None:
-    assert weights_path(opened(tiny), ORIGINAL).name == "last.weights.h5"
+    assert Training(opened(tiny), ORIGINAL).weights.name == "last.weights.h5"
     inner = opened(tiny, "training.inner_split=0.2")
-    assert weights_path(inner, ORIGINAL) == tiny.run / "original" / "fold1" / "best.weights.h5"
+    assert Training(inner, ORIGINAL).weights == tiny.run / "original" / "fold1" / "best.weights.h5"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +119,7 @@ def test_the_weights_are_the_last_unless_an_inner_split_chose_the_best(tiny: Tin
     ],
 )
 def test_a_setting_that_changes_the_weights_makes_a_job_stale(tiny: Tiny, override: str) -> None:
-    assert training_inputs(opened(tiny), FINETUNED) != training_inputs(opened(tiny, override), FINETUNED)
+    assert Training(opened(tiny), FINETUNED).inputs() != Training(opened(tiny, override), FINETUNED).inputs()
 
 
 @pytest.mark.parametrize(
@@ -148,71 +136,74 @@ def test_a_setting_that_changes_the_weights_makes_a_job_stale(tiny: Tiny, overri
     ],
 )
 def test_other_settings_leave_the_weights_fresh(tiny: Tiny, override: str) -> None:
-    assert training_inputs(opened(tiny), FINETUNED) == training_inputs(opened(tiny, override), FINETUNED)
+    assert Training(opened(tiny), FINETUNED).inputs() == Training(opened(tiny, override), FINETUNED).inputs()
 
 
 def test_copies_matter_to_the_augmented_variants(tiny: Tiny) -> None:
     job = Job("augmented", 0)
-    assert training_inputs(opened(tiny), job) != training_inputs(opened(tiny, "augmentation.seed=3"), job)
+    assert Training(opened(tiny), job).inputs() != Training(opened(tiny, "augmentation.seed=3"), job).inputs()
 
 
 def test_folds_images_and_weights_files_matter(tiny: Tiny) -> None:
-    before = training_inputs(opened(tiny), ORIGINAL)
+    before = Training(opened(tiny), ORIGINAL).inputs()
     os.utime(tiny.input / "train" / "images" / "1.jpg", ns=(10**18, 10**18))
-    changed = training_inputs(opened(tiny), ORIGINAL)
+    changed = Training(opened(tiny), ORIGINAL).inputs()
     assert changed != before
     folds = pd.read_csv(tiny.run / "folds.csv")
     folds.assign(fold=(folds["fold"] + 1) % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
-    assert training_inputs(opened(tiny), ORIGINAL) != changed
+    assert Training(opened(tiny), ORIGINAL).inputs() != changed
     weights = tiny.folder / "w.weights.h5"
     seen = []
     for content in (b"one", b"two"):
         weights.write_bytes(content)
-        seen.append(training_inputs(opened(tiny, f"network.weights={weights}"), ORIGINAL))
+        seen.append(Training(opened(tiny, f"network.weights={weights}"), ORIGINAL).inputs())
     assert seen[0] != seen[1]
 
 
 def test_a_missing_weights_file_is_told(tiny: Tiny) -> None:
     run = opened(tiny, "network.weights=/nowhere/b0.weights.h5")
     with pytest.raises(InputError, match=r"no file /nowhere/b0\.weights\.h5"):
-        training_inputs(run, ORIGINAL)
+        Training(run, ORIGINAL).inputs()
 
 
 def test_views_and_test_images_make_predictions_stale_but_the_merge_does_not(tiny: Tiny) -> None:
-    before = prediction_inputs(opened(tiny), ORIGINAL)
-    assert prediction_inputs(opened(tiny, 'prediction.views=["vflip"]'), ORIGINAL) != before
-    assert prediction_inputs(opened(tiny, "training.epochs=3"), ORIGINAL) != before
-    assert prediction_inputs(opened(tiny, "prediction.merge=geometric", "prediction.batch_size=2"), ORIGINAL) == before
+    before = Training(opened(tiny), ORIGINAL).prediction_inputs()
+    assert Training(opened(tiny, 'prediction.views=["vflip"]'), ORIGINAL).prediction_inputs() != before
+    assert Training(opened(tiny, "training.epochs=3"), ORIGINAL).prediction_inputs() != before
+    assert (
+        Training(opened(tiny, "prediction.merge=geometric", "prediction.batch_size=2"), ORIGINAL).prediction_inputs()
+        == before
+    )
     os.utime(next((tiny.input / "test" / "images").iterdir()), ns=(10**18, 10**18))
-    assert prediction_inputs(opened(tiny), ORIGINAL) != before
+    assert Training(opened(tiny), ORIGINAL).prediction_inputs() != before
 
 
 def test_inputs_survive_json(tiny: Tiny) -> None:
     run = opened(tiny)
-    for inputs in (training_inputs(run, FINETUNED), prediction_inputs(run, FINETUNED)):
+    for inputs in (Training(run, FINETUNED).inputs(), Training(run, FINETUNED).prediction_inputs()):
         assert json.loads(json.dumps(inputs)) == inputs
 
 
 def test_a_job_is_finished_when_its_files_and_inputs_are_there(tiny: Tiny) -> None:
     run = opened(tiny)
-    folder, weights = run.layout.job(ORIGINAL), weights_path(run, ORIGINAL)
-    assert not is_trained(run, ORIGINAL)
+    folder, weights = run.layout.job(ORIGINAL), Training(run, ORIGINAL).weights
+    assert not Training(run, ORIGINAL).is_trained
     artifacts.write_text(weights, "w")
-    assert not is_trained(run, ORIGINAL)
+    assert not Training(run, ORIGINAL).is_trained
     digests = {weights.name: artifacts.file_digest(weights)}
-    artifacts.write_meta(folder / "meta.json", inputs=training_inputs(run, ORIGINAL), outputs=digests, seconds=1)
-    assert is_trained(run, ORIGINAL)
-    assert not is_trained(opened(tiny, "training.epochs=3"), ORIGINAL)
+    artifacts.write_meta(folder / "meta.json", inputs=Training(run, ORIGINAL).inputs(), outputs=digests, seconds=1)
+    assert Training(run, ORIGINAL).is_trained
+    assert not Training(opened(tiny, "training.epochs=3"), ORIGINAL).is_trained
     weights.unlink()
-    assert not is_trained(run, ORIGINAL)
+    assert not Training(run, ORIGINAL).is_trained
 
 
 def test_a_job_is_predicted_when_its_files_and_inputs_are_there(tiny: Tiny) -> None:
     run, job = opened(tiny), ORIGINAL
-    path = predictions_path(run, job)
+    path = Training(run, job).predictions
     artifacts.write_text(path, "p")
     digests = {path.name: artifacts.file_digest(path)}
     meta = path.with_suffix(".meta.json")
-    artifacts.write_meta(meta, inputs=prediction_inputs(run, job), outputs=digests, seconds=1)
-    assert is_predicted(run, job)
-    assert not is_predicted(opened(tiny, 'prediction.views=["vflip"]'), job)
+    artifacts.write_meta(meta, inputs=Training(run, job).prediction_inputs(), outputs=digests, seconds=1)
+    assert Training(run, job).is_predicted
+    assert not Training(opened(tiny, 'prediction.views=["vflip"]'), job).is_predicted

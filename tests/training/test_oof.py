@@ -11,10 +11,10 @@ from ripik.analysis.intervals import Interval
 from ripik.ensemble import build
 from ripik.ensemble.inputs import count_test_groups
 from ripik.errors import InputError, SurroundingsError
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.jobs import jobs_of, predictions_path
+from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import check_oof, merge_variant, probability_columns, read_predictions
 from ripik.training.scores import Scores, evidence_groups, probabilities, score_rows
 
@@ -35,7 +35,7 @@ def good_oof(run: Run) -> pd.DataFrame:
 @pytest.fixture
 def run(tiny: Tiny) -> Run:
     tiny.write_folds()
-    return open_run(tiny.settings())
+    return Run.open(tiny.settings())
 
 
 def test_the_contracts_columns_order_and_values(tiny: Tiny) -> None:
@@ -56,7 +56,7 @@ def test_every_row_holds_what_the_model_of_its_fold_said(tiny: Tiny) -> None:
     run = finished(tiny)
     oof = merged(run)[0].set_index("image_id")
     for job in jobs_of(run.settings, run.settings.variants["original"]):
-        held = run.competition.train["image_id"].to_numpy()[run.held_rows(job)][::-1]
+        held = run.competition.train["image_id"].to_numpy()[Training(run, job).held_rows][::-1]
         said = random_values(job, "oof", 2, len(held)).mean(axis=0)
         assert oof.loc[held, COLUMNS].to_numpy() == pytest.approx(said, abs=1e-7)
         assert set(oof.loc[held, "fold"]) == {job.fold}
@@ -87,7 +87,7 @@ def test_seeds_are_averaged(tiny: Tiny) -> None:
 def test_one_view_keeps_float32_exactly(tiny: Tiny) -> None:
     run = finished(tiny, 'prediction.views=["identity"]')
     oof = merged(run)[0].set_index("image_id")
-    held = run.competition.train["image_id"].to_numpy()[run.held_rows(Job("original", 0))][::-1]
+    held = run.competition.train["image_id"].to_numpy()[Training(run, Job("original", 0)).held_rows][::-1]
     said = random_values(Job("original", 0), "oof", 1, len(held))[0]
     assert np.array_equal(oof.loc[held, COLUMNS].to_numpy().astype("float32"), said)
 
@@ -186,7 +186,7 @@ def test_a_copy_moved_in_both_files_is_refused(tiny: Tiny, run: Run) -> None:
     for frame in (folds, oof):
         frame.loc[3, "fold"] = (frame.loc[3, "fold"] + 1) % SPLITS
     with pytest.raises(InputError, match=rf"group {folds.loc[3, 'group']} .*more than one"):
-        check_oof(oof, dataclasses.replace(run, folds=folds))
+        check_oof(oof, dataclasses.replace(run, given=(folds, run.folds_digest)))
 
 
 def test_other_labels_than_train_csvs_are_refused(run: Run) -> None:
@@ -210,7 +210,7 @@ def test_an_unfinished_fold_is_named_and_nothing_is_written(tiny: Tiny, lacking:
 )
 def test_jobs_made_from_other_inputs_are_not_mixed_in(tiny: Tiny, override: str) -> None:
     finished(tiny)
-    run = open_run(tiny.settings(override))
+    run = Run.open(tiny.settings(override))
     with pytest.raises(InputError, match="original/fold0"):
         merge_variant(run, run.settings.variants["original"])
 
@@ -219,7 +219,7 @@ def test_jobs_of_other_folds_are_not_mixed_in(tiny: Tiny) -> None:
     finished(tiny)
     folds = pd.read_csv(tiny.run / "folds.csv")
     folds.assign(fold=(folds["fold"] + 1) % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
-    run = open_run(tiny.settings())
+    run = Run.open(tiny.settings())
     with pytest.raises(InputError, match="not trained with the present folds"):
         merge_variant(run, run.settings.variants["original"])
 
@@ -232,10 +232,10 @@ def test_a_row_that_no_job_predicted_is_refused_before_any_score(tiny: Tiny) -> 
 
 def test_a_row_predicted_by_a_model_that_saw_it_is_refused(tiny: Tiny) -> None:
     run = finished(tiny)
-    path = predictions_path(run, Job("original", 2))
+    path = Training(run, Job("original", 2)).predictions
     with np.load(path) as stored:
         arrays = dict(stored)
-    seen = run.competition.train["image_id"].to_numpy(dtype=str)[run.training_rows(Job("original", 2))[:1]]
+    seen = run.competition.train["image_id"].to_numpy(dtype=str)[Training(run, Job("original", 2)).rows[:1]]
     arrays["held_ids"] = np.concatenate([arrays["held_ids"], seen])
     arrays["oof"] = np.concatenate([arrays["oof"], arrays["oof"][:, :1]], axis=1)
     np.savez(path, **arrays)
@@ -257,7 +257,7 @@ def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny, names: tuple[str,
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(**change))
     tiny.edit(tiny.run / "groups.csv", lambda frame: frame.assign(image_id=["NA", *frame["image_id"][1:]]))
     classes = f"competition.classes={sorted(names)}"  # a text such as NA is a label only where it is named
-    run = open_run(tiny.settings("competition.label_type=string", classes))
+    run = Run.open(tiny.settings("competition.label_type=string", classes))
     for job in jobs_of(run.settings, run.settings.variants["original"]):
         finish(run, job)
     merged(run)
@@ -286,7 +286,7 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_the_folds_mean(tiny: Tiny) -> 
     tiny.write_folds()
     moved = tiny.truth["photo"].replace({0: 1})  # class 1 has no photo in fold 0
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.assign(fold=(moved % SPLITS).to_numpy()))
-    run = open_run(tiny.settings())
+    run = Run.open(tiny.settings())
     found = score_rows(run, np.eye(3)[run.targets()])
     assert found.pooled.value == found.mean_of_folds == 1
     assert found.by_fold == [1, 1, 1]
@@ -331,15 +331,15 @@ def test_copies_are_one_witness_even_where_the_users_folds_part_them(tiny: Tiny)
     assert len(np.unique(evidence_groups(run))) == tiny.truth["photo"].nunique()
     apart = tiny.truth[["image_id", "label"]].assign(group=range(len(tiny.truth)), fold=range(len(tiny.truth)))
     apart.assign(fold=apart["fold"] % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
-    assert len(np.unique(evidence_groups(open_run(tiny.settings())))) == tiny.truth["photo"].nunique()
+    assert len(np.unique(evidence_groups(Run.open(tiny.settings())))) == tiny.truth["photo"].nunique()
 
 
 def test_test_groups_are_counted_as_training_groups_are(tiny: Tiny) -> None:
     tiny.write_folds()
-    assert count_test_groups(open_run(tiny.settings())) == tiny.test["photo"].nunique()
+    assert count_test_groups(Run.open(tiny.settings())) == tiny.test["photo"].nunique()
     cars = tiny.truth["photo"] // 3  # three photos, nine images, a car
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + cars.astype(str)).to_numpy()))
-    run = open_run(tiny.settings("competition.group_column=car"))
+    run = Run.open(tiny.settings("competition.group_column=car"))
     assert count_test_groups(run) == round(len(tiny.test) / 9)
 
 

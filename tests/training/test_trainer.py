@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -27,21 +28,14 @@ from ripik.execution.task import Task
 from ripik.features.batches import Batches
 from ripik.features.frozen_passes import check_networks, check_space, fill_store
 from ripik.features.prepare import prepare
-from ripik.features.store import (
-    Pass,
-    feature_inputs,
-    passes_of,
-    reads_pixels,
-    source_path,
-    training_passes,
-)
-from ripik.splits.run import Run, open_run
+from ripik.features.store import Pass, Reading, VariantData, training_passes
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.examples import Course, inner_split
-from ripik.training.jobs import is_trained, job_seed, training_inputs, weights_path
+from ripik.training.jobs import Training, job_seed
 from ripik.training.network import starting_network, trained_network
 from ripik.training.optimizer import class_weights
 from ripik.training.predict import predict_job, work
@@ -70,7 +64,7 @@ def opened(tiny: Tiny, stores: Path) -> Open:
 
 
 def weights(run: Run, job: Job) -> list[np.ndarray]:
-    return trained_network(run, job).get_weights()
+    return trained_network(Training(run, job)).get_weights()
 
 
 class StoppedError(Exception):
@@ -129,19 +123,19 @@ def test_a_training_terminated_within_its_epochs_ends_with_the_same_files(
     run = opened("training.batch_size=4", *overrides)
     job, start = Job(variant, 1), Job("original", 1)
     if variant == "finetuned":
-        train(run, start, silent)
-    train(run, job, silent)
+        train(Training(run, start), silent)
+    train(Training(run, job), silent)
     folder = run.layout.job(job)
     whole = [weights_of(folder / name) for name in ("last.weights.h5", "best.weights.h5")]
     history = pd.read_csv(folder / "history.csv")
     shutil.rmtree(folder)
     for epoch in (1, 2, 3):
         with pytest.raises(SystemExit, match=str(TERMINATED)):
-            train(run, job, ask_within(epoch, asked))
-        saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
+            train(Training(run, job), ask_within(epoch, asked))
+        saved = checkpoint.peek(run.layout.state(job), Training(run, job).inputs())
         assert saved is not None
         assert (len(saved.history), saved.batches) == (epoch - 1, 1)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     for before, name in zip(whole, ("last.weights.h5", "best.weights.h5"), strict=True):
         after = weights_of(folder / name)
         assert before.keys() == after.keys()
@@ -161,18 +155,18 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
 
 def test_the_time_limit_stops_before_an_epoch_that_would_not_fit(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run, job = opened(), Job("original", 0)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     whole = weights(run, job)
     shutil.rmtree(run.layout.job(job))
     remaining = iter([1000.0, 1e-9])  # seconds before the first epoch and before the second
     with monkeypatch.context() as patched:
         patched.setattr(time_limit, "left", lambda: next(remaining))
         with pytest.raises(OutOfTimeError, match="run the same command again"):
-            train(run, job, silent)
-    saved = checkpoint.peek(run.layout.state(job), training_inputs(run, job))
+            train(Training(run, job), silent)
+    saved = checkpoint.peek(run.layout.state(job), Training(run, job).inputs())
     assert saved is not None
     assert len(saved.history) == 1
-    train(run, job, silent)
+    train(Training(run, job), silent)
     for one, other in zip(whole, weights(run, job), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -190,10 +184,10 @@ def damage_largest_array(packed: Path) -> None:
 def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
     run, job = opened(), Job("original", 0)
     with pytest.raises(StoppedError):
-        train(run, job, stop_after(2))
+        train(Training(run, job), stop_after(2))
     state = run.layout.state(job)
     damage_largest_array(state)
-    trainer = Trainer.create(run, job)
+    trainer = Trainer.create(Training(run, job))
     trainer.restore()
     assert trainer.history == []
     told = " ".join(capsys.readouterr().err.split())
@@ -212,17 +206,17 @@ def test_a_resumed_training_ends_with_the_same_weights(opened: Open, variant: st
     run = opened(override)
     job, start = Job(variant, 1), Job("original", 1)
     if variant == "finetuned":
-        train(run, start, silent)
-    train(run, job, silent)
+        train(Training(run, start), silent)
+    train(Training(run, job), silent)
     whole = weights(run, job)
     history = pd.read_csv(run.layout.job(job) / "history.csv")
     for path in run.layout.job(job).glob("*.*"):
         path.unlink()
     with pytest.raises(StoppedError):
-        train(run, job, stop_after(2))
-    assert not is_trained(run, job)
-    train(run, job, silent)
-    assert is_trained(run, job)
+        train(Training(run, job), stop_after(2))
+    assert not Training(run, job).is_trained
+    train(Training(run, job), silent)
+    assert Training(run, job).is_trained
     for one, other in zip(whole, weights(run, job), strict=True):
         np.testing.assert_array_equal(one, other)
     again = pd.read_csv(run.layout.job(job) / "history.csv")
@@ -232,15 +226,15 @@ def test_a_resumed_training_ends_with_the_same_weights(opened: Open, variant: st
 def test_a_state_of_other_settings_is_not_gone_on_from(opened: Open) -> None:
     job = Job("original", 0)
     with pytest.raises(StoppedError):
-        train(opened(), job, stop_after(2))
-    trainer = Trainer.create(opened("training.learning_rate=0.02"), job)
+        train(Training(opened(), job), stop_after(2))
+    trainer = Trainer.create(Training(opened("training.learning_rate=0.02"), job))
     trainer.restore()
     assert trainer.history == []
 
 
 def test_the_folder_of_a_finished_job(opened: Open) -> None:
     run, job = opened("training.epochs=12", "network.dropout=0"), Job("original", 0)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     folder = run.layout.job(job)
     names = {path.name for path in folder.iterdir()}
     assert names == {"state.npz", "history.csv", "best.weights.h5", "last.weights.h5", "meta.json", "logs"}
@@ -249,15 +243,15 @@ def test_the_folder_of_a_finished_job(opened: Open) -> None:
     assert history["epoch"].tolist() == list(range(1, 13))
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     meta = artifacts.read_json(folder / "meta.json")
-    assert meta["inputs"] == training_inputs(run, job)
+    assert meta["inputs"] == Training(run, job).inputs()
     assert meta["outputs"]["last.weights.h5"] == artifacts.file_digest(folder / "last.weights.h5")
 
 
 def test_finetuning_starts_from_the_weights_of_the_same_fold(opened: Open) -> None:
     run = opened()
     for fold in (0, 1):
-        train(run, Job("original", fold), silent)
-        start = starting_network(run, Job("finetuned", fold))
+        train(Training(run, Job("original", fold)), silent)
+        start = starting_network(Training(run, Job("finetuned", fold)))
         for one, other in zip(start.get_layer("head").get_weights(), weights(run, Job("original", fold)), strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -266,8 +260,8 @@ def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(opened: Open) -> Non
     run = opened("training.inner_split=0.4")
     for fold in range(3):
         job = Job("original", fold)
-        rows, inner = inner_split(run, job)
-        held = run.held_rows(job)
+        rows, inner = inner_split(Training(run, job))
+        held = Training(run, job).held_rows
         groups = run.folds["group"].to_numpy()
         assert sorted([*rows, *inner, *held]) == list(range(len(run.folds)))
         assert len(inner)
@@ -277,17 +271,17 @@ def test_no_training_row_of_a_job_is_a_held_one_or_its_copy(opened: Open) -> Non
 
 def test_an_inner_split_chooses_the_epoch_and_the_weights(opened: Open) -> None:
     run, job = opened("training.inner_split=0.4", "training.epochs=4"), Job("original", 0)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     history = pd.read_csv(run.layout.job(job) / "history.csv")
     assert {"inner_loss", "inner_macro_f1"} <= set(history.columns)
     assert artifacts.read_json(run.layout.job(job) / "meta.json")["best_epoch"] == history["inner_loss"].idxmin() + 1
-    assert weights_path(run, job).name == "best.weights.h5"
+    assert Training(run, job).weights.name == "best.weights.h5"
 
 
 def test_early_stopping_ends_after_epochs_without_gain(opened: Open) -> None:
     overrides = ("training.inner_split=0.4", "training.early_stopping=2", "training.epochs=50")
     run, job = opened(*overrides, "training.learning_rate=3.0", "training.schedule=constant"), Job("original", 0)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     losses = pd.read_csv(run.layout.job(job) / "history.csv")["inner_loss"]
     assert len(losses) < 50
     assert len(losses) == losses.idxmin() + 1 + 2
@@ -317,18 +311,18 @@ def test_seeds_differ_by_fold_and_seed_number(tiny: Tiny) -> None:
 def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
     """A flipped view of a photo equals the plain view of the flipped photo, for held rows and test rows alike."""
     run, job = opened(), Job("original", 0)
-    train(run, job, silent)
-    predict_job(run, job, silent)
+    train(Training(run, job), silent)
+    predict_job(Training(run, job), silent)
     with np.load(run.layout.job(job) / "predictions.npz") as found:
-        assert found["oof"].shape == (2, len(run.held_rows(job)), 3)
+        assert found["oof"].shape == (2, len(Training(run, job).held_rows), 3)
         assert found["test"].shape == (2, len(run.competition.test), 3)
         np.testing.assert_allclose(found["oof"].sum(axis=2), 1, atol=1e-5)
         variant = run.settings.variants["original"]
-        trained_part = trained_network(run, job)
-        for split, rows in (("train", run.held_rows(job)), ("test", np.arange(len(run.competition.test)))):
+        trained_part = trained_network(Training(run, job))
+        for split, rows in (("train", Training(run, job).held_rows), ("test", np.arange(len(run.competition.test)))):
             for number, view in enumerate(run.settings.prediction.views):
                 item = Pass(split, view=view)
-                features = np.load(source_path(run.settings, variant, item))[rows]
+                features = np.load(Reading(run.settings, variant).path(item))[rows]
                 expected = keras.ops.convert_to_numpy(trained_part(features, training=False))
                 key = "oof" if split == "train" else "test"
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
@@ -341,10 +335,10 @@ def test_without_the_store_the_predictions_are_the_same(opened: Open, variant: s
     for store in ("true", "false"):
         cut_there = f"variants.{variant}.train_from={cut}"
         run = opened(f"features.store={store}", cut_there, "finetuning.batch_size=8", "network.dropout=0")
-        assert reads_pixels(run.settings, run.settings.variants[variant]) == (store == "false")
-        assert not is_trained(run, job)
-        train(run, job, silent)
-        predict_job(run, job, silent)
+        assert Reading(run.settings, run.settings.variants[variant]).from_pixels == (store == "false")
+        assert not Training(run, job).is_trained
+        train(Training(run, job), silent)
+        predict_job(Training(run, job), silent)
         with np.load(run.layout.job(job) / "predictions.npz") as predictions:
             found.append(np.concatenate([predictions["oof"], predictions["test"]], axis=1))
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
@@ -352,8 +346,8 @@ def test_without_the_store_the_predictions_are_the_same(opened: Open, variant: s
 
 def test_a_refit_is_trained_and_predicts_the_test_set_alone(opened: Open) -> None:
     run, job = opened("training.refit=true"), Job("original", None)
-    train(run, job, silent)
-    predict_job(run, job, silent)
+    train(Training(run, job), silent)
+    predict_job(Training(run, job), silent)
     with np.load(run.layout.job(job) / "predictions.npz") as found:
         assert found["oof"].shape == (2, 0, 3)
         assert found["test"].shape == (2, len(run.competition.test), 3)
@@ -362,70 +356,73 @@ def test_a_refit_is_trained_and_predicts_the_test_set_alone(opened: Open) -> Non
 @pytest.mark.parametrize("change", ["a photo", "the order of train.csv"])
 def test_a_job_refuses_stores_of_other_data(opened: Open, tiny: Tiny, change: str) -> None:
     run, job = opened(), Job("original", 0)
-    train(run, job, silent)
+    train(Training(run, job), silent)
     if change == "a photo":
         os.utime(run.competition.train["path"][0])
     else:
         tiny.edit(tiny.train_csv, lambda frame: frame.iloc[::-1])
-    changed = open_run(run.settings)
+    changed = Run.open(run.settings)
     for step in (train, predict_job):
         with pytest.raises(
             InputError, match=r"original/fold0: the stored images or features of train .*made from other"
         ):
-            step(changed, job, silent)
-    assert not is_trained(changed, job)
+            step(Training(changed, job), silent)
+    assert not Training(changed, job).is_trained
 
 
 def test_raising_a_version_makes_trainings_stale(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run, jobs = opened(), [Job("original", 0), Job("augmented", 0)]
     for job in jobs:
-        train(run, job, silent)
-    assert all(is_trained(run, job) for job in jobs)
+        train(Training(run, job), silent)
+    assert all(Training(run, job).is_trained for job in jobs)
     monkeypatch.setattr("ripik.features.pixels.PIPELINE", 1000)
-    assert [is_trained(run, job) for job in jobs] == [True, False]
+    assert [Training(run, job).is_trained for job in jobs] == [True, False]
     monkeypatch.setattr("ripik.features.pixels.VERSION", 1000)
-    assert [is_trained(run, job) for job in jobs] == [False, False]
+    assert [Training(run, job).is_trained for job in jobs] == [False, False]
 
 
 def test_a_row_damaged_late_in_an_epoch_stops_the_training_with_its_message(opened: Open) -> None:
     run, job = opened("training.batch_size=1", "augmentation.copies=2"), Job("augmented", 0)
-    path = source_path(run.settings, run.settings.variants["augmented"], Pass("train", copies=True))
-    examples, photos = Course(run, job, run.training_rows(job)).batches(0).examples, len(run.competition.train)
+    path = Reading(run.settings, run.settings.variants["augmented"]).path(Pass("train", copies=True))
+    examples, photos = (
+        Course(Training(run, job), Training(run, job).rows).batches(0).examples,
+        len(run.competition.train),
+    )
     late = examples[examples >= photos][-1] - photos
     content = bytearray(path.read_bytes())
     content[HEADER + int(late) * FEATURES * 4] ^= 1
     path.write_bytes(content)
     with pytest.raises(SurroundingsError, match="does not match its checksum"):
-        train(run, job, silent)
+        train(Training(run, job), silent)
 
 
 def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None:
     run = opened("prediction.batch_size=4")
     variant = run.settings.variants["original"]
-    path = source_path(run.settings, variant, Pass("test"))
+    path = Reading(run.settings, variant).path(Pass("test"))
     artifacts.meta_beside(path).unlink()  # the fixture's pass was in other batches
-    fill_store(run.settings, run.competition, [variant], (0, 1), silent)
+    fill_store([VariantData(run, variant)], (0, 1), silent)
     whole = path.read_bytes()
     numbers = np.fromfile(checksums_path(path), "<u4")
     for lost in ([1], [0, 5], list(range(2, len(numbers)))):
         numbers_now = numbers.copy()
         numbers_now[lost] = 0
         numbers_now.tofile(checksums_path(path))
-        fill_store(run.settings, run.competition, [variant], (0, 1), silent)
+        fill_store([VariantData(run, variant)], (0, 1), silent)
         assert path.read_bytes() == whole
 
 
 def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
-    meta = artifacts.meta_beside(source_path(run.settings, variant, Pass("train")))
+    meta = artifacts.meta_beside(Reading(run.settings, variant).path(Pass("train")))
     told = artifacts.read_meta(meta)
     artifacts.write_meta(meta, **{**told, "engine": told["engine"] | {"name": "openvino 2020"}})
     more = run.settings.model_copy(
         update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
     )
     with pytest.raises(InputError, match=r"train\.npy was made by openvino 2020.*, and keras .* would make the rest"):
-        fill_store(more, run.competition, [variant], (0, 1), silent)
+        fill_store([VariantData(replace(run, settings=more), variant)], (0, 1), silent)
 
 
 def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,16 +435,16 @@ def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyP
         lambda self, batches: (np.full((len(b), FEATURES), 7e4) for b in batches),
     )
     with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
-        fill_store(settings, run.competition, [settings.variants["original"]], (0, 1), silent)
+        fill_store([VariantData(replace(run, settings=settings), settings.variants["original"])], (0, 1), silent)
 
 
 def test_half_precision_halves_the_store_and_hardly_moves_a_prediction(opened: Open) -> None:
     job, found, sizes = Job("original", 0), [], []
     for dtype in ("float32", "float16"):
         run = opened(f"features.dtype={dtype}")
-        train(run, job, silent)
-        predict_job(run, job, silent)
-        path = source_path(run.settings, run.settings.variants["original"], Pass("train"))
+        train(Training(run, job), silent)
+        predict_job(Training(run, job), silent)
+        path = Reading(run.settings, run.settings.variants["original"]).path(Pass("train"))
         sizes.append(np.load(path).nbytes)
         with np.load(run.layout.job(job) / "predictions.npz") as predictions:
             found.append(predictions["oof"])
@@ -460,13 +457,13 @@ def test_a_disk_too_small_is_told_before_anything_is_stored(opened: Open, monkey
     settings = run.settings.model_copy(
         update={"augmentation": run.settings.augmentation.model_copy(update={"copies": 7})}
     )
-    lacking = [settings.variants["augmented"].model_copy(update={"train_from": "block6a"})]
+    variant = settings.variants["augmented"].model_copy(update={"train_from": "block6a"})
     free = type("Usage", (), {"free": 100_000})
     monkeypatch.setattr("ripik.features.frozen_passes.shutil.disk_usage", lambda path: free)
     with pytest.raises(
         SurroundingsError, match=r"would store \d+\.\d MiB .*fewer augmentation\.copies.*later train_from"
     ):
-        check_networks(settings, run.competition, lacking, silent)
+        check_networks([VariantData(replace(run, settings=settings), variant)], silent)
 
 
 def test_the_space_a_store_needs_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,33 +479,33 @@ def test_the_space_a_store_needs_is_known(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_store_is_fresh_until_its_inputs_change(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]
-    paths: list[Path] = [source_path(run.settings, variant, item) for item in passes_of(run.settings, variant)]
+    paths: list[Path] = [Reading(run.settings, variant).path(item) for item in Reading(run.settings, variant).passes]
     assert all(path.exists() for path in paths)
     made = [path.stat().st_mtime_ns for path in paths]
-    fill_store(run.settings, run.competition, [variant], (0, 1), silent)
+    fill_store([VariantData(run, variant)], (0, 1), silent)
     assert [path.stat().st_mtime_ns for path in paths] == made
-    item, other = passes_of(run.settings, variant)[:2]
-    meta = artifacts.meta_beside(source_path(run.settings, variant, item))
-    assert artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, item))
-    assert not artifacts.is_fresh(meta, feature_inputs(run.settings, run.competition, variant, other))
+    item, other = Reading(run.settings, variant).passes[:2]
+    meta = artifacts.meta_beside(Reading(run.settings, variant).path(item))
+    assert artifacts.is_fresh(meta, VariantData(run, variant).feature_inputs(item))
+    assert not artifacts.is_fresh(meta, VariantData(run, variant).feature_inputs(other))
 
 
 def test_prepare_leaves_nothing_to_do_when_all_is_there(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run = opened()
     started: list[Task] = []
-    monkeypatch.setattr("ripik.training.pipeline.run", lambda tasks, settings: started.extend(tasks))
-    prepare(run.settings, run.competition, list(run.settings.variants.values()))
+    monkeypatch.setattr("ripik.training.pipeline.execute", lambda tasks, settings: started.extend(tasks))
+    prepare(run, list(run.settings.variants.values()))
     assert started == []
 
 
 def test_an_interrupted_other_training_leaves_nothing_that_passes_for_the_first(opened: Open) -> None:
     job = Job("original", 0)
     first = opened("training.inner_split=0.4")
-    train(first, job, silent)
-    assert is_trained(first, job)
+    train(Training(first, job), silent)
+    assert Training(first, job).is_trained
     with pytest.raises(StoppedError):
-        train(opened("training.inner_split=0.4", "training.learning_rate=0.1"), job, stop_after(2))
-    assert not is_trained(opened("training.inner_split=0.4"), job)
+        train(Training(opened("training.inner_split=0.4", "training.learning_rate=0.1"), job), stop_after(2))
+    assert not Training(opened("training.inner_split=0.4"), job).is_trained
 
 
 def test_a_state_belongs_to_the_folds_that_were_read(opened: Open) -> None:
@@ -525,8 +522,8 @@ def test_a_state_belongs_to_the_folds_that_were_read(opened: Open) -> None:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        train(run, job, replace_folds)
-    again = Trainer.create(opened(), job)
+        train(Training(run, job), replace_folds)
+    again = Trainer.create(Training(opened(), job))
     again.restore()
     assert again.history == []
 
@@ -538,8 +535,8 @@ def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: 
         Batches, "__getitem__", lambda self, index: (good(self, index)[0] * np.nan, good(self, index)[1])
     )
     with pytest.raises(InputError, match=r"original/fold0: the loss is no longer a number.*learning_rate"):
-        train(run, job, silent)
-    assert not is_trained(run, job)
+        train(Training(run, job), silent)
+    assert not Training(run, job).is_trained
 
 
 def test_the_photo_itself_stands_among_its_copies_unless_it_is_not_to(tiny: Tiny) -> None:
@@ -564,12 +561,12 @@ def test_a_training_reports_parts_of_epochs_with_loss_score_and_rate(
 ) -> None:
     monkeypatch.setattr("ripik.training.callbacks.SECONDS", 0.0)
     run, job, listener = opened("training.batch_size=2", "training.inner_split=0.4"), Job("original", 0), Listener()
-    train(run, job, listener)
+    train(Training(run, job), listener)
     done = [heard[0] for heard in listener.heard]
     assert done == sorted(done)
     assert done[0] == 0
     assert done[-1] == 3
-    batches = -(-len(Trainer.create(run, job).course.rows) // 2)
+    batches = -(-len(Trainer.create(Training(run, job)).course.rows) // 2)
     assert {round(part % 1 * batches) for part in done} == set(range(batches))
     assert all(isinstance(part, float) and total == 3 for part, total, _ in listener.heard)
     within = [note for part, _, note in listener.heard if part > 1 and part % 1]
@@ -583,8 +580,8 @@ def test_a_training_reports_parts_of_epochs_with_loss_score_and_rate(
 def test_a_resumed_training_reports_from_where_it_goes_on(opened: Open) -> None:
     run, job, listener = opened(), Job("original", 0), Listener()
     with pytest.raises(StoppedError):
-        train(run, job, stop_after(2))
-    train(run, job, listener)
+        train(Training(run, job), stop_after(2))
+    train(Training(run, job), listener)
     assert listener.heard[0][:2] == (2.0, 3)
     assert re.match(r"epoch 3/3, loss \d", listener.heard[0][2])
 
@@ -592,8 +589,8 @@ def test_a_resumed_training_reports_from_where_it_goes_on(opened: Open) -> None:
 def test_the_tensorboard_logs_of_a_resumed_training(opened: Open) -> None:
     run, job = opened("training.inner_split=0.4", "training.batch_size=4"), Job("original", 0)
     with pytest.raises(StoppedError):
-        train(run, job, stop_after(2))
-    train(run, job, silent)
+        train(Training(run, job), stop_after(2))
+    train(Training(run, job), silent)
     folder = run.layout.job(job)
     assert len(list((folder / "logs").iterdir())) == 2  # one a session
     found = read(folder / "logs")
@@ -602,7 +599,7 @@ def test_the_tensorboard_logs_of_a_resumed_training(opened: Open) -> None:
         steps, values = zip(*found[f"epoch/{name}"], strict=True)
         assert steps == (1, 2, 3)
         np.testing.assert_allclose(values, history[name], rtol=1e-6)
-    trainer = Trainer.create(run, job)
+    trainer = Trainer.create(Training(run, job))
     batches = trainer.course.epoch_steps
     assert [step for step, _ in found["batch/loss"]] == list(range(1, 3 * batches + 1))
     rate = trainer.model.optimizer._learning_rate

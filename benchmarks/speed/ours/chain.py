@@ -14,6 +14,7 @@ from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.features.batches import Batches, epoch_examples, id_keys, prefetched
 from ripik.features.pixels import pixels
+from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 
 SIZE = 224
@@ -28,7 +29,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = load_settings(given.config)
     competition = read_competition(settings)
-    source = PackedRows([pixels(settings, competition, "train", copies, SIZE) for copies in (False, True)])
+    source = PackedRows([pixels(Run(settings, competition), "train", copies, SIZE) for copies in (False, True)])
     keys, blocks = id_keys(competition.train["image_id"]), 1 + settings.augmentation.copies
     targets = np.eye(len(competition.classes), dtype="float32")[competition.class_indices().to_numpy()]
     seconds, images = 0.0, 0

@@ -15,9 +15,11 @@ from ripik.data.competition import read_competition
 from ripik.features.batches import Batches, first_batch, prefetched
 from ripik.features.frozen_passes import build_frozen_part
 from ripik.features.pixels import pixels
+from ripik.features.store import VariantData
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
 from ripik.settings import HEAD
+from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 
 
@@ -30,9 +32,10 @@ def main() -> None:
     given = parser.parse_args()
     settings = load_settings(given.config)
     variant = next(variant for variant in settings.variants.values() if variant.train_from == HEAD)
-    pool = pixels(settings, read_competition(settings), "train", True, variant.image_size)
+    run = Run(settings, read_competition(settings))
+    pool = pixels(run, "train", True, variant.image_size)
     weights, source = make_initial_weights(settings, variant), PackedRows([pool])
-    frozen_part = build_frozen_part(variant, weights)
+    frozen_part = build_frozen_part(VariantData(run, variant))
     predictor = make_predictor(frozen_part, settings.prediction.engine, first_batch(source, SAMPLE))
     batches = Batches(source, np.arange(min(given.limit, len(source))), settings.prediction.batch_size)
     list(predictor.stream([first_batch(source, SAMPLE)]))

@@ -11,6 +11,7 @@ from pathlib import Path
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
 from ripik.features.pixels import pixels
+from ripik.splits.run import Run
 
 SIZE = 224
 
@@ -20,7 +21,7 @@ def main() -> None:
     settings = load_settings(Path(sys.argv[1]))
     competition = read_competition(settings)
     start = time.perf_counter()
-    path = pixels(settings, competition, "train", True, SIZE)
+    path = pixels(Run(settings, competition), "train", True, SIZE)
     seconds = time.perf_counter() - start
     count = len(competition.train) * settings.augmentation.copies
     print(json.dumps({"seconds": seconds, "images": count, "bytes": path.stat().st_size}))

@@ -15,8 +15,9 @@ from ripik.config import load_settings
 from ripik.features.batches import Batches, epoch_examples, id_keys
 from ripik.features.prepare import prepare
 from ripik.models import backend
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage.paths import Job
+from ripik.training.jobs import Training
 from ripik.training.trainer import Trainer
 
 
@@ -47,9 +48,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     backend.make_deterministic(0)
-    run = open_run(load_settings(given.config))
-    prepare(run.settings, run.competition, [run.settings.variants[given.variant]])
-    trainer = Trainer.create(run, Job(given.variant, 0))
+    run = Run.open(load_settings(given.config))
+    prepare(run, [run.settings.variants[given.variant]])
+    trainer = Trainer.create(Training(run, Job(given.variant, 0)))
     batches = epoch_of(trainer, given.steps)
     model, one = trainer.model, batches[0]
 

@@ -11,8 +11,7 @@ from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.ensemble.train_or_test import both_sides, photo_groups, read_auc, tell_apart
 from ripik.features.head_inputs import photo_head
 from ripik.settings import Settings
-from ripik.splits.folds import make_folds
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
 
 LITTLE = 0.6  # AUC below which a difference, however certain, is small
@@ -26,7 +25,7 @@ def adversarial(settings: Settings) -> Path:
     """
     photo_head(settings)
     make_folds(settings)
-    run = open_run(settings)
+    run = Run.open(settings)
     path = tell_apart(run)
     auc = read_auc(path)
     show_photos(run, path)

@@ -20,11 +20,10 @@ from ripik.analysis.metrics import get_metric
 from ripik.console import progress, say, table
 from ripik.features.head_inputs import copies_head, photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
-from ripik.features.store import Pass, feature_inputs, training_passes
+from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
 from ripik.settings import Settings, Variant
-from ripik.splits.folds import make_folds
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run, make_folds
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
 from ripik.training.scores import LEVEL, ends
@@ -61,13 +60,13 @@ def audit(settings: Settings) -> Path:
     copies = copies_head(settings)
     get_metric(settings.competition.metric)
     make_folds(settings)
-    run = open_run(settings)
+    run = Run.open(settings)
     path = run.layout.run / "audit.csv"
     inputs, meta = _inputs(run, photos, copies), artifacts.meta_beside(path)
     if artifacts.is_fresh(meta, inputs):
         say(f"audit: {path} is up to date")
     else:
-        prepare(settings, run.competition, [photos, *([_with_photos(copies)] if copies else [])])
+        prepare(run, [photos, *([_with_photos(copies)] if copies else [])])
         with artifacts.making(meta, inputs, [path]):
             artifacts.write_csv(path, _frame(run, photos, copies))
         say(f"audit: wrote {path}")
@@ -95,9 +94,7 @@ def _inputs(run: Run, photos: Variant, copies: Variant | None) -> dict[str, Any]
         "copies": run.settings.augmentation.copies if copies else None,
         "with_original": copies.with_original if copies else None,
         "features": run.settings.features.dtype,
-        "read": [
-            [pass_.copies, feature_inputs(run.settings, run.competition, variant, pass_)] for variant, pass_ in passes
-        ],
+        "read": [[pass_.copies, VariantData(run, variant).feature_inputs(pass_)] for variant, pass_ in passes],
     }
 
 
@@ -119,7 +116,7 @@ def _frame(run: Run, photos: Variant, copies: Variant | None) -> pd.DataFrame:
 def _of_photos(run: Run, variant: Variant, *, scores_training: bool, done: Callable[[], None]) -> list[_Claim]:
     """Return what random folds and grouped folds say of the photos, and if asked what the training rows say."""
     y, classes, every = run.training_targets(), len(run.competition.classes), np.arange(len(run.folds))
-    features = read_features(run.settings, run.competition, variant, [PHOTOS])
+    features = read_features(VariantData(run, variant), [PHOTOS])
     splits = {RANDOM: _random_folds(run, run.targets()), GROUPED: run.folds["fold"].to_numpy()}
     claims = [_Claim(name, every, out_of_fold(features, y, fold, classes, done=done)) for name, fold in splits.items()]
     if scores_training:
@@ -131,7 +128,7 @@ def _of_photos(run: Run, variant: Variant, *, scores_training: bool, done: Calla
 def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Claim]:
     """Return what the training rows, a random split and the grouped folds say of heads on augmented rows."""
     passes = training_passes(variant)
-    features = read_features(run.settings, run.competition, variant, passes)
+    features = read_features(VariantData(run, variant), passes)
     every = np.arange(len(run.folds))
     photo = np.tile(every, len(features) // len(every))
     held = _random_folds(run, run.targets()[photo]) == 0
@@ -140,7 +137,7 @@ def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Cl
     for name, rows in ((TRAINED, ~held), (AUGMENTED, held)):
         claims.append(_Claim(name, photo[rows], head.probabilities(features[rows])))
     done()
-    seen = features if passes[0] == PHOTOS else read_features(run.settings, run.competition, variant, [PHOTOS])
+    seen = features if passes[0] == PHOTOS else read_features(VariantData(run, variant), [PHOTOS])
     return [*claims, _Claim(GROUPED_AUGMENTED, every, _grouped_copies(run, features, photo, seen, done))]
 
 

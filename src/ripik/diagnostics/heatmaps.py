@@ -14,13 +14,13 @@ from ripik.execution import runner
 from ripik.execution.runner import undivided
 from ripik.execution.task import Reporter, Task
 from ripik.features.pixels import resize
-from ripik.features.store import Pass
+from ripik.features.store import Pass, VariantData
 from ripik.models import backend
 from ripik.settings import Settings, Variant
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.jobs import choose_variants, is_trained, pass_inputs, trained_digest, training_inputs
+from ripik.training.jobs import Training, choose_variants
 
 if TYPE_CHECKING:
     from ripik.models.gradcam import GradCam
@@ -45,7 +45,7 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
     variant, path = choose_variants(run.settings, [name])[-1], run.layout.report / f"heatmaps-{name}.npz"
     if not _is_kept(path, _inputs(run, variant, _table(run, wanted))):
         task = Task(f"heat maps of {name}", "ripik.diagnostics.heatmaps:work", (run.settings, name, wanted, path))
-        runner.run([task], undivided(run.settings.jobs))
+        runner.execute([task], undivided(run.settings.jobs))
     with np.load(path, allow_pickle=False) as kept:
         keys = zip(kept["image_ids"].tolist(), kept["labels"].tolist(), strict=True)
         return dict(zip(keys, kept["maps"], strict=True))
@@ -57,7 +57,7 @@ def work(settings: Settings, name: str, requests: Sequence[Request], path: Path,
         make_initial_weights,  # loads Keras, which the process that asks for maps does not need
     )
 
-    run, variant = open_run(settings), settings.variants[name]
+    run, variant = Run.open(settings), settings.variants[name]
     backend.make_deterministic(variant.seed)
     asked = _table(run, requests)
     with artifacts.making(artifacts.meta_beside(path), _inputs(run, variant, asked), [path]):
@@ -76,7 +76,7 @@ def _explain(run: Run, variant: Variant, asked: pd.DataFrame, report: Reporter) 
     backbone, how, found, done = None, None, [], 0
     for fold in asked["fold"].unique().tolist():
         rows = asked[asked["fold"] == fold]
-        backbone, kernel, _ = whole_network(run, Job(variant.name, fold), backbone)
+        backbone, kernel, _ = whole_network(Training(run, Job(variant.name, fold)), backbone)
         how = how or GradCam(backbone)
         batch = pd.factorize(rows["image_id"])[0] // BATCH
         for _, part in rows.groupby(batch):
@@ -111,13 +111,16 @@ def _inputs(run: Run, variant: Variant, asked: pd.DataFrame) -> dict[str, Any]:
     """Return what determines the maps; InputError when a model is missing or stale."""
     jobs = [Job(variant.name, fold) for fold in asked["fold"].unique().tolist()]
     for job in jobs:
-        if not is_trained(run, job):
+        if not Training(run, job).is_trained:
             raise InputError(f"{job} is not trained with the present folds, data and configuration. Run `make train`.")
     return {
         "version": HEATMAPS,
         "requests": artifacts.digest(asked[["image_id", "label"]].to_numpy().tolist()),
-        "models": {job.folder: [artifacts.digest(training_inputs(run, job)), trained_digest(run, job)] for job in jobs},
-        "pixels": pass_inputs(run, variant, Pass("train")),
+        "models": {
+            job.folder: [artifacts.digest(Training(run, job).inputs()), Training(run, job).weights_digest]
+            for job in jobs
+        },
+        "pixels": VariantData(run, variant).pixel_inputs(Pass("train")),
     }
 
 

@@ -19,8 +19,8 @@ from ripik.diagnostics.suspects import COPIES, MODEL, find_suspects
 from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.settings import Label, Settings
-from ripik.splits.groups import groups_of, read_groups
-from ripik.splits.run import Run, open_run
+from ripik.splits.groups import groups_of
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.oof import check_oof, probability_columns, read_predictions
 
@@ -61,7 +61,7 @@ class _Evidence:
 
 def label_issues(settings: Settings) -> Path:
     """Make the table and page of `find_label_issues`, print what was found, and return the path of the table."""
-    run = open_run(settings)
+    run = Run.open(settings)
     path, found = find_label_issues(run)
     _print_issues(_evidence(run), found)
     say(f"labels: wrote {path} and {path.with_suffix('.html')}. Nothing was relabelled. {_how_to_correct(run)}")
@@ -114,7 +114,7 @@ def _evidence(run: Run) -> _Evidence:
 def _groups(run: Run) -> np.ndarray:
     """Return every training row's near-copy group: of groups.csv, or of folds.csv where no other rule made them."""
     if run.layout.groups.exists():
-        return groups_of(read_groups(run.settings, run.competition), "train")
+        return groups_of(run.groups, "train")
     if "group" in run.competition.train:
         return np.arange(len(run.folds))
     return run.folds["group"].to_numpy()

@@ -11,8 +11,8 @@ from ripik.data.image_check import open_competition
 from ripik.diagnostics.audit import audit as audit_splits
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.settings import Settings
-from ripik.splits.folds import make_folds
 from ripik.splits.groups import conflicting, read_groups
+from ripik.splits.run import make_folds
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -14,7 +14,7 @@ from ripik.analysis.metrics import get_metric
 from ripik.analysis.submission_record import record_path
 from ripik.analysis.view_gains import merge as merge_views
 from ripik.console import progress, say, warn
-from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
@@ -27,12 +27,12 @@ from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
 from ripik.splits.folds import check_made_from
-from ripik.splits.groups import make_groups, read_groups
-from ripik.splits.run import Run, open_run
+from ripik.splits.groups import make_groups
+from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.jobs import choose_variants, is_trained, jobs_of
+from ripik.training.jobs import choose_variants, trainings_of
 from ripik.training.oof import probability_columns
-from ripik.training.pipeline import check_settings, predict
+from ripik.training.pipeline import check_settings, predict_run
 from ripik.training.scores import Scores, evidence_groups, score_rows
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
@@ -47,14 +47,13 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     """
     check_settings(settings)
     choose_variants(settings, variants)
-    competition = open_competition(settings)
-    tell_unreadable(settings, competition)
-    tell_form(competition.form)
-    check_made_from(settings, competition, make_groups(settings, competition))
+    run = Run.open(settings)
+    tell_unreadable(settings, run.competition)
+    tell_form(run.competition.form)
+    check_made_from(settings, run.competition, make_groups(settings, run.competition))
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
-    members = _finished(open_run(settings), members) if partial else members
-    predict(settings, members)
-    run = open_run(settings)
+    members = _finished(run, members) if partial else members
+    predict_run(run, members)
     inputs = blend_inputs(run, members)
     meta = run.layout.ensemble / "meta.json"
     if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
@@ -75,9 +74,7 @@ def _may_be_checked(run: Run) -> bool:
 
 def _finished(run: Run, names: Sequence[str]) -> list[str]:
     """Return the variants all of whose jobs are trained; InputError when there is none."""
-    trained = {
-        name: [is_trained(run, job) for job in jobs_of(run.settings, run.settings.variants[name])] for name in names
-    }
+    trained = {name: [each.is_trained for each in trainings_of(run, run.settings.variants[name])] for name in names}
     left_out = [f"{name} ({sum(done)} of {len(done)} trained)" for name, done in trained.items() if not all(done)]
     if len(left_out) == len(names):
         raise InputError(f"no variant is trained to the end: {', '.join(left_out)}. Run `make train` first.")
@@ -100,7 +97,6 @@ def finished_blend(run: Run) -> dict[str, Any] | None:
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
-    groups = read_groups(run.settings, run.competition)
     return {
         "version": METHODS,
         "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
@@ -108,7 +104,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.recorded(),
         "decision": run.settings.decision.recorded(),
-        "groups": [artifacts.digest(groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())]
+        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())]
         + ([artifacts.digest(test_groups(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),

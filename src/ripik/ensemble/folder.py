@@ -13,13 +13,13 @@ from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble.build import finished_blend
 from ripik.ensemble.recipe import Fitted
 from ripik.errors import InputError
-from ripik.execution.runner import run, undivided
+from ripik.execution.runner import execute, undivided
 from ripik.execution.task import Task
 from ripik.settings import Settings
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.training.jobs import is_trained, predicting_jobs
+from ripik.training.jobs import predicting
 from ripik.training.pipeline import predict
 
 MOST_TOLD = 20
@@ -63,7 +63,7 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"--out {target} is a folder; name the CSV to write.")
     readable = _readable(folder, photos, open_competition(settings).rule)
     arguments = (settings, members, fitted, shares, photos, readable, target)
-    run([Task(f"predict {folder}", "ripik.ensemble.inference:predict_paths", arguments)], undivided(settings.jobs))
+    execute([Task(f"predict {folder}", "ripik.ensemble.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(photos)} photos)")
     return target
 
@@ -89,7 +89,7 @@ def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
 
     Raises InputError where there is no blend, or it or one of its models is not of the present settings and data.
     """
-    opened = open_run(settings)
+    opened = Run.open(settings)
     path = opened.layout.ensemble / "weights.json"
     if not path.exists():
         raise InputError(f"there is no {path}: the run has no blend yet. Run `make ensemble` first.")
@@ -104,7 +104,7 @@ def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
         )
     members = [name for name, weight in record["weights"].items() if weight > 0]
     for name in members:
-        stale = [job for job in predicting_jobs(settings, settings.variants[name]) if not is_trained(opened, job)]
+        stale = [each for each in predicting(opened, settings.variants[name]) if not each.is_trained]
         if stale:
             raise InputError(
                 f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."

@@ -15,15 +15,15 @@ from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
 from ripik.features.frozen_passes import build_frozen_part
 from ripik.features.pixels import resize
-from ripik.features.store import reads_pixels
+from ripik.features.store import VariantData
 from ripik.features.tta import IDENTITY
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.jobs import predicting_jobs
-from ripik.training.network import predict_rows, predictor_of, trained_network
+from ripik.training.jobs import predicting
+from ripik.training.network import predict_rows, predictor_of
 from ripik.training.oof import probability_columns
 
 CHUNK = 256
@@ -34,15 +34,15 @@ class MemberModels:
 
     def __init__(self, run: Run, name: str, sample: np.ndarray) -> None:
         """Load them; sample: some images, uint8 (k, S, S, 3), on which the engines that run them are compared."""
-        self.settings, self.variant = run.settings, run.settings.variants[name]
+        self.settings, data = run.settings, VariantData(run, run.settings.variants[name])
+        self.variant = data.variant
         self.frozen_part: Predictor | None = None
-        if not reads_pixels(run.settings, self.variant):
-            frozen_part = build_frozen_part(run.settings, self.variant)
-            self.frozen_part = make_predictor(frozen_part, run.settings.prediction.engine, sample)
+        if not data.reading.from_pixels:
+            self.frozen_part = make_predictor(build_frozen_part(data), run.settings.prediction.engine, sample)
         inputs = self._inputs(sample, IDENTITY)
-        self.jobs = predicting_jobs(run.settings, self.variant)
-        trained_parts = [trained_network(run, job) for job in self.jobs]
-        self.trained_parts = [predictor_of(run, self.variant, trained_part, inputs) for trained_part in trained_parts]
+        trainings = predicting(run, self.variant)
+        self.jobs = [each.job for each in trainings]
+        self.trained_parts = [predictor_of(each, inputs) for each in trainings]
 
     def predict(self, images: np.ndarray) -> list[np.ndarray]:
         """Return what each of the jobs says, (views, n, C), of uint8 images (n, S, S, 3).
@@ -88,7 +88,7 @@ def predict_paths(
     shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
     readable: bool (n,); the other photos get the class shares of the training images.
     """
-    run = open_run(settings)
+    run = Run.open(settings)
     rule = run.competition.rule
     sizes = {settings.variants[name].image_size for name in members}
     paths = list(photos.values())

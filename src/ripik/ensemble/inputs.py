@@ -8,9 +8,8 @@ import pandas as pd
 from ripik.analysis.groups import joined
 from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
-from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run
-from ripik.training.jobs import predicting_jobs
+from ripik.training.jobs import predicting
 from ripik.training.oof import check_oof, read_predictions, read_test, read_views
 from ripik.training.scores import evidence_groups, probabilities
 
@@ -37,8 +36,11 @@ def test_rows(run: Run, members: Sequence[str]) -> MemberPredictions:
 
 def fold_models(run: Run, members: Sequence[str]) -> list[MemberPredictions]:
     """Return the test set as the models of each fold predict it, mean over seeds; a refit stands in every fold."""
-    jobs = [predicting_jobs(run.settings, run.settings.variants[name]) for name in members]
-    said = [by_fold(own, [blended_views(read_test(run, job), run.settings) for job in own]) for own in jobs]
+    own = [predicting(run, run.settings.variants[name]) for name in members]
+    said = [
+        by_fold([each.job for each in some], [blended_views(read_test(each), run.settings) for each in some])
+        for some in own
+    ]
     photos = _photos(run, "test")
     return [MemberPredictions(values, photos) for values in side_by_side(said)]
 
@@ -61,7 +63,7 @@ def count_test_groups(run: Run) -> int:
 
 
 def _photos(run: Run, split: str) -> np.ndarray:
-    return groups_of(read_groups(run.settings, run.competition), split)
+    return run.photos(split)
 
 
 def _frame(run: Run, name: str, split: str) -> pd.DataFrame:

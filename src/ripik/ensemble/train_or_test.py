@@ -5,7 +5,7 @@ copy. What it cannot tell apart, a CV can speak for.
 """
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,8 @@ from ripik.data.competition import Competition
 from ripik.ensemble.shift import density_ratio, separability
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
-from ripik.features.store import Pass, feature_inputs, is_prepared
+from ripik.features.store import Pass, VariantData
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
-from ripik.settings import Settings, Variant
-from ripik.splits.groups import read_groups
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
@@ -40,14 +38,13 @@ def tell_apart(run: Run) -> Path:
     that are missing; nothing is done twice while the recorded inputs match.
     Raises InputError when no variant trains its head alone.
     """
-    settings, path = stored_settings(run.settings), run.layout.analysis / "adversarial.csv"
-    variant, groups, meta = photo_head(settings), photo_groups(run), artifacts.meta_beside(path)
-    inputs = _inputs(run, settings, variant, groups)
+    data, path, groups = _read(run), run.layout.analysis / "adversarial.csv", photo_groups(run)
+    inputs, meta = _inputs(data, groups), artifacts.meta_beside(path)
     if artifacts.is_fresh(meta, inputs):
         say(f"adversarial: {path} is up to date")
         return path
-    prepare(settings, run.competition, [variant])
-    features = read_features(settings, run.competition, variant, ITEMS)
+    prepare(data.run, [data.variant])
+    features = read_features(data, ITEMS)
     with artifacts.making(meta, inputs, [path]) as more:
         more["auc"] = _make(run, features, groups, path)
     return path
@@ -58,21 +55,27 @@ def is_at_hand(run: Run) -> bool:
 
     Raises InputError when no variant trains its head alone.
     """
-    settings = stored_settings(run.settings)
-    variant, path = photo_head(settings), run.layout.analysis / "adversarial.csv"
-    if is_prepared(settings, run.competition, variant):
+    data, path = _read(run), run.layout.analysis / "adversarial.csv"
+    if data.is_prepared():
         return True
-    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(run, settings, variant, photo_groups(run)))
+    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(data, photo_groups(run)))
 
 
-def _inputs(run: Run, settings: Settings, variant: Variant, groups: np.ndarray) -> dict[str, Any]:
+def _read(run: Run) -> VariantData:
+    """Return what the classifier reads: the plain view of the first frozen backbone's outputs."""
+    settings = stored_settings(run.settings)
+    return VariantData(replace(run, settings=settings), photo_head(settings))
+
+
+def _inputs(data: VariantData, groups: np.ndarray) -> dict[str, Any]:
+    settings = data.run.settings
     return {
         "version": ADVERSARIAL,
         "head": [STRENGTH, TOLERANCE, ITERATIONS],
         "groups": artifacts.digest(groups.tolist()),
         "folds": [settings.folds.n_splits, settings.folds.seed],
         "features": settings.features.dtype,
-        "read": [feature_inputs(settings, run.competition, variant, pass_) for pass_ in ITEMS],
+        "read": [data.feature_inputs(pass_) for pass_ in ITEMS],
     }
 
 
@@ -88,7 +91,7 @@ def photo_groups(run: Run) -> np.ndarray:
     """
     train, test = run.competition.train, run.competition.test
     alone = [f"test {row}" for row in range(len(test))]
-    known = [read_groups(run.settings, run.competition)["group"].to_numpy()]
+    known = [run.groups["group"].to_numpy()]
     known.append(np.array([*run.folds["group"].astype(str), *alone]))
     if "group" in train:
         known.append(np.array([*train["group"], *test.get("group", alone)]))

@@ -31,7 +31,7 @@ def at_once(settings: JobSettings) -> int:
     return slots(settings.jobs, threads_per_job(settings))
 
 
-def run(tasks: Sequence[Task], settings: JobSettings) -> None:
+def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
 
     What a task makes does not depend on where it runs, nor on how many run at once: each has its own process, and as

@@ -11,30 +11,17 @@ import keras
 import numpy as np
 
 from ripik.console import say
-from ripik.data.competition import Competition
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches, first_batch, prefetched
-from ripik.features.pixels import pixel_inputs, pixel_path
-from ripik.features.store import (
-    Pass,
-    count,
-    feature_inputs,
-    lacking_passes,
-    passes_of,
-    pixel_passes,
-    reads_pixels,
-    source_path,
-)
+from ripik.features.store import Pass, VariantData, pixel_passes
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, engine_told, make_predictor
 from ripik.models.weights import load_initial_weights, make_initial_weights
-from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.packed_rows import PackedRows
-from ripik.storage.paths import layout_of
 
 
 @dataclass(frozen=True)
@@ -52,37 +39,33 @@ class Shard:
 WHOLE = Shard()
 
 
-def check_networks(settings: Settings, competition: Competition, variants: Sequence[Variant], report: Reporter) -> None:
+def check_networks(wanted: Sequence[VariantData], report: Reporter) -> None:
     """Make the variants' initial weights, build and cut each network once, and ask whether the disk is large enough.
 
     Raises InputError for an unknown backbone or cut, a size the network cannot take, or weights of another network;
     SurroundingsError when what the variants read does not fit on the disk.
     """
     needed: dict[Path, int] = {}
-    for variant in variants:
+    for data in wanted:
+        variant, lacking = data.variant, data.lacking()
         parts = cut(build_backbone(variant.backbone, variant.image_size), variant.train_from)
-        lacking = lacking_passes(settings, competition, variant)
-        needed |= _pixel_bytes(settings, competition, variant, lacking)
-        if not reads_pixels(settings, variant):
+        needed |= _pixel_bytes(data, lacking)
+        if not data.reading.from_pixels:
             assert parts.frozen is not None, "a variant that stores features has a frozen part"
-            row = math.prod(parts.frozen.output.shape[1:]) * np.dtype(settings.features.dtype).itemsize
-            needed |= {
-                source_path(settings, variant, pass_): count(settings, competition, pass_) * row for pass_ in lacking
-            }
-    check_space(layout_of(settings).run, needed)
-    for variant in variants:
-        make_initial_weights(settings, variant)
+            row = math.prod(parts.frozen.output.shape[1:]) * np.dtype(data.run.settings.features.dtype).itemsize
+            needed |= {data.path(pass_): data.count(pass_) * row for pass_ in lacking}
+    if wanted:
+        check_space(wanted[0].run.layout.run, needed)
+    for data in wanted:
+        make_initial_weights(data.run.settings, data.variant)
 
 
-def _pixel_bytes(
-    settings: Settings, competition: Competition, variant: Variant, lacking: Sequence[Pass]
-) -> dict[Path, int]:
-    needed = {}
+def _pixel_bytes(data: VariantData, lacking: Sequence[Pass]) -> dict[Path, int]:
+    needed, size = {}, data.variant.image_size
     for pass_ in pixel_passes(lacking):
-        place = (settings, competition, pass_.split, pass_.copies, variant.image_size)
-        path, images = pixel_path(settings, *place[2:]), count(settings, competition, pass_)
-        if not is_packed(path, pixel_inputs(*place), images):
-            needed[path] = images * variant.image_size**2 * 3
+        path, images = data.reading.pixels_path(pass_), data.count(pass_)
+        if not is_packed(path, data.pixel_inputs(pass_), images):
+            needed[path] = images * size**2 * 3
     return needed
 
 
@@ -110,9 +93,7 @@ def _written(path: Path) -> int:
     return sum(file.stat().st_blocks * 512 for file in files if file.exists())
 
 
-def fill_store(
-    settings: Settings, competition: Competition, variants: Sequence[Variant], share: tuple[int, int], report: Reporter
-) -> None:
+def fill_store(wanted: Sequence[VariantData], share: tuple[int, int], report: Reporter) -> None:
     """Make a share (its number, of how many) of the outputs of the frozen part that any of the variants lacks.
 
     The process that ends last names the files.
@@ -121,35 +102,29 @@ def fill_store(
     Raises InputError when two engines would feed one variant, or an output is no finite number.
     """
     backend.make_deterministic(0)
-    for variant in variants:
-        lacking = lacking_passes(settings, competition, variant)
+    for data in wanted:
+        lacking, engine = data.lacking(), data.run.settings.prediction.engine
         if not lacking:
             continue
-        frozen_part = build_frozen_part(settings, variant)
-        whatever = passes_of(settings, variant)[0]  # the same for every share, and for one that goes on
-        sample = first_batch(PackedRows([_pixels_of(settings, variant, whatever)]), SAMPLE)
-        predictor = make_predictor(frozen_part, settings.prediction.engine, sample)
-        _refuse_mixture(settings, competition, variant, predictor)
-        fill_passes(settings, competition, variant, lacking, predictor, report, Shard(*share))
+        frozen_part = build_frozen_part(data)
+        whatever = data.reading.passes[0]  # the same for every share, and for one that goes on
+        sample = first_batch(PackedRows([data.reading.pixels_path(whatever)]), SAMPLE)
+        predictor = make_predictor(frozen_part, engine, sample)
+        _refuse_mixture(data, predictor)
+        fill_passes(data, lacking, predictor, report, Shard(*share))
 
 
 def fill_passes(
-    settings: Settings,
-    competition: Competition,
-    variant: Variant,
-    passes: Sequence[Pass],
-    predictor: Predictor,
-    report: Reporter,
-    shard: Shard = WHOLE,
+    data: VariantData, passes: Sequence[Pass], predictor: Predictor, report: Reporter, shard: Shard = WHOLE
 ) -> None:
     """Make a share of these passes by `predictor`, which runs the variant's frozen part."""
     if shard.number == 0:
-        say(f"frozen passes of {variant.backbone} before {variant.train_from}: {predictor}")
-    size = settings.prediction.batch_size
-    shares = [_rows_of(shard, size, count(settings, competition, pass_)) for pass_ in passes]
+        say(f"frozen passes of {data.variant.backbone} before {data.variant.train_from}: {predictor}")
+    size = data.run.settings.prediction.batch_size
+    shares = [_rows_of(shard, size, data.count(pass_)) for pass_ in passes]
     progress = _Progress(report, sum(map(len, shares)))
     for pass_, rows in zip(passes, shares, strict=True):
-        _fill(settings, competition, variant, pass_, rows, predictor, progress)
+        _fill(data, pass_, rows, predictor, progress)
 
 
 def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
@@ -157,11 +132,11 @@ def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
     return range(batches.start * batch_size, min(count, batches.stop * batch_size))
 
 
-def _refuse_mixture(settings: Settings, competition: Competition, variant: Variant, predictor: Predictor) -> None:
+def _refuse_mixture(data: VariantData, predictor: Predictor) -> None:
     """Raise InputError when outputs that stay were made by another engine: one variant is never fed by two."""
-    lacking, own = lacking_passes(settings, competition, variant), engine_told(predictor.record())
-    for pass_ in passes_of(settings, variant):
-        path = source_path(settings, variant, pass_)
+    lacking, own = data.lacking(), engine_told(predictor.record())
+    for pass_ in data.reading.passes:
+        path = data.path(pass_)
         meta = artifacts.read_meta(artifacts.meta_beside(path))
         made = engine_told(meta.get("engine") or {}) if meta and pass_ not in lacking else own
         if made != own:
@@ -172,10 +147,11 @@ def _refuse_mixture(settings: Settings, competition: Competition, variant: Varia
             )
 
 
-def build_frozen_part(settings: Settings, variant: Variant) -> keras.Model:
+def build_frozen_part(data: VariantData) -> keras.Model:
     """Return the frozen part of a variant, pixels → stored outputs, with its initial weights."""
+    variant = data.variant
     backbone = build_backbone(variant.backbone, variant.image_size, precision=variant.precision)
-    load_initial_weights(backbone, settings, variant)
+    load_initial_weights(backbone, data.run.settings, variant)
     frozen_part = cut(backbone, variant.train_from).frozen
     assert frozen_part is not None, "a variant that trains all layers has no frozen part"
     frozen_part.jit_compile = backend.compiles()
@@ -198,26 +174,15 @@ class _Progress:
         self.report(self.done, self.total, f"{self.passed / (time.monotonic() - self.start):.0f} images/s")
 
 
-def _pixels_of(settings: Settings, variant: Variant, pass_: Pass) -> Path:
-    return pixel_path(settings, pass_.split, pass_.copies, variant.image_size)
-
-
-def _fill(
-    settings: Settings,
-    competition: Competition,
-    variant: Variant,
-    pass_: Pass,
-    share: range,
-    predictor: Predictor,
-    progress: _Progress,
-) -> None:
-    images, how = PackedRows([_pixels_of(settings, variant, pass_)]), settings.prediction
+def _fill(data: VariantData, pass_: Pass, share: range, predictor: Predictor, progress: _Progress) -> None:
+    images, settings = PackedRows([data.reading.pixels_path(pass_)]), data.run.settings
+    how = settings.prediction
     with packing(
-        source_path(settings, variant, pass_),
-        count(settings, competition, pass_),
+        data.path(pass_),
+        data.count(pass_),
         predictor.output,
         settings.features.dtype,
-        inputs=feature_inputs(settings, competition, variant, pass_),
+        inputs=data.feature_inputs(pass_),
         maker=predictor.decides_bits(how.batch_size),
         together=True,
         engine=predictor.record(),

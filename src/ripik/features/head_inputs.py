@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ripik.data.competition import Competition
 from ripik.errors import InputError
-from ripik.features.store import Pass, count, source_path
+from ripik.features.store import Pass, VariantData
 from ripik.features.tta import IDENTITY
 from ripik.settings import HEAD, Settings, Variant
 from ripik.storage.packed_rows import PackedRows
@@ -45,13 +44,13 @@ def copies_head(settings: Settings) -> Variant | None:
     return next((variant for variant in heads if variant.data == "augmented"), None)
 
 
-def read_features(settings: Settings, competition: Competition, variant: Variant, passes: Sequence[Pass]) -> np.ndarray:
+def read_features(data: VariantData, passes: Sequence[Pass]) -> np.ndarray:
     """Return the stored outputs of the passes, one below the other: (n, d) of `features.dtype`.
 
     Raises SurroundingsError for a damaged file.
     """
-    counts = [count(settings, competition, pass_) for pass_ in passes]
-    sources = [PackedRows([source_path(settings, variant, pass_)]) for pass_ in passes]
+    counts = [data.count(pass_) for pass_ in passes]
+    sources = [PackedRows([data.path(pass_)]) for pass_ in passes]
     found = np.empty((sum(counts), *sources[0].row_shape), sources[0].dtype)
     start = 0
     for source, number in zip(sources, counts, strict=True):

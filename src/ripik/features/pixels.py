@@ -11,12 +11,13 @@ import numpy as np
 
 from ripik.augmentation.pipeline import PIPELINE, augmented_copies
 from ripik.console import progress
-from ripik.data.competition import Competition, fingerprint
+from ripik.data.competition import fingerprint
 from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
 from ripik.execution import time_limit
 from ripik.execution.parallel import in_parallel
 from ripik.settings import AugmentationSettings, Settings
+from ripik.splits.run import Run
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.paths import layout_of
 
@@ -39,7 +40,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if coarse else cv2.INTER_LINEAR)
 
 
-def pixels(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> Path:
+def pixels(run: Run, split: str, copies: bool, size: int) -> Path:
     """Return the packed pixels of a split's photos, or of their augmented copies: uint8, (n, size, size, 3).
 
     Photos stand in the order of `competition.rows(split)`; copies follow in as many blocks of that order as there are
@@ -47,7 +48,8 @@ def pixels(settings: Settings, competition: Competition, split: str, copies: boo
     `readable` is black.
     Raises InputError for an image that cannot be read all the same, and OutOfTimeError; what is done is kept.
     """
-    path, inputs = pixel_path(settings, split, copies, size), pixel_inputs(settings, competition, split, copies, size)
+    settings, competition = run.settings, run.competition
+    path, inputs = pixel_path(settings, split, copies, size), pixel_inputs(run, split, copies, size)
     rows, blocks = competition.rows(split), settings.augmentation.copies if copies else 1
     if not is_packed(path, inputs, len(rows) * blocks):
         with packing(path, len(rows) * blocks, (size, size, 3), "uint8", inputs=inputs, maker=_builds()) as unfinished:
@@ -71,15 +73,15 @@ def pixel_path(settings: Settings, split: str, copies: bool, size: int) -> Path:
     return layout_of(settings).pixels(size) / f"{stem}.npy"
 
 
-def pixel_inputs(settings: Settings, competition: Competition, split: str, copies: bool, size: int) -> dict[str, Any]:
+def pixel_inputs(run: Run, split: str, copies: bool, size: int) -> dict[str, Any]:
     """Return what determines the stored pixels; the number of copies does not, as more of them are added at the end."""
-    augmentation = settings.augmentation.recorded(exclude={"copies"})
+    augmentation = run.settings.augmentation.recorded(exclude={"copies"})
     return {
-        "images": fingerprint(competition, split),
+        "images": fingerprint(run.competition, split),
         "size": size,
         "version": [VERSION, PIPELINE] if copies else VERSION,
         "augmentation": augmentation if copies else None,
-        **competition.rule_inputs(split),
+        **run.competition.rule_inputs(split),
     }
 
 

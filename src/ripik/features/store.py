@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ripik.data.competition import Competition
 from ripik.features.pixels import pixel_inputs, pixel_path
 from ripik.features.tta import IDENTITY
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import is_packed
 from ripik.storage.paths import layout_of
@@ -30,11 +30,6 @@ class Pass:
     view: str = IDENTITY
 
 
-def count(settings: Settings, competition: Competition, pass_: Pass) -> int:
-    """Return how many images the pass reads."""
-    return len(competition.rows(pass_.split)) * (settings.augmentation.copies if pass_.copies else 1)
-
-
 def training_passes(variant: Variant) -> list[Pass]:
     """Return what the variant trains on: the photos, their augmented copies, or both, photos first."""
     photos, copies = Pass("train"), Pass("train", copies=True)
@@ -43,81 +38,119 @@ def training_passes(variant: Variant) -> list[Pass]:
     return [photos, copies] if variant.with_original else [copies]
 
 
-def versions_per_photo(settings: Settings, variant: Variant) -> int:
-    """Return how many versions of each photo the variant trains on: itself, its copies, or both."""
-    per_pass = {False: 1, True: settings.augmentation.copies}
-    return sum(per_pass[pass_.copies] for pass_ in training_passes(variant))
+@dataclass(frozen=True)
+class Reading:
+    """How a variant's network reads images, whatever the images are: which passes, from which files."""
+
+    settings: Settings
+    variant: Variant
+
+    @property
+    def versions_per_photo(self) -> int:
+        """How many versions of each photo the variant trains on: itself, its copies, or both."""
+        per_pass = {False: 1, True: self.settings.augmentation.copies}
+        return sum(per_pass[pass_.copies] for pass_ in training_passes(self.variant))
+
+    @property
+    def examples_per_photo(self) -> int:
+        """How many versions of each photo an epoch shows."""
+        there = self.versions_per_photo
+        return min(self.variant.copies_per_epoch or (there if self.variant.train_from == HEAD else 1), there)
+
+    @property
+    def passes(self) -> list[Pass]:
+        """Everything the variant trains on and predicts."""
+        views = self.settings.prediction.views
+        seen = [Pass(split, view=view) for split in ("train", "test") for view in views]
+        inner = [Pass("train")] if self.variant.inner_split else []
+        return list(dict.fromkeys(training_passes(self.variant) + inner + seen))
+
+    @property
+    def from_pixels(self) -> bool:
+        """Whether the network reads images: it trains all layers, or nothing of frozen ones is to be kept."""
+        return self.variant.train_from == ALL or not self.settings.features.store
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether all that the variant's network is, is a head on stored outputs."""
+        return self.variant.train_from == HEAD and not self.from_pixels
+
+    def pixels_path(self, pass_: Pass) -> Path:
+        """Return the packed file of the pass's pixels."""
+        return pixel_path(self.settings, pass_.split, pass_.copies, self.variant.image_size)
+
+    def path(self, pass_: Pass) -> Path:
+        """Return the packed file of what the network reads for a pass, rows in the order of the split.
+
+        Outputs of its frozen part, (n, …) of `features.dtype`, or uint8 (n, S, S, 3) pixels, not yet seen through the
+        view.
+        """
+        pixels = self.pixels_path(pass_)
+        if self.from_pixels:
+            return pixels
+        return self._folder / (pixels.stem + ("" if pass_.view == IDENTITY else f"-{pass_.view}") + ".npy")
+
+    @property
+    def _folder(self) -> Path:
+        variant = self.variant
+        key = artifacts.digest(weights_inputs(variant))[:8]
+        name = f"{variant.backbone}-{key}-{variant.train_from}-{variant.image_size}-{self.settings.features.dtype}"
+        computed = "" if variant.precision == AUTO else f"-by-{variant.precision}"
+        return layout_of(self.settings).features(name + computed)
 
 
-def examples_per_photo(settings: Settings, variant: Variant) -> int:
-    """Return how many versions of each photo an epoch shows."""
-    there = versions_per_photo(settings, variant)
-    return min(variant.copies_per_epoch or (there if variant.train_from == HEAD else 1), there)
+@dataclass(frozen=True)
+class VariantData:
+    """What a variant's network reads in a run: where a pass is stored, what determines it, whether it is there."""
 
+    run: Run
+    variant: Variant
 
-def passes_of(settings: Settings, variant: Variant) -> list[Pass]:
-    """Return everything the variant trains on and predicts."""
-    seen = [Pass(split, view=view) for split in ("train", "test") for view in settings.prediction.views]
-    inner = [Pass("train")] if variant.inner_split else []
-    return list(dict.fromkeys(training_passes(variant) + inner + seen))
+    @property
+    def reading(self) -> Reading:
+        """Which passes the variant reads, from which files."""
+        return Reading(self.run.settings, self.variant)
 
+    def count(self, pass_: Pass) -> int:
+        """Return how many images the pass reads."""
+        copies = self.run.settings.augmentation.copies if pass_.copies else 1
+        return len(self.run.competition.rows(pass_.split)) * copies
 
-def reads_pixels(settings: Settings, variant: Variant) -> bool:
-    """Whether the variant's network reads images: it trains all layers, or nothing of frozen ones is to be kept."""
-    return variant.train_from == ALL or not settings.features.store
+    def path(self, pass_: Pass) -> Path:
+        """Return the packed file of what the network reads for a pass; see `Reading.path`."""
+        return self.reading.path(pass_)
 
+    def pixel_inputs(self, pass_: Pass) -> dict[str, Any]:
+        """Return what determines the stored pixels of a pass."""
+        return pixel_inputs(self.run, pass_.split, pass_.copies, self.variant.image_size)
 
-def trains_head_alone(settings: Settings, variant: Variant) -> bool:
-    """Whether all that the variant's network is, is a head on stored outputs."""
-    return variant.train_from == HEAD and not reads_pixels(settings, variant)
+    def feature_inputs(self, pass_: Pass) -> dict[str, Any]:
+        """Return what determines the stored outputs of a pass."""
+        return {
+            "version": PASSES,
+            "weights": weights_inputs(self.variant),
+            "train_from": self.variant.train_from,
+            "precision": self.variant.precision,
+            "view": pass_.view,
+            "engine": self.run.settings.prediction.engine,
+            "pixels": self.pixel_inputs(pass_),
+        }
 
+    def inputs(self, pass_: Pass) -> dict[str, Any]:
+        """Return what determines the packed file at `path`."""
+        return self.pixel_inputs(pass_) if self.reading.from_pixels else self.feature_inputs(pass_)
 
-def source_path(settings: Settings, variant: Variant, pass_: Pass) -> Path:
-    """Return the packed file of what the variant's network reads for `pass_`, rows in the order of the split.
+    def lacking(self) -> list[Pass]:
+        """Return the passes of which what the network reads is not stored whole, or was made from other inputs."""
+        return [pass_ for pass_ in self.reading.passes if not self._is_stored(pass_)]
 
-    Outputs of its frozen part, (n, …) of `features.dtype`, or uint8 (n, S, S, 3) pixels, not yet seen through the view.
-    """
-    pixels = pixel_path(settings, pass_.split, pass_.copies, variant.image_size)
-    if reads_pixels(settings, variant):
-        return pixels
-    return _folder(settings, variant) / (pixels.stem + ("" if pass_.view == IDENTITY else f"-{pass_.view}") + ".npy")
+    def _is_stored(self, pass_: Pass) -> bool:
+        return is_packed(self.path(pass_), self.inputs(pass_), self.count(pass_))
 
-
-def feature_inputs(settings: Settings, competition: Competition, variant: Variant, pass_: Pass) -> dict[str, Any]:
-    """Return what determines the stored outputs of a pass."""
-    return {
-        "version": PASSES,
-        "weights": weights_inputs(variant),
-        "train_from": variant.train_from,
-        "precision": variant.precision,
-        "view": pass_.view,
-        "engine": settings.prediction.engine,
-        "pixels": pixel_inputs(settings, competition, pass_.split, pass_.copies, variant.image_size),
-    }
-
-
-def is_prepared(settings: Settings, competition: Competition, variant: Variant) -> bool:
-    """Whether the run holds the variant's initial weights and everything it reads, made from the present inputs."""
-    if not artifacts.is_fresh(artifacts.meta_beside(initial_weights(settings, variant)), weights_inputs(variant)):
-        return False
-    return not lacking_passes(settings, competition, variant)
-
-
-def lacking_passes(settings: Settings, competition: Competition, variant: Variant) -> list[Pass]:
-    """Return the passes of which what the variant reads is not stored whole, or was made from other inputs."""
-
-    def is_there(pass_: Pass) -> bool:
-        path, inputs = source_path(settings, variant, pass_), source_inputs(settings, competition, variant, pass_)
-        return is_packed(path, inputs, count(settings, competition, pass_))
-
-    return [pass_ for pass_ in passes_of(settings, variant) if not is_there(pass_)]
-
-
-def source_inputs(settings: Settings, competition: Competition, variant: Variant, pass_: Pass) -> dict[str, Any]:
-    """Return what determines the packed file at `source_path`."""
-    if reads_pixels(settings, variant):
-        return pixel_inputs(settings, competition, pass_.split, pass_.copies, variant.image_size)
-    return feature_inputs(settings, competition, variant, pass_)
+    def is_prepared(self) -> bool:
+        """Whether the run holds the initial weights and everything the network reads, made from the present inputs."""
+        weights = artifacts.meta_beside(initial_weights(self.run.settings, self.variant))
+        return artifacts.is_fresh(weights, weights_inputs(self.variant)) and not self.lacking()
 
 
 def shares(images: int, most: int) -> int:
@@ -128,10 +161,3 @@ def shares(images: int, most: int) -> int:
 def pixel_passes(passes: Iterable[Pass]) -> list[Pass]:
     """Return the passes without their views: whose pixels are read for them."""
     return list(dict.fromkeys(Pass(pass_.split, pass_.copies) for pass_ in passes))
-
-
-def _folder(settings: Settings, variant: Variant) -> Path:
-    key = artifacts.digest(weights_inputs(variant))[:8]
-    name = f"{variant.backbone}-{key}-{variant.train_from}-{variant.image_size}-{settings.features.dtype}"
-    computed = "" if variant.precision == AUTO else f"-by-{variant.precision}"
-    return layout_of(settings).features(name + computed)

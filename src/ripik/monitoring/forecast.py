@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ripik.features.store import Pass, examples_per_photo, passes_of, pixel_passes, reads_pixels, shares
+from ripik.features.store import Pass, Reading, pixel_passes, shares
 from ripik.settings import Settings, Variant
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
@@ -135,10 +135,10 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
     """Return the bytes that the run will hold in its folder when it is done."""
     found: dict[tuple, int] = {}
     for variant in variants:
-        for item in pixel_passes(passes_of(settings, variant)):
+        for item in pixel_passes(Reading(settings, variant).passes):
             found["pixels", variant.image_size, item] = _count(settings, size, item) * variant.image_size**2 * 3
-        if not reads_pixels(settings, variant):
-            for item in passes_of(settings, variant):
+        if not Reading(settings, variant).from_pixels:
+            for item in Reading(settings, variant).passes:
                 found[pass_key(variant), item] = _count(settings, size, item) * costs.rows[pass_key(variant)]
     jobs = sum(len(jobs_of(settings, variant)) * costs.jobs[variant.name].disk for variant in variants)
     return sum(found.values()) + jobs
@@ -162,7 +162,7 @@ def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, co
     wanted = {
         (variant.image_size, item): _count(settings, size, item)
         for variant in variants
-        for item in pixel_passes(passes_of(settings, variant))
+        for item in pixel_passes(Reading(settings, variant).passes)
     }
     photos, copies, made = [Work("all cores", costs.pool)], list[Work](), 0
     for (side, item), count in wanted.items():
@@ -180,8 +180,8 @@ def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, co
 def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
     wanted: dict[tuple, set[Pass]] = {}
     for variant in variants:
-        if not reads_pixels(settings, variant):
-            wanted.setdefault(pass_key(variant), set()).update(passes_of(settings, variant))
+        if not Reading(settings, variant).from_pixels:
+            wanted.setdefault(pass_key(variant), set()).update(Reading(settings, variant).passes)
     pieces, images = [], 0
     for key, items in wanted.items():
         count = sum(_count(settings, size, item) for item in items)
@@ -206,7 +206,7 @@ def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, cost
     cost, splits = costs.jobs[variant.name], settings.folds.n_splits
     held = 0.0 if job.fold is None else size.train / splits
     rows = (size.train - held) * (1 - variant.inner_split)
-    batches = -(-rows * examples_per_photo(settings, variant) // variant.batch_size)
+    batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
     return costs.process + cost.fixed + epochs + cost.image * predicted

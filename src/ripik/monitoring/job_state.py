@@ -12,7 +12,7 @@ from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Progress
-from ripik.training.jobs import is_predicted, is_trained, prediction_inputs, predictions_path, training_inputs
+from ripik.training.jobs import Training
 
 FINISHED, TRAINED, RUNNING, STOPPED = "finished", "trained", "running", "stopped"
 KILLED, STALE, MISSING = "killed", "stale", "missing"
@@ -46,10 +46,10 @@ def job_state(run: Run, job: Job) -> JobState:
     if presence and presence.alive:
         return running(job, presence)
     meta = artifacts.read_meta(run.layout.job(job) / "meta.json")
-    if is_trained(run, job):
+    if Training(run, job).is_trained:
         return _trained(run, job, presence)
     state = run.layout.state(job)
-    saved = checkpoint.peek(state, training_inputs(run, job))
+    saved = checkpoint.peek(state, Training(run, job).inputs())
     if saved:
         return _stopped(job, saved, variant.epochs, presence)
     if meta is not None:
@@ -78,13 +78,13 @@ def running(job: Job, presence: Presence) -> JobState:
 
 
 def _trained(run: Run, job: Job, presence: Presence | None) -> JobState:
-    if is_predicted(run, job):
+    if Training(run, job).is_predicted:
         return JobState(job, FINISHED)
     if presence:
         return JobState(job, KILLED, f"while it predicted ({presence.where})", 0, presence)
-    meta = artifacts.read_meta(predictions_path(run, job).with_suffix(".meta.json"))
+    meta = artifacts.read_meta(Training(run, job).predictions.with_suffix(".meta.json"))
     named = (
-        differences(meta["inputs"], artifacts.as_json(prediction_inputs(run, job)), WORDS_OF_PREDICTIONS)
+        differences(meta["inputs"], artifacts.as_json(Training(run, job).prediction_inputs()), WORDS_OF_PREDICTIONS)
         if meta
         else []
     )
@@ -92,7 +92,7 @@ def _trained(run: Run, job: Job, presence: Presence | None) -> JobState:
 
 
 def _stale(run: Run, job: Job, recorded: Mapping[str, Any]) -> str:
-    present = artifacts.as_json(training_inputs(run, job))
+    present = artifacts.as_json(Training(run, job).inputs())
     named = [name for name in differences(recorded, present, WORDS) if name != "start"]
     if recorded.get("start") != present["start"]:
         named.append(f"its start ({run.settings.variants[job.variant].start or 'none'})")

@@ -22,18 +22,10 @@ from ripik.ensemble.nested_cv import nest, within_reach
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
-from ripik.features.store import (
-    count,
-    examples_per_photo,
-    passes_of,
-    reads_pixels,
-    source_inputs,
-    source_path,
-    trains_head_alone,
-)
+from ripik.features.store import Reading, VariantData
 from ripik.monitoring.forecast import Costs, JobCost, Line, pass_key
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.settings import JobSettings, Settings, Variant
@@ -42,7 +34,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import packing
 from ripik.storage.paths import Job, layout_of
-from ripik.training.jobs import chain
+from ripik.training.jobs import Training, chain
 
 SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
@@ -96,16 +88,16 @@ class _Measuring:
 
     @property
     def augments(self) -> bool:
-        return any(item.copies for variant in self.variants for item in passes_of(self.settings, variant))
+        return any(item.copies for variant in self.variants for item in Reading(self.settings, variant).passes)
 
     @property
     def frozen(self) -> list[Variant]:
         """One variant for every frozen part whose outputs are stored."""
-        reading = [variant for variant in self.variants if not reads_pixels(self.settings, variant)]
+        reading = [variant for variant in self.variants if not Reading(self.settings, variant).from_pixels]
         return list({pass_key(variant): variant for variant in reading[::-1]}.values())[::-1]
 
     def run(self, tasks: Sequence[Task]) -> None:
-        run(tasks, self.how)
+        execute(tasks, self.how)
 
     def within(self, name: str, **changes: Any) -> Settings:
         """Return the settings of a run in a folder of its own."""
@@ -147,7 +139,7 @@ class _Measuring:
 
         def make(name: str, photos: int) -> float:
             settings, some = self.within(name, augmentation=twice), self.some(photos, 0)
-            return _seconds(lambda: pixels(settings, some, "train", copies, side)) / len(some.train)
+            return _seconds(lambda: pixels(Run(settings, some), "train", copies, side)) / len(some.train)
 
         make("warm", 16)
         return Line(0.0, make("photos", COPIED) / 2 if copies else make("photos", DECODED))
@@ -161,9 +153,10 @@ class _Measuring:
         settings = self.within("passes", prediction=how, variants={variant.name: alone})
         some = self.some(6 * size * self.how.jobs, 2)
         for split in ("train", "test"):
-            pixels(settings, some, split, False, variant.image_size)
+            pixels(Run(settings, some), split, False, variant.image_size)
         targets = [self.folder / f"{variant.name}-{n}.json" for n in self.slots]
-        arguments = [(settings, some, alone, (n, self.how.jobs), targets[n]) for n in self.slots]
+        data = VariantData(Run(settings, some), alone)
+        arguments = [(data, (n, self.how.jobs), targets[n]) for n in self.slots]
         self.run(
             [
                 Task(f"passes {n}", "ripik.monitoring.rehearsal:pass_images", argument)
@@ -203,7 +196,7 @@ class _Measuring:
 
     def opened(self, variant: Variant, gpus: bool) -> Run:
         """Return a run of few rows in two folds of unequal size, for trainings of two lengths."""
-        light = trains_head_alone(self.settings, variant)
+        light = Reading(self.settings, variant).head_alone
         size = variant.batch_size if light or gpus else min(variant.batch_size, BATCH)
         short = {"epochs": LIGHT_EPOCHS if light else HEAVY_EPOCHS, "inner_split": 0.0, "early_stopping": 0}
         variants = dict(self.settings.variants)
@@ -213,7 +206,7 @@ class _Measuring:
         held = max(1, len(some.train) // (10 if light else 7))
         folds = some.train[["image_id", "label"]].assign(group=range(len(some.train)))
         folds["fold"] = (np.arange(len(folds)) >= held).astype(int)
-        return Run(settings, some, folds, "rehearsal")
+        return Run(settings, some, (folds, "rehearsal"))
 
     def blend(self) -> Line:
         """Return the cost of choosing a blend of made-up predictions, by their number."""
@@ -260,26 +253,24 @@ def _line(call: Callable[[int], Any], counts: Sequence[int]) -> Line:
 def _kind(settings: Settings, variant: Variant) -> tuple:
     """Return what decides the cost of a variant's job, but for the number of rows and epochs."""
     how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start))
-    return (*pass_key(variant), *how, trains_head_alone(settings, variant))
+    return (*pass_key(variant), *how, Reading(settings, variant).head_alone)
 
 
 def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:
     """Fill what the variant's network reads with random rows: what they hold changes no time."""
-    rng, from_pixels = np.random.default_rng(0), reads_pixels(opened.settings, variant)
+    rng, data = np.random.default_rng(0), VariantData(opened, variant)
+    from_pixels = data.reading.from_pixels
     shape = (variant.image_size, variant.image_size, 3) if from_pixels else tuple(row)
-    for item in passes_of(opened.settings, variant):
-        rows, path = count(opened.settings, opened.competition, item), source_path(opened.settings, variant, item)
-        inputs = source_inputs(opened.settings, opened.competition, variant, item)
+    for item in data.reading.passes:
         dtype = "uint8" if from_pixels else opened.settings.features.dtype
-        with packing(path, rows, shape, dtype, inputs=inputs, maker={}) as unfinished:
+        place = data.path(item), data.count(item), shape, dtype
+        with packing(*place, inputs=data.inputs(item), maker={}) as unfinished:
             for number in unfinished.missing():
                 values = rng.integers(0, 256, shape) if from_pixels else rng.random(shape, "f4")
                 unfinished.write(int(number), values[None].astype(dtype))
 
 
 def _rehearsed(opened: Run, job: Job, target: Path) -> Rehearsed:
-    rows, held = len(opened.training_rows(job)), len(opened.held_rows(job))
-    variant, tested = opened.settings.variants[job.variant], len(opened.competition.test)
-    return Rehearsed(
-        variant, examples_per_photo(opened.settings, variant), rows, held, tested, artifacts.read_json(target)
-    )
+    training, tested = Training(opened, job), len(opened.competition.test)
+    rows, held, shown = len(training.rows), len(training.held_rows), training.data.reading.examples_per_photo
+    return Rehearsed(training.variant, shown, rows, held, tested, artifacts.read_json(target))

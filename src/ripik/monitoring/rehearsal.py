@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ripik.data.competition import Competition
 from ripik.execution.task import Reporter
 from ripik.features.frozen_passes import fill_store
+from ripik.features.store import VariantData
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.weights import make_initial_weights
@@ -20,6 +20,7 @@ from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.jobs import Training
 from ripik.training.predict import predict_job
 from ripik.training.trainer import train
 
@@ -47,25 +48,23 @@ def look_at_networks(settings: Settings, variants: Sequence[Variant], target: Pa
 
 
 def pass_images(
-    settings: Settings,
-    competition: Competition,
-    variant: Variant,
+    data: VariantData,
     share: tuple[int, int],
     target: Path,
     report: Reporter,
 ) -> None:
     """Make a share of the frozen outputs of some photos, and note how fast."""
     signs, start, noting = _noting(report)
-    fill_store(settings, competition, [variant], share, noting)
+    fill_store([data], share, noting)
     artifacts.write_json(target, _seen(start, signs))
 
 
 def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
     """Train and predict a job of few rows, and note how fast; return what a person may want to know of it."""
     signs, start, noting = _noting(report)
-    train(run, job, noting)
+    train(Training(run, job), noting)
     trained = len(signs)
-    predict_job(run, job, noting)
+    predict_job(Training(run, job), noting)
     record = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
     artifacts.write_json(target, record)
     return f"{signs[-1][0]:.0f} s"

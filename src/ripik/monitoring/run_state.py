@@ -8,11 +8,10 @@ import pandas as pd
 
 from ripik.analysis.submission_record import record_of, run_of
 from ripik.data.competition import Competition
-from ripik.data.image_check import open_competition
 from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
-from ripik.features.store import lacking_passes, passes_of
+from ripik.features.store import Reading, VariantData
 from ripik.models.weight_files import initial_weights, weights_inputs
 from ripik.monitoring.job_state import (
     FINISHED,
@@ -28,7 +27,7 @@ from ripik.monitoring.job_state import (
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Layout, layout_of
 from ripik.training.jobs import jobs_of
@@ -95,12 +94,13 @@ def find_status(settings: Settings) -> Status:
 
     Raises InputError when there is no competition, or it cannot be read.
     """
-    competition, layout = open_competition(settings, check=False), layout_of(settings)
+    opened = Run.open(settings, check=False)
+    competition, layout = opened.competition, opened.layout
     groups = _groups(settings, competition)
     folds = _folds(settings, competition, groups)
     run, error = None, InputError("")
     try:
-        run = open_run(settings, check=False)
+        run = opened if len(opened.folds) else None
     except InputError as reason:
         error = reason
     variants = tuple(_variant(settings, competition, run, error, variant) for variant in settings.variants.values())
@@ -172,7 +172,7 @@ def _variant(
 
 def _stored(settings: Settings, competition: Competition, variant: Variant) -> Part:
     """Return whether what the variant's network reads is stored: pixels, or outputs of its frozen part."""
-    items, lacking = passes_of(settings, variant), lacking_passes(settings, competition, variant)
+    items, lacking = Reading(settings, variant).passes, VariantData(Run(settings, competition), variant).lacking()
     weights = artifacts.meta_beside(initial_weights(settings, variant))
     if lacking or not artifacts.is_fresh(weights, weights_inputs(variant)):
         return Part("stored", MISSING, f"{len(items) - len(lacking)} of {len(items)}")

@@ -15,7 +15,7 @@ from ripik.analysis.measures import CORRECTED
 from ripik.analysis.metrics import get_metric
 from ripik.errors import InputError
 from ripik.settings import Settings
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import jobs_of
 
@@ -104,7 +104,7 @@ def gather(settings: Settings, record: dict[str, Any] | None) -> Evidence:
 
     Raises InputError when no variant has an `oof.csv`.
     """
-    run = open_run(settings)
+    run = Run.open(settings)
     named = {name: run.layout.variant(name) for name in settings.variants}
     members = {name: analysis.load(folder) for name, folder in named.items() if (folder / "oof.csv").is_file()}
     if not members:

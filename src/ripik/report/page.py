@@ -17,9 +17,9 @@ from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
 from ripik.report.sections import data, models, photos, provenance, results
 from ripik.settings import HEAD, Settings
-from ripik.splits.run import open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.jobs import is_trained, jobs_of
+from ripik.training.jobs import trainings_of
 
 REPORT = 1  # to be raised when the page shows something else
 
@@ -31,7 +31,7 @@ def report(settings: Settings) -> Path:
     they are up to date; and heat maps (Grad-CAM) where the models are there.
     Raises InputError when no variant has an `oof.csv`.
     """
-    run = open_run(settings)
+    run = Run.open(settings)
     evidence = gather(settings, finished_blend(run))
     path = run.layout.report / "index.html"
     artifacts.check_writable(path.parent)
@@ -60,7 +60,7 @@ def _adversarial(evidence: Evidence) -> Path | None:
 def _heat_maps(evidence: Evidence, shown: list[photos.Shown]) -> Maps:
     """Return the heat maps of the galleries; none where a model that would explain is not there any more."""
     variant = evidence.run.settings.variants[evidence.explained]
-    if not all(is_trained(evidence.run, job) for job in jobs_of(evidence.run.settings, variant)):
+    if not all(each.is_trained for each in trainings_of(evidence.run, variant)):
         say(f"report: the models of {evidence.explained} are not there, so no heat maps are shown")
         return {}
     requests = [request for gallery in shown for request in gallery.requests()]

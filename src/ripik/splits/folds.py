@@ -11,7 +11,7 @@ from ripik.analysis.groups import joined
 from ripik.console import progress, say, table, warn
 from ripik.data.competition import Competition
 from ripik.data.csv_tables import first, read_table, whole_numbers
-from ripik.data.image_check import open_competition, tell_unreadable
+from ripik.data.image_check import tell_unreadable
 from ripik.data.spellings import same_words, visible
 from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
@@ -26,7 +26,7 @@ COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
 
 
-def make_folds(settings: Settings) -> Path:
+def write_folds(settings: Settings, competition: Competition) -> Path:
     """Write `groups.csv` and `folds.csv` unless the recorded inputs still match; return the path of the latter.
 
     folds.csv: image_id, label, group, fold. The label is the organiser's, so that a correction moves no fold. A group
@@ -35,7 +35,6 @@ def make_folds(settings: Settings) -> Path:
     or that was edited since, is the user's own and is kept.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
-    competition = open_competition(settings)
     tell_unreadable(settings, competition)
     tell_form(competition.form)
     _tell_labels(settings, competition)

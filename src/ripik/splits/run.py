@@ -1,6 +1,9 @@
 """A run's settings and data, opened once for all that a command does."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +14,62 @@ from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.errors import InputError
 from ripik.settings import Settings
-from ripik.splits.folds import read_folds
+from ripik.splits.folds import read_folds, write_folds
+from ripik.splits.groups import groups_of, read_groups
 from ripik.storage import artifacts
-from ripik.storage.paths import Job, Layout, layout_of
+from ripik.storage.paths import Layout, layout_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """A run's settings and data, as every job reads them."""
+    """A run's settings and data: the competition, as it was read; groups and folds, when first asked for.
+
+    given: folds and their digest where they do not come from folds.csv.
+    """
 
     settings: Settings
     competition: Competition
-    folds: pd.DataFrame
-    folds_digest: str  # of the file as it was read
+    given: tuple[pd.DataFrame, str] | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, check: bool = True) -> Run:
+        """Read the competition; see `image_check.open_competition` for `check`."""
+        return cls(settings, open_competition(settings, check=check))
+
+    @property
+    def folds(self) -> pd.DataFrame:
+        """The content of folds.csv (`folds.read_folds`), as it was when it was first asked for."""
+        return self._folds[0]
+
+    @property
+    def folds_digest(self) -> str:
+        """The checksum of folds.csv as it was read."""
+        return self._folds[1]
+
+    @cached_property
+    def _folds(self) -> tuple[pd.DataFrame, str]:
+        if self.given is not None:
+            return self.given
+        path = self.layout.folds
+        before = artifacts.file_digest(path) if path.exists() else ""
+        folds = read_folds(self.settings, self.competition)
+        if artifacts.file_digest(path) != before:
+            raise InputError(f"{path} changed while it was read. Run the same command again.")
+        return folds, before
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """The content of groups.csv (`groups.read_groups`), as it was when it was first asked for."""
+        return read_groups(self.settings, self.competition)
+
+    def photos(self, split: str) -> np.ndarray:
+        """Return which images of a split are near copies: equal numbers, (n,)."""
+        return groups_of(self.groups, split)
 
     @property
     def layout(self) -> Layout:
         """Where the run's files lie."""
         return layout_of(self.settings)
-
-    def training_rows(self, job: Job) -> np.ndarray:
-        """Return the rows of train.csv that the job trains on: all but the held fold's."""
-        return np.flatnonzero(self.folds["fold"].to_numpy() != (-1 if job.fold is None else job.fold))
-
-    def held_rows(self, job: Job) -> np.ndarray:
-        """Return the rows of train.csv that the job predicts out of fold; none for a refit."""
-        return np.flatnonzero(self.folds["fold"].to_numpy() == (-1 if job.fold is None else job.fold))
 
     def targets(self) -> np.ndarray:
         """Return the class index of every row of train.csv by the organiser's labels: what is scored, int64 (n,)."""
@@ -47,14 +80,17 @@ class Run:
         return self.competition.training_indices().to_numpy()
 
 
-def open_run(settings: Settings, *, check: bool = True) -> Run:
-    """Read the competition and its folds; see `image_check.open_competition` for `check`."""
-    competition, path = open_competition(settings, check=check), layout_of(settings).folds
-    before = artifacts.file_digest(path) if path.exists() else ""
-    folds = read_folds(settings, competition)
-    if artifacts.file_digest(path) != before:
-        raise InputError(f"{path} changed while it was read. Run the same command again.")
-    return Run(settings, competition, folds, before)
+def make_folds(settings: Settings) -> Path:
+    """Write `groups.csv` and `folds.csv` where they are not up to date; return the path of the latter.
+
+    See `folds.write_folds`.
+    """
+    return split_run(Run.open(settings))
+
+
+def split_run(run: Run) -> Path:
+    """Make the groups and folds of a run that was opened before they were there; return the path of folds.csv."""
+    return write_folds(run.settings, run.competition)
 
 
 def record_run(run: Run) -> None:

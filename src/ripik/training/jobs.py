@@ -1,12 +1,16 @@
 """Which trainings a run consists of, what each depends on, and which of them are finished."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ripik.errors import InputError, nearest
-from ripik.features.pixels import pixel_inputs
-from ripik.features.store import Pass, lacking_passes, training_passes
+from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
@@ -44,11 +48,6 @@ def jobs_of(settings: Settings, variant: Variant, folds: Sequence[int] = ()) -> 
     return [Job(variant.name, fold, seed) for fold in numbers for seed in range(variant.seeds)]
 
 
-def predicting_jobs(settings: Settings, variant: Variant) -> list[Job]:
-    """Return the jobs whose mean predicts the test set: the refits where the variant has them, or else all folds'."""
-    return [job for job in jobs_of(settings, variant) if (job.fold is None) == variant.refit]
-
-
 def is_distributed(variant: Variant) -> bool:
     """Whether all GPUs of a machine share a training of the variant; a head alone would only wait for them."""
     return variant.distribute == DATA and variant.train_from != HEAD
@@ -67,86 +66,144 @@ def job_seed(variant: Variant, job: Job) -> int:
     return int(key[:8], 16) % 2**31
 
 
-def start_job(run: Run, job: Job) -> Job | None:
-    """Return the job whose weights are this one's starting point."""
-    start = run.settings.variants[job.variant].start
-    return Job(start, job.fold, job.seed) if start else None
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training of a run: its variant, fold and seed number are the job's."""
+
+    run: Run
+    job: Job
+
+    def __str__(self) -> str:
+        return str(self.job)
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that is trained."""
+        return self.run.settings.variants[self.job.variant]
+
+    @property
+    def data(self) -> VariantData:
+        """What its network reads."""
+        return VariantData(self.run, self.variant)
+
+    @property
+    def seed(self) -> int:
+        """The seed of its random numbers; see `job_seed`."""
+        return job_seed(self.variant, self.job)
+
+    @property
+    def start(self) -> Training | None:
+        """The training whose weights are this one's starting point."""
+        name = self.variant.start
+        return Training(self.run, Job(name, self.job.fold, self.job.seed)) if name else None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of train.csv outside the held fold: all of them for a refit."""
+        return np.flatnonzero(self.run.folds["fold"].to_numpy() != self._held)
+
+    @property
+    def held_rows(self) -> np.ndarray:
+        """The rows of train.csv that it predicts out of fold; none for a refit."""
+        return np.flatnonzero(self.run.folds["fold"].to_numpy() == self._held)
+
+    @property
+    def _held(self) -> int:
+        return -1 if self.job.fold is None else self.job.fold
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.run.layout.job(self.job)
+
+    @property
+    def meta(self) -> Path:
+        """The file that marks it as finished."""
+        return self.folder / "meta.json"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that it predicts with: the last, or the best of the inner split where it has one."""
+        return self.folder / ("best.weights.h5" if self.variant.inner_split > 0 else "last.weights.h5")
+
+    @property
+    def predictions(self) -> Path:
+        """The file of its probabilities, one array a view, OOF and test."""
+        return self.folder / "predictions.npz"
+
+    @property
+    def predictions_meta(self) -> Path:
+        """The file that tells what the predictions were made from."""
+        return self.predictions.with_suffix(".meta.json")
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what determines its weights; where the recorded inputs differ it is stale."""
+        run, variant, start = self.run, self.variant, self.start
+        return {
+            "version": NETWORK,
+            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
+            "weights": weights_inputs(variant),
+            "seed_number": self.job.seed,
+            "fold": self.job.fold,
+            "folds": run.folds_digest,
+            **run.competition.correction_inputs(),
+            "classes": list(run.competition.classes),
+            "pixels": [self.data.pixel_inputs(pass_) for pass_ in training_passes(variant)],
+            "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
+            "features": None if variant.train_from == ALL else _features(run.settings),
+            "start": [start.inputs(), start.weights_digest] if start else None,
+        }
+
+    def prediction_inputs(self) -> dict[str, Any]:
+        """Return what determines its predictions."""
+        return {
+            "training": artifacts.digest(self.inputs()),
+            "weights": self.weights_digest,
+            "prediction": self.run.settings.prediction.recorded(exclude={"merge", "batch_size"}),
+            "pixels": [self.data.pixel_inputs(Pass(split)) for split in ("train", "test")],
+        }
+
+    @property
+    def weights_digest(self) -> str | None:
+        """The recorded checksum of the values of the weights it predicts with; None before they are there."""
+        digest: str | None = (artifacts.read_meta(self.meta) or {}).get("weights", {}).get(self.weights.name)
+        return digest
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its weights are there and were made from the present inputs."""
+        return artifacts.is_fresh(self.meta, self.inputs())
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether its predictions are there and were made from the present inputs."""
+        return artifacts.is_fresh(self.predictions_meta, self.prediction_inputs())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is trained and predicted."""
+        return self.is_trained and self.is_predicted
+
+    def check_stores(self) -> None:
+        """Raise InputError when what the network reads is not stored, or was made from other data than `run` has."""
+        lacking = self.data.lacking()
+        if lacking:
+            raise InputError(
+                f"{self}: the stored images or features of {lacking[0].split} are missing, or were made from other "
+                "data: the competition's files changed during the run, or the stores were removed. Run `make train` "
+                "again."
+            )
 
 
-def training_inputs(run: Run, job: Job) -> dict[str, Any]:
-    """Return what determines a job's weights; a job whose recorded inputs differ is stale."""
-    variant = run.settings.variants[job.variant]
-    start = start_job(run, job)
-    return {
-        "version": NETWORK,
-        "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
-        "weights": weights_inputs(variant),
-        "seed_number": job.seed,
-        "fold": job.fold,
-        "folds": run.folds_digest,
-        **run.competition.correction_inputs(),
-        "classes": list(run.competition.classes),
-        "pixels": [pass_inputs(run, variant, pass_) for pass_ in training_passes(variant)],
-        "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
-        "features": None if variant.train_from == ALL else _features(run.settings),
-        "start": [training_inputs(run, start), trained_digest(run, start)] if start else None,
-    }
+def trainings_of(run: Run, variant: Variant, folds: Sequence[int] = ()) -> list[Training]:
+    """Return a variant's trainings: every fold (or the given ones) and seed, and the refit where it has one."""
+    return [Training(run, job) for job in jobs_of(run.settings, variant, folds)]
 
 
-def pass_inputs(run: Run, variant: Variant, pass_: Pass) -> dict[str, Any]:
-    """Return what determines the pixels that a variant's network gets for a pass."""
-    return pixel_inputs(run.settings, run.competition, pass_.split, pass_.copies, variant.image_size)
+def predicting(run: Run, variant: Variant) -> list[Training]:
+    """Return the trainings whose mean predicts the test set: the refits where there are some, or else all folds'."""
+    return [each for each in trainings_of(run, variant) if (each.job.fold is None) == variant.refit]
 
 
 def _features(settings: Settings) -> dict[str, Any]:
     return {**settings.features.recorded(), "engine": settings.prediction.engine}
-
-
-def trained_digest(run: Run, job: Job) -> str | None:
-    """Return the recorded checksum of the values of the weights a finished job predicts with; None without them."""
-    meta = artifacts.read_meta(run.layout.job(job) / "meta.json") or {}
-    return meta.get("weights", {}).get(weights_path(run, job).name)
-
-
-def prediction_inputs(run: Run, job: Job) -> dict[str, Any]:
-    """Return what determines a job's predictions."""
-    prediction = run.settings.prediction.recorded(exclude={"merge", "batch_size"})
-    return {
-        "training": artifacts.digest(training_inputs(run, job)),
-        "weights": trained_digest(run, job),
-        "prediction": prediction,
-        "pixels": [pass_inputs(run, run.settings.variants[job.variant], Pass(split)) for split in ("train", "test")],
-    }
-
-
-def check_stores(run: Run, job: Job) -> None:
-    """Raise InputError when what the job's network reads is not stored, or was made from other data than `run` has."""
-    variant = run.settings.variants[job.variant]
-    lacking = lacking_passes(run.settings, run.competition, variant)
-    if lacking:
-        raise InputError(
-            f"{job}: the stored images or features of {lacking[0].split} are missing, or were made from other data: "
-            "the competition's files changed during the run, or the stores were removed. Run `make train` again."
-        )
-
-
-def is_trained(run: Run, job: Job) -> bool:
-    """Whether the job's weights are there and were made from the present inputs."""
-    return artifacts.is_fresh(run.layout.job(job) / "meta.json", training_inputs(run, job))
-
-
-def is_predicted(run: Run, job: Job) -> bool:
-    """Whether the job's predictions are there and were made from the present inputs."""
-    meta = predictions_path(run, job).with_suffix(".meta.json")
-    return artifacts.is_fresh(meta, prediction_inputs(run, job))
-
-
-def predictions_path(run: Run, job: Job) -> Path:
-    """Return the file of the job's probabilities, one array a view, OOF and test."""
-    return run.layout.job(job) / "predictions.npz"
-
-
-def weights_path(run: Run, job: Job) -> Path:
-    """Return the weights the job predicts with: the last, or the best of the inner split where it has one."""
-    best = run.settings.variants[job.variant].inner_split > 0
-    return run.layout.job(job) / ("best.weights.h5" if best else "last.weights.h5")

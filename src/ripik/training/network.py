@@ -8,17 +8,15 @@ import keras
 import numpy as np
 
 from ripik.features.batches import Batches, Source, first_batch, prefetched
-from ripik.features.store import Pass, reads_pixels, source_path, trains_head_alone
+from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.models.weights import load_initial_weights, read_weights
-from ripik.settings import FLOAT32, KERAS, Variant
-from ripik.splits.run import Run
+from ripik.settings import FLOAT32, KERAS
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
-from ripik.storage.paths import Job
-from ripik.training.jobs import job_seed, start_job, weights_path
+from ripik.training.jobs import Training
 
 
 class InferenceMode(keras.layers.Layer):
@@ -88,39 +86,39 @@ def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
     return network
 
 
-def trained_network(run: Run, job: Job) -> keras.Model:
-    """Return the trained part of a finished job with its trained weights."""
-    trained_part = _trained_part(run, job, _backbone(run, job))
-    read_weights(trained_part, _trained_weights(run, job))
+def trained_network(training: Training) -> keras.Model:
+    """Return the trained part of a finished training with its weights."""
+    trained_part = _trained_part(training, _backbone(training))
+    read_weights(trained_part, _trained_weights(training))
     return trained_part
 
 
 def whole_network(
-    run: Run, job: Job, backbone: keras.Model | None = None
+    training: Training, backbone: keras.Model | None = None
 ) -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """Return a finished job's backbone, from pixels, with the weights it predicts with, and its head's kernel and bias.
+    """Return a finished training's backbone, from pixels, with its weights, and its head's kernel and bias.
 
     Shapes (d, C) and (C,), float32, as all of the network computes. A backbone that this function returned for another
-    job of the variant may be given to be loaded anew, which is quicker than building one.
+    training of the variant may be given to be loaded anew, which is quicker than building one.
     """
-    backbone = backbone or _whole_backbone(run, job, FLOAT32)
-    trained_part = _trained_part(run, job, backbone)
-    read_weights(trained_part, _trained_weights(run, job))
+    backbone = backbone or _whole_backbone(training, FLOAT32)
+    trained_part = _trained_part(training, backbone)
+    read_weights(trained_part, _trained_weights(training))
     kernel, bias = trained_part.get_layer("head").get_weights()
     return backbone, kernel, bias
 
 
-def starting_network(run: Run, job: Job) -> keras.Model:
-    """Return the trained part of a job as its training finds it: initial weights, or those of the job it starts from.
+def starting_network(training: Training) -> keras.Model:
+    """Return the trained part as its training finds it: initial weights, or those of the training it starts from.
 
     Both trained parts are cut from one backbone, so the start's weights land in the right layers wherever its cut was.
     """
-    backbone, start = _backbone(run, job), start_job(run, job)
+    backbone, start = _backbone(training), training.start
     if start is None:
-        return _trained_part(run, job, backbone)
-    before = _trained_part(run, start, backbone)
-    read_weights(before, _trained_weights(run, start))
-    trained_part = _trained_part(run, job, backbone)
+        return _trained_part(training, backbone)
+    before = _trained_part(start, backbone)
+    read_weights(before, _trained_weights(start))
+    trained_part = _trained_part(training, backbone)
     trained_part.get_layer("head").set_weights(before.get_layer("head").get_weights())
     return trained_part
 
@@ -131,48 +129,47 @@ def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: s
     return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
 
 
-def predictor_of(run: Run, variant: Variant, trained_part: keras.Model, source: Source) -> Predictor:
-    """Return what predicts with a trained part; the head alone, one product of matrices, always runs on Keras."""
-    if trains_head_alone(run.settings, variant):
+def predictor_of(training: Training, source: Source) -> Predictor:
+    """Return what predicts with a finished training; the head alone, one product of matrices, always runs on Keras."""
+    trained_part = trained_network(training)
+    if training.data.reading.head_alone:
         return make_predictor(trained_part, KERAS, np.empty(0))
-    return make_predictor(trained_part, run.settings.prediction.engine, first_batch(source, SAMPLE))
+    return make_predictor(trained_part, training.run.settings.prediction.engine, first_batch(source, SAMPLE))
 
 
-def _trained_weights(run: Run, job: Job) -> Path:
-    path = weights_path(run, job)
-    return artifacts.check_recorded(path, path.parent / "meta.json", "Run `make train` again.")
+def _trained_weights(training: Training) -> Path:
+    return artifacts.check_recorded(training.weights, training.meta, "Run `make train` again.")
 
 
-def _backbone(run: Run, job: Job) -> keras.Model | None:
+def _backbone(training: Training) -> keras.Model | None:
     """Build the backbone with its initial weights; None for a head whose inputs are stored: their shape is enough."""
-    variant = run.settings.variants[job.variant]
-    if trains_head_alone(run.settings, variant) and source_path(run.settings, variant, Pass("train")).exists():
+    reading = training.data.reading
+    if reading.head_alone and reading.path(Pass("train")).exists():
         return None
-    return _whole_backbone(run, job, variant.precision)
+    return _whole_backbone(training, training.variant.precision)
 
 
-def _whole_backbone(run: Run, job: Job, precision: str) -> keras.Model:
-    variant = run.settings.variants[job.variant]
+def _whole_backbone(training: Training, precision: str) -> keras.Model:
+    variant = training.variant
     backbone = build_backbone(variant.backbone, variant.image_size, precision=precision)
-    load_initial_weights(backbone, run.settings, variant)
+    load_initial_weights(backbone, training.run.settings, variant)
     return backbone
 
 
-def _trained_part(run: Run, job: Job, backbone: keras.Model | None) -> keras.Model:
-    variant = run.settings.variants[job.variant]
+def _trained_part(training: Training, backbone: keras.Model | None) -> keras.Model:
+    variant, reading = training.variant, training.data.reading
     parts = cut(backbone, variant.train_from) if backbone is not None else Cut(None, None)
-    from_pixels = reads_pixels(run.settings, variant)
-    if from_pixels:
+    if reading.from_pixels:
         shape: tuple[int, ...] = (variant.image_size, variant.image_size, 3)
     elif parts.frozen is not None:
         shape = parts.frozen.output.shape[1:]
     else:
-        shape = PackedRows([source_path(run.settings, variant, Pass("train"))]).row_shape
+        shape = PackedRows([reading.path(Pass("train"))]).row_shape
     return build_trained_part(
         shape,
         parts.body,
-        len(run.competition.classes),
-        dropout=0.0 if trains_head_alone(run.settings, variant) else variant.dropout,  # else the batches have it
-        seed=job_seed(variant, job),
-        frozen=parts.frozen if from_pixels else None,
+        len(training.run.competition.classes),
+        dropout=0.0 if reading.head_alone else variant.dropout,  # else the batches have it
+        seed=training.seed,
+        frozen=parts.frozen if reading.from_pixels else None,
     )

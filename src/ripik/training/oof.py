@@ -13,8 +13,7 @@ from ripik.settings import Label, Variant
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.paths import Job
-from ripik.training.jobs import is_predicted, is_trained, jobs_of, predicting_jobs, predictions_path
+from ripik.training.jobs import Training, predicting, trainings_of
 from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
@@ -32,13 +31,13 @@ def merge_variant(run: Run, variant: Variant) -> None:
     Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
     prediction.
     """
-    jobs = jobs_of(run.settings, variant)
-    _check_finished(run, jobs)
+    trainings = trainings_of(run, variant)
+    _check_finished(trainings)
     folder = run.layout.variant(variant.name)
-    inputs = {job.folder: artifacts.file_digest(predictions_path(run, job)) for job in jobs}
+    inputs = {each.job.folder: artifacts.file_digest(each.predictions) for each in trainings}
     meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
     with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"], anew=True) as more:
-        oof, test = _oof_frame(run, variant, jobs), _test_frame(run, variant)
+        oof, test = _oof_frame(run, variant, trainings), _test_frame(run, variant)
         check_oof(oof, run)
         artifacts.write_csv(folder / "oof.csv", oof)
         artifacts.write_csv(folder / "test.csv", test)
@@ -83,30 +82,30 @@ def read_views(run: Run, variant: Variant, split: str) -> np.ndarray:
 
     The mean over seeds and, for the test set, folds. Raises InputError when a job is not predicted.
     """
-    jobs = jobs_of(run.settings, variant) if split == "train" else predicting_jobs(run.settings, variant)
-    _check_finished(run, jobs)
+    trainings = trainings_of(run, variant) if split == "train" else predicting(run, variant)
+    _check_finished(trainings)
     ids = run.competition.rows(split)["image_id"]
     position = pd.Series(np.arange(len(ids)), index=ids)
     shape = len(run.settings.prediction.views), len(ids), len(run.competition.classes)
     total, times = np.zeros(shape), np.zeros(len(ids))
-    for job in jobs:
-        if split == "test" or job.fold is not None:
-            values, known = _stored(run, job, "oof" if split == "train" else "test")
+    for each in trainings:
+        if split == "test" or each.job.fold is not None:
+            values, known = _stored(each, "oof" if split == "train" else "test")
             rows = position.loc[known].to_numpy()
             total[:, rows] += values
             times[rows] += 1
     return total / times[:, None]
 
 
-def read_test(run: Run, job: Job) -> np.ndarray:
-    """Return a job's probabilities of the test set by view, (views, m, C), rows in the order of the test set.
+def read_test(training: Training) -> np.ndarray:
+    """Return a training's probabilities of the test set by view, (views, m, C), rows in the order of the test set.
 
-    Raises InputError when the job is not predicted.
+    Raises InputError when it is not predicted.
     """
-    _check_finished(run, [job])
-    values, known = _stored(run, job, "test")
+    _check_finished([training])
+    values, known = _stored(training, "test")
     position = pd.Series(np.arange(len(known)), index=known)
-    return values[:, position.loc[run.competition.test["image_id"]].to_numpy()]
+    return values[:, position.loc[training.run.competition.test["image_id"]].to_numpy()]
 
 
 def check_oof(oof: pd.DataFrame, run: Run) -> None:
@@ -128,41 +127,43 @@ def check_oof(oof: pd.DataFrame, run: Run) -> None:
     check_groups(joined[["image_id", "group", "fold"]], run.layout.folds)
 
 
-def _check_finished(run: Run, jobs: Sequence[Job]) -> None:
-    for what, done in (("trained", is_trained), ("predicted", is_predicted)):
-        lacking = [job for job in jobs if not done(run, job)]
+def _check_finished(trainings: Sequence[Training]) -> None:
+    for what, lacking in (
+        ("train", [each for each in trainings if not each.is_trained]),
+        ("predict", [each for each in trainings if not each.is_predicted]),
+    ):
         if lacking:
+            names = ", ".join(map(str, lacking[:6]))
             raise InputError(
-                f"{', '.join(str(job) for job in lacking[:6])}{', …' if len(lacking) > 6 else ''}: not {what} with the "
-                f"present folds, data and configuration. Run `make {'train' if what == 'trained' else 'predict'}`."
+                f"{names}{', …' if len(lacking) > 6 else ''}: not {what}ed with the present folds, data and "
+                f"configuration. Run `make {what}`."
             )
 
 
-def _load(run: Run, job: Job, split: str) -> pd.DataFrame:
-    values, ids = _stored(run, job, split)
-    merged = merge(values, run.settings.prediction.merge)
-    return pd.DataFrame(merged, index=ids, columns=probability_columns(run.competition.classes))
+def _load(training: Training, split: str) -> pd.DataFrame:
+    values, ids = _stored(training, split)
+    merged = merge(values, training.run.settings.prediction.merge)
+    return pd.DataFrame(merged, index=ids, columns=probability_columns(training.run.competition.classes))
 
 
-def _stored(run: Run, job: Job, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the job's probabilities (views, n, C) of `oof` or `test`, and the ids of the rows."""
-    path = predictions_path(run, job)
-    artifacts.check_recorded(path, path.with_suffix(".meta.json"), "Run `make predict` again.")
-    with np.load(path, allow_pickle=False) as stored:
+def _stored(training: Training, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a training's probabilities (views, n, C) of `oof` or `test`, and the ids of the rows."""
+    artifacts.check_recorded(training.predictions, training.predictions_meta, "Run `make predict` again.")
+    with np.load(training.predictions, allow_pickle=False) as stored:
         return stored[split], stored["held_ids" if split == "oof" else "test_ids"]
 
 
-def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:
+def _oof_frame(run: Run, variant: Variant, trainings: Sequence[Training]) -> pd.DataFrame:
     columns = probability_columns(run.competition.classes)
     ids = run.competition.train["image_id"]
     total = np.full((variant.seeds, len(ids), len(columns)), np.nan)
     position = pd.Series(np.arange(len(ids)), index=ids)
-    for job in jobs:
-        if job.fold is not None:
-            found = _load(run, job, "oof")
-            if sorted(found.index) != sorted(ids.iloc[run.held_rows(job)]):
-                raise InputError(f"the predictions of {job} are not its held fold's. Delete them and predict again.")
-            total[job.seed, position.loc[found.index].to_numpy()] = found.to_numpy()
+    for each in trainings:
+        if each.job.fold is not None:
+            found = _load(each, "oof")
+            if sorted(found.index) != sorted(ids.iloc[each.held_rows]):
+                raise InputError(f"the predictions of {each} are not its held fold's. Delete them and predict again.")
+            total[each.job.seed, position.loc[found.index].to_numpy()] = found.to_numpy()
     probabilities = pd.DataFrame(total.mean(axis=0), columns=columns)
     known = pd.DataFrame({"image_id": ids, "fold": run.folds["fold"], "label": run.competition.train["label"]})
     return pd.concat([known, probabilities], axis=1)
@@ -170,7 +171,7 @@ def _oof_frame(run: Run, variant: Variant, jobs: Sequence[Job]) -> pd.DataFrame:
 
 def _test_frame(run: Run, variant: Variant) -> pd.DataFrame:
     ids = run.competition.test["image_id"]
-    merged = [_load(run, job, "test").loc[ids].to_numpy() for job in predicting_jobs(run.settings, variant)]
+    merged = [_load(each, "test").loc[ids].to_numpy() for each in predicting(run, variant)]
     return test_frame(run, merged)
 
 
@@ -197,6 +198,5 @@ def score_row(opened: Run, variant: Variant) -> list[str]:
 
 
 def _seconds(opened: Run, variant: Variant) -> float:
-    folders = [opened.layout.job(job) for job in jobs_of(opened.settings, variant)]
-    names = ("meta.json", "predictions.meta.json")
-    return sum(artifacts.read_json(folder / name)["seconds"] for folder in folders for name in names)
+    metas = [meta for each in trainings_of(opened, variant) for meta in (each.meta, each.predictions_meta)]
+    return sum(artifacts.read_json(meta)["seconds"] for meta in metas)

@@ -7,23 +7,14 @@ from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_if_at_work, turn
-from ripik.execution.runner import run, threads_per_job, with_run_threads
+from ripik.execution.runner import execute, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
 from ripik.models.weight_files import weights_inputs
 from ripik.settings import LOCAL, OPENVINO, Settings, Variant
-from ripik.splits.folds import make_folds
-from ripik.splits.run import Run, open_run, record_run
+from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
-from ripik.training.jobs import (
-    check_folds,
-    choose_variants,
-    is_distributed,
-    is_predicted,
-    is_trained,
-    jobs_of,
-    start_job,
-)
+from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
 
 
@@ -37,10 +28,10 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
     for variant in chosen:
         weights_inputs(variant)
     with turn(layout_of(settings), "train"):
-        make_folds(settings)
-        opened = open_run(settings)
-        jobs = _prepare_jobs(opened, chosen, folds)
-    _finish_jobs(opened, chosen, folds, jobs)
+        run = Run.open(settings)
+        split_run(run)
+        unfinished = _prepare(run, chosen, folds)
+    _finish(run, chosen, folds, unfinished)
 
 
 def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
@@ -48,16 +39,20 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 
     Raises InputError when a job is not trained.
     """
-    check_settings(settings)
-    chosen = choose_variants(settings, variants)
-    opened = open_run(settings)
-    untrained = [job for variant in chosen for job in jobs_of(settings, variant) if not is_trained(opened, job)]
+    predict_run(Run.open(settings), variants)
+
+
+def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
+    """Do what `predict` does, for a run that is open."""
+    check_settings(run.settings)
+    chosen = choose_variants(run.settings, variants)
+    untrained = [each for variant in chosen for each in trainings_of(run, variant) if not each.is_trained]
     if untrained:
         raise InputError(
             f"{len(untrained)} trainings are missing or were made from other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
-    _finish_jobs(opened, chosen, (), _prepare_jobs(opened, chosen, ()))
+    _finish(run, chosen, (), _prepare(run, chosen, ()))
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
@@ -69,40 +64,35 @@ def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
         )
 
 
-def _prepare_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> list[Job]:
-    """Make what the jobs that are not finished read, and return these jobs.
+def _prepare(run: Run, variants: Sequence[Variant], folds: Sequence[int]) -> list[Training]:
+    """Make what the unfinished trainings read, and return them.
 
     Raises SurroundingsError when another process is at work on one of them.
     """
-    settings = opened.settings
-    record_run(opened)
-    wanted = sum(len(jobs_of(settings, variant, folds)) for variant in variants)
-    jobs = _unfinished(opened, variants, folds)
-    if len(jobs) < wanted:
-        say(f"train: {wanted - len(jobs)} of {wanted} jobs are finished and up to date")
-    for job in jobs:
-        refuse_if_at_work(opened.layout.running(job), str(job))
-    if jobs:
-        _tell_threads(settings)
-        names = {job.variant for job in jobs}
-        prepare(settings, opened.competition, [variant for variant in variants if variant.name in names])
-    return jobs
+    record_run(run)
+    wanted = [each for variant in variants for each in trainings_of(run, variant, folds)]
+    unfinished = [each for each in wanted if not each.is_done]
+    if len(unfinished) < len(wanted):
+        say(f"train: {len(wanted) - len(unfinished)} of {len(wanted)} jobs are finished and up to date")
+    for each in unfinished:
+        refuse_if_at_work(run.layout.running(each.job), str(each))
+    if unfinished:
+        _tell_threads(run.settings)
+        names = {each.variant.name for each in unfinished}
+        prepare(run, [variant for variant in variants if variant.name in names])
+    return unfinished
 
 
-def _unfinished(opened: Run, variants: Sequence[Variant], folds: Sequence[int]) -> list[Job]:
-    jobs = [job for variant in variants for job in jobs_of(opened.settings, variant, folds)]
-    return [job for job in jobs if not _is_done(opened, job)]
-
-
-def _finish_jobs(opened: Run, variants: Sequence[Variant], folds: Sequence[int], jobs: Sequence[Job]) -> None:
-    """Run the jobs, and those that start from one of them and are stale now; merge what is whole."""
+def _finish(run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]) -> None:
+    """Do the trainings, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
-    while jobs:
-        run([_task(opened, job) for job in jobs], with_run_threads(opened.settings))
-        tried += jobs
-        jobs = [job for job in _unfinished(opened, variants, folds) if job not in tried]
-    with turn(opened.layout, "train"):
-        _merge(opened, variants)
+    while unfinished:
+        execute([_task(each) for each in unfinished], with_run_threads(run.settings))
+        tried += [each.job for each in unfinished]
+        wanted = [each for variant in variants for each in trainings_of(run, variant, folds)]
+        unfinished = [each for each in wanted if each.job not in tried and not each.is_done]
+    with turn(run.layout, "train"):
+        _merge(run, variants)
 
 
 def _tell_threads(settings: Settings) -> None:
@@ -111,25 +101,21 @@ def _tell_threads(settings: Settings) -> None:
         say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run began with {how.threads} a job")
 
 
-def _task(opened: Run, job: Job) -> Task:
-    start = start_job(opened, job)
-    after = (str(start),) if start else ()
-    devices = ALL if is_distributed(opened.settings.variants[job.variant]) else ONE
-    return Task(str(job), "ripik.training.predict:work", (opened.settings, job), after=after, devices=devices)
+def _task(training: Training) -> Task:
+    after = (str(training.start),) if training.start else ()
+    devices = ALL if is_distributed(training.variant) else ONE
+    arguments = training.run.settings, training.job
+    return Task(str(training), "ripik.training.predict:work", arguments, after=after, devices=devices)
 
 
-def _is_done(opened: Run, job: Job) -> bool:
-    return is_trained(opened, job) and is_predicted(opened, job)
-
-
-def _merge(opened: Run, variants: Sequence[Variant]) -> None:
+def _merge(run: Run, variants: Sequence[Variant]) -> None:
     whole = []
     for variant in variants:
-        lacking = [job for job in jobs_of(opened.settings, variant) if not _is_done(opened, job)]
+        lacking = [each.job.folder for each in trainings_of(run, variant) if not each.is_done]
         if lacking:
-            say(f"{variant.name}: {', '.join(job.folder for job in lacking)} still to train before it has an oof.csv")
+            say(f"{variant.name}: {', '.join(lacking)} still to train before it has an oof.csv")
         else:
-            merge_variant(opened, variant)
+            merge_variant(run, variant)
             whole.append(variant)
     if whole:
-        show_scores(opened, whole)
+        show_scores(run, whole)

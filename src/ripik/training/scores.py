@@ -11,7 +11,7 @@ import pandas as pd
 from ripik.analysis.groups import joined
 from ripik.analysis.intervals import Interval, interval, per_class_f1
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
-from ripik.splits.groups import groups_of, read_groups
+from ripik.splits.groups import groups_of
 from ripik.splits.run import Run
 
 LEVEL = "95 %"
@@ -59,7 +59,7 @@ def evidence_groups(run: Run) -> np.ndarray:
 
     They differ from those of folds.csv only where that file is the user's own.
     """
-    known = [run.folds["group"].to_numpy(), groups_of(read_groups(run.settings, run.competition), "train")]
+    known = [run.folds["group"].to_numpy(), groups_of(run.groups, "train")]
     if "group" in run.competition.train:
         known.append(run.competition.train["group"].to_numpy())
     return joined(*known)

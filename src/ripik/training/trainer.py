@@ -17,25 +17,23 @@ from ripik.execution import time_limit
 from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
-from ripik.features.store import Pass, source_path
+from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
 from ripik.settings import HALF, KERAS, Variant
-from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
-from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.callbacks import EpochProgress, EventLog, Position, epoch_told
 from ripik.training.checkpoint import Arrays, Checkpoint, Progress
 from ripik.training.examples import Course, inner_split
-from ripik.training.jobs import check_stores, is_distributed, job_seed, training_inputs
+from ripik.training.jobs import Training, is_distributed
 from ripik.training.network import between, predict_rows, starting_network
 from ripik.training.optimizer import compile_model
 
 
-def train(run: Run, job: Job, report: Reporter) -> None:
+def train(training: Training, report: Reporter) -> None:
     """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
 
     A distributed training divides each batch among all devices of this process: batches, steps and learning rate are
@@ -44,8 +42,8 @@ def train(run: Run, job: Job, report: Reporter) -> None:
     history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
     when the time limit leaves no room for another epoch.
     """
-    backend.make_deterministic(job_seed(run.settings.variants[job.variant], job))
-    trainer = Trainer.create(run, job)
+    backend.make_deterministic(training.seed)
+    trainer = Trainer.create(training)
     trainer.restore()
     while trainer.wants_more():
         time_limit.check(trainer.longest)
@@ -57,8 +55,7 @@ def train(run: Run, job: Job, report: Reporter) -> None:
 class Trainer:
     """A trained part in training: what it reads, how far it is, and where its state is kept."""
 
-    run: Run
-    job: Job
+    training: Training
     variant: Variant
     trained_part: keras.Model
     model: keras.Model
@@ -72,23 +69,28 @@ class Trainer:
     longest: float = 0.0  # seconds of an epoch of this session
 
     @classmethod
-    def create(cls, run: Run, job: Job) -> "Trainer":
+    def create(cls, training: Training) -> "Trainer":
         """Build the network and open the stored inputs."""
-        check_stores(run, job)
-        variant, inputs = run.settings.variants[job.variant], training_inputs(run, job)
-        rows, inner = inner_split(run, job)
+        training.check_stores()
+        variant, inputs = training.variant, training.inputs()
+        rows, inner = inner_split(training)
         devices = backend.devices() if is_distributed(variant) else []
-        course, distribution = Course(run, job, rows, max(1, len(devices))), backend.distribution(devices)
+        course, distribution = Course(training, rows, max(1, len(devices))), backend.distribution(devices)
         with distribution.scope():
-            trained_part = starting_network(run, job)
+            trained_part = starting_network(training)
             model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
             compile_model(model, variant, course.steps)
-        return cls(run, job, variant, trained_part, model, course, inner, inputs, distribution)
+        return cls(training, variant, trained_part, model, course, inner, inputs, distribution)
 
     @property
     def folder(self) -> Path:
-        """The job's folder."""
-        return self.run.layout.job(self.job)
+        """Where the training's files lie."""
+        return self.training.folder
+
+    @property
+    def state(self) -> Path:
+        """The file of the saved state."""
+        return self.training.run.layout.state(self.training.job)
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -149,8 +151,8 @@ class Trainer:
 
     def _diverged(self) -> str:
         return (
-            f"{self.job}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning rate of "
-            f"this variant, for instance --set variants.{self.variant.name}.learning_rate="
+            f"{self.training}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning "
+            f"rate of this variant, for instance --set variants.{self.variant.name}.learning_rate="
             f"{self.variant.learning_rate / 10:g}{self._wider()}."
         )
 
@@ -204,12 +206,12 @@ class Trainer:
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
             return {}
-        pass_, how = Pass("train"), self.run.settings.prediction
-        source = PackedRows([source_path(self.run.settings, self.variant, pass_)])
+        run, pass_ = self.training.run, Pass("train")
+        how, source = run.settings.prediction, PackedRows([self.training.data.path(pass_)])
         keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
         found = predict_rows(keras_predictor, source, self.inner, pass_.view, how.batch_size)
-        truth = self.run.training_targets()[self.inner]
-        metric = get_metric(self.run.settings.competition.metric)
+        truth = run.training_targets()[self.inner]
+        metric = get_metric(run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
         return {"inner_loss": float(loss), f"inner_{metric.name}": float(score_part(metric, truth, found))}
 
@@ -220,15 +222,13 @@ class Trainer:
             arrays["metrics"] = values_of(self.model.metrics_variables)
         if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
             arrays["best"] = self.best
-        checkpoint.save(
-            self.run.layout.state(self.job), self.inputs, Checkpoint(self.progress, arrays, self.arithmetic)
-        )
+        checkpoint.save(self.state, self.inputs, Checkpoint(self.progress, arrays, self.arithmetic))
 
     def restore(self) -> None:
         """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
         artifacts.tell_damaged(self.folder / "meta.json", self.inputs)
         (self.folder / "meta.json").unlink(missing_ok=True)
-        saved = checkpoint.load(self.run.layout.state(self.job), self.inputs, self.arithmetic)
+        saved = checkpoint.load(self.state, self.inputs, self.arithmetic)
         if saved is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             return

@@ -19,12 +19,12 @@ from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
-from ripik.execution.runner import run
+from ripik.execution.runner import execute
 from ripik.execution.task import Reporter, Task
 from ripik.features.batches import first_batch
 from ripik.features.frozen_passes import build_frozen_part, fill_passes
-from ripik.features.pixels import pixel_path, pixels
-from ripik.features.store import Pass, lacking_passes, reads_pixels, source_path
+from ripik.features.pixels import pixels
+from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
 from ripik.models.engines import SAMPLE, make_predictor
@@ -35,9 +35,10 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
-from ripik.training.jobs import job_seed, predicting_jobs, weights_path
-from ripik.training.network import predict_rows, predictor_of, trained_network
+from ripik.training.jobs import Training, predicting
+from ripik.training.network import predictor_of
 from ripik.training.oof import test_frame
+from ripik.training.predict import predict_views, with_shares
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 
@@ -52,7 +53,7 @@ class Trained:
 
     def jobs(self, variant: str) -> list[Job]:
         """Return the jobs whose mean predicts the test set."""
-        return predicting_jobs(self.run.settings, self.run.settings.variants[variant])
+        return [each.job for each in predicting(self.run, self.run.settings.variants[variant])]
 
     def recorded(self, job: Job) -> dict[str, Any]:
         """Return what the run tells of the engines that predicted with a job."""
@@ -69,9 +70,10 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
     trained = open_trained(settings, models)
     variants = {name: trained.run.settings.variants[name] for name in trained.manifest.members}
     for size in {variant.image_size for variant in variants.values()}:
-        pixels(trained.run.settings, trained.run.competition, "test", False, size)
+        pixels(trained.run, "test", False, size)
     for name, variant in variants.items():
-        if not reads_pixels(trained.run.settings, variant) and lacking_test_passes(trained, name):
+        data = VariantData(trained.run, variant)
+        if not data.reading.from_pixels and lacking_test_passes(data):
             frozen = trained.recorded(trained.jobs(name)[0])["frozen"]
             _run(f"frozen passes of {name}", "fill_test", (trained, name), frozen["threads"])
     for name in trained.manifest.members:
@@ -82,7 +84,7 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
 
 def _run(name: str, function: str, arguments: tuple, threads: int) -> None:
     task = Task(name, f"ripik.kaggle.kernel.infer:{function}", arguments)
-    run([task], JobSettings(jobs=1, threads=threads))
+    execute([task], JobSettings(jobs=1, threads=threads))
 
 
 def open_trained(settings: Settings, models: Path) -> Trained:
@@ -95,7 +97,7 @@ def open_trained(settings: Settings, models: Path) -> Trained:
     competition = read_test_set(settings, train, tuple(manifest.classes))
     tell_form(competition.form)
     competition = _tried(competition, PixelRule(**manifest.rule))
-    opened = Run(settings, competition, folds, manifest.files[FOLDS])
+    opened = Run(settings, competition, (folds, manifest.files[FOLDS]))
     _place(opened, manifest, models)
     return Trained(opened, manifest, models)
 
@@ -136,20 +138,17 @@ def _tried(competition: Competition, rule: PixelRule) -> Competition:
 def _place(opened: Run, manifest: Manifest, models: Path) -> None:
     """Put the trained weights where the run's own code looks for them."""
     for name in manifest.members:
-        for job in predicting_jobs(opened.settings, opened.settings.variants[name]):
-            folder = opened.layout.job(job)
-            folder.mkdir(parents=True, exist_ok=True)
-            for file in (weights_path(opened, job).name, "meta.json"):
-                link = folder / file
+        for each in predicting(opened, opened.settings.variants[name]):
+            each.folder.mkdir(parents=True, exist_ok=True)
+            for link in (each.weights, each.meta):
                 link.unlink(missing_ok=True)
-                link.symlink_to((models / job_file(str(job), file)).absolute())
+                link.symlink_to((models / job_file(str(each), link.name)).absolute())
 
 
-def lacking_test_passes(trained: Trained, name: str) -> list[Pass]:
+def lacking_test_passes(data: VariantData) -> list[Pass]:
     """Return the passes of the test set whose outputs are not stored, or are of other images."""
-    run, variant = trained.run, trained.run.settings.variants[name]
-    wanted = {Pass("test", view=view) for view in run.settings.prediction.views}
-    return [pass_ for pass_ in lacking_passes(run.settings, run.competition, variant) if pass_ in wanted]
+    wanted = {Pass("test", view=view) for view in data.run.settings.prediction.views}
+    return [pass_ for pass_ in data.lacking() if pass_ in wanted]
 
 
 def _write(trained: Trained, target: Path) -> None:
@@ -219,30 +218,25 @@ def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Setti
 def fill_test(trained: Trained, name: str, report: Reporter) -> None:
     """Store what the frozen layers of a variant make of the test set, view by view."""
     backend.make_deterministic(0)
-    settings, competition = trained.run.settings, trained.run.competition
-    variant, passes = settings.variants[name], lacking_test_passes(trained, name)
-    make_initial_weights(settings, variant)
-    sample = first_batch(PackedRows([pixel_path(settings, "test", False, variant.image_size)]), SAMPLE)
-    predictor = make_predictor(build_frozen_part(settings, variant), settings.prediction.engine, sample)
+    settings = trained.run.settings
+    data = VariantData(trained.run, settings.variants[name])
+    make_initial_weights(settings, data.variant)
+    sample = first_batch(PackedRows([data.reading.pixels_path(Pass("test"))]), SAMPLE)
+    predictor = make_predictor(build_frozen_part(data), settings.prediction.engine, sample)
     recorded = trained.recorded(trained.jobs(name)[0])["frozen"]
     check_engine(recorded, predictor.record(), settings, f"the frozen part of {name}")
-    fill_passes(settings, competition, variant, passes, predictor, report)
+    fill_passes(data, lacking_test_passes(data), predictor, report)
 
 
 def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
     """Write a job's probabilities of the test set, (views, m, C); those of unreadable images are the class shares."""
-    run, variant = trained.run, trained.run.settings.variants[job.variant]
-    how, rows = run.settings.prediction, np.arange(len(run.competition.test))
-    backend.make_deterministic(job_seed(variant, job))
-    make_initial_weights(run.settings, variant)
-    sources = {view: PackedRows([source_path(run.settings, variant, Pass("test", view=view))]) for view in how.views}
-    predictor = predictor_of(run, variant, trained_network(run, job), sources[how.views[0]])
-    check_engine(trained.recorded(job)["engine"], predictor.record(), run.settings, str(job))
-    found = []
-    for number, (view, source) in enumerate(sources.items(), start=1):
-        found.append(predict_rows(predictor, source, rows, view, how.batch_size))
-        report(number, len(sources), f"predicted test {number}/{len(sources)}, {view}")
-    values = np.stack(found)
-    values[:, ~run.competition.test["readable"].to_numpy()] = run.competition.class_shares()
-    with artifacts.replacing(run.layout.job(job) / TEST) as temporary, temporary.open("wb") as file:
+    training = Training(trained.run, job)
+    settings, rows = trained.run.settings, np.arange(len(trained.run.competition.test))
+    backend.make_deterministic(training.seed)
+    make_initial_weights(settings, training.variant)
+    first = Pass("test", view=settings.prediction.views[0])
+    predictor = predictor_of(training, PackedRows([training.data.path(first)]))
+    check_engine(trained.recorded(job)["engine"], predictor.record(), settings, str(job))
+    values = with_shares(trained.run, predict_views(training, predictor, "test", rows, report))
+    with artifacts.replacing(training.folder / TEST) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)

@@ -9,17 +9,16 @@ from typing import Any
 import pandas as pd
 
 from ripik.ensemble.folder import finished_models
-from ripik.execution.runner import run, undivided
+from ripik.execution.runner import execute, undivided
 from ripik.execution.task import Task
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kaggle.kernel.names import identity, title_of
 from ripik.models.weight_files import RANDOM, initial_weights
 from ripik.settings import Settings, Variant
 from ripik.splits.groups import read_groups
-from ripik.splits.run import Run, open_run
+from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.paths import Job
-from ripik.training.jobs import predicting_jobs, predictions_path, weights_path
+from ripik.training.jobs import Training, predicting
 
 METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data
@@ -32,7 +31,8 @@ def write_weights(settings: Settings, folder: Path) -> bool:
     """
     variants = [variant for variant in settings.variants.values() if variant.weights != RANDOM]
     if variants:
-        run([Task("initial weights", "ripik.models.weights:make_all", (settings, variants))], undivided(settings.jobs))
+        task = Task("initial weights", "ripik.models.weights:make_all", (settings, variants))
+        execute([task], undivided(settings.jobs))
         names = _copy_weights(settings, variants, _emptied(folder))
         _finish(settings, folder, Manifest(settings.run, "weights", _digests(folder), names))
     return bool(variants)
@@ -45,12 +45,12 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
     Raises InputError where the run has no blend of the present settings and data.
     """
     members, fitted, shares = finished_models(settings)
-    opened = open_run(settings)
+    opened = Run.open(settings)
     names = _copy_weights(settings, [settings.variants[name] for name in members], _emptied(folder))
-    jobs = {str(job): job for name in members for job in predicting_jobs(settings, settings.variants[name])}
-    for text, job in jobs.items():
-        for path in (weights_path(opened, job), opened.layout.job(job) / "meta.json"):
-            shutil.copyfile(path, folder / job_file(text, path.name))
+    trainings = [each for name in members for each in predicting(opened, settings.variants[name])]
+    for each in trainings:
+        for path in (each.weights, each.meta):
+            shutil.copyfile(path, folder / job_file(str(each), path.name))
     shutil.copyfile(opened.layout.folds, folder / FOLDS)
     artifacts.write_csv(folder / GROUPS, _test_groups(opened))
     manifest = Manifest(
@@ -58,7 +58,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         kind="models",
         files=_digests(folder),
         weights=names,
-        jobs={text: _engines(opened, job) for text, job in jobs.items()},
+        jobs={str(each): _engines(each) for each in trainings},
         fitted=fitted.as_json(),
         shares=shares.tolist(),
         members=members,
@@ -71,8 +71,8 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
     return manifest
 
 
-def _engines(opened: Run, job: Job) -> dict[str, Any]:
-    meta = artifacts.read_json(predictions_path(opened, job).with_suffix(".meta.json"))
+def _engines(training: Training) -> dict[str, Any]:
+    meta = artifacts.read_json(training.predictions_meta)
     return {"engine": meta["engine"], "frozen": meta["frozen"]}
 
 
