@@ -10,7 +10,7 @@ from ripik.console import progress, say
 from ripik.diagnostics.heatmaps import heat_maps
 from ripik.diagnostics.label_issues import find_label_issues
 from ripik.diagnostics.photo_page import environment
-from ripik.ensemble.build import finished_blend
+from ripik.ensemble.build import finished_blend, shown_inputs
 from ripik.ensemble.train_or_test import is_at_hand, tell_apart
 from ripik.report.album import Album, is_readable
 from ripik.report.blocks import Section
@@ -38,16 +38,12 @@ def report(settings: Settings) -> Path:
     suspects, likeness = find_label_issues(run)[1], _adversarial(evidence)
     shown = photos.choose(evidence, suspects)
     album = Album(evidence, _heat_maps(evidence, shown))
-    inputs = {"version": REPORT, "predictions": _digests(evidence), "blend": artifacts.digest(evidence.record)}
+    inputs = {"version": REPORT, **shown_inputs(run, evidence.record)}
     with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
         text = _render(evidence, _sections(evidence, album, shown, likeness))
         artifacts.write_text(path, text.encode("utf-8", "replace").decode())
     say(f"report: wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return path
-
-
-def _digests(evidence: Evidence) -> dict[str, str]:
-    return {name: artifacts.file_digest(of.path) for name, of in evidence.everyone.items()}
 
 
 def _adversarial(evidence: Evidence) -> Path | None:
