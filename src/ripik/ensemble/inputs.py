@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.fold_models import of_each_fold
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.splits.groups import groups_of, read_groups
 from ripik.splits.run import Run
@@ -38,9 +38,8 @@ def test_rows(run: Run, members: Sequence[str]) -> MemberPredictions:
 def fold_models(run: Run, members: Sequence[str]) -> list[MemberPredictions]:
     """Return the test set as the models of each fold predict it, mean over seeds; a refit stands in every fold."""
     jobs = [predicting_jobs(run.settings, run.settings.variants[name]) for name in members]
-    said = [by_fold(own, [blended_views(read_test(run, job), run.settings) for job in own]) for own in jobs]
-    photos = _photos(run, "test")
-    return [MemberPredictions(values, photos) for values in side_by_side(said)]
+    said, photos = [{job: read_test(run, job) for job in own} for own in jobs], _photos(run, "test")
+    return [MemberPredictions(values, photos) for values in of_each_fold(said, run.settings)]
 
 
 def test_groups(run: Run) -> np.ndarray:
