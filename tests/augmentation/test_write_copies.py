@@ -42,6 +42,19 @@ def test_a_second_call_keeps_the_files_and_mends_a_missing_one(tiny: Tiny) -> No
     assert lost.read_bytes() == before
 
 
+def test_other_labels_are_listed_and_no_copy_is_drawn_again(tiny: Tiny) -> None:
+    csv = augment(tiny.settings())
+    copies = {path: path.stat().st_mtime_ns for path in (csv.parent / "images").iterdir()}
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=frame["label"].astype(int) % 3 + 1))
+    augment(tiny.settings())
+    listed, truth = pd.read_csv(csv, dtype={"image_id": str}), tiny.truth.set_index("image_id")["label"]
+    assert (listed["label"].to_numpy() == truth.loc[listed["image_id"]].to_numpy() % 3 + 1).all()
+    assert {path: path.stat().st_mtime_ns for path in copies} == copies
+    written = csv.stat().st_ino
+    augment(tiny.settings())
+    assert csv.stat().st_ino == written
+
+
 def test_copies_of_other_settings_are_replaced(tiny: Tiny) -> None:
     first = augment(tiny.settings())
     before = decode(first.parent / "images" / "1_1.jpg")

@@ -164,10 +164,10 @@ def test_what_the_rule_makes_is_stale_under_another_rule(tiny: Tiny) -> None:
     found = []
     for shift in (4, 5):
         deepened(tiny, "2.jpg", shift=shift)
-        competition = open_competition(tiny.settings())
-        place = tiny.settings(), competition, "train", False, 32
-        found.append((pixel_inputs(*place)["rule"], group_inputs(tiny.settings(), competition)["rule"]))
-        assert "rule" not in pixel_inputs(*place[:2], "test", False, 32)
+        run = Run.open(tiny.settings())
+        of_train = pixel_inputs(run, "train", False, 32)
+        found.append((of_train["rule"], group_inputs(run.settings, run.competition)["rule"]))
+        assert "rule" not in pixel_inputs(run, "test", False, 32)
     assert [one["levels"] for one, _ in found] == [4096, 8192]
     assert [one for one, _ in found] == [one for _, one in found]
 

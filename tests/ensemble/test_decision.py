@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,7 +84,7 @@ def test_adapting_to_the_shares_of_training_changes_nothing() -> None:
     p = noise(9, 1)[0]
     shift = estimate_priors(p, p.mean(axis=0))
     assert adapt(p, shift) == pytest.approx(p, abs=1e-6)
-    assert shift.iterations <= 3
+    assert shift.priors == pytest.approx(shift.train_priors)
 
 
 def test_each_round_makes_the_rows_likelier() -> None:
@@ -107,12 +105,6 @@ def test_a_class_training_never_saw_is_not_adapted() -> None:
     shift = estimate_priors(p, np.array([0.5, 0.5, 0.0]))
     assert np.isfinite(adapt(p, shift)).all()
     assert adapt(p, shift).sum(axis=1) == pytest.approx(1.0)
-
-
-def test_a_shift_is_told_in_plain_numbers() -> None:
-    told = json.loads(json.dumps(estimate_priors(noise(12, 1)[0], np.full(3, 1 / 3)).as_json()))
-    assert set(told) == {"priors", "train_priors", "iterations"}
-    assert sum(told["priors"]) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("shares", [np.full(4, 0.25), np.array([0.5, 0.6, -0.1]), np.array([0.2, 0.2, 0.2])])

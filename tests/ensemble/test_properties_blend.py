@@ -213,7 +213,7 @@ def test_class_shares_are_estimated_and_followed_whatever_the_rows(p: np.ndarray
     found = estimate_priors(p, train)
     sums_to_one(found.priors)
     sums_to_one(adapt(p, found))
-    sums_to_one(adapt(p, PriorShift(rng.dirichlet(np.ones(classes)), train, 0)))
+    sums_to_one(adapt(p, PriorShift(rng.dirichlet(np.ones(classes)), train)))
     order = rng.permutation(len(p))
     np.testing.assert_allclose(estimate_priors(p[order], train).priors, found.priors, atol=1e-6)
     np.testing.assert_allclose(adapt(p[order], found), adapt(p, found)[order], atol=1e-12)

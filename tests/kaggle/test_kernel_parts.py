@@ -9,10 +9,11 @@ import pytest
 from conftest import FAST, Tiny
 from ripik.config import load_settings
 from ripik.ensemble import inputs
+from ripik.ensemble.fold_models import of_each_fold
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
-from ripik.kaggle.kernel.infer import TEST, Trained, fold_models, lacking_test_passes
+from ripik.kaggle.kernel.infer import TEST, Trained, lacking_test_passes, said
 from ripik.kaggle.kernel.machine import Machine
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
@@ -121,7 +122,8 @@ def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tin
         with np.load(path) as stored:
             np.save(path.with_name(TEST), stored["test"])
     of_run = [rows.probabilities for rows in inputs.fold_models(run, members)]
-    of_kernel = fold_models(Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder))
+    trained = Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder)
+    of_kernel = of_each_fold([said(trained, name) for name in members], run.settings)
     assert [values.shape for values in of_run] == [(2, 1, 6, 3)] * 2
     np.testing.assert_array_equal(of_kernel, of_run)
     for member, together in zip(members, np.mean(of_run, axis=0)[:, 0], strict=True):

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
-from made_up_trainings import finish
-from ripik.ensemble.build import ensemble
+from made_up_trainings import finish, random_values
+from ripik.ensemble.build import ensemble, finished_blend, shown_inputs
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present
@@ -31,8 +31,10 @@ from ripik.monitoring.job_state import (
     differences,
     job_state,
 )
-from ripik.monitoring.run_state import BROKEN, FRESH, YOURS, Status, find_status
+from ripik.monitoring.outcomes import BROKEN, FRESH, YOURS
+from ripik.monitoring.run_state import Status, find_status
 from ripik.monitoring.status import status
+from ripik.report.page import REPORT
 from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
@@ -83,6 +85,16 @@ def save_state(run: Run, job: Job, epochs: int) -> None:
     history = [{"epoch": epoch + 1, "loss": 1.0} for epoch in range(epochs)]
     saved = Checkpoint(Progress(history), {"model": [np.zeros(1)], "optimizer": []})
     checkpoint.save(run.layout.state(job), Training(run, job).inputs(), saved)
+
+
+def write_page(run: Run) -> Path:
+    """Write a report, made up, of the present predictions and blend."""
+    page = run.layout.report / "index.html"
+    page.parent.mkdir()
+    inputs = {"version": REPORT, **shown_inputs(run, finished_blend(run))}
+    with artifacts.making(artifacts.meta_beside(page), inputs, [page]):
+        page.write_text("page")
+    return page
 
 
 def leave_killed(run: Run, job: Job) -> None:
@@ -243,13 +255,47 @@ def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[st
     assert "not needed" in out  # nothing is stored, and nothing has to be
     assert f"CV macro_f1 {found.blend.value:.4f}" in out
     assert re.search("✓D?( done)?: finished", out)
-    page = tiny.run / "report" / "index.html"
-    page.parent.mkdir()
-    page.write_text("")
+    page = write_page(whole)
+    os.utime(page, (1, 1))  # its time tells nothing
     assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
-    os.utime(page, (1, 1))
+    page.write_text("another page")
+    edited = find_status(tiny.settings())
+    assert (edited.report.state, edited.report.detail) == (STALE, "edited, or damaged")
+    artifacts.meta_beside(page).unlink()
     late = find_status(tiny.settings())
     assert (late.report.state, late.next) == (STALE, "next: make report")
+
+
+def test_a_report_of_other_predictions_is_stale(tiny: Tiny, whole: Run) -> None:
+    write_page(whole)
+    finish(whole, JOB, lambda *asked: random_values(*asked)[..., ::-1])
+    ensemble(whole.settings)
+    found = find_status(tiny.settings())
+    assert (found.blend.state, found.report.state) == (FRESH, STALE)
+    assert found.report.detail == "made from other predictions"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["by this version", "by one that recorded less"])
+def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, before: bool) -> None:
+    write_page(whole)
+    csvs = sorted(tiny.run.glob("*/*.csv"))
+    if before:
+        for meta in tiny.run.glob("*/meta.json"):
+            if meta.parent.name in whole.settings.variants:
+                told = artifacts.read_meta(meta) or {}
+                kept = {name: told["inputs"][name] for name in ("merge", "predictions")}
+                outputs = {**told["outputs"]}
+                artifacts.write_meta(meta, inputs=kept, outputs=outputs, seconds=1, scores=told["scores"])
+        assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
+        contents = [path.read_bytes() for path in csvs]
+        ensemble(whole.settings)
+        assert [path.read_bytes() for path in csvs] == contents
+    made = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in csvs]
+    ensemble(whole.settings)
+    assert len(csvs) == 10
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in csvs] == made
+    assert len(list((tiny.folder / "submissions").glob("tiny-*.json"))) == 1
+    assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
 
 
 def test_what_follows_from_a_job_that_is_made_anew(tiny: Tiny, whole: Run) -> None:

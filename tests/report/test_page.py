@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,8 @@ def again(reported: Tiny, tmp_path: Path) -> Tiny:
 
 
 def made(tiny: Tiny, *overrides: str) -> Page:
-    return Page(report(tiny.settings(*FAST, *overrides)))
+    with mock.patch("ripik.ensemble.expectation.FEWEST", 2):  # photos from which train is told from test
+        return Page(report(tiny.settings(*FAST, *overrides)))
 
 
 def anchors(page: Page) -> list[str]:
@@ -286,6 +288,11 @@ def test_likeness_of_train_and_test(page: Page, reported: Tiny) -> None:
     assert shown
     for text, name in zip(shown.groups(), ("value", "low", "high"), strict=True):
         same(text, auc[name], 3)
+
+
+def test_of_too_few_photos_train_is_not_told_from_test(again: Tiny) -> None:
+    page = Page(report(again.settings(*FAST)))
+    assert anchors(page) == [name for name in SECTIONS if name != "adversarial"]
 
 
 def test_the_configuration_and_versions_are_the_runs(page: Page, reported: Tiny) -> None:

@@ -102,6 +102,47 @@ def test_merging_twice_gives_the_same_bytes(tiny: Tiny) -> None:
     assert contents[0] == contents[1]
 
 
+def test_a_merge_is_made_again_only_where_something_changed(tiny: Tiny) -> None:
+    run = finished(tiny)
+    path = tiny.run / "original" / "oof.csv"
+    merge_variant(run, run.settings.variants["original"])
+    inode, content = path.stat().st_ino, path.read_bytes()
+    merge_variant(run, run.settings.variants["original"])
+    assert path.stat().st_ino == inode
+    other = Run.open(tiny.settings("competition.metric=accuracy"))
+    merge_variant(other, other.settings.variants["original"])
+    record = artifacts.read_json(tiny.run / "original" / "meta.json")
+    assert record["scores"]["pooled"]["value"] == record["scores"]["accuracy"]["value"]
+    assert path.read_bytes() == content
+    geometric = Run.open(tiny.settings("prediction.merge=geometric"))
+    merge_variant(geometric, geometric.settings.variants["original"])
+    assert path.read_bytes() != content
+
+
+@pytest.mark.parametrize("killed_at", ["oof.csv", "test.csv", "meta.json"])
+def test_a_kill_while_it_merges_is_mended_by_the_next_command(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    run, write = finished(tiny), artifacts.write_text
+    variant, folder = run.settings.variants["original"], tiny.run / "original"
+    merge_variant(run, variant)
+    contents = {name: (folder / name).read_bytes() for name in ("oof.csv", "test.csv")}
+
+    def killed(path: Path, text: str) -> None:
+        if path.name == killed_at:
+            raise KeyboardInterrupt
+        write(path, text)
+
+    (folder / "test.csv").unlink()
+    monkeypatch.setattr(artifacts, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        merge_variant(run, variant)
+    assert not (folder / "meta.json").exists()
+    monkeypatch.setattr(artifacts, "write_text", write)
+    merge_variant(run, variant)
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny, split: str) -> None:
     run = finished(tiny)

@@ -1,6 +1,7 @@
 """The step `augment`: write the augmented copies as JPEG with a CSV, for people who want them on disk."""
 
 import functools
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -45,16 +46,25 @@ def augment(settings: Settings, *, preview: bool = False) -> Path:
     }
     inputs = {**made_from, "copies": how.copies, **competition.correction_inputs()}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
-    train = competition.train
-    if artifacts.is_fresh(meta, inputs) and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies:
+    train, listing = competition.train, artifacts.csv_text(_index(competition.train, how.copies))
+    if (
+        _is_listed(csv, listing)
+        and artifacts.is_fresh(meta, inputs)
+        and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies
+    ):
         say(f"augment: {csv} is up to date")
         return csv
     with artifacts.making(meta, inputs, [csv]):
         _forget_others(folder, made_from)
         _write_all(train, folder / "images", how, competition.rule)
-        artifacts.write_csv(csv, _index(train, how.copies))
+        artifacts.write_text(csv, listing)
     say(f"augment: wrote {len(train) * how.copies} images and {csv}")
     return csv
+
+
+def _is_listed(csv: Path, text: str) -> bool:
+    """Whether augmented.csv lists the present rows and labels; the labels of train.csv are not among its inputs."""
+    return artifacts.is_whole(csv, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rule: PixelRule) -> None:

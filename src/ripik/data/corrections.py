@@ -28,7 +28,7 @@ def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, 
     """
     if not how.corrections:
         return train["label"]
-    path = _find(how.corrections, root)
+    path = corrections_path(how.corrections, root)
     given = _read(path, how, classes)
     unknown = given.index[~given["image_id"].isin(train["image_id"])]
     if len(unknown):
@@ -45,7 +45,8 @@ def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, 
     return labels
 
 
-def _find(name: str, root: Path) -> Path:
+def corrections_path(name: str, root: Path) -> Path:
+    """Return where the file that `competition.corrections` names is; InputError where there is none."""
     path = Path(name).expanduser()
     places = [path, root / path] if not path.is_absolute() else [path]
     for place in places:

@@ -94,6 +94,14 @@ def finished_blend(run: Run) -> dict[str, Any] | None:
     return record if fresh else None
 
 
+def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what determines a page about the run: every `oof.csv` there is, and the blend, of `finished_blend`."""
+    folders = [run.layout.variant(name) for name in run.settings.variants] + ([run.layout.ensemble] if blend else [])
+    files = [folder / "oof.csv" for folder in folders]
+    predictions = {file.parent.name: artifacts.file_digest(file) for file in files if file.is_file()}
+    return {"predictions": predictions, "blend": artifacts.digest(blend)}
+
+
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]

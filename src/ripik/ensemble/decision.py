@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,19 +29,10 @@ def vote(probabilities: FloatArray, groups: ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class PriorShift:
-    """The class shares estimated on some rows and those of training, each (C,), summing to 1; rounds of EM."""
+    """The class shares estimated on some rows and those of training, each (C,), summing to 1."""
 
     priors: FloatArray
     train_priors: FloatArray
-    iterations: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain lists and numbers."""
-        return {
-            "priors": self.priors.tolist(),
-            "train_priors": self.train_priors.tolist(),
-            "iterations": self.iterations,
-        }
 
 
 def estimate_priors(probabilities: FloatArray, train_priors: FloatArray) -> PriorShift:
@@ -59,12 +49,13 @@ def estimate_priors(probabilities: FloatArray, train_priors: FloatArray) -> Prio
     check_classes(probabilities, train)
     check_distributions(train[None], "class shares of training")
     rows = np.maximum(np.asarray(probabilities, dtype=np.float64), SMALLEST)
-    priors, moved, iterations = train, np.inf, 0
-    while moved > EM_TOLERANCE and iterations < EM_STEPS:
+    priors = train
+    for _ in range(EM_STEPS):
         before, ratio = priors, _ratio(priors, train)
         priors = ratio * ((1 / (rows @ ratio)) @ rows) / len(rows)
-        moved, iterations = float(np.abs(priors - before).max()), iterations + 1
-    return PriorShift(priors, train, iterations)
+        if np.abs(priors - before).max() <= EM_TOLERANCE:
+            break
+    return PriorShift(priors, train)
 
 
 def adapt(probabilities: FloatArray, shift: PriorShift) -> FloatArray:

@@ -5,7 +5,7 @@ Their mean is surer or less sure than each of them is, so what is calibrated out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,12 @@ from ripik.settings import Settings
 from ripik.storage.paths import Job
 
 ByFold = dict[int | None, FloatArray]
+
+
+def of_each_fold(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings) -> list[FloatArray]:
+    """Return what each fold's models say, (members, views, n, C), of what every job of each member says (`by_fold`)."""
+    said = [{job: blended_views(values, settings) for job, values in member.items()} for member in members]
+    return side_by_side([by_fold(list(member), list(member.values())) for member in said])
 
 
 def blended_views(values: np.ndarray, settings: Settings) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.fold_models import of_each_fold
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.splits.run import Run
 from ripik.training.jobs import predicting
@@ -37,12 +37,8 @@ def test_rows(run: Run, members: Sequence[str]) -> MemberPredictions:
 def fold_models(run: Run, members: Sequence[str]) -> list[MemberPredictions]:
     """Return the test set as the models of each fold predict it, mean over seeds; a refit stands in every fold."""
     own = [predicting(run, run.settings.variants[name]) for name in members]
-    said = [
-        by_fold([each.job for each in some], [blended_views(read_test(each), run.settings) for each in some])
-        for some in own
-    ]
-    photos = _photos(run, "test")
-    return [MemberPredictions(values, photos) for values in side_by_side(said)]
+    said, photos = [{each.job: read_test(each) for each in some} for some in own], _photos(run, "test")
+    return [MemberPredictions(values, photos) for values in of_each_fold(said, run.settings)]
 
 
 def test_groups(run: Run) -> np.ndarray:

@@ -154,7 +154,7 @@ def _shifted(models: list[FloatArray], fitted: FloatArray, shares: FloatArray | 
     """Return each model's calibrated rows (n, C) for these class shares, or for the mean of the models' estimates."""
     if shares is None:
         shares = np.mean([estimate_priors(each, fitted).priors for each in models], axis=0)
-    return [adapt(each, PriorShift(shares, fitted, 0)) for each in models]
+    return [adapt(each, PriorShift(shares, fitted)) for each in models]
 
 
 def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: MemberPredictions) -> FloatArray:

@@ -16,7 +16,8 @@ STATUS = re.compile(r'has status "(?:\w+\.)?(\w+)"')
 MESSAGE = re.compile(r'Failure message: "(.*)"', re.DOTALL)
 REFUSALS = ("Kernel push error", "are not valid", "does not resolve to the specified id")
 INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))"  # names of files that stay in the folder they are fetched into
-AT_WORK = ("queued", "running", "new_script")
+AT_WORK = ("queued", "running", "cancel_requested")
+BEFORE_WORK = "new_script"  # saved, and not begun
 PATIENCE, PAUSE = 12 * 3600.0, 30.0  # seconds
 
 
@@ -76,7 +77,7 @@ def wait_for_kernel(name: str, *, patience: float = PATIENCE, pause: float = PAU
         if now.state != last_state:
             last_state = now.state
             say(f"kaggle: {name}: {last_state}")
-        if last_state not in AT_WORK:
+        if last_state not in (*AT_WORK, BEFORE_WORK):
             return now
         if time.monotonic() > end:
             raise SurroundingsError(

@@ -4,11 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from ripik.analysis.submission_record import record_of, run_of
 from ripik.data.competition import Competition
-from ripik.ensemble.build import finished_blend
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import Reading, VariantData
@@ -24,30 +20,24 @@ from ripik.monitoring.job_state import (
     job_state,
     state_without_run,
 )
+from ripik.monitoring.outcomes import (
+    BROKEN,
+    FRESH,
+    YOURS,
+    Part,
+    blend_record,
+    blend_state,
+    last_submission,
+    oof_state,
+    report_state,
+)
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.paths import Layout, layout_of
+from ripik.storage.paths import layout_of
 from ripik.training.jobs import jobs_of
-
-FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file or step of the run: `state` is FRESH, YOURS (edited by hand), STALE, BROKEN or MISSING."""
-
-    name: str
-    state: str
-    detail: str = ""
-    value: float | None = None  # a score, where the part has one
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can be gone on from."""
-        return self.state in (FRESH, YOURS)
 
 
 @dataclass(frozen=True)
@@ -104,8 +94,9 @@ def find_status(settings: Settings) -> Status:
     except InputError as reason:
         error = reason
     variants = tuple(_variant(settings, competition, run, error, variant) for variant in settings.variants.values())
-    blend = _blend(layout, run, variants)
-    report = _report(layout, blend)
+    record = blend_record(run)
+    blend = blend_state(layout, record, {variant.name: variant.oof for variant in variants})
+    report = report_state(layout, run, record, blend)
     return Status(
         layout.run,
         (len(competition.train), len(competition.test)),
@@ -115,7 +106,7 @@ def find_status(settings: Settings) -> Status:
         folds,
         variants,
         blend,
-        _last_submission(layout.submissions / "log.csv", settings.run),
+        last_submission(layout.submissions / "log.csv", settings.run),
         report,
         _next(groups, folds, variants, blend, report),
     )
@@ -167,7 +158,7 @@ def _variant(
     else:
         states = [job_state(run, job) for job in jobs]
         stored = _stored(settings, competition, variant)
-    return VariantState(variant.name, tuple(states), stored, _oof(layout, settings, variant, states))
+    return VariantState(variant.name, tuple(states), stored, oof_state(layout, run, variant, states))
 
 
 def _stored(settings: Settings, competition: Competition, variant: Variant) -> Part:
@@ -177,58 +168,6 @@ def _stored(settings: Settings, competition: Competition, variant: Variant) -> P
     if lacking or not artifacts.is_fresh(weights, weights_inputs(variant)):
         return Part("stored", MISSING, f"{len(items) - len(lacking)} of {len(items)}")
     return Part("stored", FRESH)
-
-
-def _oof(layout: Layout, settings: Settings, variant: Variant, states: Sequence[JobState]) -> Part:
-    path, meta = layout.variant(variant.name) / "oof.csv", layout.variant(variant.name) / "meta.json"
-    if not path.exists():
-        return Part("oof.csv", MISSING)
-    if any(found.state != FINISHED for found in states):
-        return Part("oof.csv", STALE)
-    files = {found.job.folder: layout.job(found.job) / "predictions.npz" for found in states}
-    digests = {folder: artifacts.file_digest(file) for folder, file in files.items()}
-    if not artifacts.is_fresh(meta, {"merge": settings.prediction.merge, "predictions": digests}):
-        return Part("oof.csv", STALE)
-    score = (artifacts.read_meta(meta) or {}).get("scores", {}).get("pooled", {}).get("value")
-    return Part("oof.csv", FRESH, "", score)
-
-
-def _blend(layout: Layout, run: Run | None, variants: Sequence[VariantState]) -> Part:
-    if not (layout.ensemble / "weights.json").exists():
-        return Part("blend", MISSING)
-    try:
-        record = finished_blend(run) if run else None
-    except InputError:
-        record = None
-    if record is None:
-        return Part("blend", STALE, "made from other predictions or settings")
-    stale = [variant.name for variant in variants if variant.name in record["members"] and not variant.oof.ready]
-    if stale:
-        return Part("blend", STALE, f"the oof.csv of {', '.join(stale)} is stale")
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in record["weights"].items() if weight > 0)
-    return Part("blend", FRESH, weights, record["scores"]["cross_fitted"])
-
-
-def _last_submission(path: Path, run: str) -> dict[str, str]:
-    try:
-        log = pd.read_csv(path, dtype=str, keep_default_na=False)
-        files = [path.parent / file for file in log["file"]]
-        mine = log[[run_of(file, record_of(file)) == run for file in files]]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {str(key): str(value) for key, value in mine.iloc[-1].items()} if len(mine) else {}
-
-
-def _report(layout: Layout, blend: Part) -> Part:
-    """Return whether there is a report, and whether it is younger than the blend and the predictions it shows."""
-    page = layout.report / "index.html"
-    if not page.exists():
-        return Part("report", MISSING)
-    shown = [layout.ensemble / "weights.json", *layout.run.glob("*/oof.csv")]
-    older = [path for path in shown if path.exists() and path.stat().st_mtime > page.stat().st_mtime]
-    if older:
-        return Part("report", STALE, f"older than {older[0].relative_to(layout.run)}")
-    return Part("report", FRESH if blend.ready else STALE, "" if blend.ready else f"the blend is {blend.state}")
 
 
 def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Part, report: Part) -> str:

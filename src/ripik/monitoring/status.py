@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from ripik.console import console, say, table
 from ripik.monitoring.job_state import FINISHED, KILLED, MISSING, RUNNING, STALE, STOPPED, TRAINED, JobState
-from ripik.monitoring.run_state import FRESH, Part, Status, VariantState, find_status
+from ripik.monitoring.outcomes import FRESH, Part
+from ripik.monitoring.run_state import Status, VariantState, find_status
 from ripik.settings import Settings
 
 SYMBOLS = {

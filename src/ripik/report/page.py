@@ -10,13 +10,14 @@ from ripik.console import progress, say
 from ripik.diagnostics.heatmaps import heat_maps
 from ripik.diagnostics.label_issues import find_label_issues
 from ripik.diagnostics.photo_page import environment
-from ripik.ensemble.build import finished_blend
-from ripik.ensemble.train_or_test import is_at_hand, tell_apart
+from ripik.ensemble.build import finished_blend, shown_inputs
+from ripik.ensemble.expectation import why_left_out
+from ripik.ensemble.train_or_test import tell_apart
 from ripik.report.album import Album, is_readable
 from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
 from ripik.report.sections import data, models, photos, provenance, results
-from ripik.settings import HEAD, Settings
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import trainings_of
@@ -27,7 +28,7 @@ REPORT = 1  # to be raised when the page shows something else
 def report(settings: Settings) -> Path:
     """Write `report/index.html` and return its path; what the run lacks is left out of the page.
 
-    Makes the tables of `analyse labels`, and of `analyse adversarial` where the features it reads are stored, unless
+    Makes the tables of `analyse labels`, and of `analyse adversarial` where `ensemble` would (`why_left_out`), unless
     they are up to date; and heat maps (Grad-CAM) where the models are there.
     Raises InputError when no variant has an `oof.csv`.
     """
@@ -38,7 +39,7 @@ def report(settings: Settings) -> Path:
     suspects, likeness = find_label_issues(run)[1], _adversarial(evidence)
     shown = photos.choose(evidence, suspects)
     album = Album(evidence, _heat_maps(evidence, shown))
-    inputs = {"version": REPORT, "predictions": _digests(evidence), "blend": artifacts.digest(evidence.record)}
+    inputs = {"version": REPORT, **shown_inputs(run, evidence.record)}
     with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
         text = _render(evidence, _sections(evidence, album, shown, likeness))
         artifacts.write_text(path, text.encode("utf-8", "replace").decode())
@@ -46,15 +47,10 @@ def report(settings: Settings) -> Path:
     return path
 
 
-def _digests(evidence: Evidence) -> dict[str, str]:
-    return {name: artifacts.file_digest(of.path) for name, of in evidence.everyone.items()}
-
-
 def _adversarial(evidence: Evidence) -> Path | None:
-    """Return the table of train against test, made where the stored features allow it; None where they do not."""
-    if not any(variant.train_from == HEAD for variant in evidence.run.settings.variants.values()):
-        return None
-    return tell_apart(evidence.run) if is_at_hand(evidence.run) else None
+    """Return the table of train against test; None where `ensemble` does not tell them apart: without stored features,
+    or of too few photos."""
+    return None if why_left_out(evidence.run) else tell_apart(evidence.run)
 
 
 def _heat_maps(evidence: Evidence, shown: list[photos.Shown]) -> Maps:

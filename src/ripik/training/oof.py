@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, evidence_groups, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
+MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them
 
 
 def probability_columns(classes: Sequence[Label]) -> list[str]:
@@ -25,7 +27,7 @@ def probability_columns(classes: Sequence[Label]) -> list[str]:
 
 
 def merge_variant(run: Run, variant: Variant) -> None:
-    """Write the variant's `oof.csv` and `test.csv` from its jobs' predictions.
+    """Write the variant's `oof.csv` and `test.csv` from its jobs' predictions, unless they are up to date.
 
     Views are merged as the configuration says, seeds and folds by their mean; with a refit, it alone predicts the test.
     Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
@@ -33,15 +35,36 @@ def merge_variant(run: Run, variant: Variant) -> None:
     """
     trainings = trainings_of(run, variant)
     _check_finished(trainings)
-    folder = run.layout.variant(variant.name)
-    inputs = {each.job.folder: artifacts.file_digest(each.predictions) for each in trainings}
-    meta = {"merge": run.settings.prediction.merge, "predictions": inputs}
-    with artifacts.making(folder / "meta.json", meta, [folder / "oof.csv", folder / "test.csv"], anew=True) as more:
+    folder, inputs = run.layout.variant(variant.name), merge_inputs(run, variant)
+    meta = folder / "meta.json"
+    if artifacts.is_fresh(meta, inputs):
+        return
+    with artifacts.making(meta, inputs, [folder / "oof.csv", folder / "test.csv"], anew=True) as more:
         oof, test = _oof_frame(run, variant, trainings), _test_frame(run, variant)
         check_oof(oof, run)
         artifacts.write_csv(folder / "oof.csv", oof)
         artifacts.write_csv(folder / "test.csv", test)
         more["scores"] = score_rows(run, probabilities(run, oof)).as_json()
+
+
+def merge_inputs(run: Run, variant: Variant) -> dict[str, Any]:
+    """Return what determines a variant's `oof.csv`, `test.csv` and scores; every job of it must be predicted.
+
+    Always the same keys: so what a run of an earlier version recorded, the first two, is a part of them.
+    """
+    train, test = run.competition.train, run.competition.test
+    rows = [train[name].tolist() for name in ("image_id", "label", "training_label")]
+    predictions = {each.job.folder: each.predictions for each in trainings_of(run, variant)}
+    return {
+        "merge": run.settings.prediction.merge,
+        "predictions": {folder: artifacts.file_digest(path) for folder, path in predictions.items()},
+        "version": MERGE,
+        "folds": run.folds_digest,
+        "rows": artifacts.digest([*rows, test["image_id"].tolist()]),
+        "classes": list(run.competition.classes),
+        "metric": run.settings.competition.metric,
+        "witnesses": artifacts.digest(evidence_groups(run).tolist()),
+    }
 
 
 def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:

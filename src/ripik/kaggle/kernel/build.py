@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import shutil
 import textwrap
 import zipfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from ripik.config import to_toml
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.kaggle.kernel.manifest import MANIFEST, Manifest
-from ripik.kaggle.kernel.models_dataset import write_models, write_weights
+from ripik.kaggle.kernel.models_dataset import write_models, write_own_files, write_weights
 from ripik.kaggle.kernel.names import KINDS, code_file, dataset_folder, identity, slug_of, title_of
 from ripik.settings import KERAS, Settings
 from ripik.storage import artifacts
@@ -37,8 +38,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 
+START = time.monotonic()
 FACTS = r"""{facts}"""
 
 PACKAGE = """
@@ -49,7 +52,7 @@ folder = tempfile.mkdtemp(prefix="ripik-")
 zipfile.ZipFile(io.BytesIO(base64.b64decode(PACKAGE))).extractall(folder)
 facts = os.path.join(folder, "facts.json")
 with open(facts, "w", encoding="utf-8") as file:
-    json.dump(json.loads(FACTS), file)
+    json.dump({{**json.loads(FACTS), "start": START}}, file)
 environment = {{**os.environ, "PYTHONPATH": folder, "PYTHONUNBUFFERED": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}}
 code = subprocess.run([sys.executable, "-m", "ripik.kaggle.kernel.main", facts], env=environment).returncode
 if code:
@@ -58,7 +61,10 @@ if code:
 
 
 def code_text(title: str, facts: dict[str, Any]) -> str:
-    """Return the code file: `facts` (JSON) for `kernel.main`, and this package as a zip in base64."""
+    """Return the code file: `facts` (JSON) for `kernel.main`, and this package as a zip in base64.
+
+    It adds to the facts when it was started (`start`, on the monotonic clock): there the time limit begins.
+    """
     package = "\n".join(textwrap.wrap(base64.b64encode(package_zip()).decode(), WIDTH))
     return CODE.format(title=title, facts=json.dumps(facts, indent=1, ensure_ascii=True), package=package)
 
@@ -128,14 +134,20 @@ def build_kernel(settings: Settings, kind: str) -> Path:
 
 def _write_datasets(settings: Settings, kind: str, folder: Path) -> dict[str, dict[str, str]]:
     """Write what the kernel reads besides the competition; return each dataset's slug and its manifest's digest."""
-    what = "weights" if kind == "train" else "models"
-    target = dataset_folder(folder, what)
     if kind == "infer":
-        check_engines(settings, write_models(settings, target))
-    elif not write_weights(settings, target):
-        return {}
-    slug = slug_of(title_of(settings, what))
-    return {what: {"slug": slug, "manifest": artifacts.file_digest(target / MANIFEST)}}
+        check_engines(settings, write_models(settings, dataset_folder(folder, "models")))
+        names = ["models"]
+    else:
+        writers = {"weights": write_weights, "files": write_own_files}
+        names = [what for what, write in writers.items() if write(settings, dataset_folder(folder, what))]
+    for old in folder.glob("datasets/*/"):
+        if old.name not in names:
+            shutil.rmtree(old)
+    manifests = {what: dataset_folder(folder, what) / MANIFEST for what in names}
+    return {
+        what: {"slug": slug_of(title_of(settings, what)), "manifest": artifacts.file_digest(manifest)}
+        for what, manifest in manifests.items()
+    }
 
 
 def check_engines(settings: Settings, manifest: Manifest) -> None:
@@ -192,4 +204,4 @@ def _tell_datasets(folder: Path, datasets: list[str]) -> None:
         files = [path for path in dataset_folder(folder, what).iterdir() if path.is_file()]
         say(f"kernel: its dataset of {what}: {len(files)} files, {decimal(sum(path.stat().st_size for path in files))}")
     if not datasets:
-        say("kernel: it starts from random weights, so it needs no dataset of its own")
+        say("kernel: it needs no dataset of its own: it starts from random weights, and no file of the run is yours")

@@ -15,7 +15,7 @@ from ripik.data.image_check import examine_all
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.pixel_rule import PixelRule
 from ripik.data.submission_form import tell_form
-from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.fold_models import of_each_fold
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
@@ -155,7 +155,10 @@ def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
     members, photos = trained.manifest.members, _photos(trained, fitted)
     apart = fitted.recipe.prior_shift
-    models = fold_models(trained) if apart else [np.stack([_member(trained, name) for name in members])]
+    if apart:
+        models = of_each_fold([said(trained, name) for name in members], run.settings)
+    else:
+        models = [np.stack([_member(trained, name) for name in members])]
     same = images_digest(run.competition.test) == trained.manifest.test_images
     shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
     frame = submission_of(
@@ -167,23 +170,16 @@ def _write(trained: Trained, target: Path) -> None:
 
 def _member(trained: Trained, name: str) -> np.ndarray:
     """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
-    run, values = trained.run, _said(trained, name)
+    run, values = trained.run, list(said(trained, name).values())
     if run.settings.blend.views == "auto":
         return sum(values, start=np.zeros(values[0].shape)) / len(values)
     text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
     return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
 
 
-def fold_models(trained: Trained) -> list[np.ndarray]:
-    """Return what each fold's models say, (members, views, m, C), as `inputs.fold_models`."""
-    members, settings = trained.manifest.members, trained.run.settings
-    said = {name: [blended_views(values, settings) for values in _said(trained, name)] for name in members}
-    return side_by_side([by_fold(trained.jobs(name), values) for name, values in said.items()])
-
-
-def _said(trained: Trained, name: str) -> list[np.ndarray]:
+def said(trained: Trained, name: str) -> dict[Job, np.ndarray]:
     """Return what each of a variant's jobs says of the test set, (views, m, C)."""
-    return [np.load(trained.run.layout.job(job) / TEST, allow_pickle=False) for job in trained.jobs(name)]
+    return {job: np.load(trained.run.layout.job(job) / TEST, allow_pickle=False) for job in trained.jobs(name)}
 
 
 def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:

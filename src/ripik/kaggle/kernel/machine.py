@@ -18,6 +18,7 @@ from ripik.data.fetch import fetch
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import command
 from ripik.kaggle.kernel.manifest import MANIFEST, Manifest
+from ripik.kaggle.kernel.own_files import CORRECTIONS, forget, place
 from ripik.settings import Settings
 from ripik.steps import step
 from ripik.storage import artifacts
@@ -78,10 +79,12 @@ def run(facts: dict[str, Any]) -> int:
     machine = this_machine()
     config = machine.scratch / f"{facts['run']}.toml"
     artifacts.write_text(config, facts["settings"])
-    overrides = [*_paths(machine, facts), *_data(config, machine, facts)]
+    files = _own_files(machine, facts)
+    overrides = [*_paths(machine, facts), *_corrections(files, machine)]
+    overrides += _data(config, overrides, machine, facts)
     if facts["kind"] == "infer":
         return _infer(config, overrides, machine, facts)
-    return _train(config, [*overrides, *_weights(machine, facts)], machine, facts)
+    return _train(config, [*overrides, *_weights(machine, facts)], machine, facts, files)
 
 
 def _paths(machine: Machine, facts: dict[str, Any]) -> list[str]:
@@ -93,7 +96,7 @@ def _paths(machine: Machine, facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def _data(config: Path, machine: Machine, facts: dict[str, Any]) -> list[str]:
+def _data(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> list[str]:
     """Return where the competition's files are: as they are mounted, or put in order in the scratch folder.
 
     For a training always the latter, each file's time of change made of its content: a training goes on only with
@@ -104,7 +107,7 @@ def _data(config: Path, machine: Machine, facts: dict[str, Any]) -> list[str]:
     if facts["kind"] == "infer" and all((mount / getattr(how, key)).exists() for key in wanted):
         return [f"competition.root={mount}"]
     root = machine.scratch / "input" / facts["run"]
-    fetch(load_settings(config, [*_paths(machine, facts), f"competition.root={root}"]), mount)
+    fetch(load_settings(config, [*overrides, f"competition.root={root}"]), mount)
     for path in files_in(root):
         content = zlib.crc32(path.read_bytes())
         os.utime(path, (content, content))
@@ -131,6 +134,27 @@ def _weights(machine: Machine, facts: dict[str, Any]) -> list[str]:
     return [f"variants.{name}.weights={folder / file}" for name, file in Manifest.read(folder).weights.items()]
 
 
+def _own_files(machine: Machine, facts: dict[str, Any]) -> Path | None:
+    """Return the folder of the files that the run's user wrote, whole; None where the kernel carries none."""
+    if "files" not in facts["datasets"]:
+        return None
+    folder = _dataset(machine, facts, "files")
+    Manifest.read(folder)
+    return folder
+
+
+def _corrections(files: Path | None, machine: Machine) -> list[str]:
+    """Return where the corrected labels are: copied to where they are for every version, as a blend records it.
+
+    Without them, nowhere: the configuration names a place on another machine.
+    """
+    if files is None or not (files / CORRECTIONS).is_file():
+        return ["competition.corrections="]
+    path = machine.scratch / CORRECTIONS
+    shutil.copyfile(files / CORRECTIONS, path)
+    return [f"competition.corrections={path}"]
+
+
 def _infer(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> int:
     from ripik.kaggle.kernel.infer import infer
 
@@ -138,11 +162,14 @@ def _infer(config: Path, overrides: Sequence[str], machine: Machine, facts: dict
     return 0
 
 
-def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any]) -> int:
+def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[str, Any], files: Path | None) -> int:
+    """Do all steps; the time limit counts from `start` of the facts, so that it holds what was done before, too."""
     settings = load_settings(config, overrides)
     _go_on_from_before(machine, facts["kernel"], settings)
+    if files is not None:
+        place(files, layout_of(settings))
     with _pixels_elsewhere(settings, machine):
-        code = _all_steps(config, overrides, time.monotonic() + float(facts["seconds"]))
+        code = _all_steps(config, overrides, float(facts["start"]) + float(facts["seconds"]))
     if code == OutOfTimeError.exit_code:
         warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version goes on")
         return 0
@@ -171,12 +198,14 @@ def _go_on_from_before(machine: Machine, kernel: str, settings: Settings) -> Non
     """Copy what the kernel's version before left into this one's working folder, unless something is there."""
     layout, before = layout_of(settings), machine.mounted(kernel)
     if layout.run.exists():
+        say(f"going on with {layout.run}, which is there already")
         return
     if before is None or not (before / "output" / settings.run).is_dir():
         say("no earlier version's output is mounted: everything is made from the start")
         return
     say(f"going on from {before}")
     _copy(before / "output" / settings.run, layout.run)
+    forget(layout)
     if (before / "submissions").is_dir():
         _copy(before / "submissions", layout.submissions)
 

@@ -1,4 +1,4 @@
-"""What a dataset of a run's models or weights holds, written by `datasets` and read on Kaggle's machine."""
+"""What a dataset of a run's models, weights or own files holds, written by `datasets` and read on Kaggle's machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Manifest:
     """
 
     run: str
-    kind: str  # weights or models
+    kind: str  # weights, models or files
     files: dict[str, str]  # SHA-256 by file name
     weights: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)

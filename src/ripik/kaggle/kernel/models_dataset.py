@@ -1,4 +1,5 @@
-"""The datasets a kernel needs besides the competition's: backbone weights to train from, or a finished run's models."""
+"""The datasets a kernel needs besides the competition's: to train, the backbones' weights and its user's own files; to
+predict, a finished run's models."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ from ripik.execution.runner import execute, undivided
 from ripik.execution.task import Task
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kaggle.kernel.names import identity, title_of
+from ripik.kaggle.kernel.own_files import own_files
 from ripik.models.weight_files import RANDOM, initial_weights
 from ripik.settings import Settings, Variant
-from ripik.splits.groups import read_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import Training, predicting
@@ -36,6 +37,17 @@ def write_weights(settings: Settings, folder: Path) -> bool:
         names = _copy_weights(settings, variants, _emptied(folder))
         _finish(settings, folder, Manifest(settings.run, "weights", _digests(folder), names))
     return bool(variants)
+
+
+def write_own_files(settings: Settings, folder: Path) -> bool:
+    """Write the dataset of the files that the run's user wrote; return whether there is any."""
+    files = own_files(settings)
+    if files:
+        _emptied(folder)
+        for name, path in files.items():
+            shutil.copyfile(path, folder / name)
+        _finish(settings, folder, Manifest(settings.run, "files", _digests(folder)))
+    return bool(files)
 
 
 def write_models(settings: Settings, folder: Path) -> Manifest:
@@ -105,5 +117,5 @@ def _finish(settings: Settings, folder: Path, manifest: Manifest) -> None:
 
 
 def _test_groups(opened: Run) -> pd.DataFrame:
-    groups = read_groups(opened.settings, opened.competition)
+    groups = opened.groups
     return groups.loc[groups["split"] == "test", ["image_id", "group"]]

@@ -4,11 +4,11 @@ import json
 from datetime import datetime
 
 from ripik.console import say
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
 from ripik.kaggle.datasets import push_dataset
 from ripik.kaggle.kernel.build import METADATA
 from ripik.kaggle.kernel.names import identity
-from ripik.kaggle.kernels import Pushed, kernel_output, kernel_status, push_kernel
+from ripik.kaggle.kernels import AT_WORK, BEFORE_WORK, Pushed, Status, kernel_output, kernel_status, push_kernel
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
@@ -20,8 +20,9 @@ PUSHED = "pushed.json"
 def push(settings: Settings, kind: str) -> Pushed:
     """Push a built kernel, its datasets first, waiting until they are served; return its version.
 
-    A training kernel that has run before gets its own newest output as an input, and goes on from there.
-    Raises InputError for a kernel that is not built, or built for another user, and whatever Kaggle refuses.
+    A training kernel whose version before is complete gets its output as an input, and goes on from there.
+    Raises InputError for a kernel that is not built, or built for another user, SurroundingsError for a training kernel
+    that is at work, and whatever Kaggle refuses.
     """
     folder, name = layout_of(settings).kernel(kind), identity(settings, kind)
     metadata_path = folder / METADATA
@@ -30,17 +31,37 @@ def push(settings: Settings, kind: str) -> Pushed:
     metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
     if metadata["id"] != name:
         raise InputError(f"{metadata_path} is of {metadata['id']}, not {name}. Run `make kernel KIND={kind}` again.")
-    for dataset in sorted(folder.glob("datasets/*/")):
-        push_dataset(dataset, f"{settings.run}, {datetime.now().isoformat(timespec='seconds')}")
     if kind == "train":
         before = kernel_status(name)
+        _check_idle(name, before)
         metadata["kernel_sources"] = [name] if before and before.state == FINISHED else []
         artifacts.write_json(metadata_path, metadata)
-        say(f"kernel: {'goes on from the output of its version before' if before else 'its first version'}")
+        say(f"kernel: {_start_of(before)}")
+    for dataset in sorted(folder.glob("datasets/*/")):
+        push_dataset(dataset, f"{settings.run}, {datetime.now().isoformat(timespec='seconds')}")
     pushed = push_kernel(folder, name)
     artifacts.write_json(folder / PUSHED, {"kernel": name, "version": pushed.version, "url": pushed.url})
     say(f"kernel: version {pushed.version} of {name} is pushed: {pushed.url}")
     return pushed
+
+
+def _check_idle(name: str, before: Status | None) -> None:
+    if before and before.state in AT_WORK:
+        raise SurroundingsError(
+            f"the kernel {name} is {before.state}: a version pushed now would start without what it makes. Wait until "
+            "it is complete (`make kernel-status KIND=train` tells), or cancel it on its page; then push again."
+        )
+
+
+def _start_of(before: Status | None) -> str:
+    """Say what a training kernel starts from: Kaggle mounts the output of a version that is complete, of no other."""
+    if before is None:
+        return "its first version: everything is made from the start"
+    if before.state == FINISHED:
+        return "resumes from the output of its version before"
+    ends = {"error": "failed", "cancel_acknowledged": "was cancelled", BEFORE_WORK: "was never run"}
+    how = ends.get(before.state, f"ended as {before.state}") + (f" ({before.message})" if before.message else "")
+    return f"its version before {how}, so there is no output of it: everything is made from the start"
 
 
 def tell_status(settings: Settings, kind: str) -> str:

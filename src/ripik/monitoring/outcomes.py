@@ -1,0 +1,105 @@
+"""How what follows from the trainings stands: each `oof.csv`, the blend, the last submission, the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ripik.analysis.submission_record import record_of, run_of
+from ripik.ensemble.build import finished_blend, shown_inputs
+from ripik.errors import InputError
+from ripik.monitoring.job_state import FINISHED, MISSING, STALE, JobState, differences
+from ripik.settings import Variant
+from ripik.splits.run import Run
+from ripik.storage import artifacts
+from ripik.storage.paths import Layout
+from ripik.training.oof import merge_inputs
+
+FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or step of the run: `state` is FRESH, YOURS (edited by hand), STALE, BROKEN or MISSING."""
+
+    name: str
+    state: str
+    detail: str = ""
+    value: float | None = None  # a score, where the part has one
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be gone on from."""
+        return self.state in (FRESH, YOURS)
+
+
+def oof_state(layout: Layout, run: Run | None, variant: Variant, states: Sequence[JobState]) -> Part:
+    """Return whether a variant's `oof.csv` is there and made from the present predictions, and its score.
+
+    A run of an earlier version recorded fewer inputs; those are compared that it has.
+    """
+    path, meta = layout.variant(variant.name) / "oof.csv", layout.variant(variant.name) / "meta.json"
+    if not path.exists():
+        return Part("oof.csv", MISSING)
+    if run is None or any(found.state != FINISHED for found in states):
+        return Part("oof.csv", STALE)
+    try:
+        present = merge_inputs(run, variant)
+    except InputError as error:
+        return Part("oof.csv", STALE, str(error))
+    record = artifacts.read_meta(meta) or {"inputs": {}}
+    if not artifacts.is_fresh(meta, {name: of for name, of in present.items() if name in record["inputs"]}):
+        return Part("oof.csv", STALE)
+    return Part("oof.csv", FRESH, "", record.get("scores", {}).get("pooled", {}).get("value"))
+
+
+def blend_record(run: Run | None) -> dict[str, Any] | None:
+    """Return what `finished_blend` does; None, too, where files that it asks for are broken or missing."""
+    try:
+        return finished_blend(run) if run else None
+    except InputError:
+        return None
+
+
+def blend_state(layout: Layout, record: dict[str, Any] | None, oofs: Mapping[str, Part]) -> Part:
+    """Return whether there is a blend of the present predictions, `record`, its weights and CV; oofs: by variant."""
+    if not (layout.ensemble / "weights.json").exists():
+        return Part("blend", MISSING)
+    if record is None:
+        return Part("blend", STALE, "made from other predictions or settings")
+    stale = [name for name, oof in oofs.items() if name in record["members"] and not oof.ready]
+    if stale:
+        return Part("blend", STALE, f"the oof.csv of {', '.join(stale)} is stale")
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in record["weights"].items() if weight > 0)
+    return Part("blend", FRESH, weights, record["scores"]["cross_fitted"])
+
+
+def last_submission(path: Path, run: str) -> dict[str, str]:
+    """Return what the log `path` tells of a run's last submission; empty without one."""
+    try:
+        log = pd.read_csv(path, dtype=str, keep_default_na=False)
+        files = [path.parent / file for file in log["file"]]
+        mine = log[[run_of(file, record_of(file)) == run for file in files]]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {str(key): str(value) for key, value in mine.iloc[-1].items()} if len(mine) else {}
+
+
+def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None, blend: Part) -> Part:
+    """Return whether there is a report, and whether it shows the present predictions and blend."""
+    page = layout.report / "index.html"
+    if not page.exists():
+        return Part("report", MISSING)
+    if run is None or not blend.ready:
+        return Part("report", STALE, f"the blend is {blend.state}")
+    meta = artifacts.meta_beside(page)
+    made = artifacts.read_meta(meta)
+    if made is None:
+        return Part("report", STALE, "interrupted, or its meta file is lost")
+    shown = shown_inputs(run, record)
+    if not artifacts.is_fresh(meta, {**made["inputs"], **shown}):
+        changed = differences(made["inputs"], {**made["inputs"], **shown}, {})
+        return Part("report", STALE, "made from other predictions" if changed else "edited, or damaged")
+    return Part("report", FRESH)
