@@ -1,15 +1,13 @@
-"""Every name that a setting may take, as types.
+"""The names that a setting may take, as types: metrics, submissions, views, presets, blends, merges, precisions.
 
 What each name stands for is in the rooms: metrics in `analysis.metrics`, views in `features.tta`, presets in
 `augmentation.pipeline`, ways to blend in `ensemble.blend`, kinds of submissions in `data.submission_form`. Tests hold
 the names equal to what is there.
 """
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from pydantic import BeforeValidator
-
-LabelMetric = Literal["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
+LabelMetric = Literal["macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
 ProbabilityMetric = Literal["log_loss", "auc"]
 KnownMetric = Literal[LabelMetric, ProbabilityMetric]
 COMMON_NAMES = {
@@ -18,6 +16,7 @@ COMMON_NAMES = {
     "roc_auc": "auc",
     "logloss": "log_loss",
     "f1_macro": "macro_f1",
+    "f1_weighted": "weighted_f1",
     "cross_entropy": "log_loss",
 }
 
@@ -51,9 +50,6 @@ Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 def own_name(name: Any) -> Any:
     """Return this project's name of a metric that is given by a common one, such as qwk."""
     return COMMON_NAMES.get(name.lower().replace("-", "_"), name) if isinstance(name, str) else name
-
-
-MetricName = Annotated[KnownMetric, BeforeValidator(own_name)]
 
 
 def scores_probabilities(metric: KnownMetric) -> bool:

@@ -3,10 +3,10 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ripik.errors import nearest
-from ripik.names import BlendMethod, Merging, MetricName, Precision, Preset, SubmissionKind, ViewName
+from ripik.names import BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName, own_name
 from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
@@ -48,7 +48,7 @@ class CompetitionSettings(Section):
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
-    metric: MetricName = "macro_f1"
+    metric: Annotated[KnownMetric, BeforeValidator(own_name)] = "macro_f1"
     submission: Literal["auto", SubmissionKind] = "auto"  # auto: as the sample submission has
     positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored

@@ -7,7 +7,16 @@ from sklearn import metrics as sk
 from ripik.analysis.metrics import confusion_matrix, get_metric, per_class_f1, score_part
 from ripik.errors import InputError
 
-NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
+NAMES = [
+    "macro_f1",
+    "weighted_f1",
+    "accuracy",
+    "log_loss",
+    "balanced_accuracy",
+    "cohen_kappa",
+    "quadratic_kappa",
+    "auc",
+]
 
 
 def drawn(seed: int, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +32,9 @@ def one_hot(predicted: list[int], classes: int) -> np.ndarray:
 
 SKLEARN = {
     "macro_f1": lambda y, p: sk.f1_score(y, p.argmax(1), average="macro", labels=range(p.shape[1]), zero_division=0),
+    "weighted_f1": lambda y, p: sk.f1_score(
+        y, p.argmax(1), average="weighted", labels=range(p.shape[1]), zero_division=0
+    ),
     "accuracy": lambda y, p: sk.accuracy_score(y, p.argmax(1)),
     "log_loss": lambda y, p: sk.log_loss(y, p, labels=range(p.shape[1])),
     "balanced_accuracy": lambda y, p: sk.recall_score(
@@ -178,7 +190,7 @@ def test_auc_is_the_mean_over_the_classes_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("f1_macro", "macro_f1"), ("Accuracy", "accuracy"), ("logloss", "log_loss")]
+    ("name", "near"), [("makro_f1", "macro_f1"), ("Accuracy", "accuracy"), ("logged_loss", "log_loss")]
 )
 def test_unknown_metric_names_the_nearest(name: str, near: str) -> None:
     with pytest.raises(InputError, match=rf"no metric '{name}' \(did you mean {near}\?\)"):

@@ -25,7 +25,6 @@ IntArray = NDArray[np.integer[Any]]
 Counts = NDArray[Any]  # (C, C), how many rows; sums of their weights where they have weights
 
 ROW_SUM_TOLERANCE = 1e-3
-CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # a class without rows adds 0 to them
 
 
 class Score(Protocol):
@@ -40,7 +39,8 @@ class Metric:
     """A named score of probabilities (n, C) against class indices (n,).
 
     ``from_confusion`` scores a (C, C) count matrix (rows: truth, columns: predicted) for the metrics that
-    need only the predicted classes; it is None where ``uses_probabilities`` is true.
+    need only the predicted classes; it is None where ``uses_probabilities`` is true. ``least`` is the least possible
+    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0.
     """
 
     name: str
@@ -48,6 +48,8 @@ class Metric:
     greater_is_better: bool
     uses_probabilities: bool
     from_confusion: Callable[[Counts], float] | None = None
+    least: float = 0.0
+    class_mean: bool = False
 
     def function(self, y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
         """Return the score of (n, C) probabilities, rows counted `weights` (n,) times (None: once each).
@@ -64,7 +66,7 @@ class Metric:
     @property
     def ends(self) -> tuple[float, float]:
         """Return the least and the greatest possible value."""
-        return -1.0 if self.name.endswith("kappa") else 0.0, 1.0 if self.greater_is_better else float("inf")
+        return self.least, 1.0 if self.greater_is_better else float("inf")
 
     def utility(self, value: float) -> float:
         """Return the value turned so that larger is always better; no value (NaN) ranks last."""
@@ -90,13 +92,13 @@ def score_part(metric: Metric, y_true_index: IntArray, probabilities: FloatArray
     value, counts = metric.function(y_true_index, probabilities), np.bincount(y_true_index)
     classes = probabilities.shape[1]
     all_there = np.count_nonzero(counts) == classes
-    return value if all_there or metric.name not in CLASS_MEANS else over_present(value, counts, classes)
+    return value if all_there or not metric.class_mean else over_present(value, counts, classes)
 
 
 def over_present(value: float, counts: ArrayLike, classes: int) -> float:
     """Return a mean over `classes` classes, where those without rows (counts 0) added 0, as the mean over the others.
 
-    counts: rows of each class. The value must be that of one of the CLASS_MEANS.
+    counts: rows of each class. The value must be that of a class mean.
     """
     return value * classes / int(np.count_nonzero(counts))
 
@@ -150,6 +152,11 @@ def check_weights(weights: FloatArray, n_rows: int) -> None:
 def macro_f1(confusion: Counts) -> float:
     """Return the unweighted mean of the classes' F1."""
     return float(per_class_f1(confusion).mean())
+
+
+def weighted_f1(confusion: Counts) -> float:
+    """Return the mean of the classes' F1, each weighted by its rows (scikit-learn's ``average="weighted"``)."""
+    return float(np.average(per_class_f1(confusion), weights=confusion.sum(axis=1)))
 
 
 def per_class_f1(confusion: Counts) -> FloatArray:
@@ -245,18 +252,22 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     return ratio
 
 
-def _label_metric(name: str, from_confusion: Callable[[Counts], float]) -> Metric:
-    return Metric(name, partial(_label_score, from_confusion), True, False, from_confusion)
+def _label_metric(
+    name: str, from_confusion: Callable[[Counts], float], *, least: float = 0.0, class_mean: bool = False
+) -> Metric:
+    score = partial(_label_score, from_confusion)
+    return Metric(name, score, True, False, from_confusion, least=least, class_mean=class_mean)
 
 
 def known_metrics() -> tuple[Metric, ...]:
     """Return all metrics. Companions: the name's type in `names`, a label metric's slope in `ensemble.slopes`."""
     return (
-        _label_metric("macro_f1", macro_f1),
+        _label_metric("macro_f1", macro_f1, class_mean=True),
+        _label_metric("weighted_f1", weighted_f1),
         _label_metric("accuracy", accuracy),
         Metric("log_loss", log_loss, greater_is_better=False, uses_probabilities=True),
-        _label_metric("balanced_accuracy", balanced_accuracy),
-        _label_metric("cohen_kappa", cohen_kappa),
-        _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True)),
+        _label_metric("balanced_accuracy", balanced_accuracy, class_mean=True),
+        _label_metric("cohen_kappa", cohen_kappa, least=-1.0),
+        _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True), least=-1.0),
         Metric("auc", auc, greater_is_better=True, uses_probabilities=True),
     )

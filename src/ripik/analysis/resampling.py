@@ -89,7 +89,7 @@ class Drawable:
             rows = [self.y, self.sides[side], *([] if self.weights is None else [self.weights])]
             return lambda times: metric.unchecked(*(np.repeat(each, times, axis=0) for each in rows))
         from_confusion, count = metric.from_confusion, self.confusion(side)
-        if metric.name not in metrics.CLASS_MEANS:
+        if not metric.class_mean:
             return lambda times: from_confusion(count(times))
         present = len(np.unique(self.y))
         return lambda times: metrics.over_present(from_confusion(count(times)), np.bincount(self.y, times), present)

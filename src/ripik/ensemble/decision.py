@@ -1,4 +1,4 @@
-"""What is done to a blend's probabilities before the most probable class is taken: votes, offsets, prior shift."""
+"""How near copies vote, and how probabilities follow other class shares; `nested_cv` chooses whether they do."""
 
 from __future__ import annotations
 

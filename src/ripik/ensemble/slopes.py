@@ -39,6 +39,16 @@ def _macro_f1(confusion: FloatArray) -> Sloped:
     return float(f1.mean()), slope / len(f1)
 
 
+def _weighted_f1(confusion: FloatArray) -> Sloped:
+    """Return the classes' F1 weighted by their rows, which the counts move, too."""
+    rows, total = confusion.sum(axis=1), confusion.sum()
+    whole = np.maximum(confusion.sum(axis=0) + rows, TINY)
+    f1 = 2 * np.diagonal(confusion) / whole
+    value, missed = float(rows @ f1 / total), rows * f1 / whole
+    slope = np.diag(2 * rows / whole) - missed[:, None] - missed + f1[:, None] - value
+    return value, slope / total
+
+
 def _accuracy(confusion: FloatArray) -> Sloped:
     whole, right = confusion.sum(), np.trace(confusion)
     return float(right / whole), np.eye(len(confusion)) / whole - right / whole**2
@@ -68,6 +78,7 @@ def _kappa(confusion: FloatArray, *, quadratic: bool = False) -> Sloped:
 
 _SLOPED: dict[str, Callable[[FloatArray], Sloped]] = {
     "macro_f1": _macro_f1,
+    "weighted_f1": _weighted_f1,
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "cohen_kappa": _kappa,

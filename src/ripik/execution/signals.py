@@ -19,6 +19,7 @@ def end_when_asked() -> None:
     """Have this job's process exit with 143 on SIGTERM, or when its parent is gone; Ctrl-C is the parent's affair.
 
     `local` installs it; in a worker of a Ray cluster `end_when_cancelled` stands in its place.
+    While an epoch is trained `noticing` defers it: the state is saved first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _exit)

@@ -31,6 +31,7 @@ def _crop(share: float, vertical: float = 0.5, horizontal: float = 0.5) -> Trans
     return apply
 
 
+# In the order of `names.ViewName`; names that do not begin with crop are symmetries of the square.
 VIEWS = {
     view.name: view
     for view in (

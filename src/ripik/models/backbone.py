@@ -27,7 +27,7 @@ def build_backbone(name: str, size: int, weights: str | None = None, precision: 
     """Build a backbone from raw RGB of 0–255, (n, size, size, 3), to averaged features, (n, d) as it computes them.
 
     The preprocessing of the network's own module, where it has one, is part of the model. precision: a dtype policy of
-    Keras, or auto (see `runtime.precision`); variables are float32 in any.
+    Keras, or auto (see `backend.precision`); variables are float32 in any.
     Raises InputError for an unknown name or a size the network cannot take.
     """
     check_backbone(name)

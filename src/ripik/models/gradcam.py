@@ -44,7 +44,7 @@ class GradCam:
         maps: as of `feature_maps`; classes: int (n,), one class index a map; kernel: the head's, (d, C). A class's
         score is the head's output before softmax, whose bias has no gradient. Each channel is weighted by the mean
         of the score's gradient over the map, and the positive part of the weighted sum is kept.
-        Raises InputError where the backend gives no gradients (see `runtime.gradient`).
+        Raises InputError where the backend gives no gradients (see `backend.gradient`).
         """
         columns = kernel.T[classes]
 

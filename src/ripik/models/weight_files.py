@@ -25,6 +25,11 @@ def weights_inputs(variant: Variant) -> dict[str, str]:
     return inputs
 
 
+def check_weights(variant: Variant) -> None:
+    """Raise InputError when the initial weights are a file that is not there."""
+    weights_inputs(variant)
+
+
 @functools.lru_cache
 def _digest(path: Path, modified: int) -> str:
     return artifacts.file_digest(path)

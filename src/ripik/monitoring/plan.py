@@ -8,7 +8,7 @@ from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
 from ripik.execution.runner import recorded_threads, threads_per_job
-from ripik.models.weight_files import weights_inputs
+from ripik.models.weight_files import check_weights
 from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
 from ripik.settings import JobSettings, Settings, Variant
@@ -45,7 +45,7 @@ def plan(
     check_settings(settings)
     chosen = choose_variants(settings, variants)
     for variant in chosen:
-        weights_inputs(variant)
+        check_weights(variant)
     competition = open_competition(settings, check=False)
     how = JobSettings(jobs=settings.jobs.jobs, threads=recorded_threads(settings) or threads_per_job(settings.jobs))
     say(f"plan: {_about(how, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")

@@ -8,7 +8,7 @@ from ripik.data.competition import Competition
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import Reading, VariantData
-from ripik.models.weight_files import initial_weights, weights_inputs
+from ripik.models.weight_files import check_weights, initial_weights, weights_inputs
 from ripik.monitoring.job_state import (
     FINISHED,
     GONE_ON_FROM,
@@ -149,7 +149,7 @@ def _variant(
 ) -> VariantState:
     jobs, layout = jobs_of(settings, variant), layout_of(settings)
     try:
-        weights_inputs(variant)
+        check_weights(variant)
     except InputError as missing:
         run, error = None, missing
     if run is None:

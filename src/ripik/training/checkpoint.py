@@ -33,7 +33,7 @@ class Progress:
 class Checkpoint:
     """A training's progress and its variables by group: model, optimizer, metrics (of the epoch begun), best.
 
-    arithmetic: the backend and the precision it was made with (`runtime.arithmetic`).
+    arithmetic: the backend and the precision it was made with (`backend.arithmetic`).
     """
 
     progress: Progress

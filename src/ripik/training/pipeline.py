@@ -10,7 +10,7 @@ from ripik.execution.locks import refuse_if_at_work, turn
 from ripik.execution.runner import execute, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
-from ripik.models.weight_files import weights_inputs
+from ripik.models.weight_files import check_weights
 from ripik.settings import LOCAL, OPENVINO, Settings, Variant
 from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
@@ -26,7 +26,7 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
     check_settings(settings, folds)
     chosen = choose_variants(settings, variants)
     for variant in chosen:
-        weights_inputs(variant)
+        check_weights(variant)
     with turn(layout_of(settings), "train"):
         run = Run.open(settings)
         split_run(run)

@@ -62,7 +62,7 @@ class Trainer:
     course: Course
     inner: np.ndarray  # rows that choose the epoch
     inputs: dict[str, Any]
-    distribution: Any  # what divides a batch among devices (see `runtime.distribution`)
+    distribution: Any  # what divides a batch among devices (see `backend.distribution`)
     progress: Progress = field(default_factory=Progress)
     metrics: Arrays = field(default_factory=list)  # of the epoch begun
     best: Arrays = field(default_factory=list)  # variables of the model after its best epoch
