@@ -23,20 +23,18 @@ from ripik.execution.locks import present
 from ripik.monitoring.job_state import (
     FINISHED,
     KILLED,
-    MISSING,
     RUNNING,
-    STALE,
     STOPPED,
     TRAINED,
-    differences,
     job_state,
 )
-from ripik.monitoring.outcomes import BROKEN, FRESH, YOURS
+from ripik.monitoring.outcomes import BROKEN, YOURS
 from ripik.monitoring.run_state import Status, find_status
 from ripik.monitoring.status import status
 from ripik.report.page import REPORT
 from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
+from ripik.storage.artifact import FRESH, MISSING, STALE, differences
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Checkpoint, Progress

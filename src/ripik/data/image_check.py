@@ -1,6 +1,6 @@
 """Which images can be used: every one is tried once, and `unreadable.csv` lists those that cannot be read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.settings import Label, Settings
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
 
 COLUMNS = ["image_id", "split", "path", "problem"]
@@ -36,13 +37,13 @@ def open_competition(settings: Settings, *, check: bool = True) -> Competition:
     """
     competition = read_competition(settings, missing_ok=True)
     path = layout_of(settings).unreadable
-    meta, inputs = artifacts.meta_beside(path), _inputs(settings, competition)
+    made = Artifact.of(path, _inputs(settings, competition))
     alpha = settings.competition.alpha
-    if not artifacts.is_fresh(meta, inputs):
+    if not made.is_fresh:
         if not check:
             return _with_rule(competition, PixelRule(alpha=alpha), [])
-        _write(path, meta, inputs, competition, alpha)
-    record, found = artifacts.read_json(meta), _read(path)
+        _write(made, competition, alpha)
+    record, found = artifacts.read_json(made.meta), _read(path)
     competition = _with_rule(competition, PixelRule(**record["rule"]), record["ruled"])
     return _apply(settings, competition, found, path) if len(found) else competition
 
@@ -96,9 +97,10 @@ def _with_rule(competition: Competition, rule: PixelRule, ruled: Sequence[str]) 
     return replace(competition, rule=rule, ruled=tuple(ruled))
 
 
-def _write(path: Path, meta: Path, inputs: Mapping[str, Any], competition: Competition, alpha: str) -> None:
+def _write(made: Artifact, competition: Competition, alpha: str) -> None:
     images = pd.concat([competition.rows(split).assign(split=split) for split in SPLITS], ignore_index=True)
-    with artifacts.making(meta, inputs, [path]) as more:
+    (path,) = made.outputs
+    with made.making() as more:
         found, rule = _examined_by_rule(images, alpha)
         problems = images.assign(problem=[examined.problem for examined in found])
         artifacts.write_csv(path, problems.loc[problems["problem"] != "", COLUMNS])

@@ -26,6 +26,7 @@ from ripik.settings import Settings, Variant
 from ripik.splits.run import Run, make_folds
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.training.scores import LEVEL, ends
 
 AUDIT = 1  # to be raised when the splits or the heads change
@@ -62,12 +63,12 @@ def audit(settings: Settings) -> Path:
     make_folds(settings)
     run = Run.open(settings)
     path = run.layout.run / "audit.csv"
-    inputs, meta = _inputs(run, photos, copies), artifacts.meta_beside(path)
-    if artifacts.is_fresh(meta, inputs):
+    made = Artifact.of(path, _inputs(run, photos, copies))
+    if made.is_fresh:
         say(f"audit: {path} is up to date")
     else:
         prepare(run, [photos, *([_with_photos(copies)] if copies else [])])
-        with artifacts.making(meta, inputs, [path]):
+        with made.making():
             artifacts.write_csv(path, _frame(run, photos, copies))
         say(f"audit: wrote {path}")
     _print_scores(pd.read_csv(path), run, copies is not None)

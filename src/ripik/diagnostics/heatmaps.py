@@ -19,6 +19,7 @@ from ripik.models import backend
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, choose_variants
 
@@ -43,7 +44,7 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
     if not wanted:
         return {}
     variant, path = choose_variants(run.settings, [name])[-1], run.layout.report / f"heatmaps-{name}.npz"
-    if not _is_kept(path, _inputs(run, variant, _table(run, wanted))):
+    if not Artifact.of(path, _inputs(run, variant, _table(run, wanted))).is_fresh:
         task = Task(f"heat maps of {name}", "ripik.diagnostics.heatmaps:work", (run.settings, name, wanted, path))
         runner.execute([task], undivided(run.settings.jobs))
     with np.load(path, allow_pickle=False) as kept:
@@ -60,7 +61,7 @@ def work(settings: Settings, name: str, requests: Sequence[Request], path: Path,
     run, variant = Run.open(settings), settings.variants[name]
     backend.make_deterministic(variant.seed)
     asked = _table(run, requests)
-    with artifacts.making(artifacts.meta_beside(path), _inputs(run, variant, asked), [path]):
+    with Artifact.of(path, _inputs(run, variant, asked)).making():
         make_initial_weights(settings, variant)
         maps = _explain(run, variant, asked, report)
         arrays = {column: asked[column].to_numpy(dtype=str) for column in ("image_id", "label")}
@@ -122,8 +123,3 @@ def _inputs(run: Run, variant: Variant, asked: pd.DataFrame) -> dict[str, Any]:
         },
         "pixels": VariantData(run, variant).pixel_inputs(Pass("train")),
     }
-
-
-def _is_kept(path: Path, inputs: dict[str, Any]) -> bool:
-    """Whether the maps are there as they were written."""
-    return artifacts.is_fresh(artifacts.meta_beside(path), inputs)

@@ -14,6 +14,7 @@ from ripik.settings import Settings
 from ripik.splits.groups import conflicting, read_groups
 from ripik.splits.run import make_folds
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
 
 GROUPS, PICTURES = 20, 9  # shown in a section, and of a group
@@ -44,9 +45,9 @@ def make_groups_page(settings: Settings, competition: Competition, groups: pd.Da
         "labels": artifacts.digest(competition.train["training_label"].tolist()),
         **competition.rule_inputs("train", "test"),
     }
-    meta = artifacts.meta_beside(path)
-    if not artifacts.is_fresh(meta, inputs):
-        with artifacts.making(meta, inputs, [path]):
+    made = Artifact.of(path, inputs)
+    if not made.is_fresh:
+        with made.making():
             write_groups_page(path, groups, competition)
         say(f"folds: wrote {path}, the near copies to look at")
     return path

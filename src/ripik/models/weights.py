@@ -18,6 +18,7 @@ from ripik.models.random_weights import random_backbone
 from ripik.models.weight_files import IMAGENET, RANDOM, initial_weights, weights_inputs
 from ripik.settings import Settings, Variant
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
 ANY_SIZE = 128  # weights do not depend on the image size
@@ -37,10 +38,10 @@ def make_initial_weights(settings: Settings, variant: Variant) -> Path:
     Raises InputError for a file that is missing or of another network, SurroundingsError when ImageNet weights are
     neither in the Keras cache nor to be downloaded.
     """
-    path, inputs = initial_weights(settings, variant), weights_inputs(variant)
-    meta = artifacts.meta_beside(path)
-    if not artifacts.is_fresh(meta, inputs):
-        with artifacts.making(meta, inputs, [path]):
+    path = initial_weights(settings, variant)
+    made = Artifact.of(path, weights_inputs(variant))
+    if not made.is_fresh:
+        with made.making():
             backbone = _with_weights(variant.backbone, variant.weights)
             with artifacts.replacing(path) as temporary:
                 backbone.save_weights(temporary)

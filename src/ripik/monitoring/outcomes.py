@@ -1,7 +1,7 @@
 """How what follows from the trainings stands: each `oof.csv`, the blend, the last submission, the report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,14 @@ import pandas as pd
 from ripik.analysis.submission_record import record_of, run_of
 from ripik.ensemble.build import finished_blend, shown_inputs
 from ripik.errors import InputError
-from ripik.monitoring.job_state import FINISHED, MISSING, STALE, JobState, differences
+from ripik.monitoring.job_state import FINISHED, JobState
 from ripik.settings import Variant
 from ripik.splits.run import Run
-from ripik.storage import artifacts
+from ripik.storage.artifact import FRESH, MISSING, STALE, Artifact
 from ripik.storage.paths import Layout
-from ripik.training.oof import merge_inputs
+from ripik.training.oof import merged_artifact
 
-FRESH, YOURS, BROKEN = "up to date", "yours", "broken"
+YOURS, BROKEN = "yours", "broken"
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ def oof_state(layout: Layout, run: Run | None, variant: Variant, states: Sequenc
 
     A run of an earlier version recorded fewer inputs; those are compared that it has.
     """
-    path, meta = layout.variant(variant.name) / "oof.csv", layout.variant(variant.name) / "meta.json"
-    if not path.exists():
+    if not (layout.variant(variant.name) / "oof.csv").exists():
         return Part("oof.csv", MISSING)
     if run is None or any(found.state != FINISHED for found in states):
         return Part("oof.csv", STALE)
     try:
-        present = merge_inputs(run, variant)
+        merged = merged_artifact(run, variant)
     except InputError as error:
         return Part("oof.csv", STALE, str(error))
-    record = artifacts.read_meta(meta) or {"inputs": {}}
-    if not artifacts.is_fresh(meta, {name: of for name, of in present.items() if name in record["inputs"]}):
+    record = merged.record or {"inputs": {}}
+    known = {name: of for name, of in merged.inputs.items() if name in record["inputs"]}
+    if not replace(merged, inputs=known).is_fresh:
         return Part("oof.csv", STALE)
     return Part("oof.csv", FRESH, "", record.get("scores", {}).get("pooled", {}).get("value"))
 
@@ -94,12 +94,11 @@ def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None,
         return Part("report", MISSING)
     if run is None or not blend.ready:
         return Part("report", STALE, f"the blend is {blend.state}")
-    meta = artifacts.meta_beside(page)
-    made = artifacts.read_meta(meta)
-    if made is None:
-        return Part("report", STALE, "interrupted, or its meta file is lost")
     shown = shown_inputs(run, record)
-    if not artifacts.is_fresh(meta, {**made["inputs"], **shown}):
-        changed = differences(made["inputs"], {**made["inputs"], **shown}, {})
-        return Part("report", STALE, "made from other predictions" if changed else "edited, or damaged")
-    return Part("report", FRESH)
+    record = Artifact.of(page, shown).record
+    if record is None:
+        return Part("report", STALE, "interrupted, or its meta file is lost")
+    made = Artifact.of(page, {**record["inputs"], **shown})
+    if made.is_fresh:
+        return Part("report", FRESH)
+    return Part("report", STALE, "made from other predictions" if made.state == STALE else "edited, or damaged")

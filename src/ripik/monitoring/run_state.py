@@ -7,8 +7,8 @@ from pathlib import Path
 from ripik.data.competition import Competition
 from ripik.errors import InputError
 from ripik.execution.locks import look
-from ripik.features.store import Reading, VariantData
-from ripik.models.weight_files import check_weights, initial_weights, weights_inputs
+from ripik.features.store import VariantData
+from ripik.models.weight_files import check_weights
 from ripik.monitoring.job_state import (
     FINISHED,
     GONE_ON_FROM,
@@ -16,7 +16,6 @@ from ripik.monitoring.job_state import (
     RUNNING,
     STALE,
     JobState,
-    differences,
     job_state,
     state_without_run,
 )
@@ -36,6 +35,7 @@ from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
 from ripik.training.jobs import jobs_of
 
@@ -93,7 +93,7 @@ def find_status(settings: Settings) -> Status:
         run = opened if len(opened.folds) else None
     except InputError as reason:
         error = reason
-    variants = tuple(_variant(settings, competition, run, error, variant) for variant in settings.variants.values())
+    variants = tuple(_variant(settings, run, error, variant) for variant in settings.variants.values())
     record = blend_record(run)
     blend = blend_state(layout, record, {variant.name: variant.oof for variant in variants})
     report = report_state(layout, run, record, blend)
@@ -116,9 +116,8 @@ def _groups(settings: Settings, competition: Competition) -> Part:
     path = layout_of(settings).groups
     if not path.exists():
         return Part(path.name, MISSING)
-    yours, meta = artifacts.is_the_users(path), artifacts.read_meta(artifacts.meta_beside(path))
-    present = artifacts.as_json(group_inputs(settings, competition))
-    named = differences(meta["inputs"], present, {"images": "the images"}) if meta and not yours else []
+    yours, made = artifacts.is_the_users(path), Artifact.of(path, group_inputs(settings, competition))
+    named = made.differences({"images": "the images"}) if not yours else []
     if named:
         return Part(path.name, STALE, f"differs in {', '.join(named)}")
     try:
@@ -144,9 +143,7 @@ def _folds(settings: Settings, competition: Competition, groups: Part) -> Part:
     return Part(path.name, YOURS if yours else FRESH, f"{found['fold'].nunique()} folds")
 
 
-def _variant(
-    settings: Settings, competition: Competition, run: Run | None, error: InputError, variant: Variant
-) -> VariantState:
+def _variant(settings: Settings, run: Run | None, error: InputError, variant: Variant) -> VariantState:
     jobs, layout = jobs_of(settings, variant), layout_of(settings)
     try:
         check_weights(variant)
@@ -157,17 +154,17 @@ def _variant(
         stored = Part("stored", MISSING)
     else:
         states = [job_state(run, job) for job in jobs]
-        stored = _stored(settings, competition, variant)
+        stored = _stored(run, variant)
     return VariantState(variant.name, tuple(states), stored, oof_state(layout, run, variant, states))
 
 
-def _stored(settings: Settings, competition: Competition, variant: Variant) -> Part:
+def _stored(run: Run, variant: Variant) -> Part:
     """Return whether what the variant's network reads is stored: pixels, or outputs of its frozen part."""
-    items, lacking = Reading(settings, variant).passes, VariantData(Run(settings, competition), variant).lacking()
-    weights = artifacts.meta_beside(initial_weights(settings, variant))
-    if lacking or not artifacts.is_fresh(weights, weights_inputs(variant)):
-        return Part("stored", MISSING, f"{len(items) - len(lacking)} of {len(items)}")
-    return Part("stored", FRESH)
+    data = VariantData(run, variant)
+    if data.is_prepared():
+        return Part("stored", FRESH)
+    passes = data.reading.passes
+    return Part("stored", MISSING, f"{len(passes) - len(data.lacking())} of {len(passes)}")
 
 
 def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Part, report: Part) -> str:

@@ -20,6 +20,7 @@ from ripik.report.sections import data, models, photos, provenance, results
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.training.jobs import trainings_of
 
 REPORT = 1  # to be raised when the page shows something else
@@ -40,7 +41,7 @@ def report(settings: Settings) -> Path:
     shown = photos.choose(evidence, suspects)
     album = Album(evidence, _heat_maps(evidence, shown))
     inputs = {"version": REPORT, **shown_inputs(run, evidence.record)}
-    with artifacts.making(artifacts.meta_beside(path), inputs, [path]):
+    with Artifact.of(path, inputs).making():
         text = _render(evidence, _sections(evidence, album, shown, likeness))
         artifacts.write_text(path, text.encode("utf-8", "replace").decode())
     say(f"report: wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -15,6 +15,7 @@ from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.storage.paths import Job
 
 NETWORK = 3  # to be raised when the trained part, its training or its prediction changes
@@ -164,6 +165,17 @@ class Training:
         }
 
     @property
+    def trained(self) -> Artifact:
+        """Its weights and history, by what determines them."""
+        files = tuple(self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
+        return Artifact(self.meta, self.inputs(), files)
+
+    @property
+    def predicted(self) -> Artifact:
+        """Its predictions, by what determines them."""
+        return Artifact(self.predictions_meta, self.prediction_inputs(), (self.predictions,))
+
+    @property
     def weights_digest(self) -> str | None:
         """The recorded checksum of the values of the weights it predicts with; None before they are there."""
         digest: str | None = (artifacts.read_meta(self.meta) or {}).get("weights", {}).get(self.weights.name)
@@ -172,12 +184,12 @@ class Training:
     @property
     def is_trained(self) -> bool:
         """Whether its weights are there and were made from the present inputs."""
-        return artifacts.is_fresh(self.meta, self.inputs())
+        return self.trained.is_fresh
 
     @property
     def is_predicted(self) -> bool:
         """Whether its predictions are there and were made from the present inputs."""
-        return artifacts.is_fresh(self.predictions_meta, self.prediction_inputs())
+        return self.predicted.is_fresh
 
     @property
     def is_done(self) -> bool:

@@ -14,6 +14,7 @@ from ripik.settings import Label, Variant
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.artifact import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
 from ripik.training.scores import CORRECTED, LEVEL, evidence_groups, probabilities, score_rows
 
@@ -35,20 +36,25 @@ def merge_variant(run: Run, variant: Variant) -> None:
     """
     trainings = trainings_of(run, variant)
     _check_finished(trainings)
-    folder, inputs = run.layout.variant(variant.name), merge_inputs(run, variant)
-    meta = folder / "meta.json"
-    if artifacts.is_fresh(meta, inputs):
+    merged = merged_artifact(run, variant)
+    if merged.is_fresh:
         return
-    with artifacts.making(meta, inputs, [folder / "oof.csv", folder / "test.csv"], anew=True) as more:
+    with merged.making(anew=True) as more:
         oof, test = _oof_frame(run, variant, trainings), _test_frame(run, variant)
         check_oof(oof, run)
-        artifacts.write_csv(folder / "oof.csv", oof)
-        artifacts.write_csv(folder / "test.csv", test)
+        for path, frame in zip(merged.outputs, (oof, test), strict=True):
+            artifacts.write_csv(path, frame)
         more["scores"] = score_rows(run, probabilities(run, oof)).as_json()
 
 
+def merged_artifact(run: Run, variant: Variant) -> Artifact:
+    """Return a variant's `oof.csv` and `test.csv` by what determines them; every job of it must be predicted."""
+    folder = run.layout.variant(variant.name)
+    return Artifact(folder / "meta.json", merge_inputs(run, variant), (folder / "oof.csv", folder / "test.csv"))
+
+
 def merge_inputs(run: Run, variant: Variant) -> dict[str, Any]:
-    """Return what determines a variant's `oof.csv`, `test.csv` and scores; every job of it must be predicted.
+    """Return what determines a variant's `oof.csv`, `test.csv` and scores.
 
     Always the same keys: so what a run of an earlier version recorded, the first two, is a part of them.
     """

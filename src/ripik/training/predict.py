@@ -58,11 +58,12 @@ def predict_job(training: Training, report: Reporter) -> None:
     predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. Test images that
     cannot be read have the class shares of the training rows in every view.
     """
-    if training.is_predicted:
+    predicted = training.predicted
+    if predicted.is_fresh:
         return
     training.check_stores()
-    competition, path = training.run.competition, training.predictions
-    with artifacts.making(training.predictions_meta, training.prediction_inputs(), [path]) as more:
+    competition = training.run.competition
+    with predicted.making() as more:
         predictor = predictor_of(training, PackedRows([training.data.path(Pass("train"))]))
         more |= {"engine": predictor.record(), "frozen": _frozen_engine(training)}
         held, everything = training.held_rows, np.arange(len(competition.test))
@@ -73,7 +74,7 @@ def predict_job(training: Training, report: Reporter) -> None:
             "held_ids": competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": competition.test["image_id"].to_numpy(dtype=str),
         }
-        with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
+        with artifacts.replacing(training.predictions) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
 
