@@ -16,6 +16,7 @@ LOCAL, RAY = "local", "ray"  # where jobs run
 FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
 DATA = "data"  # each batch of a training is divided among devices
 Alpha = Annotated[Literal["white", "black", "drop"], Added()]
+OtherName = Annotated[str, Added()]
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
 
@@ -44,6 +45,8 @@ class CompetitionSettings(Section):
     filename_column: str = "filename"  # empty: the file is named <id><image_extension>
     image_extension: str = ".jpg"
     label_column: Text = "label"
+    sample_id_column: OtherName = ""  # of the sample submission; empty: as train.csv's, or the one that holds test ids
+    sample_label_column: OtherName = ""  # the same; empty: as train.csv's, or the one beside the ids
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"

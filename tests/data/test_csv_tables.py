@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik.data.csv_tables import NO_VALUES, check_ids, line_of, read_labels, read_table, whole_numbers
+from ripik.data.csv_tables import check_ids, line_of, names_of, read_table, whole_numbers
+from ripik.data.label_cells import NO_VALUES, read_labels
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
@@ -83,3 +84,13 @@ def test_ids_hold_no_control_characters(path: Path, text: str) -> None:
     check_ids(ids[:1], path)
     with pytest.raises(InputError, match=r"line 3: the image id .* control character"):
         check_ids(ids, path)
+
+
+def test_of_many_columns_a_few_are_named_and_counted(tmp_path: Path) -> None:
+    assert names_of(["a", " b", "c"]) == "a, ' b', c"
+    wide = [f"pixel{number}" for number in range(784)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["label", *wide]) + "\n" + ",".join("0" * 785) + "\n")
+    with pytest.raises(InputError, match=r"has no column id; it has label, pixel0, .*, … \(785 columns\)\.") as caught:
+        read_table(path, ["id"])
+    assert len(str(caught.value)) < 400

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ripik.data.corrections import corrected_labels
-from ripik.data.csv_tables import check_filled, check_ids, first, line_of, read_labels, read_table
+from ripik.data.csv_tables import check_filled, check_ids, first, line_of, listed, names_of, read_table
 from ripik.data.image_paths import image_paths
+from ripik.data.label_cells import read_labels
 from ripik.data.pixel_rule import USUAL, PixelRule
 from ripik.data.spellings import visible
-from ripik.data.submission_form import Form, form_of
+from ripik.data.submission_form import Form, form_of, id_column_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.storage import artifacts
@@ -107,12 +108,12 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
         )
     train = _read_images(root, how.train_csv, how.train_images, how, [how.label_column], missing_ok)
     test = _read_images(root, how.test_csv, how.test_images, how, [], missing_ok)
-    sample = _read_sample(root / how.sample_submission, how, test)
+    sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
     train = train.assign(training_label=corrected_labels(train, how, root, classes))
-    form = form_of(sample, how, classes, root / how.sample_submission)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
 
@@ -125,8 +126,8 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     """
     how, root = settings.competition, layout_of(settings).input
     test = _read_images(root, how.test_csv, how.test_images, how, [], True)
-    sample = _read_sample(root / how.sample_submission, how, test)
-    form = form_of(sample, how, classes, root / how.sample_submission)
+    sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids)
     train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
@@ -158,7 +159,7 @@ def _read_images(
 def _with_group(images: pd.DataFrame, frame: pd.DataFrame, path: Path, column: str, needed: bool) -> pd.DataFrame:
     if column not in frame.columns:
         if needed:
-            raise InputError(f"{path} has no column {column}; it has {', '.join(frame.columns)}. {GROUP_HINT}")
+            raise InputError(f"{path} has no column {column}; it has {names_of(list(frame.columns))}. {GROUP_HINT}")
         return images
     check_filled(frame[column], path, f"the {column}, which competition.group_column names, is empty")
     return images.assign(group=frame[column])
@@ -170,16 +171,16 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
         raise InputError(
-            f"competition.classes {list(classes)} are not all of the label_type "
+            f"competition.classes {listed(classes)} are not all of the label_type "
             f"{how.label_type!r}. Set the one or the other."
         )
     if len(set(classes)) < len(classes):
-        raise InputError(f"competition.classes names a class twice: {list(classes)}. Name each once.")
+        raise InputError(f"competition.classes names a class twice: {listed(classes)}. Name each once.")
     unknown = [label for label in present if label not in classes]
     if unknown:
         line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {list(classes)}. "
+            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {listed(classes)}. "
             "Mend the cell, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]
@@ -189,15 +190,17 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
         )
     if len(classes) < 2:
         raise InputError(
-            f"{path}: at least two classes are needed, found {list(classes)} only. Is competition.label_column right?"
+            f"{path}: at least two classes are needed, found {listed(classes)} only. Is competition.label_column right?"
         )
     return tuple(classes)
 
 
-def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd.DataFrame:
-    sample = read_table(path, [how.id_column])
-    check_ids(sample[how.id_column], path)
-    given, wanted = set(sample[how.id_column]), set(test["image_id"])
+def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the sample submission and the name of its ids' column."""
+    sample = read_table(path, [])
+    column = id_column_of(sample, how, test["image_id"], path)
+    check_ids(sample[column], path)
+    given, wanted = set(sample[column]), set(test["image_id"])
     if given != wanted:
         missing, extra = sorted(wanted - given), sorted(given - wanted)
         raise InputError(
@@ -205,7 +208,7 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
             f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
             "write them the same in both."
         )
-    return sample
+    return sample, column
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
