@@ -394,3 +394,16 @@ def test_a_setting_added_later_is_recorded_only_where_it_is_set() -> None:
     assert same.recorded() == before.recorded() == before.model_dump(mode="json")
     assert other.recorded() == before.recorded() | {"momentum": 0.5}
     assert "epochs" not in same.recorded(exclude={"epochs"})
+
+
+def test_image_folders_are_a_text_or_a_list_and_an_ending_has_its_dot(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[competition]\ntrain_images = ["a", "b"]\nimage_extension = "png"\n')
+    how = load_settings(path).competition
+    assert (how.image_folders("train"), how.image_folders("test")) == (("a", "b"), ("test/images",))
+    assert how.image_extension == ".png"
+    assert load_settings(path, ["competition.image_extension=_small.png"]).competition.image_extension == "_small.png"
+    for value in ("3", "[]", "[1]", '""'):
+        with pytest.raises(InputError, match=r"competition\.train_images(\.0)? = ") as caught:
+            load_settings(path, [f"competition.train_images={value}"])
+        assert "a text" not in str(caught.value)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ripik.errors import nearest
 from ripik.names import BlendMethod, Merging, MetricName, Precision, Preset, SubmissionKind, ViewName
@@ -17,7 +17,19 @@ FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
 DATA = "data"  # each batch of a training is divided among devices
 Alpha = Annotated[Literal["white", "black", "drop"], Added()]
 OtherName = Annotated[str, Added()]
+Folders = Annotated[
+    Annotated[Text, Tag("a text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("a list")],
+    Discriminator(lambda value: "a list" if isinstance(value, list | tuple) else "a text"),
+]
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
+
+
+def _dotted(ending: str) -> str:
+    """Return a file name's ending with its dot: `.jpg` for `jpg`."""
+    return f".{ending}" if ending.isalnum() else ending
+
+
+Ending = Annotated[str, AfterValidator(_dotted)]
 
 
 def _duration(text: str) -> float:
@@ -37,13 +49,13 @@ class CompetitionSettings(Section):
 
     root: str = ""  # empty: <paths.input>/<run>
     train_csv: Text = "train/train.csv"
-    train_images: Text = "train/images"
+    train_images: Folders = "train/images"  # or several folders
     test_csv: Text = "test/test.csv"
-    test_images: Text = "test/images"
+    test_images: Folders = "test/images"
     sample_submission: Text = "sample_submission.csv"
     id_column: Text = "image_id"
-    filename_column: str = "filename"  # empty: the file is named <id><image_extension>
-    image_extension: str = ".jpg"
+    filename_column: str = "filename"  # empty: the file is named <id><image_extension>, or <id> with another ending
+    image_extension: Ending = ".jpg"
     label_column: Text = "label"
     sample_id_column: OtherName = ""  # of the sample submission; empty: as train.csv's, or the one that holds test ids
     sample_label_column: OtherName = ""  # the same; empty: as train.csv's, or the one beside the ids
@@ -57,6 +69,11 @@ class CompetitionSettings(Section):
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name, for `ripik data`
+
+    def image_folders(self, split: str) -> tuple[str, ...]:
+        """Return the folders with the images of a split, `train` or `test`."""
+        folders = self.train_images if split == "train" else self.test_images
+        return (folders,) if isinstance(folders, str) else folders
 
 
 class PathSettings(Section):

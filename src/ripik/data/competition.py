@@ -106,8 +106,8 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
             f"there is no {root / how.train_csv}. `make data` fetches the competition named in the configuration, "
             "`make demo` draws a small one to try; competition.root=FOLDER names a folder of your own."
         )
-    train = _read_images(root, how.train_csv, how.train_images, how, [how.label_column], missing_ok)
-    test = _read_images(root, how.test_csv, how.test_images, how, [], missing_ok)
+    train = _read_images(root, how.train_csv, "train", how, [how.label_column], missing_ok)
+    test = _read_images(root, how.test_csv, "test", how, [], missing_ok)
     sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
@@ -125,7 +125,7 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     Raises InputError as `read_competition` does.
     """
     how, root = settings.competition, layout_of(settings).input
-    test = _read_images(root, how.test_csv, how.test_images, how, [], True)
+    test = _read_images(root, how.test_csv, "test", how, [], True)
     sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
     form = form_of(sample, how, classes, root / how.sample_submission, sample_ids)
     train = train.assign(training_label=train["label"])
@@ -139,15 +139,17 @@ def fingerprint(competition: Competition, split: str) -> str:
 
 
 def _read_images(
-    root: Path, csv: str, folder: str, how: CompetitionSettings, required: list[str], missing_ok: bool
+    root: Path, csv: str, split: str, how: CompetitionSettings, required: list[str], missing_ok: bool
 ) -> pd.DataFrame:
     path = root / csv
     columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
     frame = read_table(path, columns)
     ids = frame[how.id_column]
     check_ids(ids, path)
-    names = frame[how.filename_column] if how.filename_column else ids + how.image_extension
-    paths, present = image_paths(names, root / folder, path, missing_ok=missing_ok)
+    names = frame[how.filename_column or how.id_column]
+    extension = None if how.filename_column else how.image_extension
+    folders = [root / folder for folder in how.image_folders(split)]
+    paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=extension)
     result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
     if how.label_column in required:
         result["label"] = frame[how.label_column]
@@ -213,7 +215,8 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tu
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
-    if both and (root / how.train_images) == (root / how.test_images):
+    folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
+    if both and folders[0] & folders[1]:
         raise InputError(
             f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}. "
             "Split them, or give the test images a folder of their own."
