@@ -108,6 +108,13 @@ SAMPLES = (
         ("folds: wrote", "submission: labels in Target: its only column beside the ids; the ids in ID, which holds"),
         0,
     ),
+    Case(
+        "sample submission",
+        "a numbering, empty columns, and a first line for Excel",
+        lines(lambda rows: ["sep=,", *(f"{n or ''},{row},," for n, row in enumerate(rows))], sample_csv),
+        ("folds: wrote", "left out Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program left there"),
+        0,
+    ),
     fine(
         "rows in another order",
         lines(lambda rows: [rows[0], rows[3], rows[4], rows[1], rows[2]], sample_csv),

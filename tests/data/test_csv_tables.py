@@ -94,3 +94,17 @@ def test_of_many_columns_a_few_are_named_and_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no column id; it has label, pixel0, .*, … \(785 columns\)\.") as caught:
         read_table(path, ["id"])
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("first", ["sep=,", '"sep=,"', "SEP=,"])
+def test_a_first_line_for_excel_is_passed_over_unless_the_file_is_to_be_submitted(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "some.csv"
+    path.write_bytes(f"{first}\r\n\r\nid,label\r\n1,2\r\n".encode())
+    frame = read_table(path, ["id", "label"])
+    assert frame.to_numpy().tolist() == [["1", "2"]]
+    assert line_of(frame.index[0]) == 4
+    with pytest.raises(InputError, match=r"its first line, sep=,, is for Excel alone\. Remove it"):
+        read_table(path, ["id"], as_is=True)
+    path.write_text("sep=#\nid#label\n1#2\n")
+    with pytest.raises(InputError, match="separated by '#', not commas"):
+        read_table(path, ["id"])

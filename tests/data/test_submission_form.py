@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ripik.data.submission_form import Form, form_of, id_column_of
+from ripik.data.sample_columns import id_column_of, left_over
+from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
 
@@ -186,6 +187,24 @@ def test_the_column_with_the_ids_of_the_test_set_holds_the_ids() -> None:
     assert (found.id_column, found.columns) == ("ID", ("Target",))
     assert "the ids in ID, which holds those of the test set" in found.note
     assert found.as_settings() == {"submission": LABELS, "sample_id_column": "ID", "sample_label_column": "Target"}
+
+
+def test_columns_that_a_program_left_in_the_sample_are_left_out_and_told() -> None:
+    ids = ["1", "0", "2"]
+    sample = pd.DataFrame(
+        {"Unnamed: 0": ["0", "1", "2"], "id": ids, "label": ["", "", ""], "Unnamed: 3": ["", " ", ""]}
+    )
+    assert left_over(sample, settings(), "id") == ["Unnamed: 0", "Unnamed: 3"]
+    assert left_over(sample.rename(columns={"Unnamed: 0": "number"}), settings(), "id") == ["Unnamed: 3"]
+    assert left_over(sample, settings(), "Unnamed: 0") == ["Unnamed: 3"]
+    for cells in (["0", "0", "1"], ["a", "b", "c"], ["", "", ""]):
+        assert left_over(sample.assign(**{"Unnamed: 0": cells}), settings(), "id") == ["Unnamed: 3"]
+    assert left_over(sample.assign(**{"Unnamed: 3": ["", "x", ""]}), settings(), "id") == ["Unnamed: 0"]
+    assert id_column_of(sample, settings(id_column="ID"), pd.Series(ids), "sample.csv") == "id"
+    with pytest.raises(InputError, match="no column id; it has Unnamed: 0, label"):
+        id_column_of(sample[["Unnamed: 0", "label"]], settings(), pd.Series(ids), "sample.csv")
+    found = form_of(sample[["id", "label"]], settings(), THREE, "sample.csv", "id", ["Unnamed: 0"])
+    assert "left out Unnamed: 0, which a program left there" in found.note
 
 
 def test_of_hundreds_of_columns_a_few_are_told() -> None:

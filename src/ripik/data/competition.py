@@ -13,8 +13,9 @@ from ripik.data.csv_tables import check_filled, check_ids, first, line_of, liste
 from ripik.data.image_paths import image_paths
 from ripik.data.label_cells import read_labels
 from ripik.data.pixel_rule import USUAL, PixelRule
+from ripik.data.sample_columns import id_column_of, left_over
 from ripik.data.spellings import visible
-from ripik.data.submission_form import Form, form_of, id_column_of
+from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.storage import artifacts
@@ -108,12 +109,12 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
         )
     train = _read_images(root, how.train_csv, "train", how, [how.label_column], missing_ok)
     test = _read_images(root, how.test_csv, "test", how, [], missing_ok)
-    sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
+    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
     train = train.assign(training_label=corrected_labels(train, how, root, classes))
-    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
 
@@ -126,8 +127,8 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     """
     how, root = settings.competition, layout_of(settings).input
     test = _read_images(root, how.test_csv, "test", how, [], True)
-    sample, sample_ids = _read_sample(root / how.sample_submission, how, test)
-    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids)
+    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
     train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
@@ -197,8 +198,8 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     return tuple(classes)
 
 
-def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the sample submission and the name of its ids' column."""
+def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the sample submission, the name of its ids' column, and the columns that were left out of it."""
     sample = read_table(path, [])
     column = id_column_of(sample, how, test["image_id"], path)
     check_ids(sample[column], path)
@@ -210,7 +211,8 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tu
             f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
             "write them the same in both."
         )
-    return sample, column
+    left_out = left_over(sample, how, column)
+    return sample.drop(columns=left_out), column, left_out
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

@@ -30,15 +30,18 @@ AGAIN = "Take the file from its source again."
 COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, filename_column, label_column)."
 
 
-def read_table(path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None, as_is: bool = False
+) -> pd.DataFrame:
     """Return a CSV with all its cells as text; `line_of` tells the line of an index value.
 
     Errors call the file `name` (one that a source holds), or else its path. Raises InputError when there is no such
     file, it is no UTF-8 CSV with commas, names a column twice, lacks one of `columns` (the message ends with `hint`) or
-    has no rows. Blank lines are no rows, and a row with fewer fields than columns ends in empty cells.
+    has no rows. Blank lines are no rows, and a row with fewer fields than columns ends in empty cells. A first line
+    `sep=,`, which tells Excel how to read the file, is passed over; with `as_is` it is refused, too.
     """
     place = path if name is None else name
-    starts, rows = _rows(_text(path, place), place)
+    starts, rows = _rows(_text(path, place), place, as_is)
     again = AGAIN if hint == COLUMN_SETTINGS or name is not None else hint
     if not rows:
         raise InputError(f"{place} is empty; a header and rows are needed. {again}")
@@ -78,7 +81,7 @@ def _line(data: bytes, at: int) -> int:
     return 1 + data.count(b"\n" if b"\n" in data else b"\r", 0, at)
 
 
-def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
+def _rows(text: str, place: object, as_is: bool) -> tuple[list[int], list[list[str]]]:
     """Return the header and the rows that are not blank, all as long as the header, and the lines they start on."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     starts: list[int] = []
@@ -86,7 +89,7 @@ def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
     line = 1
     try:
         for row in reader:
-            if any(row):
+            if any(row) and (rows or not _is_for_excel(row, place, as_is)):
                 starts.append(line)
                 rows.append(_filled(row, len(rows[0]) if rows else 0, f"{place}, line {line}"))
             line = reader.line_num + 1
@@ -96,6 +99,19 @@ def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
             'inside a quoted cell is written twice ("").'
         ) from None
     return starts, rows
+
+
+def _is_for_excel(row: Sequence[str], place: object, as_is: bool) -> bool:
+    """Whether a first row is `sep=,`; InputError where it names another separator, or is not to be there."""
+    line = ",".join(row).lower()
+    if not (line.startswith("sep=") and len(line) == len("sep=,")):
+        return False
+    if line[-1] != ",":
+        separator = SEPARATORS.get(line[-1], repr(line[-1]))
+        raise InputError(f"{place}: its columns are separated by {separator}, not commas. {SAVE}.")
+    if as_is:
+        raise InputError(f"{place}: its first line, {line}, is for Excel alone. Remove it.")
+    return True
 
 
 def _filled(row: list[str], columns: int, place: str) -> list[str]:

@@ -15,15 +15,11 @@ import pandas as pd
 
 from ripik.console import say
 from ripik.data.csv_tables import first, names_of
-from ripik.data.sample_values import Values
+from ripik.data.sample_columns import SAMPLE_COLUMNS, Values
 from ripik.errors import InputError, nearest
 from ripik.names import LABELS, PROBABILITIES, PROBABILITY, KnownMetric, SubmissionKind, scores_probabilities
 from ripik.settings import CompetitionSettings, Label
 
-SAMPLE_COLUMNS = (
-    "Set the names of its columns in [competition] (id_column, label_column; or, where they are other ones than "
-    "those of train.csv, sample_id_column and sample_label_column)."
-)
 SET = "Set competition.submission and the column names to match it."
 CONTENT: dict[SubmissionKind, str] = {
     LABELS: "labels",
@@ -54,29 +50,21 @@ class Form:
         return {"submission": self.kind, **chosen, **self.own_names}
 
 
-def id_column_of(sample: pd.DataFrame, how: CompetitionSettings, ids: pd.Series, place: object) -> str:
-    """Return the column of a sample submission's ids: the named one, train.csv's, or the only one with the `ids`.
-
-    Raises InputError, which calls the sample `place`, where there is none of these.
-    """
-    wanted = how.sample_id_column or how.id_column
-    if wanted in sample.columns:
-        return wanted
-    same = [column for column in sample.columns if set(sample[column]) == set(ids)]
-    if len(same) == 1 and not how.sample_id_column:
-        return str(same[0])
-    raise InputError(f"{place} has no column {wanted}; it has {names_of(list(sample.columns))}. {SAMPLE_COLUMNS}")
-
-
 def form_of(
-    sample: pd.DataFrame, how: CompetitionSettings, classes: Sequence[Label], place: object, id_column: str = ""
+    sample: pd.DataFrame,
+    how: CompetitionSettings,
+    classes: Sequence[Label],
+    place: object,
+    id_column: str = "",
+    left_out: Sequence[str] = (),
 ) -> Form:
     """Return the form that a sample submission asks for; errors call the sample `place`.
 
-    sample: all cells as text, the ids in `id_column` (empty: that of train.csv).
+    sample: all cells as text, the ids in `id_column` (empty: that of train.csv). left_out: columns that were taken out
+    of it, for the note.
     Raises InputError where columns, values, metric, classes and settings contradict each other.
     """
-    found = _Sample(sample, how, classes, how.metric, place, id_column or how.id_column)
+    found = _Sample(sample, how, classes, how.metric, place, id_column or how.id_column, left_out)
     kind, why = (how.submission, "") if how.submission != "auto" else found.asks_for()
     found.check(kind)
     positive = found.positive() if kind == PROBABILITY else None
@@ -108,6 +96,7 @@ class _Sample:
     metric: KnownMetric
     place: object
     id_column: str
+    left_out: Sequence[str] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -128,13 +117,14 @@ class _Sample:
         return of_ids | ({"sample_label_column": self.label_column} if other else {})
 
     def inferred(self, kind: SubmissionKind) -> list[str]:
-        """Return in words which columns were taken though no setting names them."""
+        """Return in words which columns were taken though no setting names them, and which were left out."""
         words = {
             "sample_label_column": "its only column beside the ids",
             "sample_id_column": f"the ids in {self.id_column}, which holds those of the test set",
         }
         own = self.own_names(kind)
-        return [text for key, text in words.items() if key in own and not getattr(self.how, key)]
+        taken = [text for key, text in words.items() if key in own and not getattr(self.how, key)]
+        return [*taken, f"left out {names_of(self.left_out)}, which a program left there"] if self.left_out else taken
 
     @property
     def names(self) -> list[str]:
