@@ -148,9 +148,8 @@ def _read_images(
     ids = frame[how.id_column]
     check_ids(ids, path)
     names = frame[how.filename_column or how.id_column]
-    extension = None if how.filename_column else how.image_extension
     folders = [root / folder for folder in how.image_folders(split)]
-    paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=extension)
+    paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=how.extension)
     result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
     if how.label_column in required:
         result["label"] = frame[how.label_column]

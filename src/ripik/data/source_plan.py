@@ -86,7 +86,7 @@ def _choose_table(found: Found, wanted: str, origin: Path) -> PurePosixPath:
 def _images(path: Path, table: PurePosixPath, how: CompetitionSettings) -> list[Wanted]:
     column = how.filename_column or how.id_column
     texts = read_table(path, [column], NAMES, name=table)[column]
-    images = wanted_names(texts.tolist(), None if how.filename_column else how.image_extension)
+    images = wanted_names(texts.tolist(), how.extension)
     wrong = next(
         ((row, image) for row, image in zip(texts.index, images, strict=True) if not is_inside(image.name)), None
     )
