@@ -141,7 +141,8 @@ def _tiff_tags(data: bytes) -> dict[int, Any]:
         tags = TiffImagePlugin.ImageFileDirectory_v2(header)
         file = io.BytesIO(data)
         file.seek(tags.next)
-        tags.load(file)
+        with quiet():
+            tags.load(file)
         return {tag: tags[tag] for tag in TAGS if tag in tags}
     except MemoryError:  # says nothing of the image
         raise
