@@ -148,3 +148,16 @@ def test_a_link_below_that_leads_out_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="outside"):
         find(folder, "9.jpg", "3.jpg")
     assert find(folder, "8.jpg", "3.jpg")[1] == [False, True]
+
+
+def test_a_folder_of_too_many_files_is_not_looked_through(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "Mu\u0308ller.jpg").write_bytes(b"x")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "9.jpg").write_bytes(b"x")
+    assert find(folder, "Müller.jpg", "1.jpg")[1] == [True, True]
+    assert find(folder, "9.jpg")[1] == [True]
+    monkeypatch.setattr("ripik.data.image_paths.ALWAYS", 2)
+    monkeypatch.setattr("ripik.data.image_paths.MORE", 0)
+    assert find(folder, "Müller.jpg", "1.jpg")[1] == [True, True]
+    with pytest.raises(InputError, match="1 of the 1 images"):
+        find(folder, "9.jpg")

@@ -16,6 +16,7 @@ from ripik.errors import InputError
 
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 OUTSIDE = r"^\s*$|^/|^[A-Za-z]:/|(?:^|/)\.\.(?:/|$)"
+ALWAYS, MORE = 100_000, 10  # files and folders that are looked through for images: at least, and more for each
 LONGEST_PART, LONGEST = 255, 1000  # bytes; what file systems take, of a part and about of the whole
 
 
@@ -52,7 +53,7 @@ def _found_in(there: _Files, images: Sequence[Wanted]) -> list[list[str]]:
     """Return the names of a folder's files that each image may be; of its sub-folders' where it holds none itself."""
     found = [[image.name] if there.holds(image.name) else [] for image in images]
     if not all(found):
-        names = FileNames(there.below())
+        names = FileNames(there.below(ALWAYS + MORE * len(images)))
         found = [files or _nearest(names, image, below=False) for image, files in zip(images, found, strict=True)]
         if not any(found):
             found = [_nearest(names, image, below=True) for image in images]
@@ -175,18 +176,30 @@ class _Files:
             return False
         return not is_inside(os.path.realpath(self.folder / name), self.folder)
 
-    def below(self, head: str = "") -> Iterator[str]:
-        """Yield the names of all files in the folder and below it; links to folders are not followed."""
+    def below(self, most: int) -> list[str]:
+        """Return the names of all files in the folder and below it; links to folders are not followed.
+
+        Where there are more than `most` files and folders, as below /, those of the sub-folders listed so far.
+        """
+        found, heads, seen = [], [""], 0
+        while heads:
+            head = heads.pop()
+            for entry in self._entries(head):
+                seen += 1
+                if seen > most:
+                    return [f"{head}/{tail}".lstrip("/") for head, tails in self.listed.items() for tail in tails]
+                if not entry.is_dir(follow_symlinks=False):
+                    found += [head + entry.name] if _is_file(entry) else []
+                elif not is_junk(PurePosixPath(entry.name)):
+                    heads.append(f"{head}{entry.name}/")
+        return sorted(found)
+
+    def _entries(self, head: str) -> Iterator[os.DirEntry]:
         try:
-            with os.scandir(self.folder / head) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(self.folder / head) as entries:
+                yield from entries
         except OSError:
             return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from () if is_junk(PurePosixPath(entry.name)) else self.below(f"{head}{entry.name}/")
-            elif _is_file(entry):
-                yield head + entry.name
 
     def _list(self, head: str) -> dict[str, bool]:
         linked = not is_inside(os.path.realpath(self.folder / head), self.folder)
