@@ -19,6 +19,7 @@ from ripik.data.image_files import decode
 REMEDY = ("Replace the files", "on_bad_image")
 SKIP = ("folds", "--set", "competition.on_bad_image=skip")
 FRAMES = ("of several frames the first is used: 1 of 16",)
+HEIC = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(400)
 Harm = Callable[[bytes], bytes]
 
 
@@ -174,6 +175,7 @@ CASES = (
     bad("cut at the end", image(lambda data: data[:-40]), "cut or damaged"),
     bad("a cut PNG", image(lambda data: saved("PNG")(data)[:-400]), "cut or damaged"),
     bad("a text", image(lambda data: b"no image"), "not an image"),
+    bad("a HEIC named .jpg", image(lambda data: HEIC), "3.jpg: it is a HEIC image", "save it as JPEG"),
     bad("a web page", image(lambda data: b"<html>404 not found</html>"), "not an image"),
     bad("1 × 1 pixels", image(of_size(1, 1)), "1 × 1 pixels are too few", "8"),
     bad("7 pixels wide", image(of_size(7, 90)), "7 × 90 pixels are too few", "8"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.bad_input_csv import bad, content, fine, lines, sample_csv, swap, test_csv, text
+from tests.bad_input_csv import bad, both, content, fine, lines, sample_csv, swap, test_csv, text
 from tests.bad_input_world import QUICK, Case, Spoil, nothing
 from tests.conftest import Tiny
 
@@ -71,7 +71,18 @@ _SAMPLES = tuple(
         ("a row is missing", swap("\n14,1", "", sample_csv), ("1 are missing (14)", "test.csv"), ("folds",)),
         ("a row too many", swap("\n14,1", "\n14,1\n99,1", sample_csv), ("1 are unknown (99)", "test.csv"), ("folds",)),
         ("a row twice", swap("\n14,1", "\n14,1\n14,1", sample_csv), ("id 14", "lines 4, 5", "own"), ("folds",)),
-        ("another label column", swap("label", "class", sample_csv), ("no column label", "label_column"), ("folds",)),
+        (
+            "another label column, without labels",
+            both(swap("label", "class", sample_csv), values("a.jpg")),
+            ("no column label", "sample_label_column"),
+            ("folds",),
+        ),
+        (
+            "another id column, whose ids are others",
+            both(swap("image_id", "ID", sample_csv), swap("\n14,1", "\n99,1", sample_csv)),
+            ("no column image_id", "sample_id_column"),
+            ("folds",),
+        ),
         ("a column too many", text(lambda d: d.replace(",", ",x,"), sample_csv), ("columns", "Set"), ("folds",)),
         ("labels, where probabilities are asked for", nothing, ("1, 2, 3", "Set"), PROBABILITIES),
         (
@@ -90,6 +101,20 @@ _SAMPLES = tuple(
 SAMPLES = (
     *_SAMPLES,
     Case("sample submission", "a positive class that is none", nothing, ("positive_class = 4", "Name"), 2, POSITIVE),
+    Case(
+        "sample submission",
+        "other names of both columns",
+        text(lambda data: data.replace("image_id,label", "ID,Target"), sample_csv),
+        ("folds: wrote", "submission: labels in Target: its only column beside the ids; the ids in ID, which holds"),
+        0,
+    ),
+    Case(
+        "sample submission",
+        "a numbering, empty columns, and a first line for Excel",
+        lines(lambda rows: ["sep=,", *(f"{n or ''},{row},," for n, row in enumerate(rows))], sample_csv),
+        ("folds: wrote", "left out Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program left there"),
+        0,
+    ),
     fine(
         "rows in another order",
         lines(lambda rows: [rows[0], rows[3], rows[4], rows[1], rows[2]], sample_csv),

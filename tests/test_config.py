@@ -12,7 +12,7 @@ from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_tom
 from ripik.errors import InputError
 from ripik.names import ProbabilityMetric
 from ripik.sections import Added
-from ripik.settings import Settings, Variant
+from ripik.settings import CompetitionSettings, Settings, Variant
 
 TRAINING = {
     "epochs": st.integers(1, 500),
@@ -394,3 +394,57 @@ def test_a_setting_added_later_is_recorded_only_where_it_is_set() -> None:
     assert same.recorded() == before.recorded() == before.model_dump(mode="json")
     assert other.recorded() == before.recorded() | {"momentum": 0.5}
     assert "epochs" not in same.recorded(exclude={"epochs"})
+
+
+def test_image_folders_are_a_text_or_a_list_and_an_ending_has_its_dot(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[competition]\ntrain_images = ["a", "b"]\nfilename_column = ""\nimage_extension = "png"\n')
+    how = load_settings(path).competition
+    assert (how.image_folders("train"), how.image_folders("test")) == (("a", "b"), ("test/images",))
+    assert how.extension == ".png"
+    assert load_settings(path, ["competition.image_extension=_small.png"]).competition.extension == "_small.png"
+    assert load_settings(path, ["competition.filename_column=name"]).competition.extension is None
+    for value in ("3", "[]", "[1]", '""'):
+        with pytest.raises(InputError, match=r"competition\.train_images(\.0)? = ") as caught:
+            load_settings(path, [f"competition.train_images={value}"])
+        assert "a text" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "leaves-2",
+        "https://www.kaggle.com/competitions/leaves-2",
+        "http://kaggle.com/c/leaves-2/data?select=train.csv",
+        "www.kaggle.com/competitions/leaves-2/overview#evaluation",
+    ],
+)
+def test_a_kaggle_competition_may_be_given_by_its_address(tmp_path: Path, given: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f'[kaggle]\ncompetition = "{given}"\n')
+    assert load_settings(path).kaggle.competition == "leaves-2"
+
+
+@pytest.mark.parametrize("given", ["https://www.kaggle.com/datasets/a/b", "Leaf Classification", "https://x.org/c/a"])
+def test_what_is_no_competition_s_name_is_told_with_what_to_write(tmp_path: Path, given: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f'[kaggle]\ncompetition = "{given}"\n')
+    with pytest.raises(InputError, match=r"kaggle\.competition = .* no competition's name: .*competitions/NAME\.$"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("owner/leaves", "owner/leaves"),
+        ("https://www.kaggle.com/datasets/owner/leaves", "owner/leaves"),
+        ("kaggle.com/datasets/owner/leaves/data?select=x", "owner/leaves"),
+        ("https://www.kaggle.com/datasets/owner/leaves/versions/3", "owner/leaves/3"),
+        ("https://www.kaggle.com/owner/leaves", "owner/leaves"),
+        ("https://www.kaggle.com/competitions/leaves", "https://www.kaggle.com/competitions/leaves"),
+    ],
+)
+def test_a_kaggle_dataset_may_be_given_by_its_address(given: str, name: str) -> None:
+    how = CompetitionSettings(kaggle_dataset=given)
+    assert how.dataset == name
+    assert how.kaggle_dataset == given  # as it is recorded

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Sequence
 
+MOST = 100  # known words that are all shown
+
 
 class RipikError(Exception):
     """A failure told to the user in one message: what is wrong, where, and what to do."""
@@ -33,6 +35,10 @@ class Terminated(BaseException):
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them."""
+    """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them
+    (of very many the first)."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
+    if close:
+        return f" (did you mean {close[0]}?)"
+    names, more = sorted(known)[:MOST], len(known) - MOST
+    return f" (known: {', '.join(names)}{f' and {more} more' if more > 0 else ''})"

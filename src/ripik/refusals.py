@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ripik.errors import nearest
 from ripik.settings import LimitSettings, Section
 
-KINDS = ("literal", "dict[")  # what pydantic puts into a path for each kind that a value may be of
+KINDS = ("literal", "dict[", "a text", "a list")  # what pydantic puts into a path for each kind that a value may be of
 LONGEST = 100  # characters of a value that are shown
 
 

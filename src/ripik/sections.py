@@ -9,12 +9,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Folders = Annotated[
+    Annotated[Text, Tag("a text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("a list")],
+    Discriminator(lambda value: "a list" if isinstance(value, list | tuple) else "a text"),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

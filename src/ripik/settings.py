@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ripik.errors import nearest
+from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName, own_name
-from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
+from ripik.sections import Added, Count, Folders, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
@@ -36,14 +37,16 @@ class CompetitionSettings(Section):
 
     root: str = ""  # empty: <paths.input>/<run>
     train_csv: Text = "train/train.csv"
-    train_images: Text = "train/images"
+    train_images: Folders = "train/images"  # or several folders
     test_csv: Text = "test/test.csv"
-    test_images: Text = "test/images"
+    test_images: Folders = "test/images"
     sample_submission: Text = "sample_submission.csv"
     id_column: Text = "image_id"
-    filename_column: str = "filename"  # empty: the file is named <id><image_extension>
+    filename_column: str = "filename"  # empty: the file is named <id><image_extension>, or <id> with another ending
     image_extension: str = ".jpg"
     label_column: Text = "label"
+    sample_id_column: Annotated[str, Added()] = ""  # of the sample; empty: train.csv's, or the one with test ids
+    sample_label_column: Annotated[str, Added()] = ""  # the same; empty: train.csv's, or the one beside the ids
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
     label_type: Literal["integer", "string"] = "integer"
@@ -53,7 +56,23 @@ class CompetitionSettings(Section):
     positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
-    kaggle_dataset: str = ""  # owner/name, for `ripik data`
+    kaggle_dataset: str = ""  # owner/name or its address, for `ripik data`
+
+    @property
+    def extension(self) -> str | None:
+        """The ending of files that are named by their ids, with its dot; None where a column names the files."""
+        ending = f".{self.image_extension}" if self.image_extension.isalnum() else self.image_extension
+        return None if self.filename_column else ending
+
+    @property
+    def dataset(self) -> str:
+        """The Kaggle dataset as owner/name, also where its address is given."""
+        return dataset_name(self.kaggle_dataset)
+
+    def image_folders(self, split: str) -> tuple[str, ...]:
+        """Return the folders with the images of a split, `train` or `test`."""
+        folders = self.train_images if split == "train" else self.test_images
+        return (folders,) if isinstance(folders, str) else folders
 
 
 class PathSettings(Section):
@@ -208,7 +227,7 @@ class KaggleSettings(Section):
     """Whose kernels and datasets these are, where submissions go, and the machine that kernels get."""
 
     user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""  # your user name, as in kaggle.com/<user>
-    competition: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""  # its name in the address; empty: none on Kaggle
+    competition: CompetitionName = ""  # its name in the address, or that; empty: none on Kaggle
     private: bool = True
     accelerator: str = "NvidiaTeslaT4"  # as the kaggle command names it; empty: a CPU machine
     time_limit: Text = "11h30m"  # of a training kernel, within Kaggle's own limit; the next version goes on

@@ -38,6 +38,11 @@ def test_backslashes_separate_and_leftovers_of_systems_are_not_unpacked(tmp_path
     assert unpacked(tmp_path, zipped(content)) == {"train/images/1.jpg": b"1"}
 
 
+def test_an_entry_that_ends_with_a_backslash_is_a_folder(tmp_path: Path) -> None:
+    content = {"train\\images\\": b"", "train\\images\\1.jpg": b"1", "empty\\": b""}
+    assert unpacked(tmp_path, zipped(content)) == {"train/images/1.jpg": b"1"}
+
+
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil", "..\\evil", "C:\\evil", "C:/evil"])
 def test_nothing_lands_outside(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="points outside"):

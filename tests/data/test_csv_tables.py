@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from ripik.data.csv_tables import NO_VALUES, check_ids, line_of, read_labels, read_table, whole_numbers
+from ripik.data.csv_tables import check_ids, line_of, names_of, read_table, whole_numbers
+from ripik.data.label_cells import NO_VALUES, read_labels
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
@@ -83,3 +84,27 @@ def test_ids_hold_no_control_characters(path: Path, text: str) -> None:
     check_ids(ids[:1], path)
     with pytest.raises(InputError, match=r"line 3: the image id .* control character"):
         check_ids(ids, path)
+
+
+def test_of_many_columns_a_few_are_named_and_counted(tmp_path: Path) -> None:
+    assert names_of(["a", " b", "c"]) == "a, ' b', c"
+    wide = [f"pixel{number}" for number in range(784)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["label", *wide]) + "\n" + ",".join("0" * 785) + "\n")
+    with pytest.raises(InputError, match=r"has no column id; it has label, pixel0, .*, … \(785 columns\)\.") as caught:
+        read_table(path, ["id"])
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("first", ["sep=,", '"sep=,"', "SEP=,"])
+def test_a_first_line_for_excel_is_passed_over_unless_the_file_is_to_be_submitted(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "some.csv"
+    path.write_bytes(f"{first}\r\n\r\nid,label\r\n1,2\r\n".encode())
+    frame = read_table(path, ["id", "label"])
+    assert frame.to_numpy().tolist() == [["1", "2"]]
+    assert line_of(frame.index[0]) == 4
+    with pytest.raises(InputError, match=r"its first line, sep=,, is for Excel alone\. Remove it"):
+        read_table(path, ["id"], as_is=True)
+    path.write_text("sep=#\nid#label\n1#2\n")
+    with pytest.raises(InputError, match="separated by '#', not commas"):
+        read_table(path, ["id"])

@@ -196,3 +196,58 @@ def test_a_failure_half_way_leaves_no_folder_and_the_next_run_succeeds(
     assert list((tmp_path / "input").iterdir()) == []
     fetch(made, origin)
     check_filled(tmp_path, made)
+
+
+def _in_parts(files: dict[str, bytes], *parts: str) -> dict[str, bytes]:
+    """Move the training images to folders in turn."""
+    moved = dict(files)
+    for number, name in enumerate(TRAIN):
+        moved[f"{parts[number % len(parts)]}/{name}.jpg"] = moved.pop(f"train/images/{name}.jpg")
+    return moved
+
+
+def test_images_in_several_folders_are_gathered_in_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = settings(tmp_path)
+    fetch(made, folder_of(tmp_path / "origin", _in_parts(layout(), "part_1", "x/part_2")))
+    check_filled(tmp_path, made)
+    assert "train/train.csv are gathered from 2 folders: part_1, x/part_2" in capsys.readouterr().out
+
+
+def test_images_in_folders_that_are_listed_stay_in_them(tmp_path: Path) -> None:
+    files = _in_parts(layout(), "part_1", "part_2") | {f"thumbs/{name}.jpg": b"small" for name in list(TRAIN)[1:]}
+    made = settings(tmp_path, train_images=["part_1", "part_2"])
+    fetch(made, folder_of(tmp_path / "origin", {f"deep/{name}": data for name, data in files.items()}))
+    assert placed(tmp_path / "input" / "cars") == _in_parts(layout(), "part_1", "part_2")
+
+
+def test_images_that_lie_twice_are_not_gathered(tmp_path: Path) -> None:
+    files = _in_parts(layout(), "a", "b") | {"c/2.jpg": b"another"}
+    fails(tmp_path, files, r"lie in several folders, and 1 of them in more than one: 2\.jpg in b, c\. .*train_images")
+
+
+def test_a_missing_image_is_not_taken_from_the_folder_of_the_test_images(tmp_path: Path) -> None:
+    files = layout() | {"test/images/1.jpg": b"of the test set"}
+    del files["train/images/1.jpg"]
+    fails(tmp_path, files, r"1 of the 5 images of train/train\.csv are missing: 1\.jpg; .* train/images")
+
+
+def test_files_by_ids_keep_their_endings(tmp_path: Path) -> None:
+    files = layout() | {"train/images/3.PNG": image("3"), "train/images/3.txt": b"no image"}
+    del files["train/images/3.jpg"]
+    fetch(settings(tmp_path, filename_column=""), folder_of(tmp_path / "origin", files))
+    del files["train/images/3.txt"]
+    assert placed(tmp_path / "input" / "cars") == files
+
+
+def test_of_two_files_by_an_id_none_is_taken(tmp_path: Path) -> None:
+    files = layout() | {"train/images/3.PNG": b"x", "train/images/3.bmp": b"y"}
+    del files["train/images/3.jpg"]
+    fails(tmp_path, files, r"'3' may be any of 2 files: .*3\.PNG.*3\.bmp", filename_column="")
+
+
+def test_decomposed_names_are_found(tmp_path: Path) -> None:
+    files = layout()
+    files["train/train.csv"] = files["train/train.csv"].replace(b"1.jpg", "Müller.jpg".encode())
+    pixels = files.pop("train/images/1.jpg")
+    fetch(settings(tmp_path), folder_of(tmp_path / "origin", files | {"train/images/Mu\u0308ller.jpg": pixels}))
+    assert placed(tmp_path / "input" / "cars") == files | {"train/images/Müller.jpg": pixels}

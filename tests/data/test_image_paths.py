@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def find(folder: Path, *names: str, missing_ok: bool = True) -> tuple[list[Path], list[bool]]:
-    return image_paths(pd.Series(names, dtype="str"), folder, Path("train.csv"), missing_ok=missing_ok)
+    return image_paths(pd.Series(names, dtype="str"), [folder], Path("train.csv"), missing_ok=missing_ok)
 
 
 def test_files_in_the_folder_and_below_it_are_found(folder: Path) -> None:
@@ -98,3 +98,66 @@ def test_up_to_half_may_be_missing_where_that_is_allowed(folder: Path) -> None:
 def test_no_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         find(tmp_path / "no", "1.jpg")
+
+
+def test_a_name_in_another_unicode_form_is_found_and_the_very_name_is_preferred(folder: Path) -> None:
+    decomposed = "Mu\u0308ller"
+    (folder / decomposed).mkdir()
+    (folder / decomposed / f"{decomposed}.jpg").write_bytes(b"x")
+    assert find(folder, "Müller/Müller.jpg")[0] == [folder / decomposed / f"{decomposed}.jpg"]
+    (folder / "Müller").mkdir()
+    (folder / "Müller" / "Müller.jpg").write_bytes(b"y")
+    assert find(folder, "Müller/Müller.jpg")[0] == [folder / "Müller" / "Müller.jpg"]
+    assert find(folder, f"{decomposed}/{decomposed}.jpg")[0] == [folder / decomposed / f"{decomposed}.jpg"]
+
+
+def test_files_named_by_ids_may_have_any_ending_and_the_one_that_is_set_is_preferred(folder: Path) -> None:
+    ids = pd.Series(["1", "a", "b.png", "c", "d"], dtype="str")
+    for name in ("1.png", "a.JPEG", "a.txt", "b.png", "c", "sub/d.jpg"):
+        (folder / name).write_bytes(b"x")
+    paths, present = image_paths(ids, [folder], Path("train.csv"), missing_ok=True, extension=".jpg")
+    assert [path.name for path in paths] == ["1.jpg", "a.JPEG", "b.png", "c", "d.jpg"]
+    assert present == [True] * 4 + [False]  # a folder that holds some is not looked into further down
+
+
+def test_images_are_gathered_from_several_folders_and_from_those_below(folder: Path) -> None:
+    (folder / "sub" / "deep" / "__MACOSX").mkdir(parents=True)
+    for name in ("4.jpg", "deep/5.jpg", "deep/__MACOSX/5.jpg"):
+        (folder / "sub" / name).write_bytes(b"x")
+    other = folder.parent / "other"
+    (other / "a" / "b").mkdir(parents=True)
+    (other / "a" / "b" / "6.jpg").write_bytes(b"x")
+
+    def paths(*folders: Path) -> list[Path]:
+        names = pd.Series(["1.jpg", "sub/3.jpg", "6.jpg"], dtype="str")
+        return image_paths(names, folders, Path("train.csv"), missing_ok=False)[0]
+
+    assert paths(folder, other) == [folder / "1.jpg", folder / "sub" / "3.jpg", other / "a" / "b" / "6.jpg"]
+    assert paths(other, folder.parent / "nowhere", folder)[2] == other / "a" / "b" / "6.jpg"
+    assert find(folder.parent, "3.jpg", "4.jpg", "5.jpg")[0][2] == folder / "sub" / "deep" / "5.jpg"
+    (other / "1.jpg").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"line 2: '1\.jpg' may be any of 2 files: .*images/1\.jpg.*other/1\.jpg"):
+        paths(folder, other)
+
+
+def test_a_link_below_that_leads_out_is_refused(folder: Path) -> None:
+    (folder / "sub" / "9.jpg").symlink_to(folder.parent / "outside.jpg")
+    (folder / "sub" / "8.jpg").symlink_to("nowhere")
+    for name in ("1.jpg", "2.jpg"):
+        (folder / name).unlink()
+    with pytest.raises(InputError, match="outside"):
+        find(folder, "9.jpg", "3.jpg")
+    assert find(folder, "8.jpg", "3.jpg")[1] == [False, True]
+
+
+def test_a_folder_of_too_many_files_is_not_looked_through(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "Mu\u0308ller.jpg").write_bytes(b"x")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "9.jpg").write_bytes(b"x")
+    assert find(folder, "Müller.jpg", "1.jpg")[1] == [True, True]
+    assert find(folder, "9.jpg")[1] == [True]
+    monkeypatch.setattr("ripik.data.image_paths.ALWAYS", 2)
+    monkeypatch.setattr("ripik.data.image_paths.MORE", 0)
+    assert find(folder, "Müller.jpg", "1.jpg")[1] == [True, True]
+    with pytest.raises(InputError, match="1 of the 1 images"):
+        find(folder, "9.jpg")

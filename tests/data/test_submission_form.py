@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ripik.data.sample_columns import id_column_of, left_over
 from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
@@ -135,8 +136,83 @@ def test_the_column_of_one_probability_has_the_samples_own_name() -> None:
     found = form({"target": ["0"] * 3}, TWO, settings("log_loss"))
     assert found.columns == ("target",)
     assert "the probability of class 1 in the column target: " in found.note
-    assert "no column label" in refusal({"target": ["0"] * 3}, TWO, settings())
-    assert "no column label" in refusal({"target": ["0", "1", "2"]}, THREE, settings())
+
+
+@pytest.mark.parametrize("values", [["0", "1", "2"], ["0", "0", "0"], ["", "", ""]])
+def test_a_single_column_of_another_name_takes_the_labels_where_its_values_may_be_some(values: list[str]) -> None:
+    found = form({"target": values}, THREE, settings())
+    assert (found.kind, found.columns) == (LABELS, ("target",))
+    assert found.note.startswith("labels in target: ")
+    assert found.note.endswith("its only column beside the ids")
+    assert found.as_settings() == {"submission": LABELS, "sample_label_column": "target"}
+    again = form({"target": ["?"] * 3}, THREE, settings().model_copy(update=found.as_settings()))
+    assert (again.kind, again.columns, again.note) == (LABELS, ("target",), "")
+
+
+@pytest.mark.parametrize("values", [["a.jpg", "b.jpg", "c.jpg"], ["0.2", "0.3", "0.4"]])
+def test_a_single_column_of_another_name_and_other_values_is_refused(values: list[str]) -> None:
+    message = refusal({"target": values}, THREE, settings())
+    assert "no column label; it has id, target" in message
+    assert "sample_label_column" in message
+    assert form({"target": values}, THREE, settings(submission=LABELS)).columns == ("target",)
+    named = settings(sample_label_column="target")
+    assert "neither classes" in refusal({"target": values}, THREE, named)  # as of a column called label
+
+
+def test_a_label_column_that_is_named_must_be_there() -> None:
+    for columns in ({"label": ["0"] * 3}, {"0": ["0"] * 3, "1": ["1"] * 3}):
+        assert "no column target" in refusal(columns, TWO, settings(sample_label_column="target"))
+
+
+def test_the_sample_s_own_names_are_recorded_only_where_they_differ() -> None:
+    assert form({"label": ["0", "1", "2"]}, THREE, settings()).as_settings() == {"submission": LABELS}
+    one = form({"target": ["0.5"] * 3}, TWO, settings("auc"))
+    assert one.as_settings() == {"submission": ONE, "positive_class": 1}
+
+
+def test_the_column_with_the_ids_of_the_test_set_holds_the_ids() -> None:
+    sample = pd.DataFrame({"ID": ["a", "b"], "Target": ["0", "1"]})
+    ids = pd.Series(["b", "a"])
+    assert id_column_of(sample, settings(), ids, "sample.csv") == "ID"
+    assert id_column_of(sample.rename(columns={"Target": "id"}), settings(), ids, "sample.csv") == "id"
+    assert id_column_of(sample, settings(sample_id_column="Target"), ids, "sample.csv") == "Target"
+    for odd, how in (
+        (sample, settings(sample_id_column="Id")),
+        (sample.assign(again=sample["ID"]), settings()),
+        (sample[["Target"]], settings()),
+    ):
+        with pytest.raises(InputError, match=r"sample\.csv has no column [iI]d; it has .*sample_id_column"):
+            id_column_of(odd, how, ids, "sample.csv")
+    found = form_of(sample, settings(), (0, 1), "sample.csv", "ID")
+    assert (found.id_column, found.columns) == ("ID", ("Target",))
+    assert "the ids in ID, which holds those of the test set" in found.note
+    assert found.as_settings() == {"submission": LABELS, "sample_id_column": "ID", "sample_label_column": "Target"}
+
+
+def test_columns_that_a_program_left_in_the_sample_are_left_out_and_told() -> None:
+    ids = ["1", "0", "2"]
+    sample = pd.DataFrame(
+        {"Unnamed: 0": ["0", "1", "2"], "id": ids, "label": ["", "", ""], "Unnamed: 3": ["", " ", ""]}
+    )
+    assert left_over(sample, settings(), "id") == ["Unnamed: 0", "Unnamed: 3"]
+    assert left_over(sample.rename(columns={"Unnamed: 0": "number"}), settings(), "id") == ["Unnamed: 3"]
+    assert left_over(sample, settings(), "Unnamed: 0") == ["Unnamed: 3"]
+    for cells in (["0", "0", "1"], ["a", "b", "c"], ["", "", ""]):
+        assert left_over(sample.assign(**{"Unnamed: 0": cells}), settings(), "id") == ["Unnamed: 3"]
+    assert left_over(sample.assign(**{"Unnamed: 3": ["", "x", ""]}), settings(), "id") == ["Unnamed: 0"]
+    assert id_column_of(sample, settings(id_column="ID"), pd.Series(ids), "sample.csv") == "id"
+    with pytest.raises(InputError, match="no column id; it has Unnamed: 0, label"):
+        id_column_of(sample[["Unnamed: 0", "label"]], settings(), pd.Series(ids), "sample.csv")
+    found = form_of(sample[["id", "label"]], settings(), THREE, "sample.csv", "id", ["Unnamed: 0"])
+    assert "left out Unnamed: 0, which a program left there" in found.note
+
+
+def test_of_hundreds_of_columns_a_few_are_told() -> None:
+    names = tuple(f"c{number}" for number in range(785))
+    message = refusal(dict.fromkeys(["x", *names[1:]], ["0"] * 3), names, settings("log_loss"))
+    assert "missing: c0; too many: x" in message
+    assert len(message) < 500
+    assert len(refusal({"label": ["0"] * 3}, names, settings("auc", positive_class="?"))) < 1500
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,17 @@ def test_a_damaged_download_is_thrown_away(tmp_path: Path, server: StandIn) -> N
 
 
 @pytest.mark.usefixtures("login")
+def test_a_dataset_is_downloaded_by_its_address(tmp_path: Path, server: StandIn) -> None:
+    data(settings(tmp_path, kaggle_dataset=f"https://www.kaggle.com/datasets/{NAME}"))
+    check_filled(tmp_path, made(tmp_path))
+
+
+def test_the_address_of_a_competition_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'Write it as owner/name, .*or set kaggle\.competition = "cars"'):
+        data(settings(tmp_path, kaggle_dataset="https://www.kaggle.com/competitions/cars"))
+
+
+@pytest.mark.usefixtures("login")
 @pytest.mark.parametrize(
     ("status", "message", "kind", "match"),
     [

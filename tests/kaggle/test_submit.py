@@ -86,6 +86,15 @@ def test_a_csv_that_would_be_refused_is_not_submitted(
     assert server.asked == []
 
 
+def test_a_csv_with_a_line_for_excel_is_not_submitted(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submission.write_text(f"sep=,\n{submission.read_text()}")
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 2
+    assert "its first line, sep=,, is for Excel alone" in capsys.readouterr().err
+    assert server.site.submissions == []
+
+
 def test_a_csv_changed_since_it_was_written_is_not_submitted(
     tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,8 @@ from tests import bad_input
 from tests.bad_input_world import Case, Outcome, draw, problems, run
 
 from conftest import Drawn, Tiny
-from ripik.data.csv_tables import check_ids, line_of, read_labels, read_table
+from ripik.data.csv_tables import check_ids, line_of, read_table
+from ripik.data.label_cells import read_labels
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 

@@ -196,7 +196,7 @@ def _check_labels(frame: pd.DataFrame, classes: tuple[str, ...], path: Path) -> 
         name, label = strange[0]
         raise InputError(
             f"{path}: {len(strange)} images have labels without a column, the first {name}: there is no p_{label}. "
-            f"The classes are {', '.join(classes)}."
+            f"The classes are {first(classes)}."
         )
 
 

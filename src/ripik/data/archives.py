@@ -64,7 +64,7 @@ def unpack(archive: Path, folder: Path, budget: Budget, depth: int = DEPTH) -> N
         raise InputError(f"{archive.name}: archives are nested more than {DEPTH} deep. {UNPACK_IT}")
     with _opened(archive) as opened:
         _check_start(opened)
-        entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_junk(_inner_path(entry))]
+        entries = [entry for entry in opened.infolist() if not _is_folder(entry) and not is_junk(_inner_path(entry))]
         _check(entries, archive, folder, budget)
         with progress(f"unpack {archive.name}", len(entries)) as count:
             for done, entry in enumerate(entries, start=1):
@@ -95,6 +95,10 @@ def _unpack_in_place(archive: Path, budget: Budget, depth: int) -> None:
     unpack(archive, temporary, budget, depth)
     archive.unlink()
     temporary.rename(archive)
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.is_dir() or (entry.filename.endswith("\\") and not entry.file_size)  # Windows programs, as below
 
 
 def _inner_path(entry: zipfile.ZipInfo) -> PurePosixPath:

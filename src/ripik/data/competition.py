@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ripik.data.corrections import corrected_labels
-from ripik.data.csv_tables import check_filled, check_ids, first, line_of, read_labels, read_table
+from ripik.data.csv_tables import check_filled, check_ids, first, line_of, listed, names_of, read_table
 from ripik.data.image_paths import image_paths
+from ripik.data.label_cells import read_labels
 from ripik.data.pixel_rule import USUAL, PixelRule
+from ripik.data.sample_columns import id_column_of, left_over
 from ripik.data.spellings import visible
 from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
@@ -105,14 +107,14 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
             f"there is no {root / how.train_csv}. `make data` fetches the competition named in the configuration, "
             "`make demo` draws a small one to try; competition.root=FOLDER names a folder of your own."
         )
-    train = _read_images(root, how.train_csv, how.train_images, how, [how.label_column], missing_ok)
-    test = _read_images(root, how.test_csv, how.test_images, how, [], missing_ok)
-    sample = _read_sample(root / how.sample_submission, how, test)
+    train = _read_images(root, how.train_csv, "train", how, [how.label_column], missing_ok)
+    test = _read_images(root, how.test_csv, "test", how, [], missing_ok)
+    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
     classes = _classes(train, root / how.train_csv, how)
     train = train.assign(training_label=corrected_labels(train, how, root, classes))
-    form = form_of(sample, how, classes, root / how.sample_submission)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
 
@@ -124,9 +126,9 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     Raises InputError as `read_competition` does.
     """
     how, root = settings.competition, layout_of(settings).input
-    test = _read_images(root, how.test_csv, how.test_images, how, [], True)
-    sample = _read_sample(root / how.sample_submission, how, test)
-    form = form_of(sample, how, classes, root / how.sample_submission)
+    test = _read_images(root, how.test_csv, "test", how, [], True)
+    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
+    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
     train = train.assign(training_label=train["label"])
     train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
     return Competition(train, test, sample, classes, form)
@@ -138,15 +140,16 @@ def fingerprint(competition: Competition, split: str) -> str:
 
 
 def _read_images(
-    root: Path, csv: str, folder: str, how: CompetitionSettings, required: list[str], missing_ok: bool
+    root: Path, csv: str, split: str, how: CompetitionSettings, required: list[str], missing_ok: bool
 ) -> pd.DataFrame:
     path = root / csv
     columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
     frame = read_table(path, columns)
     ids = frame[how.id_column]
     check_ids(ids, path)
-    names = frame[how.filename_column] if how.filename_column else ids + how.image_extension
-    paths, present = image_paths(names, root / folder, path, missing_ok=missing_ok)
+    names = frame[how.filename_column or how.id_column]
+    folders = [root / folder for folder in how.image_folders(split)]
+    paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=how.extension)
     result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
     if how.label_column in required:
         result["label"] = frame[how.label_column]
@@ -158,7 +161,7 @@ def _read_images(
 def _with_group(images: pd.DataFrame, frame: pd.DataFrame, path: Path, column: str, needed: bool) -> pd.DataFrame:
     if column not in frame.columns:
         if needed:
-            raise InputError(f"{path} has no column {column}; it has {', '.join(frame.columns)}. {GROUP_HINT}")
+            raise InputError(f"{path} has no column {column}; it has {names_of(list(frame.columns))}. {GROUP_HINT}")
         return images
     check_filled(frame[column], path, f"the {column}, which competition.group_column names, is empty")
     return images.assign(group=frame[column])
@@ -170,16 +173,16 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
         raise InputError(
-            f"competition.classes {list(classes)} are not all of the label_type "
+            f"competition.classes {listed(classes)} are not all of the label_type "
             f"{how.label_type!r}. Set the one or the other."
         )
     if len(set(classes)) < len(classes):
-        raise InputError(f"competition.classes names a class twice: {list(classes)}. Name each once.")
+        raise InputError(f"competition.classes names a class twice: {listed(classes)}. Name each once.")
     unknown = [label for label in present if label not in classes]
     if unknown:
         line = line_of(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {list(classes)}. "
+            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {listed(classes)}. "
             "Mend the cell, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]
@@ -189,15 +192,17 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
         )
     if len(classes) < 2:
         raise InputError(
-            f"{path}: at least two classes are needed, found {list(classes)} only. Is competition.label_column right?"
+            f"{path}: at least two classes are needed, found {listed(classes)} only. Is competition.label_column right?"
         )
     return tuple(classes)
 
 
-def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd.DataFrame:
-    sample = read_table(path, [how.id_column])
-    check_ids(sample[how.id_column], path)
-    given, wanted = set(sample[how.id_column]), set(test["image_id"])
+def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the sample submission, the name of its ids' column, and the columns that were left out of it."""
+    sample = read_table(path, [])
+    column = id_column_of(sample, how, test["image_id"], path)
+    check_ids(sample[column], path)
+    given, wanted = set(sample[column]), set(test["image_id"])
     if given != wanted:
         missing, extra = sorted(wanted - given), sorted(given - wanted)
         raise InputError(
@@ -205,12 +210,14 @@ def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> pd
             f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
             "write them the same in both."
         )
-    return sample
+    left_out = left_over(sample, how, column)
+    return sample.drop(columns=left_out), column, left_out
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
-    if both and (root / how.train_images) == (root / how.test_images):
+    folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
+    if both and folders[0] & folders[1]:
         raise InputError(
             f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}. "
             "Split them, or give the test images a folder of their own."

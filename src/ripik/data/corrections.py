@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripik.data.csv_tables import check_ids, first, line_of, read_labels, read_table
+from ripik.data.csv_tables import check_ids, first, line_of, listed, names_of, read_table
+from ripik.data.label_cells import read_labels
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
@@ -66,14 +67,14 @@ def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.
     }
     missing = [name for name in names.values() if name not in table.columns]
     if missing:
-        raise InputError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}. {HINT}")
+        raise InputError(f"{path} has no column {', '.join(missing)}; it has {names_of(list(table.columns))}. {HINT}")
     check_ids(table[names["image_id"]], path)
     labels = read_labels(table[names["label"]], path, how).astype(object)
     wrong = labels.index[~labels.isin(list(classes))]
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: image {table[names['image_id']][wrong[0]]} is given the label "
-            f"{visible(labels[wrong[0]])}, which is not one of the classes {list(classes)}. Correct the line."
+            f"{visible(labels[wrong[0]])}, which is not one of the classes {listed(classes)}. Correct the line."
         )
     return pd.DataFrame({"image_id": table[names["image_id"]], "label": labels})
 

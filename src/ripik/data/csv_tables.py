@@ -7,17 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ripik.data.spellings import folded, same_names, visible
 from ripik.errors import InputError
 
-if TYPE_CHECKING:  # `ripik.analysis` reads tables without loading the settings
-    from ripik.settings import CompetitionSettings
-
 SHOWN = 5
+MOST_NAMES = 12  # of columns that are all shown
 SAVE = "Save it once more as CSV UTF-8, with commas"
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MARKS = (  # of files that are no text in UTF-8
@@ -28,36 +24,24 @@ MARKS = (  # of files that are no text in UTF-8
     (b"\xd0\xcf\x11\xe0", f"is a spreadsheet, not a CSV. {SAVE}."),
     (b"\x1f\x8b", "is compressed (gzip). Unpack it."),
 )
-NO_VALUES = {
-    "",
-    "nan",
-    "na",
-    "n/a",
-    "#n/a",
-    "null",
-    "none",
-    "nil",
-    "nat",
-    "<na>",
-    "-nan",
-    "undefined",
-}  # as others write it
 CONTROL = r"[\x00-\x1f\x7f\x85\u2028\u2029]"
-INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"
 MEND = "Fill it in, or remove the row"
 AGAIN = "Take the file from its source again."
 COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, filename_column, label_column)."
 
 
-def read_table(path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None, as_is: bool = False
+) -> pd.DataFrame:
     """Return a CSV with all its cells as text; `line_of` tells the line of an index value.
 
     Errors call the file `name` (one that a source holds), or else its path. Raises InputError when there is no such
     file, it is no UTF-8 CSV with commas, names a column twice, lacks one of `columns` (the message ends with `hint`) or
-    has no rows. Blank lines are no rows, and a row with fewer fields than columns ends in empty cells.
+    has no rows. Blank lines are no rows, and a row with fewer fields than columns ends in empty cells. A first line
+    `sep=,`, which tells Excel how to read the file, is passed over; with `as_is` it is refused, too.
     """
     place = path if name is None else name
-    starts, rows = _rows(_text(path, place), place)
+    starts, rows = _rows(_text(path, place), place, as_is)
     again = AGAIN if hint == COLUMN_SETTINGS or name is not None else hint
     if not rows:
         raise InputError(f"{place} is empty; a header and rows are needed. {again}")
@@ -97,7 +81,7 @@ def _line(data: bytes, at: int) -> int:
     return 1 + data.count(b"\n" if b"\n" in data else b"\r", 0, at)
 
 
-def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
+def _rows(text: str, place: object, as_is: bool) -> tuple[list[int], list[list[str]]]:
     """Return the header and the rows that are not blank, all as long as the header, and the lines they start on."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     starts: list[int] = []
@@ -105,7 +89,7 @@ def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
     line = 1
     try:
         for row in reader:
-            if any(row):
+            if any(row) and (rows or not _is_for_excel(row, place, as_is)):
                 starts.append(line)
                 rows.append(_filled(row, len(rows[0]) if rows else 0, f"{place}, line {line}"))
             line = reader.line_num + 1
@@ -115,6 +99,19 @@ def _rows(text: str, place: object) -> tuple[list[int], list[list[str]]]:
             'inside a quoted cell is written twice ("").'
         ) from None
     return starts, rows
+
+
+def _is_for_excel(row: Sequence[str], place: object, as_is: bool) -> bool:
+    """Whether a first row is `sep=,`; InputError where it names another separator, or is not to be there."""
+    line = ",".join(row).lower()
+    if not (line.startswith("sep=") and len(line) == len("sep=,")):
+        return False
+    if line[-1] != ",":
+        separator = SEPARATORS.get(line[-1], repr(line[-1]))
+        raise InputError(f"{place}: its columns are separated by {separator}, not commas. {SAVE}.")
+    if as_is:
+        raise InputError(f"{place}: its first line, {line}, is for Excel alone. Remove it.")
+    return True
 
 
 def _filled(row: list[str], columns: int, place: str) -> list[str]:
@@ -136,14 +133,17 @@ def _header(names: list[str], place: object) -> list[str]:
 def _check_header(header: Sequence[str], columns: Sequence[str], place: object, hint: str) -> None:
     missing = [column for column in columns if column not in header]
     if missing:
-        raise InputError(f"{place} has no column {', '.join(missing)}; it has {_names(header)}. {hint}")
+        raise InputError(f"{place} has no column {', '.join(missing)}; it has {names_of(header)}. {hint}")
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
         raise InputError(f"{place}: the column {repeated[0]!r} stands there twice. Rename or remove one of them.")
 
 
-def _names(header: Sequence[str]) -> str:
-    return ", ".join(name if name == name.strip() and name.isprintable() else repr(name) for name in header)
+def names_of(columns: Sequence[str]) -> str:
+    """Return the names of columns as text: of many the first few, and how many there are."""
+    shown = columns if len(columns) <= MOST_NAMES else columns[:SHOWN]
+    names = ", ".join(name if name == name.strip() and name.isprintable() else repr(name) for name in shown)
+    return names if len(columns) <= MOST_NAMES else f"{names}, … ({len(columns)} columns)"
 
 
 def whole_numbers(texts: pd.Series, path: Path) -> pd.Series:
@@ -188,60 +188,11 @@ def check_filled(texts: pd.Series, path: Path, problem: str) -> None:
         raise InputError(f"{path}, line {line_of(empty[0])}: {problem}{more}. {MEND}{'s' * (len(empty) > 1)}.")
 
 
-def read_labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series:
-    """Return labels as int64, or as text where `label_type` is string.
-
-    Raises InputError for an empty label, for one that is no integer, and unless `competition.classes` names them all,
-    for a text that reads as a missing value or has a space around it, and for one name in two spellings (`spellings`).
-    """
-    if how.label_type == "string":
-        return _texts(texts, path, {str(label) for label in how.classes})
-    check_filled(texts, path, "the label is missing")
-    wrong = texts.index[~texts.str.fullmatch(INTEGER)]
-    if len(wrong):
-        raise InputError(
-            f"{path}, line {line_of(wrong[0])}: label {texts[wrong[0]]!r} is not an integer, plainly written. "
-            'Mend it; for labels that are text set competition.label_type = "string".'
-        )
-    return texts.astype("int64")
-
-
-def _texts(texts: pd.Series, path: Path, named: set[str]) -> pd.Series:
-    check_filled(texts, path, "the label is missing")
-    others = texts[~texts.isin(list(named))]
-    blank = [text for text in others.unique() if not folded(text)]
-    for wrong, why in (
-        (others.isin(blank), "holds nothing that can be seen"),
-        (others.str.strip().str.lower().isin(NO_VALUES), "reads as a missing value"),
-        (others != others.str.strip(), "has a space before or after it"),
-        (others.str.contains(CONTROL), "holds a control character"),
-    ):
-        if wrong.any():
-            row = others.index[wrong][0]
-            raise InputError(
-                f"{path}, line {line_of(row)}: the label {visible(texts[row])} {why}. Mend it, or if it is a class, "
-                "name all classes in competition.classes."
-            )
-    _check_spellings(texts, path, named)
-    return texts
-
-
-def _check_spellings(texts: pd.Series, path: Path, named: set[str]) -> None:
-    twice = [labels for labels in same_names(texts.unique()) if not named.issuperset(labels)]
-    if not twice:
-        return
-    rows = texts.drop_duplicates()
-    count, lines = texts.value_counts(), dict(zip(rows, map(line_of, rows.index), strict=True))
-    spellings = [
-        " and ".join(f"{visible(label)} (rows: {count[label]}, the first on line {lines[label]})" for label in labels)
-        for labels in twice[:SHOWN]
-    ]
-    more = f"; and {len(twice) - SHOWN} other names" if len(twice) > SHOWN else ""
-    raise InputError(
-        f"{path}: a name is spelled in several ways, each of which would be a class: {'; '.join(spellings)}{more}. "
-        "They differ in case, in characters that cannot be seen, or in how a character is stored. Write each name in "
-        "one way, or if these are different classes, name all classes in competition.classes."
-    )
+def listed(values: Sequence) -> str:
+    """Return values as a list in brackets; of many the first few, and how many there are."""
+    if len(values) <= MOST_NAMES:
+        return str(list(values))
+    return f"[{', '.join(repr(value) for value in values[:SHOWN])}, …] ({len(values)} in all)"
 
 
 def first(values: Sequence) -> str:

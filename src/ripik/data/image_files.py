@@ -1,17 +1,22 @@
 """Image files: whether they are whole, and their pixels as 8-bit RGB, by OpenCV and the rule of their competition."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ripik.data.decoder_noise import caught
 from ripik.data.image_headers import CUT, LOADED, NO_IMAGE, Header, opened, quiet, read_header
 from ripik.data.pixel_rule import USUAL, PixelRule, UnreadableError, by_rule
 from ripik.errors import InputError
 
 SMALLEST_SIDE = 8
+DAMAGE = re.compile(  # as libjpeg tells of it; not extraneous bytes, which harm nothing
+    r"Corrupt JPEG data: (?!\d+ extraneous bytes)|Premature end of JPEG file"
+)
 FEW_LEVELS = 16  # of 256: an image that spans fewer is nearly constant
 REDUCED = (  # how examining may shrink a JPEG of at least so many pixels a side
     (512, cv2.IMREAD_REDUCED_COLOR_8),
@@ -39,13 +44,15 @@ class Seen:
 class Examined:
     """What trying an image file told: its problem (empty: it can be used), and what is special in it.
 
-    alpha: some of its pixels are transparent. frames: it has several. seen: None where there is a problem.
+    alpha: some of its pixels are transparent. frames: it has several. seen: None where there is a problem. damaged: a
+    decoder found its data broken, and went on.
     """
 
     problem: str = ""
     alpha: bool = False
     frames: bool = False
     seen: Seen | None = field(default=None, compare=False)
+    damaged: bool = False
 
     def is_changed_by(self, rule: PixelRule) -> bool:
         """Whether the rule makes other pixels of the image than OpenCV's own 8 bits without transparency."""
@@ -82,6 +89,11 @@ def read_pixels(data: bytes, mode: int, rule: PixelRule) -> tuple[np.ndarray | N
     header = read_header(data)
     if header.problem:
         return None, header.problem
+    with caught(), quiet():
+        return _read_by(data, header, mode, rule)
+
+
+def _read_by(data: bytes, header: Header, mode: int, rule: PixelRule) -> tuple[np.ndarray | None, str]:
     try:
         image = _changed(data, header, mode, rule)
     except UnreadableError as error:
@@ -89,8 +101,7 @@ def read_pixels(data: bytes, mode: int, rule: PixelRule) -> tuple[np.ndarray | N
     if image is not None:
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if mode == cv2.IMREAD_GRAYSCALE else image, ""
     image = _decoded(data, mode)
-    with quiet():
-        return image, "" if image is not None else _loaded(data).problem or NO_IMAGE
+    return image, "" if image is not None else _loaded(data).problem or NO_IMAGE
 
 
 def examine(path: Path, rule: PixelRule = USUAL) -> Examined:
@@ -105,8 +116,13 @@ def examine(path: Path, rule: PixelRule = USUAL) -> Examined:
     header = read_header(data)
     if header.problem:
         return Examined(header.problem)
-    with quiet():
-        examined = _loaded(data)
+    with caught() as printed, quiet():
+        examined = _examined(data, header, rule)
+    return replace(examined, damaged=not examined.problem and any(DAMAGE.search(line) for line in printed))
+
+
+def _examined(data: bytes, header: Header, rule: PixelRule) -> Examined:
+    examined = _loaded(data)
     if examined.problem:
         return examined
     tried = _tried(data, header, _quick(header), rule)

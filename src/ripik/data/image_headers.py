@@ -12,6 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 MOST_PIXELS = 100_000_000
 NO_IMAGE = "not an image that OpenCV reads"
+HEIC = "it is a HEIC image, which OpenCV does not read; save it as JPEG or PNG"
 CUT = "the file is cut or damaged"
 EMPTY = "the file is empty (0 bytes)"
 TOO_LARGE = f"its header tells of more than {MOST_PIXELS // 10**6} million pixels"
@@ -20,6 +21,7 @@ OTHERS = ("TIFF", "JPEG2000", "PPM", "SUN", "AVIF")
 DEEP = ("JPEG2000", "PPM")  # whose decoding tells how many bits they have
 STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
 PNG_START, PNG_BITS = b"\x89PNG", 24  # the place of the number of bits
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WIDTH_TAG, HEIGHT_TAG, BITS_TAG, BANDS_TAG, EXTRA_TAG, KIND_TAG = 256, 257, 258, 277, 338, 339
 COLOURS_TAG, CMYK = 262, 5
@@ -66,8 +68,17 @@ def read_header(data: bytes) -> Header:
     except Exception:  # Pillow's plugins raise whatever their parsing of broken bytes comes upon
         width, height, sample_format = _number(tags, WIDTH_TAG), _number(tags, HEIGHT_TAG), _of_tiff(tags)
     if not width * height:
-        return Header(CUT if data.startswith(STARTS) else NO_IMAGE)
+        return Header(CUT if data.startswith(STARTS) else HEIC if _is_heic(data) else NO_IMAGE)
     return Header(TOO_LARGE) if width * height > MOST_PIXELS else replace(sample_format, side=min(width, height))
+
+
+def _is_heic(data: bytes) -> bool:
+    """Whether the file's first box (ISO/IEC 14496-12: its size, `ftyp`, brands of 4 bytes) names HEIC, and not AVIF."""
+    if data[4:8] != b"ftyp":
+        return False
+    end = min(len(data), int.from_bytes(data[:4], "big"))
+    brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
+    return bool(brands & HEIC_BRANDS) and b"avif" not in brands
 
 
 def opened(data: bytes) -> Image.Image:
@@ -130,7 +141,8 @@ def _tiff_tags(data: bytes) -> dict[int, Any]:
         tags = TiffImagePlugin.ImageFileDirectory_v2(header)
         file = io.BytesIO(data)
         file.seek(tags.next)
-        tags.load(file)
+        with quiet():
+            tags.load(file)
         return {tag: tags[tag] for tag in TAGS if tag in tags}
     except MemoryError:  # says nothing of the image
         raise

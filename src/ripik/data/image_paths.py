@@ -1,45 +1,120 @@
 """The image files that a CSV names: which names are allowed, where the files lie, and which are missing."""
 
+from __future__ import annotations
+
 import os
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from ripik.data.archives import is_junk
 from ripik.data.csv_tables import first, line_of
+from ripik.data.file_names import FileNames, Wanted, wanted_names
+from ripik.data.spellings import visible
 from ripik.errors import InputError
 
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 OUTSIDE = r"^\s*$|^/|^[A-Za-z]:/|(?:^|/)\.\.(?:/|$)"
+ALWAYS, MORE = 100_000, 10  # files and folders that are looked through for images: at least, and more for each
 LONGEST_PART, LONGEST = 255, 1000  # bytes; what file systems take, of a part and about of the whole
 
 
-def image_paths(names: pd.Series, folder: Path, csv: Path, *, missing_ok: bool) -> tuple[list[Path], list[bool]]:
+def image_paths(
+    names: pd.Series, folders: Sequence[Path], csv: Path, *, missing_ok: bool, extension: str | None = None
+) -> tuple[list[Path], list[bool]]:
     """Return the path of every named image, and whether the file is there. The index of `names` tells the line.
 
-    With `missing_ok` up to half of the files may be missing. Each folder is listed once.
-    Raises InputError, which names the line, for a name that leads out of the folder or that no file can have, and for
-    a symbolic link to what lies outside of the folder; and for missing files.
+    With an `extension` the names are ids, and files are named by them.
+
+    A file may be called otherwise than the CSV has it (`FileNames.found`), and a folder in which nothing is found is
+    looked into further down. With `missing_ok` up to half of the files may be missing. Each folder is listed once.
+    Raises InputError, which names the line, for a name that leads out of the folder or that no file can have, for
+    a symbolic link to what lies outside of the folder, and for a name that may mean several files or the file of
+    another row; and for missing files.
     """
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}, where the images of {csv} should be.")
-    _check_names(names, folder, csv)
-    there = _Files(folder)
-    present = []
-    for row, name in zip(names.index, names, strict=True):
-        present.append(there.holds(name))
-        if present[-1] and there.leads_out(name):
+    there = [_Files(folder) for folder in folders if folder.is_dir()]
+    if not there:
+        raise InputError(f"there is no folder {_listed(folders)}, where the images of {csv} should be.")
+    _check_names(names + (extension or ""), folders[0], csv)
+    images, rows = wanted_names(names.tolist(), extension), [int(row) for row in names.index]
+    by_folder = [_found_in(files, images) for files in there]
+    paths, present = [], []
+    for row, image, *alike in zip(rows, images, *by_folder, strict=True):
+        found = _one_of(there, alike, image, f"{csv}, line {line_of(row)}")
+        present.append(found is not None)
+        paths.append(found or folders[0] / image.name)
+    _check_shared(images, rows, paths, folders, csv)
+    _check_missing(paths, present, folders, csv, missing_ok)
+    return paths, present
+
+
+def _found_in(there: _Files, images: Sequence[Wanted]) -> list[list[str]]:
+    """Return the names of a folder's files that each image may be; of its sub-folders' where it holds none itself."""
+    found = [[image.name] if there.holds(image.name) else [] for image in images]
+    if not all(found):
+        names = FileNames(there.below(ALWAYS + MORE * len(images)))
+        found = [files or _nearest(names, image, below=False) for image, files in zip(images, found, strict=True)]
+        if not any(found):
+            found = [_nearest(names, image, below=True) for image in images]
+    return found
+
+
+def _nearest(names: FileNames, image: Wanted, *, below: bool) -> list[str]:
+    return next((files for files in names.found(image, below=below) if files), [])
+
+
+def _one_of(there: Sequence[_Files], names: Sequence[Sequence[str]], image: Wanted, place: str) -> Path | None:
+    """Return the one file that an image may be, of those that each folder has by these names; None where there is none.
+
+    Raises InputError, which begins with `place`, where there are several, and for a link that leads out of its folder.
+    """
+    found = {}
+    for files, alike in zip(there, names, strict=True):
+        for name in alike:
+            found[files.folder / name] = files.leads_out(name)
+    if len(found) > 1:
+        raise InputError(
+            f"{place}: {visible(image.told)} may be any of {len(found)} files: "
+            f"{first([visible(str(path)) for path in found])}. Keep one of them, or give each a name of its own."
+        )
+    path = next(iter(found), None)
+    if path is not None and found[path]:
+        outside = _listed([files.folder for files in there])
+        raise InputError(
+            f"{place}: {image.name!r} is a symbolic link to a file outside {outside}. Copy the file into the folder."
+        )
+    return path
+
+
+def _check_shared(
+    images: Sequence[Wanted], rows: Sequence[int], paths: Sequence[Path], folders: Sequence[Path], csv: Path
+) -> None:
+    """Raise InputError where two names are the same file, and not both by their very spelling."""
+    owner: dict[Path, int] = {}
+    for at, path in enumerate(paths):
+        other = owner.setdefault(path, at)
+        names = {images[at].name, images[other].name}
+        if len(names) > 1 and any(path not in [folder / name for folder in folders] for name in names):
             raise InputError(
-                f"{csv}, line {line_of(row)}: {name!r} is a symbolic link to a file outside {folder}. Copy the file "
-                "into the folder."
+                f"{csv}, lines {line_of(rows[other])} and {line_of(rows[at])}: {visible(images[other].told)} and "
+                f"{visible(images[at].told)} are both the file {visible(str(path))}. Give each image a file of its own."
             )
-    paths = [folder / name for name in names]
+
+
+def _check_missing(
+    paths: Sequence[Path], present: Sequence[bool], folders: Sequence[Path], csv: Path, missing_ok: bool
+) -> None:
     missing = [path.name for path, is_there in zip(paths, present, strict=True) if not is_there]
     if missing and (not missing_ok or 2 * len(missing) > len(paths)):
         raise InputError(
-            f"{len(missing)} of the {len(paths)} images of {csv} are not in {folder}: {first(missing)}. Put them "
-            "there, or set the image folder, filename_column and image_extension in [competition]."
+            f"{len(missing)} of the {len(paths)} images of {csv} are not in {_listed(folders)}: {first(missing)}. Put "
+            "them there, or set the image folder, filename_column and image_extension in [competition]."
         )
-    return paths, present
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return ", ".join(str(folder) for folder in folders)
 
 
 def is_inside(resolved: str, folder: Path) -> bool:
@@ -97,9 +172,34 @@ class _Files:
     def leads_out(self, name: str) -> bool:
         """Whether a file that is there lies outside the folder once all links are followed."""
         head, _, tail = name.rpartition("/")
-        if not self.listed[head][tail]:
+        if not self.holds(name) or not self.listed[head][tail]:
             return False
         return not is_inside(os.path.realpath(self.folder / name), self.folder)
+
+    def below(self, most: int) -> list[str]:
+        """Return the names of all files in the folder and below it; links to folders are not followed.
+
+        Where there are more than `most` files and folders, as below /, those of the sub-folders listed so far.
+        """
+        found, heads, seen = [], [""], 0
+        while heads:
+            head = heads.pop()
+            for entry in self._entries(head):
+                seen += 1
+                if seen > most:
+                    return [f"{head}/{tail}".lstrip("/") for head, tails in self.listed.items() for tail in tails]
+                if not entry.is_dir(follow_symlinks=False):
+                    found += [head + entry.name] if _is_file(entry) else []
+                elif not is_junk(PurePosixPath(entry.name)):
+                    heads.append(f"{head}{entry.name}/")
+        return sorted(found)
+
+    def _entries(self, head: str) -> Iterator[os.DirEntry]:
+        try:
+            with os.scandir(self.folder / head) as entries:
+                yield from entries
+        except OSError:
+            return
 
     def _list(self, head: str) -> dict[str, bool]:
         linked = not is_inside(os.path.realpath(self.folder / head), self.folder)

@@ -14,6 +14,7 @@ WARNINGS = {
     "above": "16-bit values above {highest}, the range of the training images, become white",
     "constant": f"images are nearly constant once decoded, with fewer than {FEW_LEVELS} of 256 levels",
     "same": "different files have the same pixels once decoded",
+    "damaged": "JPEG data is broken inside, and the decoder went on as well as it could",
 }
 LOOK = "Look at some: what they showed may be lost; see competition.alpha, and the scale of 16 bits."
 Notes = dict[str, Any]  # as JSON takes it
@@ -48,6 +49,7 @@ def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -
         "above": those(lambda examined, seen: examined.is_deep and (seen.highest or 0) >= rule.levels),
         "constant": those(lambda _, seen: seen.span < FEW_LEVELS),
         "same": those(lambda _, seen: seen.pixels in several),
+        "damaged": those(lambda examined, _: examined.damaged),
     }
 
 
@@ -64,7 +66,7 @@ def tell(notes: Notes) -> None:
         if count:
             say(f"images: {text}: {count} {of}")
     for key, text in WARNINGS.items():
-        if notes[key]["count"]:
+        if key in notes and notes[key]["count"]:  # notes of older checks lack some
             names = ", ".join(notes[key]["names"]) + (", …" if notes[key]["count"] > SHOWN else "")
             warn(f"{text.format(highest=rule.levels - 1)}: {notes[key]['count']} {of} ({names}). {LOOK}")
 

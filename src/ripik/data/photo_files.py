@@ -7,14 +7,11 @@ from pathlib import Path
 import cv2
 
 from ripik.data.csv_tables import first
+from ripik.data.file_names import SUFFIXES
 from ripik.data.image_paths import is_inside
 from ripik.errors import InputError
 
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information")
-SUFFIXES = (  # of what its owner calls a photo, whether it can be read or not
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".jp2"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif"),
-)
 HIDDEN, OF_SYSTEM, LINKS = "hidden", "of the operating system", "links to folders"
 NO_FILES, NO_IMAGES = "no regular files", "no images by their content"
 Skipped = dict[str, list[str]]  # names by reason

@@ -8,13 +8,14 @@ metric decides. What was inferred is told in the form's note. `ensemble.submissi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from ripik.console import say
-from ripik.data.csv_tables import COLUMN_SETTINGS, first
+from ripik.data.csv_tables import first, names_of
+from ripik.data.sample_columns import SAMPLE_COLUMNS, Values
 from ripik.errors import InputError, nearest
 from ripik.names import LABELS, PROBABILITIES, PROBABILITY, KnownMetric, SubmissionKind, scores_probabilities
 from ripik.settings import CompetitionSettings, Label
@@ -33,6 +34,7 @@ class Form:
 
     columns: those beside the ids, in the sample's order; one, or of `probabilities` one a class, named by its label.
     positive: the class whose probability is asked for, of `probability` alone. note: what was inferred, for the user.
+    own_names: keys and values of [competition] that name its columns where they are called otherwise than train.csv's.
     """
 
     kind: SubmissionKind
@@ -40,24 +42,34 @@ class Form:
     columns: tuple[str, ...]
     positive: Label | None = None
     note: str = ""
+    own_names: dict[str, str] = field(default_factory=dict)
 
     def as_settings(self) -> dict[str, Any]:
         """Return the keys of `[competition]` that ask for this form, whatever a sample's values are."""
         chosen = {} if self.positive is None else {"positive_class": self.positive}
-        return {"submission": self.kind, **chosen}
+        return {"submission": self.kind, **chosen, **self.own_names}
 
 
-def form_of(sample: pd.DataFrame, how: CompetitionSettings, classes: Sequence[Label], place: object) -> Form:
+def form_of(
+    sample: pd.DataFrame,
+    how: CompetitionSettings,
+    classes: Sequence[Label],
+    place: object,
+    id_column: str = "",
+    left_out: Sequence[str] = (),
+) -> Form:
     """Return the form that a sample submission asks for; errors call the sample `place`.
 
-    sample: all cells as text, the ids in `how.id_column`.
+    sample: all cells as text, the ids in `id_column` (empty: that of train.csv). left_out: columns that were taken out
+    of it, for the note.
     Raises InputError where columns, values, metric, classes and settings contradict each other.
     """
-    found = _Sample(sample, how, classes, how.metric, place)
+    found = _Sample(sample, how, classes, how.metric, place, id_column or how.id_column, left_out)
     kind, why = (how.submission, "") if how.submission != "auto" else found.asks_for()
     found.check(kind)
     positive = found.positive() if kind == PROBABILITY else None
-    return Form(kind, how.id_column, found.columns, positive, _note(found, kind, positive, why))
+    note = _note(found, kind, positive, why)
+    return Form(kind, found.id_column, found.columns, positive, note, found.own_names(kind))
 
 
 def tell_form(form: Form) -> None:
@@ -68,11 +80,12 @@ def tell_form(form: Form) -> None:
 
 def _note(found: _Sample, kind: SubmissionKind, positive: Label | None, why: str) -> str:
     """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
-    words = f"{CONTENT[kind]} in {', '.join(found.columns)}"
+    words = f"{CONTENT[kind]} in {names_of(found.columns)}"
     if kind == PROBABILITY:
         words = f"the probability of class {positive} in the column {found.columns[0]}"
     unused = "" if found.how.positive_class == "" or kind == PROBABILITY else "competition.positive_class has no effect"
-    return ": ".join([words, *filter(None, (why, unused))]) if why or unused or kind == PROBABILITY else ""
+    reasons = "; ".join(filter(None, (why, unused, *found.inferred(kind))))
+    return ": ".join(filter(None, (words, reasons))) if reasons or kind == PROBABILITY else ""
 
 
 @dataclass(frozen=True)
@@ -82,10 +95,36 @@ class _Sample:
     classes: Sequence[Label]
     metric: KnownMetric
     place: object
+    id_column: str
+    left_out: Sequence[str] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(column for column in self.sample.columns if column != self.how.id_column)
+        return tuple(column for column in self.sample.columns if column != self.id_column)
+
+    @property
+    def label_column(self) -> str:
+        """The column that takes labels: the named one, train.csv's, or the only one where its values may be labels."""
+        if self.how.sample_label_column or self.how.label_column in self.columns or len(self.columns) != 1:
+            return self.how.sample_label_column or self.how.label_column
+        fits = self.how.submission == LABELS or Values.of(self.sample[self.columns[0]], self.names).labels
+        return self.columns[0] if fits else self.how.label_column
+
+    def own_names(self, kind: SubmissionKind) -> dict[str, str]:
+        """Return the settings of the columns that are called otherwise than train.csv's."""
+        of_ids = {} if self.id_column == self.how.id_column else {"sample_id_column": self.id_column}
+        other = kind == LABELS and self.label_column != self.how.label_column
+        return of_ids | ({"sample_label_column": self.label_column} if other else {})
+
+    def inferred(self, kind: SubmissionKind) -> list[str]:
+        """Return in words which columns were taken though no setting names them, and which were left out."""
+        words = {
+            "sample_label_column": "its only column beside the ids",
+            "sample_id_column": f"the ids in {self.id_column}, which holds those of the test set",
+        }
+        own = self.own_names(kind)
+        taken = [text for key, text in words.items() if key in own and not getattr(self.how, key)]
+        return [*taken, f"left out {names_of(self.left_out)}, which a program left there"] if self.left_out else taken
 
     @property
     def names(self) -> list[str]:
@@ -95,17 +134,17 @@ class _Sample:
         """Return the kind that columns and values ask for, and in words why, where one may wonder."""
         if sorted(self.columns) == sorted(self.names):
             return PROBABILITIES, "" if scores_probabilities(self.metric) else f"one column a class; {self._scores}"
-        if len(self.columns) > 1 and self.how.label_column not in self.columns:
+        if len(self.columns) > 1 and self.label_column not in self.columns:
             return PROBABILITIES, ""  # whose names are not the classes
         if len(self.columns) != 1 or (len(self.classes) > 2 and scores_probabilities(self.metric)):
             return LABELS, ""  # which columns or metric contradict
-        return self._by_values(_Values.of(self.sample[self.columns[0]], self.names))
+        return self._by_values(Values.of(self.sample[self.columns[0]], self.names))
 
     @property
     def _scores(self) -> str:
         return f"{self.metric} scores {'probabilities' if scores_probabilities(self.metric) else 'labels'}"
 
-    def _by_values(self, values: _Values) -> tuple[SubmissionKind, str]:
+    def _by_values(self, values: Values) -> tuple[SubmissionKind, str]:
         """Return what one column of values asks for; its name tells nothing, as many samples call it otherwise."""
         probability = values.probability and len(self.classes) == 2
         if values.labels and probability:
@@ -114,7 +153,7 @@ class _Sample:
         if probability:
             why = f"the sample's values ({values.shown}) are no classes, though {self._scores}"
             return PROBABILITY, "" if scores_probabilities(self.metric) else why
-        if values.labels or self.columns[0] != self.how.label_column:
+        if values.labels or self.columns[0] != self.label_column:
             return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are no classes"
         way = '"labels" or "probability"' if len(self.classes) == 2 else '"labels"'
         raise InputError(
@@ -125,6 +164,8 @@ class _Sample:
 
     def check(self, kind: SubmissionKind) -> None:
         """Raise InputError where the columns or the metric do not fit the kind, or there is no such positive class."""
+        if self.how.sample_label_column and self.how.sample_label_column not in self.columns:
+            raise self._no_label_column()
         if len(self.columns) == 1:
             self._check_metric(kind)
         self._check_columns(kind)
@@ -134,17 +175,27 @@ class _Sample:
             raise InputError(f"{given} is none of the classes{hint}. Name one of them.")
 
     def _check_columns(self, kind: SubmissionKind) -> None:
-        wanted = self.names if kind == PROBABILITIES else [self.how.label_column]
+        wanted = self.names if kind == PROBABILITIES else [self.label_column]
         if kind == PROBABILITY and len(self.columns) == 1:
             return
-        if kind == LABELS and self.how.label_column not in self.columns and len(self.columns) < 2:
-            has = ", ".join(self.sample.columns)
-            raise InputError(f"{self.place} has no column {self.how.label_column}; it has {has}. {COLUMN_SETTINGS}")
+        if kind == LABELS and self.label_column not in self.columns and len(self.columns) < 2:
+            raise self._no_label_column()
         if sorted(self.columns) != sorted(wanted):
             raise InputError(
-                f"{self.place} has the columns {', '.join(self.sample.columns)}; a submission of {CONTENT[kind]} has "
-                f"{', '.join([self.how.id_column, *wanted])}. {SET}"
+                f"{self.place} has the columns {names_of(list(self.sample.columns))}; a submission of {CONTENT[kind]} "
+                f"has {names_of([self.id_column, *wanted])}{self._first_difference(wanted)}. {SET}"
             )
+
+    def _first_difference(self, wanted: Sequence[str]) -> str:
+        """Return the first columns that are missing and too many, where names are too many to be shown."""
+        if names_of(wanted) == ", ".join(wanted):
+            return ""
+        missing, more = sorted(set(wanted) - set(self.columns)), sorted(set(self.columns) - set(wanted))
+        return f"; missing: {first(missing)}; too many: {first(more)}"
+
+    def _no_label_column(self) -> InputError:
+        has = names_of(list(self.sample.columns))
+        return InputError(f"{self.place} has no column {self.label_column}; it has {has}. {SAMPLE_COLUMNS}")
 
     def _check_metric(self, kind: SubmissionKind) -> None:
         count = len(self.classes)
@@ -168,22 +219,3 @@ class _Sample:
         named = str(self.how.positive_class) if self.how.positive_class != "" else self.columns[0]
         known = dict(zip(self.names, self.classes, strict=True))
         return known[named] if named in known else max(self.classes)
-
-
-@dataclass(frozen=True)
-class _Values:
-    """What the values of one column can be. Empty cells and whole numbers that are no class may stand for anything."""
-
-    classes: bool  # all are classes
-    labels: bool
-    probability: bool
-    shown: str
-
-    @classmethod
-    def of(cls, column: pd.Series, names: Sequence[str]) -> _Values:
-        filled = column[column.str.strip() != ""]
-        numbers = pd.to_numeric(filled, errors="coerce")
-        classes, whole = bool(filled.isin(names).all()), bool((numbers % 1 == 0).all())
-        shown = first(filled.unique().tolist()) if len(filled) else "empty"
-        probability = bool(numbers.between(0, 1).all()) or (whole and not classes)
-        return cls(classes and len(filled) > 0, classes or whole, probability, shown)

@@ -5,6 +5,7 @@ probabilities speak against, found by confident learning (Northcutt, Jiang and C
 Nothing is relabelled; `competition.corrections` is where its user does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -124,15 +125,19 @@ def _named(evidence: _Evidence, suspects: pd.DataFrame) -> pd.DataFrame:
     """Return the suspects as labels.csv has them: ids, names and labels, as corrected; and their `row`."""
     run, rows = evidence.run, suspects["row"]
     train, classes = run.competition.train, run.competition.classes
-    folder = run.layout.input / run.settings.competition.train_images
+    folders = [run.layout.input / name for name in run.settings.competition.image_folders("train")]
     return suspects.assign(
         image_id=train["image_id"].iloc[rows].to_numpy(),
-        filename=[path.relative_to(folder).as_posix() for path in train["path"].iloc[rows]],
+        filename=[_name_in(folders, path) for path in train["path"].iloc[rows]],
         label=[classes[index] for index in suspects["label"]],
         suggested=[classes[index] for index in suspects["suggested"]],
         group=evidence.groups[rows],
         copies=[" ".join(train["image_id"].iloc[evidence.others(row)]) for row in rows],
     )
+
+
+def _name_in(folders: Sequence[Path], path: Path) -> str:
+    return next(path.relative_to(folder).as_posix() for folder in folders if path.is_relative_to(folder))
 
 
 def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:

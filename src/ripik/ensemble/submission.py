@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ripik.analysis.metrics import FloatArray, check_probabilities
+from ripik.data.csv_tables import names_of
 from ripik.data.submission_form import Form
 from ripik.errors import InputError
 from ripik.names import LABELS, PROBABILITIES, PROBABILITY, SubmissionKind
@@ -122,7 +123,7 @@ def _sample_problems(sample: pd.DataFrame, classes: Sequence[Any], form: Form) -
     wanted = [form.id_column, *(_texts(classes) if form.kind == PROBABILITIES else form.columns)]
     if sorted(names) != sorted(wanted):
         return [
-            f"its columns are {', '.join(names)}, but a submission of {form.kind} has {', '.join(wanted)}; "
+            f"its columns are {names_of(names)}, but a submission of {form.kind} has {names_of(wanted)}; "
             "set the kind, the column names and the classes to match it"
         ]
     repeated = _repeated(_texts(sample[form.id_column]))
@@ -131,7 +132,7 @@ def _sample_problems(sample: pd.DataFrame, classes: Sequence[Any], form: Form) -
 
 def _column_problems(names: list[str], wanted: list[str]) -> list[str]:
     if sorted(names) != sorted(wanted):
-        return [f"its columns are {', '.join(names)}, the sample's {', '.join(wanted)}"]
+        return [f"its columns are {names_of(names)}, the sample's {names_of(wanted)}"]
     return [] if names == wanted else ["its columns are not in the sample's order"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ripik.data.fetch import fetch
 from ripik.errors import InputError
 from ripik.kaggle.client import failure, has_credentials, reason_of, run_kaggle
+from ripik.kaggle_addresses import competition_name
 from ripik.settings import Settings
 
 NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
@@ -23,7 +24,7 @@ def download(settings: Settings, folder: Path) -> Path:
     Raises as `download_dataset` and `download_competition` do.
     """
     if settings.competition.kaggle_dataset:
-        return download_dataset(settings.competition.kaggle_dataset, folder)
+        return download_dataset(settings.competition.dataset, folder)
     return download_competition(settings.kaggle.competition, folder)
 
 
@@ -35,7 +36,12 @@ def download_dataset(name: str, folder: Path) -> Path:
     the disk, Kaggle's rate limit and its own failures.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"competition.kaggle_dataset = {name!r} is not a dataset's name. Write it as owner/name.")
+        slug = competition_name(name)
+        hint = f', or set kaggle.competition = "{slug}" in its place' if slug != name else ""
+        raise InputError(
+            f"competition.kaggle_dataset = {name!r} is not a dataset's name. Write it as owner/name, as in "
+            f"https://www.kaggle.com/datasets/owner/name{hint}."
+        )
     archive = folder / f"{name.split('/')[1]}.zip"
     code, said = _download(["datasets", "download", name], folder)
     if code or not archive.is_file():

@@ -165,7 +165,8 @@ def check(settings: Settings, path: Path) -> None:
             f"{path} was changed since it was written ({record.name} tells its checksum). Run `make ensemble`: it "
             "writes another."
         )
-    frame = read_table(path, list(competition.sample.columns), "Write the sample submission's columns.")
+    columns, hint = list(competition.sample.columns), "Write the sample submission's columns."
+    frame = read_table(path, columns, hint, as_is=True)
     frame = frame.reset_index(drop=True)
     if competition.form.kind != LABELS:
         values = list(competition.form.columns)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ripik.analysis.view_gains import merge
 from ripik.console import table
+from ripik.data.csv_tables import names_of
 from ripik.errors import InputError
 from ripik.settings import Label, Variant
 from ripik.splits.folds import check_groups
@@ -91,7 +92,7 @@ def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
     first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
     wanted = [*first, *probabilities]
     if list(frame.columns) != wanted:
-        raise InputError(f"{path} has the columns {', '.join(frame.columns)}, not {', '.join(wanted)}.")
+        raise InputError(f"{path} has the columns {names_of(list(frame.columns))}, not {names_of(wanted)}.")
     ids = run.competition.rows(split)["image_id"]
     if sorted(frame["image_id"]) != sorted(ids):
         raise InputError(f"{path} does not list the ids of {split}.csv, each once. Run `make predict` again.")

@@ -31,7 +31,7 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
         run = Run.open(settings)
         split_run(run)
         unfinished = _prepare(run, chosen, folds)
-    _finish(run, chosen, folds, unfinished)
+    _train_and_merge(run, chosen, folds, unfinished)
 
 
 def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
@@ -52,7 +52,7 @@ def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
             f"{len(untrained)} trainings are missing or were made from other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
-    _finish(run, chosen, (), _prepare(run, chosen, ()))
+    _train_and_merge(run, chosen, (), _prepare(run, chosen, ()))
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
@@ -83,7 +83,7 @@ def _prepare(run: Run, variants: Sequence[Variant], folds: Sequence[int]) -> lis
     return unfinished
 
 
-def _finish(run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]) -> None:
+def _train_and_merge(run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]) -> None:
     """Do the trainings, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
     while unfinished:

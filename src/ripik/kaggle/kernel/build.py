@@ -168,7 +168,7 @@ def _data_source(settings: Settings) -> dict[str, str]:
         slug = settings.kaggle.competition
         return {"key": "competition_sources", "name": slug, "slug": slug}
     if settings.competition.kaggle_dataset:
-        name = settings.competition.kaggle_dataset
+        name = settings.competition.dataset
         return {"key": "dataset_sources", "name": name, "slug": name.split("/")[1]}
     raise InputError(
         "a kernel needs the competition's data on Kaggle: set kaggle.competition to its name in the address, or "

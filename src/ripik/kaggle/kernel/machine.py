@@ -103,8 +103,8 @@ def _data(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[
     images that have not changed since, which the times tell, and Kaggle may give a mount new times.
     """
     mount, how = machine.need(facts["data"], "the competition's data"), load_settings(config).competition
-    wanted = ("test_csv", "test_images", "sample_submission")
-    if facts["kind"] == "infer" and all((mount / getattr(how, key)).exists() for key in wanted):
+    wanted = (how.test_csv, how.sample_submission, *how.image_folders("test"))
+    if facts["kind"] == "infer" and all((mount / name).exists() for name in wanted):
         return [f"competition.root={mount}"]
     root = machine.scratch / "input" / facts["run"]
     fetch(load_settings(config, [*overrides, f"competition.root={root}"]), mount)
