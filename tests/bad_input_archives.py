@@ -163,6 +163,6 @@ CASES = (
             "owner/name",
             command=("data", *INTO, "--set", f'competition.kaggle_dataset="{name}"'),
         )
-        for name in ("car-photos", "https://www.kaggle.com/datasets/a/b", "--help", "a/../b")
+        for name in ("car-photos", "https://www.kaggle.com/competitions/a", "--help", "a/../b")
     ),
 )
