@@ -3,9 +3,11 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
+from ripik.analysis import metrics
 from ripik.analysis.intervals import Interval, difference, effective_groups, interval, per_class_f1, predictive, verdict
 from ripik.analysis.metrics import confusion_matrix, get_metric, macro_f1
 from ripik.analysis.metrics import per_class_f1 as f1_of
+from ripik.analysis.resampling import Drawable
 from ripik.errors import InputError
 
 NAMES = ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "auc"]
@@ -308,3 +310,16 @@ def test_few_heavy_groups_are_few_witnesses() -> None:
     groups = np.repeat(np.arange(10), 3)
     assert effective_groups(np.ones(30), groups) == pytest.approx(10)
     assert effective_groups(np.where(groups < 2, 1.0, 1e-9), groups) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("name", metrics.FROM_MARGINS)
+def test_draws_without_a_matrix_score_as_those_of_the_matrix(name: str) -> None:
+    rng = np.random.default_rng(0)
+    y, values = rng.integers(0, 7, 300), rng.dirichlet(np.ones(9), 300)
+    data, metric = Drawable.of(y, [values], rng.integers(0, 90, 300)), metrics.get_metric(name)
+    of_matrix, of_margins, count = metric.from_confusion, metrics.FROM_MARGINS[name], data.margins()
+    assert of_matrix is not None
+    for times in rng.integers(0, 4, (50, 300)):
+        matrix = data.confusion()(times)
+        assert of_margins(*count(times)) == of_matrix(matrix)
+        assert all(map(np.array_equal, count(times), metrics.margins(matrix)))

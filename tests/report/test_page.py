@@ -21,7 +21,7 @@ from made_up_report import made_up_run
 from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.report import page as step
-from ripik.report.blocks import Matrix, Tile, View
+from ripik.report.blocks import Matrix, Table, Tile, View
 from ripik.report.page import report
 from ripik.report.sections import results
 from ripik.storage import artifacts
@@ -500,6 +500,27 @@ def test_the_photos_of_the_confusion_matrix_are_bounded(classes: int, monkeypatc
     shown = [len(cell.photos.tiles) if cell.photos else 0 for cell in cells]
     assert 0 < sum(shown) <= 800  # of about 10 KB each
     assert max(shown) <= 12
+
+
+def test_of_many_classes_the_most_confused_pairs_are_shown() -> None:
+    classes = results.MATRIX_CLASSES + 1
+    target = np.repeat(np.arange(classes), 6)
+    predicted = np.where(np.arange(len(target)) % 6 == 0, (target + 1) % classes, target)
+    predicted[:5] = [3, 3, 3, 3, 2]
+    labels = tuple(f"c{number:02d}" for number in range(classes))
+    frame = pd.DataFrame(probabilities(classes, predicted), columns=[f"p_{label}" for label in labels])
+    frame = frame.assign(label=np.array(labels)[target], predicted=np.array(labels)[predicted])
+    focus = Predictions("made_up", Path("oof.csv"), frame, labels, "macro_f1", {})
+    (pairs,) = results.confusion(SimpleNamespace(focus=focus), None).blocks  # type: ignore[arg-type]
+    assert isinstance(pairs, Table)
+    assert list(pairs.rows[0]) == ["c00", "c03", "4", "66.7 %"]
+    assert list(pairs.rows[1]) == ["c00", "c02", "1", "16.7 %"]
+    assert len(pairs.rows) == 62
+    assert f"{number_of(predicted == target)} % of all images are right" in pairs.caption
+
+
+def number_of(right: np.ndarray) -> str:
+    return f"{100 * right.mean():.1f}"
 
 
 def test_a_blend_of_other_folds_is_left_out(again: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from conftest import SPLITS, Tiny
 from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.splits import groups as module
+from ripik.splits.absences import without_absences
+from ripik.splits.dealing import rows_of
 from ripik.splits.folds import check_groups, read_folds
 from ripik.splits.near_copies.find import Groups
 from ripik.splits.run import make_folds
-from ripik.splits.splitting import _without_absences, imbalance, split
+from ripik.splits.splitting import imbalance, split
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_rare_class_with_enough_groups_is_in_every_fold(seed: int, n_splits: i
 
 def test_an_absent_class_is_brought_into_its_fold() -> None:
     labels, groups = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.arange(8)
-    fold = _without_absences(labels, groups, np.array([0, 0, 1, 1, 0, 0, 0, 0]), 2)
+    fold = without_absences(rows_of(labels, groups), np.array([0, 0, 1, 1, 0, 0, 0, 0]), 2)
     assert imbalance(labels, groups, fold, 2)[0] == 0
 
 

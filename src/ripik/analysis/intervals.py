@@ -144,11 +144,11 @@ def per_class_f1(
     draws, and the interval has no width. Arguments and errors as of `interval`.
     """
     data = Drawable.of(y, [probabilities], groups)
-    confusion = data.confusion()
+    margins = data.margins()
 
     def f1(times: IntArray) -> FloatArray:
-        counts = confusion(times)
-        return np.where(counts.sum(axis=1) > 0, metrics.per_class_f1(counts), np.nan)
+        right, of_label, of_predicted = margins(times)
+        return np.where(of_label > 0, metrics.f1_of_margins(right, of_label, of_predicted), np.nan)
 
     values, found = np.nan_to_num(f1(np.ones(len(data.y), dtype=np.int64))), data.draw(f1, draws, seed)
     witnesses = [data.witnesses(data.y == index) for index in range(len(values))]

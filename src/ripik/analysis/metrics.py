@@ -161,7 +161,17 @@ def weighted_f1(confusion: Counts) -> float:
 
 def per_class_f1(confusion: Counts) -> FloatArray:
     """Return each class's F1, (C,); 0 for a class that is neither present nor predicted."""
-    return _ratio(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+    return f1_of_margins(*margins(confusion))
+
+
+def margins(confusion: Counts) -> tuple[Counts, Counts, Counts]:
+    """Return of each class the rows that are predicted right, that have its label, and that are predicted as it."""
+    return np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+
+
+def f1_of_margins(right: Counts, of_label: Counts, of_predicted: Counts) -> FloatArray:
+    """Return each class's F1, (C,), from what `margins` returns."""
+    return _ratio(2 * right, of_predicted + of_label)
 
 
 def accuracy(confusion: Counts) -> float:
@@ -271,3 +281,10 @@ def known_metrics() -> tuple[Metric, ...]:
         _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True), least=-1.0),
         Metric("auc", auc, greater_is_better=True, uses_probabilities=True),
     )
+
+
+FROM_MARGINS: dict[str, Callable[[Counts, Counts, Counts], float]] = {  # the same values, without a matrix
+    "macro_f1": lambda right, of_label, of_predicted: float(f1_of_margins(right, of_label, of_predicted).mean()),
+    "accuracy": lambda right, of_label, of_predicted: float(right.sum() / of_label.sum()),
+    "balanced_accuracy": lambda right, of_label, of_predicted: float(_ratio(right, of_label).mean()),
+}

@@ -88,11 +88,31 @@ class Drawable:
         if metric.from_confusion is None:
             rows = [self.y, self.sides[side], *([] if self.weights is None else [self.weights])]
             return lambda times: metric.unchecked(*(np.repeat(each, times, axis=0) for each in rows))
-        from_confusion, count = metric.from_confusion, self.confusion(side)
+        of_counts = self._of_counts(metric, side)
         if not metric.class_mean:
-            return lambda times: from_confusion(count(times))
+            return of_counts
         present = len(np.unique(self.y))
-        return lambda times: metrics.over_present(from_confusion(count(times)), np.bincount(self.y, times), present)
+        return lambda times: metrics.over_present(of_counts(times), np.bincount(self.y, times), present)
+
+    def _of_counts(self, metric: Metric, side: int) -> Score:
+        """Return `metric.from_confusion` of the rows taken; of whole numbers without a matrix where none is needed."""
+        if self.weights is None and metric.name in metrics.FROM_MARGINS:
+            from_margins, margins = metrics.FROM_MARGINS[metric.name], self.margins(side)
+            return lambda times: from_margins(*margins(times))
+        from_confusion, count = metric.from_confusion, self.confusion(side)
+        assert from_confusion is not None
+        return lambda times: from_confusion(count(times))
+
+    def margins(self, side: int = 0) -> Callable[[IntArray], tuple[NDArray[Any], ...]]:
+        """Return `metrics.margins` of one side, without weights, as a function of how many times a row is taken."""
+        classes, predicted = self.sides[side].shape[1], self.sides[side].argmax(axis=1)
+        hit = predicted == self.y
+
+        def count(times: IntArray) -> tuple[NDArray[Any], ...]:
+            taken = (times * hit, self.y), (times, self.y), (times, predicted)
+            return tuple(np.bincount(of, number, minlength=classes).astype(np.int64) for number, of in taken)
+
+        return count
 
     def confusion(self, side: int = 0) -> Callable[[IntArray], NDArray[Any]]:
         """Return the (C, C) counts, or sums of weights, of one side as a function of how many times a row is taken."""

@@ -6,13 +6,15 @@ from typing import Any
 import cv2
 import joblib
 
+from ripik.execution.environment import usable_cores
+
 CHUNK = 16
 
 
 def in_parallel(function: Callable[..., Any], rows: Sequence[tuple]) -> Iterator[list]:
     """Call `function(*row)` for every row on all cores; yield the results in chunks, in order."""
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    workers = joblib.Parallel(n_jobs=-1, return_as="generator", pre_dispatch="4*n_jobs")
+    workers = joblib.Parallel(n_jobs=usable_cores(), return_as="generator", pre_dispatch="4*n_jobs")
     yield from workers(joblib.delayed(_call_all)(function, chunk) for chunk in chunks)
 
 

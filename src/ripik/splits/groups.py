@@ -12,6 +12,7 @@ from ripik.data.competition import Competition, fingerprint
 from ripik.data.csv_tables import first, line_of, read_table, whole_numbers
 from ripik.data.pixel_rule import PixelRule
 from ripik.errors import InputError
+from ripik.execution.environment import usable_cores
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import DETECTOR, Groups, near_copy_groups
@@ -129,7 +130,7 @@ def _alone(count: int) -> Groups:
 def _search(settings: Settings, rule: PixelRule, paths: list[Path]) -> Groups:
     with progress("look for near copies", len(paths)) as show:
         threshold = settings.folds.near_copy_threshold
-        return near_copy_groups(paths, threshold=threshold, workers=-1, on_progress=show, rule=rule)
+        return near_copy_groups(paths, threshold=threshold, workers=usable_cores(), on_progress=show, rule=rule)
 
 
 def _warn(groups: pd.DataFrame, competition: Competition) -> None:

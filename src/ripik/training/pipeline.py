@@ -83,7 +83,9 @@ def _prepare(run: Run, variants: Sequence[Variant], folds: Sequence[int]) -> lis
     return unfinished
 
 
-def _train_and_merge(run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]) -> None:
+def _train_and_merge(
+    run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]
+) -> None:
     """Do the trainings, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
     while unfinished:

@@ -16,6 +16,7 @@ from ripik.report.charts.words import change, ends, number, share, signed, spoke
 from ripik.report.evidence import Evidence
 from ripik.report.sections.advice import advice
 
+MATRIX_CLASSES, PAIRS = 60, 100  # classes up to which a matrix can be read; pairs shown of more
 CELL_SIDE = 96  # of a photo, CSS pixels
 CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where room is scarce, of all cells
 
@@ -164,8 +165,13 @@ def classes(evidence: Evidence) -> Section:
 
 
 def confusion(evidence: Evidence, album: Album) -> Section:
-    """The confusion matrix, each cell leading to its photos."""
+    """The confusion matrix, each cell leading to its photos; of many classes a table of the most confused pairs."""
     counts = analysis.confusion(evidence.focus).to_numpy()
+    block = _matrix(evidence, album, counts) if len(counts) <= MATRIX_CLASSES else _pairs(evidence, counts)
+    return Section("confusion", "Confusion", [block])
+
+
+def _matrix(evidence: Evidence, album: Album, counts: np.ndarray) -> Matrix:
     photos = _budget(counts)
     rows = [
         [
@@ -174,12 +180,32 @@ def confusion(evidence: Evidence, album: Album) -> Section:
         ]
         for label in range(len(counts))
     ]
-    right = np.trace(counts) / counts.sum()
     caption = (
-        f"Images by label and by the class that {evidence.focus.name} predicts; {share(right)} are right. Choose a "
+        f"Images by label and by the class that {evidence.focus.name} predicts; {_right(counts)} are right. Choose a "
         "number to see its photos, one of each group of near copies."
     )
-    return Section("confusion", "Confusion", [Matrix(caption, evidence.focus.classes, rows)])
+    return Matrix(caption, evidence.focus.classes, rows)
+
+
+def _pairs(evidence: Evidence, counts: np.ndarray) -> Table:
+    """Return the pairs of a label and another class predicted with most images, the first of equals by class order."""
+    classes, of_label = evidence.focus.classes, counts.sum(axis=1)
+    label, predicted = np.nonzero(counts)
+    label, predicted = label[label != predicted], predicted[label != predicted]
+    most = np.argsort(-counts[label, predicted], kind="stable")[:PAIRS]
+    rows = [
+        [str(classes[row]), str(classes[column]), str(counts[row, column]), share(counts[row, column] / of_label[row])]
+        for row, column in zip(label[most], predicted[most], strict=True)
+    ]
+    caption = (
+        f"The most confused pairs of {len(classes)} classes, by {evidence.focus.name}: {len(rows)} of {len(label)} "
+        f"kinds of mistake; {_right(counts)} of all images are right"
+    )
+    return Table(caption, ["label", "predicted as", "images", "of the label's"], rows)
+
+
+def _right(counts: np.ndarray) -> str:
+    return share(float(np.trace(counts) / counts.sum()))
 
 
 def _budget(counts: np.ndarray) -> np.ndarray:
