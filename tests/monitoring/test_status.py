@@ -34,8 +34,8 @@ from ripik.monitoring.status import status
 from ripik.report.page import REPORT
 from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
-from ripik.storage.artifact import FRESH, MISSING, STALE, differences
 from ripik.storage.paths import Job
+from ripik.storage.up_to_date import FRESH, MISSING, STALE, differences
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Checkpoint, Progress
 from ripik.training.jobs import Training, jobs_of

@@ -17,8 +17,8 @@ from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.settings import Label, Settings
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
+from ripik.storage.up_to_date import Artifact
 
 COLUMNS = ["image_id", "split", "path", "problem"]
 SPLITS = ("train", "test")

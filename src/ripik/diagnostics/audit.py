@@ -26,7 +26,7 @@ from ripik.settings import Settings, Variant
 from ripik.splits.run import Run, make_folds
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
+from ripik.storage.up_to_date import Artifact
 from ripik.training.scores import LEVEL, ends
 
 AUDIT = 1  # to be raised when the splits or the heads change

@@ -19,8 +19,8 @@ from ripik.models import backend
 from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
 from ripik.storage.paths import Job
+from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, choose_variants
 
 if TYPE_CHECKING:

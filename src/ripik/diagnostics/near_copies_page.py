@@ -14,8 +14,8 @@ from ripik.settings import Settings
 from ripik.splits.groups import conflicting, read_groups
 from ripik.splits.run import make_folds
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
+from ripik.storage.up_to_date import Artifact
 
 GROUPS, PICTURES = 20, 9  # shown in a section, and of a group
 

@@ -6,8 +6,8 @@ from ripik.console import duration
 from ripik.errors import InputError
 from ripik.execution.locks import Presence, look
 from ripik.splits.run import Run
-from ripik.storage.artifact import MISSING, STALE, Artifact
 from ripik.storage.paths import Job
+from ripik.storage.up_to_date import MISSING, STALE, Artifact
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Progress
 from ripik.training.jobs import Training

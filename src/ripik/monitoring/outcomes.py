@@ -13,8 +13,8 @@ from ripik.errors import InputError
 from ripik.monitoring.job_state import FINISHED, JobState
 from ripik.settings import Variant
 from ripik.splits.run import Run
-from ripik.storage.artifact import FRESH, MISSING, STALE, Artifact
 from ripik.storage.paths import Layout
+from ripik.storage.up_to_date import FRESH, MISSING, STALE, Artifact
 from ripik.training.oof import merged_artifact
 
 YOURS, BROKEN = "yours", "broken"

@@ -35,8 +35,8 @@ from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
 from ripik.storage.paths import layout_of
+from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import jobs_of
 
 

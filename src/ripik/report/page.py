@@ -20,7 +20,7 @@ from ripik.report.sections import data, models, photos, provenance, results
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
+from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import trainings_of
 
 REPORT = 1  # to be raised when the page shows something else

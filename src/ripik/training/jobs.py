@@ -15,8 +15,8 @@ from ripik.models.weight_files import weights_inputs
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
 from ripik.storage.paths import Job
+from ripik.storage.up_to_date import Artifact
 
 NETWORK = 3  # to be raised when the trained part, its training or its prediction changes
 

@@ -15,7 +15,7 @@ from ripik.settings import Label, Variant
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.artifact import Artifact
+from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
 from ripik.training.scores import CORRECTED, LEVEL, evidence_groups, probabilities, score_rows
 

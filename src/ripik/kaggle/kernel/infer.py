@@ -19,6 +19,7 @@ from ripik.ensemble.fold_models import of_each_fold
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
+from ripik.execution.environment import usable_cores
 from ripik.execution.runner import execute
 from ripik.execution.task import Reporter, Task
 from ripik.features.batches import first_batch
@@ -196,7 +197,7 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
     rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
     threshold, rule = settings.folds.near_copy_threshold, trained.run.competition.rule
     paths = list(test["path"].iloc[rows])
-    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=-1, rule=rule).group]
+    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=usable_cores(), rule=rule).group]
     return photos
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ripik.storage.artifact import DAMAGED, FRESH, MISSING, STALE, Artifact, differences
+from ripik.storage.up_to_date import DAMAGED, FRESH, MISSING, STALE, Artifact, differences
 
 
 def made(folder: Path, **inputs: object) -> Artifact:

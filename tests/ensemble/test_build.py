@@ -1,0 +1,31 @@
+"""The step `ensemble` as a whole: what it reads, and how often."""
+
+import pytest
+
+from conftest import FAST, Tiny
+from ripik.data import image_check
+from ripik.ensemble.build import ensemble
+from ripik.settings import Settings
+from ripik.splits import run
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_one_command_opens_its_run_once(mine: Tiny, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    read = []
+
+    def counting(module: object, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(settings: Settings, *arguments: object, **keywords: object) -> object:
+            read.append(name)
+            return function(settings, *arguments, **keywords)
+
+        monkeypatch.setattr(module, name, counted)
+
+    if again:
+        ensemble(mine.settings(*FAST))
+    counting(image_check, "read_competition")
+    counting(run, "read_folds")
+    counting(run, "read_groups")
+    ensemble(mine.settings(*FAST))
+    assert sorted(read) == ["read_competition", "read_folds", "read_groups"]
