@@ -9,14 +9,13 @@ from conftest import CLASSES, SPLITS, Tiny
 from made_up_trainings import finish, finished, random_values
 from ripik.analysis.intervals import Interval
 from ripik.ensemble import build
-from ripik.ensemble.inputs import count_test_groups
 from ripik.errors import InputError, SurroundingsError
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.training.scores import Scores, evidence_groups, probabilities, score_rows
+from ripik.training.scores import Scores, probabilities, score_rows
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 
@@ -365,23 +364,6 @@ def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
     finished(tiny)
     build.ensemble(tiny.settings(), ["original", "original"])
     assert artifacts.read_json(tiny.run / "ensemble" / "weights.json")["members"] == ["original"]
-
-
-def test_copies_are_one_witness_even_where_the_users_folds_part_them(tiny: Tiny) -> None:
-    run = finished(tiny)
-    assert len(np.unique(evidence_groups(run))) == tiny.truth["photo"].nunique()
-    apart = tiny.truth[["image_id", "label"]].assign(group=range(len(tiny.truth)), fold=range(len(tiny.truth)))
-    apart.assign(fold=apart["fold"] % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
-    assert len(np.unique(evidence_groups(Run.open(tiny.settings())))) == tiny.truth["photo"].nunique()
-
-
-def test_test_groups_are_counted_as_training_groups_are(tiny: Tiny) -> None:
-    tiny.write_folds()
-    assert count_test_groups(Run.open(tiny.settings())) == tiny.test["photo"].nunique()
-    cars = tiny.truth["photo"] // 3  # three photos, nine images, a car
-    tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + cars.astype(str)).to_numpy()))
-    run = Run.open(tiny.settings("competition.group_column=car"))
-    assert count_test_groups(run) == round(len(tiny.test) / 9)
 
 
 def test_a_metric_that_has_no_value_in_any_fold_has_none_in_their_mean() -> None:

@@ -18,7 +18,7 @@ from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
-from ripik.ensemble.inputs import count_test_groups, fold_models, known_rows, test_groups, test_rows
+from ripik.ensemble.inputs import fold_models, known_rows, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.ensemble.submission import submission_name, submission_of
@@ -26,6 +26,7 @@ from ripik.ensemble.submission_log import append_log, check_log
 from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
+from ripik.splits import witnesses
 from ripik.splits.folds import check_made_from
 from ripik.splits.groups import make_groups
 from ripik.splits.run import Run
@@ -33,7 +34,7 @@ from ripik.storage import artifacts
 from ripik.training.jobs import choose_variants, trainings_of
 from ripik.training.oof import probability_columns
 from ripik.training.pipeline import check_settings, predict_run
-from ripik.training.scores import Scores, evidence_groups, score_rows
+from ripik.training.scores import Scores, score_rows
 
 METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
 
@@ -112,8 +113,8 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.recorded(),
         "decision": run.settings.decision.recorded(),
-        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())]
-        + ([artifacts.digest(test_groups(run).tolist())] if "group" in run.competition.test else []),
+        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(witnesses.train(run).tolist())]
+        + ([artifacts.digest(witnesses.test(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),
         "competition": {
@@ -193,7 +194,7 @@ def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     record = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
-            "photos": count_test_groups(run),
+            "photos": witnesses.count_test(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),
             **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in record.items()},
@@ -209,7 +210,7 @@ def _class_shares(
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
     said = [plain.apply(each)[rows] for each in models]
-    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
+    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, witnesses.test(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:

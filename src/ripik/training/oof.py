@@ -11,11 +11,12 @@ from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.errors import InputError
 from ripik.settings import Label, Variant
+from ripik.splits import witnesses
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, evidence_groups, probabilities, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
 MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them
@@ -63,7 +64,7 @@ def merge_inputs(run: Run, variant: Variant) -> dict[str, Any]:
         "rows": artifacts.digest([*rows, test["image_id"].tolist()]),
         "classes": list(run.competition.classes),
         "metric": run.settings.competition.metric,
-        "witnesses": artifacts.digest(evidence_groups(run).tolist()),
+        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
     }
 
 
