@@ -8,7 +8,7 @@ import pytest
 from conftest import CLASSES, SPLITS, Tiny
 from made_up_trainings import finish, finished, random_values
 from ripik.analysis.intervals import Interval
-from ripik.ensemble import build
+from ripik.ensemble import build, inputs
 from ripik.errors import InputError, SurroundingsError
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -81,6 +81,23 @@ def test_seeds_are_averaged(tiny: Tiny) -> None:
     rows = np.flatnonzero(oof["fold"] == 1)[::-1]
     said = [random_values(Job("original", 1, seed), "oof", 2, len(rows)).mean(axis=0) for seed in (0, 1)]
     assert oof.loc[rows, COLUMNS].to_numpy() == pytest.approx(np.mean(said, axis=0), abs=1e-7)
+
+
+@pytest.mark.parametrize("views", ["all", "auto"])
+def test_a_blend_is_fed_what_the_jobs_said_and_no_csv(tiny: Tiny, views: str) -> None:
+    run = finished(tiny, "training.seeds=2", f"blend.views={views}")
+    merge_variant(run, run.settings.variants["original"])
+    read = [inputs.known_rows(run, ["original"]).rows.probabilities]
+    read += [inputs.test_rows(run, inputs.said_of_test(run, ["original"]), apart=False)[0].probabilities]
+    for path, fed in zip([tiny.run / "original" / name for name in ("oof.csv", "test.csv")], read, strict=True):
+        values = pd.read_csv(path)[COLUMNS].to_numpy()
+        assert fed.mean(axis=1)[0] == pytest.approx(values, abs=1e-7)
+        path.write_text("what a person did to it")
+    again = [inputs.known_rows(run, ["original"]).rows.probabilities]
+    again += [inputs.test_rows(run, inputs.said_of_test(run, ["original"]), apart=False)[0].probabilities]
+    assert [values.shape[1] for values in again] == [{"all": 1, "auto": 2}[views]] * 2
+    for one, other in zip(read, again, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_one_view_keeps_float32_exactly(tiny: Tiny) -> None:

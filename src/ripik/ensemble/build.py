@@ -18,7 +18,7 @@ from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
-from ripik.ensemble.inputs import fold_models, known_rows, test_rows
+from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.ensemble.submission import submission_name, submission_of
@@ -32,11 +32,11 @@ from ripik.splits.groups import make_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import choose_variants, trainings_of
-from ripik.training.oof import probability_columns
+from ripik.training.oof import probability_columns, rows_digest
 from ripik.training.pipeline import check_settings, predict_run
 from ripik.training.scores import Scores, score_rows
 
-METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
+METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is fitted on changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -89,9 +89,8 @@ def finished_blend(run: Run) -> dict[str, Any] | None:
     record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
     if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
         return None
-    files = [run.layout.variant(name) / csv for name in record["members"] for csv in ("oof.csv", "test.csv")]
-    present = all(csv.exists() for csv in files)
-    fresh = present and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
+    known = set(record["members"]) <= set(run.settings.variants)
+    fresh = known and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
     return record if fresh else None
 
 
@@ -105,10 +104,11 @@ def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
 
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
-    files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
+    trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
     return {
         "version": METHODS,
-        "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
+        "members": {str(each): each.predictions_digest for each in trainings},
+        "rows": rows_digest(run),
         "merge": run.settings.prediction.merge,
         "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.recorded(),
@@ -131,10 +131,10 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
     with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
-        known, models = known_rows(run, members), fold_models(run, members)
+        known, said = known_rows(run, members), said_of_test(run, members)
         found = _nest(run, known)
-        test = models if found.fitted.recipe.prior_shift else test_rows(run, members)
-        shares = _class_shares(run, models, known, found)
+        test = test_rows(run, said, apart=found.fitted.recipe.prior_shift)
+        shares = _class_shares(run, test_rows(run, said, apart=True), known, found)
         blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)

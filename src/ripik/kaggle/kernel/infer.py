@@ -1,6 +1,5 @@
 """Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.view_gains import merge
 from ripik.console import say, warn
 from ripik.data.competition import Competition, read_test_set
 from ripik.data.image_check import examine_all
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.pixel_rule import PixelRule
 from ripik.data.submission_form import tell_form
-from ripik.ensemble.fold_models import of_each_fold
+from ripik.ensemble.fold_models import as_blended
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
@@ -37,7 +35,6 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, predicting
 from ripik.training.network import predictor_of
-from ripik.training.oof import test_frame
 from ripik.training.predict import predict_views, with_shares
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
@@ -154,11 +151,7 @@ def lacking_test_passes(data: VariantData) -> list[Pass]:
 def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
     members, photos = trained.manifest.members, _photos(trained, fitted)
-    apart = fitted.recipe.prior_shift
-    if apart:
-        models = of_each_fold([said(trained, name) for name in members], run.settings)
-    else:
-        models = [np.stack([_member(trained, name) for name in members])]
+    models = as_blended([said(trained, name) for name in members], run.settings, apart=fitted.recipe.prior_shift)
     same = images_digest(run.competition.test) == trained.manifest.test_images
     shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
     frame = submission_of(
@@ -166,15 +159,6 @@ def _write(trained: Trained, target: Path) -> None:
     )
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
-
-
-def _member(trained: Trained, name: str) -> np.ndarray:
-    """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
-    run, values = trained.run, list(said(trained, name).values())
-    if run.settings.blend.views == "auto":
-        return sum(values, start=np.zeros(values[0].shape)) / len(values)
-    text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
-    return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
 
 
 def said(trained: Trained, name: str) -> dict[Job, np.ndarray]:
