@@ -13,18 +13,18 @@ from ripik.ensemble.fold_models import as_blended
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
-from ripik.features.frozen_passes import build_frozen_part
+from ripik.features.frozen_passes import frozen_predictor
 from ripik.features.pixels import resize
 from ripik.features.store import VariantData
 from ripik.features.tta import IDENTITY
-from ripik.models.engines import SAMPLE, Predictor, make_predictor
+from ripik.models.engines import SAMPLE, Predictor
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import predicting
-from ripik.training.network import predict_rows, predictor_of
+from ripik.training.network import predict_rows, predict_views, predictor_of
 from ripik.training.oof import probability_columns
 
 CHUNK = 256
@@ -39,7 +39,7 @@ class MemberModels:
         self.variant = data.variant
         self.frozen_part: Predictor | None = None
         if not data.reading.from_pixels:
-            self.frozen_part = make_predictor(build_frozen_part(data), run.settings.prediction.engine, sample)
+            self.frozen_part = frozen_predictor(data, ArrayRows(sample))
         inputs = self._inputs(sample, IDENTITY)
         self.trained_parts = {each.job: predictor_of(each, inputs) for each in predicting(run, self.variant)}
 
@@ -47,10 +47,7 @@ class MemberModels:
         """Return what each of the jobs says, float32 (views, n, C), of uint8 images (n, S, S, 3)."""
         how, rows = self.settings.prediction, np.arange(len(images))
         inputs = {view: self._inputs(images, view) for view in how.views}
-        return {
-            job: np.stack([predict_rows(part, source, rows, view, how.batch_size) for view, source in inputs.items()])
-            for job, part in self.trained_parts.items()
-        }
+        return {job: predict_views(part, inputs, rows, how.batch_size) for job, part in self.trained_parts.items()}
 
     def engines(self) -> list[dict]:
         """Return the record of the engines: the frozen part's, where there is one, and the trained parts'."""

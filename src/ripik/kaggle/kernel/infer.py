@@ -19,23 +19,21 @@ from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
 from ripik.execution.runner import execute
 from ripik.execution.task import Reporter, Task
-from ripik.features.batches import first_batch
-from ripik.features.frozen_passes import build_frozen_part, fill_passes
+from ripik.features.frozen_passes import fill_passes, frozen_predictor
 from ripik.features.pixels import pixels
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
-from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
 from ripik.settings import JobSettings, Settings
-from ripik.splits.near_copies.find import near_copy_groups
+from ripik.splits.groups import search_readable
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, predicting
 from ripik.training.network import predictor_of
-from ripik.training.predict import predict_views, with_shares
+from ripik.training.predict import predict_test
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 
@@ -75,7 +73,7 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
             _run(f"frozen passes of {name}", "fill_test", (trained, name), frozen["threads"])
     for name in trained.manifest.members:
         for job in trained.jobs(name):
-            _run(str(job), "predict_test", (trained, job), trained.recorded(job)["engine"]["threads"])
+            _run(str(job), "predict_job", (trained, job), trained.recorded(job)["engine"]["threads"])
     _write(trained, target)
 
 
@@ -174,14 +172,9 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
     if images_digest(test) == trained.manifest.test_images:
         known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
         return known.loc[test["image_id"]].to_numpy()
-    if not settings.folds.near_copies:
-        return np.arange(len(test))
-    say("infer: another test set than the run's, so its near copies are looked for")
-    rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
-    threshold, rule = settings.folds.near_copy_threshold, trained.run.competition.rule
-    paths = list(test["path"].iloc[rows])
-    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=-1, rule=rule).group]
-    return photos
+    if settings.folds.near_copies:
+        say("infer: another test set than the run's, so its near copies are looked for")
+    return search_readable(settings, trained.run.competition.rule, test).group
 
 
 def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Settings, what: str) -> None:
@@ -201,22 +194,20 @@ def fill_test(trained: Trained, name: str, report: Reporter) -> None:
     settings = trained.run.settings
     data = VariantData(trained.run, settings.variants[name])
     make_initial_weights(settings, data.variant)
-    sample = first_batch(PackedRows([data.reading.pixels_path(Pass("test"))]), SAMPLE)
-    predictor = make_predictor(build_frozen_part(data), settings.prediction.engine, sample)
+    predictor = frozen_predictor(data, PackedRows([data.reading.pixels_path(Pass("test"))]))
     recorded = trained.recorded(trained.jobs(name)[0])["frozen"]
     check_engine(recorded, predictor.record(), settings, f"the frozen part of {name}")
     fill_passes(data, lacking_test_passes(data), predictor, report)
 
 
-def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
-    """Write a job's probabilities of the test set, (views, m, C); those of unreadable images are the class shares."""
-    training = Training(trained.run, job)
-    settings, rows = trained.run.settings, np.arange(len(trained.run.competition.test))
+def predict_job(trained: Trained, job: Job, report: Reporter) -> None:
+    """Write a job's probabilities of the test set, (views, m, C), as `training.predict.predict_test` makes them."""
+    training, settings = Training(trained.run, job), trained.run.settings
     backend.make_deterministic(training.seed)
     make_initial_weights(settings, training.variant)
     first = Pass("test", view=settings.prediction.views[0])
     predictor = predictor_of(training, PackedRows([training.data.path(first)]))
     check_engine(trained.recorded(job)["engine"], predictor.record(), settings, str(job))
-    values = with_shares(trained.run, predict_views(training, predictor, "test", rows, report))
+    values = predict_test(training, predictor, report)
     with artifacts.replacing(training.folder / TEST) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
