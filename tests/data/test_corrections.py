@@ -19,6 +19,7 @@ from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.sections import results
 from ripik.report.sections.photos import choose
+from ripik.splits import witnesses
 from ripik.splits.folds import read_folds
 from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
@@ -26,7 +27,6 @@ from ripik.storage.paths import Job
 from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training, jobs_of
 from ripik.training.optimizer import class_weights
-from ripik.training.scores import evidence_groups
 
 F1 = get_metric("macro_f1")
 ODD = ["2", "9", "20"]  # images that the user relabels
@@ -69,7 +69,7 @@ def probabilities_of(run: Run, member: str) -> np.ndarray:
 
 def test_scores_ranges_and_shares_are_by_the_organisers_labels(blended: Run) -> None:
     told = artifacts.read_json(blended.layout.ensemble / "weights.json")
-    values, groups = probabilities_of(blended, "ensemble"), evidence_groups(blended)
+    values, groups = probabilities_of(blended, "ensemble"), witnesses.train(blended)
     organisers = read_competition(replace_corrections(blended)).class_indices().to_numpy()
     assert not np.array_equal(organisers, blended.training_targets())
     assert told["scores"]["cross_fitted"] == F1.function(organisers, values) < 1

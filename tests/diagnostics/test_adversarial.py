@@ -6,9 +6,7 @@ from made_up_features import MadeUp
 from ripik.analysis.intervals import Interval
 from ripik.diagnostics.adversarial import adversarial, meaning
 from ripik.ensemble import train_or_test
-from ripik.ensemble.train_or_test import photo_groups
 from ripik.features.store import Pass
-from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 
@@ -99,17 +97,3 @@ def test_nothing_is_done_twice(tiny: Tiny, made_up: MadeUp, capsys: pytest.Captu
 )
 def test_the_sentence_goes_by_the_interval(value: float, low: float, high: float, told: str) -> None:
     assert told in meaning(Interval(value, low, high, 0.1))
-
-
-def test_the_users_column_joins_test_photos_and_both_sides(tiny: Tiny) -> None:
-    tiny.write_folds(2)
-    test_csv = tiny.input / "test" / "test.csv"
-    tiny.edit(
-        tiny.train_csv, lambda train: train.assign(car=["shared", *(f"car {row}" for row in range(1, len(train)))])
-    )
-    tiny.edit(test_csv, lambda test: test.assign(car=["shared", "one", "one", "two", "two", "two"]))
-    groups = photo_groups(Run.open(tiny.settings("folds.n_splits=2", "competition.group_column=car")))
-    train, test = groups[: len(tiny.truth)], groups[len(tiny.truth) :]
-    assert test[0] == train[0]
-    assert test[1] == test[2]
-    assert test[3] == test[4] == test[5]

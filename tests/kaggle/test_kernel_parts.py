@@ -9,7 +9,7 @@ import pytest
 from conftest import FAST, Tiny
 from ripik.config import load_settings
 from ripik.ensemble import inputs
-from ripik.ensemble.fold_models import of_each_fold
+from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
@@ -116,16 +116,21 @@ def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFix
     assert "Run `make kernel KIND=infer` first" in capsys.readouterr().err
 
 
-def test_the_folds_models_apart_are_the_runs_and_together_its_test_csv(mine: Tiny) -> None:
+def test_the_kernel_blends_the_digits_of_the_run_and_together_they_are_its_test_csv(mine: Tiny) -> None:
     run, members = Run.open(mine.settings(*FAST)), ["original", "finetuned"]
     for path in mine.run.glob("*/fold*/predictions.npz"):
         with np.load(path) as stored:
             np.save(path.with_name(TEST), stored["test"])
-    of_run = [rows.probabilities for rows in inputs.fold_models(run, members)]
-    trained = Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder)
-    of_kernel = of_each_fold([said(trained, name) for name in members], run.settings)
-    assert [values.shape for values in of_run] == [(2, 1, 6, 3)] * 2
-    np.testing.assert_array_equal(of_kernel, of_run)
-    for member, together in zip(members, np.mean(of_run, axis=0)[:, 0], strict=True):
+    trained, of_run = Trained(run, Manifest("tiny", "models", {}, members=members), mine.folder), {}
+    for apart in (True, False):
+        of_run[apart] = [
+            rows.probabilities for rows in inputs.test_rows(run, inputs.said_of_test(run, members), apart=apart)
+        ]
+        of_kernel = as_blended([said(trained, name) for name in members], run.settings, apart=apart)
+        np.testing.assert_array_equal(of_kernel, of_run[apart])
+    assert [values.shape for values in of_run[True]] == [(2, 1, 6, 3)] * 2
+    [together] = of_run[False]
+    np.testing.assert_allclose(np.mean(of_run[True], axis=0), together, atol=1e-12)
+    for member, values in zip(members, together[:, 0], strict=True):
         csv = pd.read_csv(mine.run / member / "test.csv").filter(like="p_")
-        np.testing.assert_allclose(together, csv, atol=1e-6)
+        np.testing.assert_allclose(values, csv, atol=1e-6)

@@ -296,6 +296,17 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
     assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
 
 
+def test_a_blend_of_a_variant_that_is_no_more_is_stale_and_one_whose_csvs_are_lost_is_not(
+    tiny: Tiny, whole: Run
+) -> None:
+    for path in tiny.run.glob("*/test.csv"):
+        if path.parent.name != "ensemble":
+            path.unlink()
+    assert finished_blend(whole) is not None
+    fewer = {name: variant for name, variant in whole.settings.variants.items() if name != "augmented"}
+    assert finished_blend(Run.open(whole.settings.model_copy(update={"variants": fewer}))) is None
+
+
 def test_what_follows_from_a_job_that_is_made_anew(tiny: Tiny, whole: Run) -> None:
     seed_of_blend = find_status(tiny.settings("blend.seed=9"))
     assert (seed_of_blend.blend.state, seed_of_blend.next) == (STALE, "next: make ensemble")

@@ -335,6 +335,7 @@ def test_galleries_show_the_first_of_each_group_with_heat_maps(page: Page, found
 
 
 def with_one_variant(tiny: Tiny) -> None:
+    shutil.rmtree(tiny.run / "ensemble")
     for name in MEMBERS[1:]:
         (tiny.run / name / "oof.csv").unlink()
 
@@ -367,12 +368,13 @@ def with_views_of_another_prediction(tiny: Tiny) -> None:
             ["adversarial"],
         ),
         (without("*/test.csv"), ["test"]),
+        (without("original/test.csv", "finetuned/oof.csv"), []),  # the blend is made of the jobs' files
         (without("*/fold*/history.csv"), ["learning"]),
         (without("original/fold0/history.csv", "*/fold*/predictions.npz"), []),
         (without("*/meta.json"), []),
         (with_views_of_another_prediction, []),
     ],
-    ids=["one variant", "models", "test", "curves", "a curve and views", "meta", "stale views"],
+    ids=["one variant", "models", "test", "members' CSVs", "curves", "a curve and views", "meta", "stale views"],
 )
 def test_what_is_missing_is_left_out(
     again: Tiny, change: Callable[[Tiny], None], lacking: list[str], monkeypatch: pytest.MonkeyPatch

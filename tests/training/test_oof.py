@@ -8,15 +8,14 @@ import pytest
 from conftest import CLASSES, SPLITS, Tiny
 from made_up_trainings import finish, finished, random_values
 from ripik.analysis.intervals import Interval
-from ripik.ensemble import build
-from ripik.ensemble.inputs import count_test_groups
+from ripik.ensemble import build, inputs
 from ripik.errors import InputError, SurroundingsError
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.training.scores import Scores, evidence_groups, probabilities, score_rows
+from ripik.training.scores import Scores, probabilities, score_rows
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 
@@ -82,6 +81,23 @@ def test_seeds_are_averaged(tiny: Tiny) -> None:
     rows = np.flatnonzero(oof["fold"] == 1)[::-1]
     said = [random_values(Job("original", 1, seed), "oof", 2, len(rows)).mean(axis=0) for seed in (0, 1)]
     assert oof.loc[rows, COLUMNS].to_numpy() == pytest.approx(np.mean(said, axis=0), abs=1e-7)
+
+
+@pytest.mark.parametrize("views", ["all", "auto"])
+def test_a_blend_is_fed_what_the_jobs_said_and_no_csv(tiny: Tiny, views: str) -> None:
+    run = finished(tiny, "training.seeds=2", f"blend.views={views}")
+    merge_variant(run, run.settings.variants["original"])
+    read = [inputs.known_rows(run, ["original"]).rows.probabilities]
+    read += [inputs.test_rows(run, inputs.said_of_test(run, ["original"]), apart=False)[0].probabilities]
+    for path, fed in zip([tiny.run / "original" / name for name in ("oof.csv", "test.csv")], read, strict=True):
+        values = pd.read_csv(path)[COLUMNS].to_numpy()
+        assert fed.mean(axis=1)[0] == pytest.approx(values, abs=1e-7)
+        path.write_text("what a person did to it")
+    again = [inputs.known_rows(run, ["original"]).rows.probabilities]
+    again += [inputs.test_rows(run, inputs.said_of_test(run, ["original"]), apart=False)[0].probabilities]
+    assert [values.shape[1] for values in again] == [{"all": 1, "auto": 2}[views]] * 2
+    for one, other in zip(read, again, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_one_view_keeps_float32_exactly(tiny: Tiny) -> None:
@@ -365,23 +381,6 @@ def test_a_variant_named_twice_is_one_member(tiny: Tiny) -> None:
     finished(tiny)
     build.ensemble(tiny.settings(), ["original", "original"])
     assert artifacts.read_json(tiny.run / "ensemble" / "weights.json")["members"] == ["original"]
-
-
-def test_copies_are_one_witness_even_where_the_users_folds_part_them(tiny: Tiny) -> None:
-    run = finished(tiny)
-    assert len(np.unique(evidence_groups(run))) == tiny.truth["photo"].nunique()
-    apart = tiny.truth[["image_id", "label"]].assign(group=range(len(tiny.truth)), fold=range(len(tiny.truth)))
-    apart.assign(fold=apart["fold"] % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
-    assert len(np.unique(evidence_groups(Run.open(tiny.settings())))) == tiny.truth["photo"].nunique()
-
-
-def test_test_groups_are_counted_as_training_groups_are(tiny: Tiny) -> None:
-    tiny.write_folds()
-    assert count_test_groups(Run.open(tiny.settings())) == tiny.test["photo"].nunique()
-    cars = tiny.truth["photo"] // 3  # three photos, nine images, a car
-    tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + cars.astype(str)).to_numpy()))
-    run = Run.open(tiny.settings("competition.group_column=car"))
-    assert count_test_groups(run) == round(len(tiny.test) / 9)
 
 
 def test_a_metric_that_has_no_value_in_any_fold_has_none_in_their_mean() -> None:

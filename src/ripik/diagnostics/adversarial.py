@@ -8,9 +8,10 @@ from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
-from ripik.ensemble.train_or_test import both_sides, photo_groups, read_auc, tell_apart
+from ripik.ensemble.train_or_test import both_sides, read_auc, tell_apart
 from ripik.features.head_inputs import photo_head
 from ripik.settings import Settings
+from ripik.splits import witnesses
 from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
 
@@ -40,7 +41,7 @@ def show_photos(run: Run, table: Path) -> Path:
     inputs = {
         "table": artifacts.file_digest(table),
         "labels": artifacts.digest(run.competition.train["label"].tolist()),
-        "groups": artifacts.digest(photo_groups(run).tolist()),
+        "groups": artifacts.digest(witnesses.both(run).tolist()),
         **run.competition.rule_inputs("train", "test"),
     }
     meta = page.with_name("adversarial-page.meta.json")
@@ -52,7 +53,7 @@ def show_photos(run: Run, table: Path) -> Path:
 
 def _photos(run: Run, table: Path) -> pd.DataFrame:
     """Return the table's rows with path, label and group of each photo."""
-    images = both_sides(run.competition).assign(group=photo_groups(run))
+    images = both_sides(run.competition).assign(group=witnesses.both(run))
     found = pd.read_csv(table, dtype={"image_id": str})
     return found.merge(images, on=["image_id", "split"], validate="one_to_one")
 

@@ -18,7 +18,7 @@ from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
-from ripik.ensemble.inputs import count_test_groups, fold_models, known_rows, test_groups, test_rows
+from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.ensemble.submission import submission_name, submission_of
@@ -26,16 +26,17 @@ from ripik.ensemble.submission_log import append_log, check_log
 from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
+from ripik.splits import witnesses
 from ripik.splits.folds import check_made_from
 from ripik.splits.groups import make_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import choose_variants, trainings_of
-from ripik.training.oof import probability_columns
+from ripik.training.oof import probability_columns, rows_digest
 from ripik.training.pipeline import check_settings, predict_run
-from ripik.training.scores import Scores, evidence_groups, score_rows
+from ripik.training.scores import Scores, score_rows
 
-METHODS = 2  # to be raised when a recipe, its choice or its fitting changes
+METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is fitted on changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -88,9 +89,8 @@ def finished_blend(run: Run) -> dict[str, Any] | None:
     record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
     if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
         return None
-    files = [run.layout.variant(name) / csv for name in record["members"] for csv in ("oof.csv", "test.csv")]
-    present = all(csv.exists() for csv in files)
-    fresh = present and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
+    known = set(record["members"]) <= set(run.settings.variants)
+    fresh = known and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
     return record if fresh else None
 
 
@@ -104,16 +104,17 @@ def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
 
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
-    files = [run.layout.variant(name) / csv for name in members for csv in ("oof.csv", "test.csv")]
+    trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
     return {
         "version": METHODS,
-        "members": {f"{path.parent.name}/{path.name}": artifacts.file_digest(path) for path in files},
+        "members": {str(each): each.predictions_digest for each in trainings},
+        "rows": rows_digest(run),
         "merge": run.settings.prediction.merge,
         "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
         "blend": run.settings.blend.recorded(),
         "decision": run.settings.decision.recorded(),
-        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(evidence_groups(run).tolist())]
-        + ([artifacts.digest(test_groups(run).tolist())] if "group" in run.competition.test else []),
+        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(witnesses.train(run).tolist())]
+        + ([artifacts.digest(witnesses.test(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
         **run.competition.correction_inputs(),
         "competition": {
@@ -130,10 +131,10 @@ def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
     with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
-        known, models = known_rows(run, members), fold_models(run, members)
+        known, said = known_rows(run, members), said_of_test(run, members)
         found = _nest(run, known)
-        test = models if found.fitted.recipe.prior_shift else test_rows(run, members)
-        shares = _class_shares(run, models, known, found)
+        test = test_rows(run, said, apart=found.fitted.recipe.prior_shift)
+        shares = _class_shares(run, test_rows(run, said, apart=True), known, found)
         blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
         _write_frame(outputs[0], run, "train", found.oof)
         _write_frame(outputs[1], run, "test", blended)
@@ -193,7 +194,7 @@ def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     record = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
-            "photos": count_test_groups(run),
+            "photos": witnesses.count_test(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),
             **{f"class_shares_{what}": dict(zip(classes, of.tolist(), strict=True)) for what, of in record.items()},
@@ -209,7 +210,7 @@ def _class_shares(
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
     said = [plain.apply(each)[rows] for each in models]
-    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, test_groups(run)[rows])
+    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, witnesses.test(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 
 from ripik.analysis.intervals import Interval, predictive
 from ripik.analysis.metrics import FloatArray, get_metric
-from ripik.ensemble.inputs import count_test_groups
 from ripik.ensemble.shift import Likeness, expect, likeness
 from ripik.ensemble.train_or_test import is_at_hand, read_auc, tell_apart
 from ripik.errors import InputError
+from ripik.splits import witnesses
 from ripik.splits.run import Run
-from ripik.training.scores import LEVEL, ends, evidence_groups
+from ripik.training.scores import LEVEL, ends
 
 FEWEST = 20  # groups a side, below which train and test are not told apart
 
@@ -27,7 +27,7 @@ def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     `differs` and, where they differ, `effective_photos`, `covered`, and `expected_score` by the training rows weighted
     by their likeness to the test set; None where they cannot speak for it.
     """
-    photos, groups = count_test_groups(run), evidence_groups(run)
+    photos, groups = witnesses.count_test(run), witnesses.train(run)
     metric, left_out = get_metric(run.settings.competition.metric), why_left_out(run)
     table = None if left_out else tell_apart(run)
     shift = {"left_out": left_out} | ({} if table is None else _difference(table))
@@ -48,7 +48,7 @@ def why_left_out(run: Run) -> str:
         return "no variant trains its head alone"
     if "group" in run.competition.train and "group" not in run.competition.test:
         return f"test.csv has no column {run.settings.competition.group_column}, which groups train.csv"
-    groups = {"training": len(np.unique(evidence_groups(run))), "test": count_test_groups(run)}
+    groups = {"training": len(np.unique(witnesses.train(run))), "test": witnesses.count_test(run)}
     few = [f"{count} {side}" for side, count in groups.items() if count < FEWEST]
     return f"too few photos: {' and '.join(few)}" if few else ""
 

@@ -1,6 +1,7 @@
-"""What each fold's models say of rows that all of them predict, as of the test set.
+"""What a blend is applied to: what the members' jobs say of rows that all of them predict, as of the test set.
 
-Their mean is surer or less sure than each of them is, so what is calibrated out of fold must be told fold by fold.
+The run, a kernel and a folder of photos all come here, so they blend the same digits. The mean of several folds' models
+is surer or less sure than each of them is, so what is calibrated out of fold must be told fold by fold.
 """
 
 from __future__ import annotations
@@ -15,6 +16,20 @@ from ripik.settings import Settings
 from ripik.storage.paths import Job
 
 ByFold = dict[int | None, FloatArray]
+
+
+def as_blended(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings, *, apart: bool) -> list[FloatArray]:
+    """Return what a blend is applied to, each (members, views, n, C), of what every job of each member says.
+
+    apart: what each fold's models say (`of_each_fold`), or else one: the mean of each member's jobs.
+    """
+    return of_each_fold(members, settings) if apart else [together(members, settings)]
+
+
+def together(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings) -> FloatArray:
+    """Return the mean of what each member's jobs say, float64 (members, views, n, C)."""
+    said = [[blended_views(values, settings) for values in member.values()] for member in members]
+    return np.stack([np.mean(values, axis=0, dtype=np.float64) for values in said])
 
 
 def of_each_fold(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings) -> list[FloatArray]:

@@ -9,21 +9,22 @@ import pandas as pd
 
 from ripik.data.image_files import decode
 from ripik.data.pixel_rule import PixelRule
-from ripik.ensemble.fold_models import blended_views, by_fold, side_by_side
+from ripik.ensemble.fold_models import as_blended
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
-from ripik.features.frozen_passes import build_frozen_part
+from ripik.features.frozen_passes import frozen_predictor
 from ripik.features.pixels import resize
 from ripik.features.store import VariantData
 from ripik.features.tta import IDENTITY
-from ripik.models.engines import SAMPLE, Predictor, make_predictor
+from ripik.models.engines import SAMPLE, Predictor
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.paths import Job
 from ripik.training.jobs import predicting
-from ripik.training.network import predict_rows, predictor_of
+from ripik.training.network import predict_rows, predict_views, predictor_of
 from ripik.training.oof import probability_columns
 
 CHUNK = 256
@@ -38,30 +39,19 @@ class MemberModels:
         self.variant = data.variant
         self.frozen_part: Predictor | None = None
         if not data.reading.from_pixels:
-            self.frozen_part = make_predictor(build_frozen_part(data), run.settings.prediction.engine, sample)
+            self.frozen_part = frozen_predictor(data, ArrayRows(sample))
         inputs = self._inputs(sample, IDENTITY)
-        trainings = predicting(run, self.variant)
-        self.jobs = [each.job for each in trainings]
-        self.trained_parts = [predictor_of(each, inputs) for each in trainings]
+        self.trained_parts = {each.job: predictor_of(each, inputs) for each in predicting(run, self.variant)}
 
-    def predict(self, images: np.ndarray) -> list[np.ndarray]:
-        """Return what each of the jobs says, (views, n, C), of uint8 images (n, S, S, 3).
-
-        The views are one, merged as for the variant's CSVs, unless the blend chooses among them.
-        """
+    def predict(self, images: np.ndarray) -> dict[Job, np.ndarray]:
+        """Return what each of the jobs says, float32 (views, n, C), of uint8 images (n, S, S, 3)."""
         how, rows = self.settings.prediction, np.arange(len(images))
         inputs = {view: self._inputs(images, view) for view in how.views}
-        found = []
-        for trained_part in self.trained_parts:
-            by_view = np.stack(
-                [predict_rows(trained_part, source, rows, view, how.batch_size) for view, source in inputs.items()]
-            )
-            found.append(blended_views(by_view, self.settings))
-        return found
+        return {job: predict_views(part, inputs, rows, how.batch_size) for job, part in self.trained_parts.items()}
 
     def engines(self) -> list[dict]:
         """Return the record of the engines: the frozen part's, where there is one, and the trained parts'."""
-        predictors = [*([self.frozen_part] if self.frozen_part else []), *self.trained_parts]
+        predictors = [*([self.frozen_part] if self.frozen_part else []), *self.trained_parts.values()]
         return [predictor.record() for predictor in predictors]
 
     def _inputs(self, images: np.ndarray, view: str) -> ArrayRows:
@@ -99,10 +89,7 @@ def predict_paths(
     for start in range(0, len(good), CHUNK):
         pixels = _pixels(good[start : start + CHUNK], sizes, rule)
         said = [model.predict(pixels[model.variant.image_size]) for model in models]
-        if fitted.recipe.prior_shift:
-            found.append(side_by_side([by_fold(model.jobs, each) for model, each in zip(models, said, strict=True)]))
-        else:
-            found.append([np.stack([np.mean(each, axis=0) for each in said])])
+        found.append(as_blended(said, settings, apart=fitted.recipe.prior_shift))
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
     photo = _photos(settings, fitted, good, rule)

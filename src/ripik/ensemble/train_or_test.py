@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.groups import joined
 from ripik.analysis.intervals import Interval
 from ripik.console import progress, say
 from ripik.data.competition import Competition
@@ -21,6 +20,7 @@ from ripik.features.head_inputs import photo_head, read_features, stored_setting
 from ripik.features.prepare import prepare
 from ripik.features.store import Pass, VariantData
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
@@ -38,7 +38,7 @@ def tell_apart(run: Run) -> Path:
     that are missing; nothing is done twice while the recorded inputs match.
     Raises InputError when no variant trains its head alone.
     """
-    data, path, groups = _read(run), run.layout.analysis / "adversarial.csv", photo_groups(run)
+    data, path, groups = _read(run), run.layout.analysis / "adversarial.csv", witnesses.both(run)
     inputs, meta = _inputs(data, groups), artifacts.meta_beside(path)
     if artifacts.is_fresh(meta, inputs):
         say(f"adversarial: {path} is up to date")
@@ -58,7 +58,7 @@ def is_at_hand(run: Run) -> bool:
     data, path = _read(run), run.layout.analysis / "adversarial.csv"
     if data.is_prepared():
         return True
-    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(data, photo_groups(run)))
+    return artifacts.is_fresh(artifacts.meta_beside(path), _inputs(data, witnesses.both(run)))
 
 
 def _read(run: Run) -> VariantData:
@@ -82,20 +82,6 @@ def _inputs(data: VariantData, groups: np.ndarray) -> dict[str, Any]:
 def read_auc(path: Path) -> Interval:
     """Return the AUC with its interval that was found with the table `path`."""
     return Interval.from_json(artifacts.read_json(artifacts.meta_beside(path))["auc"])
-
-
-def photo_groups(run: Run) -> np.ndarray:
-    """Return the group of every training, then every test image: near copies, what folds.csv joins, the user's column.
-
-    A value of the column that stands in both sets is one group.
-    """
-    train, test = run.competition.train, run.competition.test
-    alone = [f"test {row}" for row in range(len(test))]
-    known = [run.groups["group"].to_numpy()]
-    known.append(np.array([*run.folds["group"].astype(str), *alone]))
-    if "group" in train:
-        known.append(np.array([*train["group"], *test.get("group", alone)]))
-    return joined(*known)
 
 
 def _make(run: Run, features: np.ndarray, groups: np.ndarray, path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from ripik.console import say
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
-from ripik.features.batches import Batches, first_batch, prefetched
+from ripik.features.batches import Batches, Source, first_batch, prefetched
 from ripik.features.store import Pass, VariantData, pixel_passes
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
@@ -103,13 +103,11 @@ def fill_store(wanted: Sequence[VariantData], share: tuple[int, int], report: Re
     """
     backend.make_deterministic(0)
     for data in wanted:
-        lacking, engine = data.lacking(), data.run.settings.prediction.engine
+        lacking = data.lacking()
         if not lacking:
             continue
-        frozen_part = build_frozen_part(data)
         whatever = data.reading.passes[0]  # the same for every share, and for one that goes on
-        sample = first_batch(PackedRows([data.reading.pixels_path(whatever)]), SAMPLE)
-        predictor = make_predictor(frozen_part, engine, sample)
+        predictor = frozen_predictor(data, PackedRows([data.reading.pixels_path(whatever)]))
         _refuse_mixture(data, predictor)
         fill_passes(data, lacking, predictor, report, Shard(*share))
 
@@ -145,6 +143,12 @@ def _refuse_mixture(data: VariantData, predictor: Predictor) -> None:
                 f'or remove the folder {path.parent}, or pin prediction.engine = "{predictor.engine}": then all are '
                 "made anew."
             )
+
+
+def frozen_predictor(data: VariantData, source: Source) -> Predictor:
+    """Return what runs the frozen part of a variant; source: pixels, on whose first rows engines are compared."""
+    engine = data.run.settings.prediction.engine
+    return make_predictor(build_frozen_part(data), engine, first_batch(source, SAMPLE))
 
 
 def build_frozen_part(data: VariantData) -> keras.Model:

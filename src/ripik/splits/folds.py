@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.groups import joined
 from ripik.console import progress, say, table, warn
 from ripik.data.competition import Competition
 from ripik.data.csv_tables import first, read_table, whole_numbers
@@ -17,8 +16,9 @@ from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
-from ripik.splits.groups import WAYS_OUT, groups_of, make_groups
+from ripik.splits.groups import WAYS_OUT, make_groups
 from ripik.splits.splitting import split
+from ripik.splits.witnesses import kept_together
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
@@ -39,7 +39,7 @@ def write_folds(settings: Settings, competition: Competition) -> Path:
     tell_form(competition.form)
     _tell_labels(settings, competition)
     path, found = layout_of(settings).folds, make_groups(settings, competition)
-    groups = _joined_groups(competition, found)
+    groups = kept_together(competition, found)
     inputs = _inputs(settings, competition, groups)
     if artifacts.is_the_users(path):
         say(f"folds: {path} was written or edited by hand; it is kept and checked")
@@ -80,18 +80,12 @@ def check_made_from(settings: Settings, competition: Competition, groups: pd.Dat
 
     groups: the frame of `groups.csv`.
     """
-    path, present = layout_of(settings).folds, _joined_groups(competition, groups)
+    path, present = layout_of(settings).folds, kept_together(competition, groups)
     folds = read_folds(settings, competition)
     if artifacts.is_the_users(path):
         _warn_of_crossing(present, folds)
     elif not artifacts.is_fresh(artifacts.meta_beside(path), _inputs(settings, competition, present)):
         raise InputError(f"{path} was made from other groups, labels or settings. Run `make folds train` first.")
-
-
-def _joined_groups(competition: Competition, groups: pd.DataFrame) -> np.ndarray:
-    """Return every training row's group: near copies, joined with those of one value of the user's column."""
-    near = groups_of(groups, "train")
-    return near if "group" not in competition.train else joined(near, competition.train["group"].to_numpy())
 
 
 def _inputs(settings: Settings, competition: Competition, groups: np.ndarray) -> dict[str, Any]:

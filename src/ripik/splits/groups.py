@@ -100,7 +100,7 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     columns = ["image_id", "path", "readable"]
     splits = [competition.rows(split)[columns].assign(split=split) for split in ("train", "test")]
     images = pd.concat(splits, ignore_index=True)
-    found = _search_readable(settings, competition.rule, images)
+    found = search_readable(settings, competition.rule, images)
     matched = images["image_id"].to_numpy()[found.matched]
     return pd.DataFrame(
         {
@@ -113,8 +113,11 @@ def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:
     )
 
 
-def _search_readable(settings: Settings, rule: PixelRule, images: pd.DataFrame) -> Groups:
-    """Return the groups of the images; one that cannot be read is a group by itself."""
+def search_readable(settings: Settings, rule: PixelRule, images: pd.DataFrame) -> Groups:
+    """Return the groups of the images (path, readable), which are looked for where `folds.near_copies` says so.
+
+    One that cannot be read is a group by itself.
+    """
     rows, found = np.flatnonzero(images["readable"]), _alone(len(images))
     if settings.folds.near_copies:
         among = _search(settings, rule, list(images["path"].iloc[rows]))

@@ -182,6 +182,14 @@ class Training:
         return digest
 
     @property
+    def predictions_digest(self) -> str | None:
+        """The recorded checksum of the file of its predictions; None before it is there."""
+        digest: str | None = (
+            (artifacts.read_meta(self.predictions_meta) or {}).get("outputs", {}).get(self.predictions.name)
+        )
+        return digest
+
+    @property
     def is_trained(self) -> bool:
         """Whether its weights are there and were made from the present inputs."""
         return self.trained.is_fresh

@@ -1,18 +1,20 @@
 """The network of a job: A frozen part, and the trained part: the rest of the backbone and the head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from ripik.execution.task import Reporter
 from ripik.features.batches import Batches, Source, first_batch, prefetched
 from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
 from ripik.models.weights import load_initial_weights, read_weights
+from ripik.names import ViewName
 from ripik.settings import FLOAT32, KERAS
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
@@ -127,6 +129,25 @@ def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: s
     """Return the outputs of rows of a source, float32 (len(rows), …); pixels are seen through `view`."""
     batches = Batches(source, rows, batch_size, view=view)
     return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
+
+
+def predict_views(
+    predictor: Predictor,
+    sources: Mapping[ViewName, Source],
+    rows: np.ndarray,
+    batch_size: int,
+    report: Reporter | None = None,
+) -> np.ndarray:
+    """Return the outputs of rows through every view, float32 (views, len(rows), …).
+
+    sources: by view, what the predictor reads: pixels, not yet seen through it, or outputs of frozen layers, which are.
+    """
+    found = []
+    for number, (view, source) in enumerate(sources.items(), start=1):
+        found.append(predict_rows(predictor, source, rows, view, batch_size))
+        if report is not None:
+            report(float(number), len(sources), f"{number}/{len(sources)}, {view}")
+    return np.stack(found)
 
 
 def predictor_of(training: Training, source: Source) -> Predictor:

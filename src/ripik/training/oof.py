@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.metrics import FloatArray
 from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.data.csv_tables import names_of
 from ripik.errors import InputError
 from ripik.settings import Label, Variant
+from ripik.splits import witnesses
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, evidence_groups, probabilities, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
 MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them
@@ -35,13 +37,12 @@ def merge_variant(run: Run, variant: Variant) -> None:
     Raises InputError when a job is not trained or not predicted from the present inputs, or a row is left without
     prediction.
     """
-    trainings = trainings_of(run, variant)
-    _check_finished(trainings)
+    _check_finished(trainings_of(run, variant))
     merged = merged_artifact(run, variant)
     if merged.is_fresh:
         return
     with merged.making(anew=True) as more:
-        oof, test = _oof_frame(run, variant, trainings), _test_frame(run, variant)
+        oof, test = _oof_frame(run, variant), _test_frame(run, variant)
         check_oof(oof, run)
         for path, frame in zip(merged.outputs, (oof, test), strict=True):
             artifacts.write_csv(path, frame)
@@ -59,19 +60,24 @@ def merge_inputs(run: Run, variant: Variant) -> dict[str, Any]:
 
     Always the same keys: so what a run of an earlier version recorded, the first two, is a part of them.
     """
-    train, test = run.competition.train, run.competition.test
-    rows = [train[name].tolist() for name in ("image_id", "label", "training_label")]
     predictions = {each.job.folder: each.predictions for each in trainings_of(run, variant)}
     return {
         "merge": run.settings.prediction.merge,
         "predictions": {folder: artifacts.file_digest(path) for folder, path in predictions.items()},
         "version": MERGE,
         "folds": run.folds_digest,
-        "rows": artifacts.digest([*rows, test["image_id"].tolist()]),
+        "rows": rows_digest(run),
         "classes": list(run.competition.classes),
         "metric": run.settings.competition.metric,
-        "witnesses": artifacts.digest(evidence_groups(run).tolist()),
+        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
     }
+
+
+def rows_digest(run: Run) -> str:
+    """Return a hash of the ids and labels of train.csv and the ids of the test set, in their order."""
+    train = run.competition.train
+    rows = [train[name].tolist() for name in ("image_id", "label", "training_label")]
+    return artifacts.digest([*rows, run.competition.test["image_id"].tolist()])
 
 
 def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
@@ -107,35 +113,36 @@ def _with_own_labels(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
     return frame.assign(label=own.astype(object).where(same, frame["label"]))
 
 
-def read_views(run: Run, variant: Variant, split: str) -> np.ndarray:
-    """Return a variant's probabilities of a split by view, float64 (views, n, C), rows in the order of the split.
+def read_oof(run: Run, variant: Variant, *, merged: bool) -> FloatArray:
+    """Return a variant's out-of-fold probabilities, float64 (views, n, C), rows in the order of train.csv.
 
-    The mean over seeds and, for the test set, folds. Raises InputError when a job is not predicted.
+    The mean over seeds; `merged`: the views merged as the configuration says, as one view.
+    Raises InputError when a job is not trained or not predicted, or predicted other rows than its held fold's.
     """
-    trainings = trainings_of(run, variant) if split == "train" else predicting(run, variant)
+    trainings = trainings_of(run, variant)
     _check_finished(trainings)
-    ids = run.competition.rows(split)["image_id"]
+    ids = run.competition.train["image_id"]
     position = pd.Series(np.arange(len(ids)), index=ids)
-    shape = len(run.settings.prediction.views), len(ids), len(run.competition.classes)
-    total, times = np.zeros(shape), np.zeros(len(ids))
+    how = run.settings.prediction
+    total = np.zeros((1 if merged else len(how.views), len(ids), len(run.competition.classes)))
     for each in trainings:
-        if split == "test" or each.job.fold is not None:
-            values, known = _stored(each, "oof" if split == "train" else "test")
-            rows = position.loc[known].to_numpy()
-            total[:, rows] += values
-            times[rows] += 1
-    return total / times[:, None]
+        if each.job.fold is not None:
+            values, known = _stored(each, "oof")
+            if sorted(known) != sorted(ids.iloc[each.held_rows]):
+                raise InputError(f"the predictions of {each} are not its held fold's. Delete them and predict again.")
+            total[:, position.loc[known].to_numpy()] += merge(values, how.merge) if merged else values
+    return total / variant.seeds
 
 
 def read_test(training: Training) -> np.ndarray:
-    """Return a training's probabilities of the test set by view, (views, m, C), rows in the order of the test set.
+    """Return a training's probabilities of the test set by view, float32 (views, m, C), in the order of the test set.
 
     Raises InputError when it is not predicted.
     """
     _check_finished([training])
     values, known = _stored(training, "test")
     position = pd.Series(np.arange(len(known)), index=known)
-    return values[:, position.loc[training.run.competition.test["image_id"]].to_numpy()]
+    return np.take(values, position.loc[training.run.competition.test["image_id"]].to_numpy(), axis=1)
 
 
 def check_oof(oof: pd.DataFrame, run: Run) -> None:
@@ -170,12 +177,6 @@ def _check_finished(trainings: Sequence[Training]) -> None:
             )
 
 
-def _load(training: Training, split: str) -> pd.DataFrame:
-    values, ids = _stored(training, split)
-    merged = merge(values, training.run.settings.prediction.merge)
-    return pd.DataFrame(merged, index=ids, columns=probability_columns(training.run.competition.classes))
-
-
 def _stored(training: Training, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a training's probabilities (views, n, C) of `oof` or `test`, and the ids of the rows."""
     artifacts.check_recorded(training.predictions, training.predictions_meta, "Run `make predict` again.")
@@ -183,30 +184,17 @@ def _stored(training: Training, split: str) -> tuple[np.ndarray, np.ndarray]:
         return stored[split], stored["held_ids" if split == "oof" else "test_ids"]
 
 
-def _oof_frame(run: Run, variant: Variant, trainings: Sequence[Training]) -> pd.DataFrame:
-    columns = probability_columns(run.competition.classes)
-    ids = run.competition.train["image_id"]
-    total = np.full((variant.seeds, len(ids), len(columns)), np.nan)
-    position = pd.Series(np.arange(len(ids)), index=ids)
-    for each in trainings:
-        if each.job.fold is not None:
-            found = _load(each, "oof")
-            if sorted(found.index) != sorted(ids.iloc[each.held_rows]):
-                raise InputError(f"the predictions of {each} are not its held fold's. Delete them and predict again.")
-            total[each.job.seed, position.loc[found.index].to_numpy()] = found.to_numpy()
-    probabilities = pd.DataFrame(total.mean(axis=0), columns=columns)
-    known = pd.DataFrame({"image_id": ids, "fold": run.folds["fold"], "label": run.competition.train["label"]})
+def _oof_frame(run: Run, variant: Variant) -> pd.DataFrame:
+    probabilities = pd.DataFrame(
+        read_oof(run, variant, merged=True)[0], columns=probability_columns(run.competition.classes)
+    )
+    known = run.competition.train[["image_id"]].assign(fold=run.folds["fold"], label=run.competition.train["label"])
     return pd.concat([known, probabilities], axis=1)
 
 
 def _test_frame(run: Run, variant: Variant) -> pd.DataFrame:
-    ids = run.competition.test["image_id"]
-    merged = [_load(each, "test").loc[ids].to_numpy() for each in predicting(run, variant)]
-    return test_frame(run, merged)
-
-
-def test_frame(run: Run, merged: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Return the content of a variant's `test.csv`: the mean of what its jobs say, each (m, C), views merged."""
+    """Return the content of a variant's `test.csv`: the mean of what its jobs say, in float32 as they say it."""
+    merged = [merge(read_test(each), run.settings.prediction.merge) for each in predicting(run, variant)]
     frame = pd.DataFrame(np.mean(merged, axis=0), columns=probability_columns(run.competition.classes))
     frame.insert(0, "image_id", run.competition.test["image_id"])
     return frame

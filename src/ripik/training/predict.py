@@ -16,7 +16,7 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
 from ripik.training.callbacks import scores_told
 from ripik.training.jobs import Training
-from ripik.training.network import predict_rows, predictor_of
+from ripik.training.network import predict_views, predictor_of
 from ripik.training.trainer import train
 
 
@@ -55,8 +55,7 @@ def _last_scores(training: Training) -> str:
 def predict_job(training: Training, report: Reporter) -> None:
     """Write a training's probabilities of its held rows and of the test set, one array a view, unless they are there.
 
-    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. Test images that
-    cannot be read have the class shares of the training rows in every view.
+    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids.
     """
     predicted = training.predicted
     if predicted.is_fresh:
@@ -66,11 +65,10 @@ def predict_job(training: Training, report: Reporter) -> None:
     with predicted.making() as more:
         predictor = predictor_of(training, PackedRows([training.data.path(Pass("train"))]))
         more |= {"engine": predictor.record(), "frozen": _frozen_engine(training)}
-        held, everything = training.held_rows, np.arange(len(competition.test))
-        oof = predict_views(training, predictor, "train", held, report)
+        held = training.held_rows
         arrays = {
-            "oof": oof,
-            "test": with_shares(training.run, predict_views(training, predictor, "test", everything, report)),
+            "oof": _predict_split(training, predictor, "train", held, report),
+            "test": predict_test(training, predictor, report),
             "held_ids": competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": competition.test["image_id"].to_numpy(dtype=str),
         }
@@ -78,10 +76,14 @@ def predict_job(training: Training, report: Reporter) -> None:
             np.savez(file, allow_pickle=False, **arrays)
 
 
-def with_shares(run: Run, predicted: np.ndarray) -> np.ndarray:
-    """Return predictions of the test set, (views, m, C), with the class shares for images that cannot be read."""
-    unreadable = ~run.competition.test["readable"].to_numpy()
-    predicted[:, unreadable] = run.competition.class_shares()
+def predict_test(training: Training, predictor: Predictor, report: Reporter) -> np.ndarray:
+    """Return what a finished training says of the test set by view, float32 (views, m, C).
+
+    Images that cannot be read have the class shares of the training rows in every view.
+    """
+    competition = training.run.competition
+    predicted = _predict_split(training, predictor, "test", np.arange(len(competition.test)), report)
+    predicted[:, ~competition.test["readable"].to_numpy()] = competition.class_shares()
     return predicted
 
 
@@ -91,13 +93,12 @@ def _frozen_engine(training: Training) -> dict | None:
     return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 
 
-def predict_views(
+def _predict_split(
     training: Training, predictor: Predictor, split: str, rows: np.ndarray, report: Reporter
 ) -> np.ndarray:
-    """Return what a finished training says of rows of a split, float32 (views, len(rows), C)."""
-    how, found = training.run.settings.prediction, []
-    for number, view in enumerate(how.views, start=1):
-        source = PackedRows([training.data.path(Pass(split, view=view))])
-        found.append(predict_rows(predictor, source, rows, view, how.batch_size))
-        report(float(number), len(how.views), f"predicted {split} {number}/{len(how.views)}, {view}")
-    return np.stack(found)
+    def told(done: float, total: int, note: str = "") -> None:
+        report(done, total, f"predicted {split} {note}")
+
+    how = training.run.settings.prediction
+    sources = {view: PackedRows([training.data.path(Pass(split, view=view))]) for view in how.views}
+    return predict_views(predictor, sources, rows, how.batch_size, told)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.groups import joined
 from ripik.analysis.intervals import Interval, interval, per_class_f1
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
-from ripik.splits.groups import groups_of
+from ripik.splits import witnesses
 from ripik.splits.run import Run
 
 LEVEL = "95 %"
@@ -54,24 +53,13 @@ def ends(of: Interval) -> str:
     return f"{of.low:.3f}–{of.high:.3f}"
 
 
-def evidence_groups(run: Run) -> np.ndarray:
-    """Return which training rows are one witness, int64 (n,): the groups of folds.csv, near copies, the user's column.
-
-    They differ from those of folds.csv only where that file is the user's own.
-    """
-    known = [run.folds["group"].to_numpy(), groups_of(run.groups, "train")]
-    if "group" in run.competition.train:
-        known.append(run.competition.train["group"].to_numpy())
-    return joined(*known)
-
-
 def score_rows(run: Run, values: FloatArray) -> Scores:
     """Score out-of-fold probabilities, (n, C), rows in the order of train.csv, by the organiser's labels.
 
-    Intervals are drawn over `evidence_groups` (`intervals`). What the corrected labels would say stands beside it.
+    Intervals are drawn over witnesses (`intervals`). What the corrected labels would say stands beside it.
     """
     metric, truth = get_metric(run.settings.competition.metric), run.targets()
-    fold, groups = run.folds["fold"].to_numpy(), evidence_groups(run)
+    fold, groups = run.folds["fold"].to_numpy(), witnesses.train(run)
     classes = [str(label) for label in run.competition.classes]
     return Scores(
         interval(truth, values, groups, metric),

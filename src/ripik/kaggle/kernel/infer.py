@@ -1,6 +1,5 @@
 """Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,38 +7,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.view_gains import merge
 from ripik.console import say, warn
 from ripik.data.competition import Competition, read_test_set
 from ripik.data.image_check import examine_all
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.pixel_rule import PixelRule
 from ripik.data.submission_form import tell_form
-from ripik.ensemble.fold_models import of_each_fold
+from ripik.ensemble.fold_models import as_blended
 from ripik.ensemble.recipe import Fitted, MemberPredictions
 from ripik.ensemble.submission import submission_of
 from ripik.errors import InputError
-from ripik.execution.environment import usable_cores
 from ripik.execution.runner import execute
 from ripik.execution.task import Reporter, Task
-from ripik.features.batches import first_batch
-from ripik.features.frozen_passes import build_frozen_part, fill_passes
+from ripik.features.frozen_passes import fill_passes, frozen_predictor
 from ripik.features.pixels import pixels
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
-from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
 from ripik.settings import JobSettings, Settings
-from ripik.splits.near_copies.find import near_copy_groups
+from ripik.splits.groups import search_readable
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, predicting
 from ripik.training.network import predictor_of
-from ripik.training.oof import test_frame
-from ripik.training.predict import predict_views, with_shares
+from ripik.training.predict import predict_test
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 
@@ -79,7 +73,7 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
             _run(f"frozen passes of {name}", "fill_test", (trained, name), frozen["threads"])
     for name in trained.manifest.members:
         for job in trained.jobs(name):
-            _run(str(job), "predict_test", (trained, job), trained.recorded(job)["engine"]["threads"])
+            _run(str(job), "predict_job", (trained, job), trained.recorded(job)["engine"]["threads"])
     _write(trained, target)
 
 
@@ -155,11 +149,7 @@ def lacking_test_passes(data: VariantData) -> list[Pass]:
 def _write(trained: Trained, target: Path) -> None:
     run, fitted = trained.run, Fitted.from_json(trained.manifest.fitted)
     members, photos = trained.manifest.members, _photos(trained, fitted)
-    apart = fitted.recipe.prior_shift
-    if apart:
-        models = of_each_fold([said(trained, name) for name in members], run.settings)
-    else:
-        models = [np.stack([_member(trained, name) for name in members])]
+    models = as_blended([said(trained, name) for name in members], run.settings, apart=fitted.recipe.prior_shift)
     same = images_digest(run.competition.test) == trained.manifest.test_images
     shares = np.array(trained.manifest.shares) if same else None  # of another test set: estimated anew
     frame = submission_of(
@@ -167,15 +157,6 @@ def _write(trained: Trained, target: Path) -> None:
     )
     artifacts.write_csv(target, frame)
     say(f"infer: wrote {target} ({len(frame)} rows, checked against the sample submission)")
-
-
-def _member(trained: Trained, name: str) -> np.ndarray:
-    """Return a variant's probabilities (views, m, C), as the blend was given them: its CSV's, or each view's."""
-    run, values = trained.run, list(said(trained, name).values())
-    if run.settings.blend.views == "auto":
-        return sum(values, start=np.zeros(values[0].shape)) / len(values)
-    text = artifacts.csv_text(test_frame(run, [merge(each, run.settings.prediction.merge) for each in values]))
-    return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).drop(columns="image_id").to_numpy()[None]
 
 
 def said(trained: Trained, name: str) -> dict[Job, np.ndarray]:
@@ -191,14 +172,9 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
     if images_digest(test) == trained.manifest.test_images:
         known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
         return known.loc[test["image_id"]].to_numpy()
-    if not settings.folds.near_copies:
-        return np.arange(len(test))
-    say("infer: another test set than the run's, so its near copies are looked for")
-    rows, photos = np.flatnonzero(test["readable"]), np.arange(len(test))
-    threshold, rule = settings.folds.near_copy_threshold, trained.run.competition.rule
-    paths = list(test["path"].iloc[rows])
-    photos[rows] = rows[near_copy_groups(paths, threshold=threshold, workers=usable_cores(), rule=rule).group]
-    return photos
+    if settings.folds.near_copies:
+        say("infer: another test set than the run's, so its near copies are looked for")
+    return search_readable(settings, trained.run.competition.rule, test).group
 
 
 def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Settings, what: str) -> None:
@@ -218,22 +194,20 @@ def fill_test(trained: Trained, name: str, report: Reporter) -> None:
     settings = trained.run.settings
     data = VariantData(trained.run, settings.variants[name])
     make_initial_weights(settings, data.variant)
-    sample = first_batch(PackedRows([data.reading.pixels_path(Pass("test"))]), SAMPLE)
-    predictor = make_predictor(build_frozen_part(data), settings.prediction.engine, sample)
+    predictor = frozen_predictor(data, PackedRows([data.reading.pixels_path(Pass("test"))]))
     recorded = trained.recorded(trained.jobs(name)[0])["frozen"]
     check_engine(recorded, predictor.record(), settings, f"the frozen part of {name}")
     fill_passes(data, lacking_test_passes(data), predictor, report)
 
 
-def predict_test(trained: Trained, job: Job, report: Reporter) -> None:
-    """Write a job's probabilities of the test set, (views, m, C); those of unreadable images are the class shares."""
-    training = Training(trained.run, job)
-    settings, rows = trained.run.settings, np.arange(len(trained.run.competition.test))
+def predict_job(trained: Trained, job: Job, report: Reporter) -> None:
+    """Write a job's probabilities of the test set, (views, m, C), as `training.predict.predict_test` makes them."""
+    training, settings = Training(trained.run, job), trained.run.settings
     backend.make_deterministic(training.seed)
     make_initial_weights(settings, training.variant)
     first = Pass("test", view=settings.prediction.views[0])
     predictor = predictor_of(training, PackedRows([training.data.path(first)]))
     check_engine(trained.recorded(job)["engine"], predictor.record(), settings, str(job))
-    values = with_shares(trained.run, predict_views(training, predictor, "test", rows, report))
+    values = predict_test(training, predictor, report)
     with artifacts.replacing(training.folder / TEST) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)

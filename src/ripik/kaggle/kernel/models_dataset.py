@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ripik.ensemble.folder import finished_models
 from ripik.execution.runner import execute, undivided
 from ripik.execution.task import Task
@@ -64,7 +62,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         for path in (each.weights, each.meta):
             shutil.copyfile(path, folder / job_file(str(each), path.name))
     shutil.copyfile(opened.layout.folds, folder / FOLDS)
-    artifacts.write_csv(folder / GROUPS, _test_groups(opened))
+    artifacts.write_csv(folder / GROUPS, opened.competition.test[["image_id"]].assign(group=opened.photos("test")))
     manifest = Manifest(
         run=settings.run,
         kind="models",
@@ -114,8 +112,3 @@ def _finish(settings: Settings, folder: Path, manifest: Manifest) -> None:
         "licenses": [{"name": LICENCE}],
     }
     artifacts.write_json(folder / METADATA, metadata)
-
-
-def _test_groups(opened: Run) -> pd.DataFrame:
-    groups = opened.groups
-    return groups.loc[groups["split"] == "test", ["image_id", "group"]]
