@@ -8,7 +8,7 @@ the names equal to what is there.
 from typing import Any, Final, Literal, get_args
 
 LabelMetric = Literal["macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"]
-ProbabilityMetric = Literal["log_loss", "auc"]
+ProbabilityMetric = Literal["log_loss", "auc", "map@3", "map@5", "map@10"]
 KnownMetric = Literal[LabelMetric, ProbabilityMetric]
 COMMON_NAMES = {
     "qwk": "quadratic_kappa",
@@ -18,12 +18,17 @@ COMMON_NAMES = {
     "f1_macro": "macro_f1",
     "f1_weighted": "weighted_f1",
     "cross_entropy": "log_loss",
+    "map3": "map@3",
+    "map5": "map@5",
+    "map10": "map@10",
 }
 
-SubmissionKind = Literal["labels", "probability", "probabilities"]
+SubmissionKind = Literal["labels", "probability", "probabilities", "ranking"]
 LABELS: Final = "labels"
 PROBABILITY: Final = "probability"
 PROBABILITIES: Final = "probabilities"
+RANKING: Final = "ranking"
+RANKED = "map@"  # what the names of metrics of a ranking begin with
 
 ViewName = Literal[
     "identity",
@@ -55,3 +60,8 @@ def own_name(name: Any) -> Any:
 def scores_probabilities(metric: KnownMetric) -> bool:
     """Whether a metric scores probabilities, and not the most probable class."""
     return metric in get_args(ProbabilityMetric)
+
+
+def ranked(metric: KnownMetric) -> int:
+    """Return how many labels an image a metric of a ranking looks at, the most probable first; 0 for the others."""
+    return int(metric.removeprefix(RANKED)) if metric.startswith(RANKED) else 0

@@ -1,4 +1,5 @@
 import pickle
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,17 +7,9 @@ from sklearn import metrics as sk
 
 from ripik.analysis.metrics import confusion_matrix, get_metric, per_class_f1, score_part
 from ripik.errors import InputError
+from ripik.names import KnownMetric
 
-NAMES = [
-    "macro_f1",
-    "weighted_f1",
-    "accuracy",
-    "log_loss",
-    "balanced_accuracy",
-    "cohen_kappa",
-    "quadratic_kappa",
-    "auc",
-]
+NAMES = get_args(KnownMetric)
 
 
 def drawn(seed: int, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +38,15 @@ SKLEARN = {
     "auc": lambda y, p: (
         sk.roc_auc_score(y, p[:, 1]) if p.shape[1] == 2 else sk.roc_auc_score(y, p, multi_class="ovr", average="macro")
     ),
+    **{
+        f"map@{k}": lambda y, p, k=k: np.mean(
+            [
+                sum(1 / (place + 1) for place, c in enumerate(np.argsort(-row)[:k]) if c == t)
+                for t, row in zip(y, p, strict=True)
+            ]
+        )
+        for k in (3, 5, 10)
+    },
 }
 
 
@@ -142,7 +144,7 @@ def test_metric_flags_and_pickling(name: str) -> None:
     y, p = drawn(1)
     metric = pickle.loads(pickle.dumps(get_metric(name)))
     assert metric.name == name
-    assert metric.uses_probabilities == (metric.from_confusion is None) == (name in ("log_loss", "auc"))
+    assert metric.uses_probabilities == (metric.from_confusion is None) == name.startswith(("log_loss", "auc", "map"))
     if metric.from_confusion is not None:
         from_counts = metric.from_confusion(confusion_matrix(y, p.argmax(1), 4))
         assert from_counts == metric.function(y, p)
@@ -200,3 +202,11 @@ def test_unknown_metric_names_the_nearest(name: str, near: str) -> None:
 def test_unknown_metric_without_a_neighbour_lists_all() -> None:
     with pytest.raises(InputError, match=r"no metric 'zzz' \(known: " + ", ".join(sorted(NAMES))):
         get_metric("zzz")
+
+
+def test_map_at_k_by_hand() -> None:
+    p = np.array([[0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [0.4, 0.3, 0.2, 0.1]])
+    y = np.array([3, 2, 1, 3])  # ranks 1, 2, 2 (the first of equals ranks first), 4
+    assert get_metric("map@3").function(y, p) == pytest.approx((1 + 1 / 2 + 1 / 2 + 0) / 4)
+    assert get_metric("map@5").function(y, p) == pytest.approx((1 + 1 / 2 + 1 / 2 + 1 / 4) / 4)
+    assert get_metric("map@3").function(y, p, np.array([3.0, 1, 1, 1])) == pytest.approx(4 / 6)

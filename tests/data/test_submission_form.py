@@ -260,3 +260,27 @@ def test_as_settings_it_is_the_same_for_any_values() -> None:
         found = form({"label": ["0.5"] * 3}, classes, settings(metric))
         again = form({"label": ["?"] * 3}, classes, settings(metric).model_copy(update=found.as_settings()))
         assert (again.kind, again.positive) == (found.kind, found.positive)
+
+
+def test_a_metric_of_a_ranking_asks_for_one() -> None:
+    found = form({"whale": ["a b c", "a b c", "a b c"]}, ("a", "b", "c", "d"), settings("map@3", label_type="string"))
+    assert (found.kind, found.columns, found.depth) == ("ranking", ("whale",), 3)
+    assert found.note.startswith("labels, the most probable first, with spaces between them in whale")
+    assert found.as_settings() == {"submission": "ranking", "sample_label_column": "whale"}
+    assert form({"label": ["", "", ""]}, (0, 1), settings("map@5")).depth == 2
+    each = form({"0": ["1", "0", "0"], "1": ["0", "1", "1"]}, (0, 1), settings("map@3"))
+    assert each.kind == "probabilities"
+
+
+@pytest.mark.parametrize(
+    ("classes", "metric", "asked", "why"),
+    [
+        ((0, 1, 2), "macro_f1", "ranking", r"macro_f1 scores no ranking\. Set competition\.metric to map@3"),
+        ((0, 1, 2), "map@3", "labels", r'map@3 scores several\. Set competition\.submission = "ranking"'),
+        (("door dent", "rust"), "auto", "ranking", "a label must not hold one: door dent"),
+    ],
+)
+def test_rankings_that_contradict_are_refused(classes: tuple[Label, ...], metric: str, asked: str, why: str) -> None:
+    how = settings("map@3" if metric == "auto" else metric, asked)
+    with pytest.raises(InputError, match=why):
+        form({"label": ["x", "y", "z"]}, classes, how)

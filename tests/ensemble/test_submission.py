@@ -15,6 +15,7 @@ CLASSES = [1, 2, 3]
 LABELS = Form("labels", "image_id", ("label",))
 PROBABILITY = Form("probability", "image_id", ("label",), 2)
 PROBABILITIES = Form("probabilities", "image_id", ("3", "1", "2"))
+RANKING = Form("ranking", "image_id", ("label",), depth=2)
 IDS = [12, 10, 13, 11]
 
 
@@ -209,3 +210,26 @@ def test_name_carries_run_time_and_cv() -> None:
     assert submission_name("ripik", time, 0.74214) == "ripik-20261123-134501-cv0.7421.csv"
     with pytest.raises(InputError, match="no CV"):
         submission_name("ripik", time, float("nan"))
+
+
+def test_a_ranking_names_the_most_probable_labels_first() -> None:
+    frame = made(form=RANKING)
+    assert frame.to_csv(index=False) == "image_id,label\n12,3 2\n10,1 2\n13,2 1\n11,2 1\n"
+    check_submission(frame, sample(), CLASSES, RANKING)
+
+
+@pytest.mark.parametrize(
+    ("ranking", "why"),
+    [
+        ("3 9", "no class for 1 id"),
+        ("3 3", "twice for 1 id"),
+        ("1 2 3", "more than 2 labels"),
+        ("", "none"),
+        (None, "no value"),
+    ],
+)
+def test_rankings_that_would_be_refused(ranking: str | None, why: str) -> None:
+    frame = made(form=RANKING)
+    frame.loc[0, "label"] = ranking
+    with pytest.raises(InputError, match=why):
+        check_submission(frame, sample(), CLASSES, RANKING)

@@ -88,6 +88,18 @@ def test_the_submission_is_what_the_sample_asks_for(
     assert "is as the sample submission asks (6 rows)" in capsys.readouterr().out
 
 
+def test_a_ranking_is_written_for_a_metric_of_one(tiny: Tiny) -> None:
+    of_two_classes(tiny, {"y": "?"})
+    path = blended(tiny, "competition.metric=map@3", "blend.restarts=1", "blend.bags=2")
+    found = pd.read_csv(path, dtype=str).set_index("image_id")["y"]
+    test = pd.read_csv(tiny.run / "ensemble" / "test.csv", dtype={"image_id": str}).set_index("image_id")
+    assert (
+        found.tolist() == np.where(test.loc[found.index, "p_2"] > test.loc[found.index, "p_1"], "2 1", "1 2").tolist()
+    )
+    told = strictly(tiny.run / "ensemble" / "weights.json")
+    assert 0.5 <= told["scores"]["cross_fitted"] <= 1  # of two classes the second rank counts a half
+
+
 @pytest.mark.parametrize("folds", [[0, 0, 1, 0, 1, 2, 0, 1, 2], [2, 0, 0, 0, 1, 2, 0, 1, 2]])
 def test_auc_with_a_class_absent_from_a_fold_or_from_what_is_tuned_on(tiny: Tiny, folds: list[int]) -> None:
     of_two_classes(tiny, {"y": "0.5"}, folds)

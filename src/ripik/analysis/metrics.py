@@ -228,6 +228,20 @@ def auc(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray |
     return float(np.mean(found)) if found else float("nan")
 
 
+def mean_average_precision(
+    y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None, *, depth: int
+) -> float:
+    """Return the (weighted) mean of 1 / rank of the true class among the `depth` most probable, 0 for one beyond them.
+
+    That is the mean average precision at `depth` where an image has one label; of equal probabilities the first class
+    ranks first.
+    """
+    true = probabilities[np.arange(len(probabilities)), y_true_index][:, None]
+    before = np.arange(probabilities.shape[1]) < y_true_index[:, None]
+    rank = 1 + ((probabilities > true) | ((probabilities == true) & before)).sum(axis=1)
+    return float(np.average(np.where(rank <= depth, 1.0 / rank, 0.0), weights=weights))
+
+
 def _one_vs_rest_auc(positive: NDArray[np.bool_], scores: FloatArray, weights: FloatArray | None) -> float:
     """Return the share of (positive, negative) pairs in the right order, ties counted half."""
     if weights is not None:
@@ -269,6 +283,10 @@ def _label_metric(
     return Metric(name, score, True, False, from_confusion, least=least, class_mean=class_mean)
 
 
+def _ranking_metric(depth: int) -> Metric:
+    return Metric(f"map@{depth}", partial(mean_average_precision, depth=depth), True, uses_probabilities=True)
+
+
 def known_metrics() -> tuple[Metric, ...]:
     """Return all metrics. Companions: the name's type in `names`, a label metric's slope in `ensemble.slopes`."""
     return (
@@ -280,6 +298,7 @@ def known_metrics() -> tuple[Metric, ...]:
         _label_metric("cohen_kappa", cohen_kappa, least=-1.0),
         _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True), least=-1.0),
         Metric("auc", auc, greater_is_better=True, uses_probabilities=True),
+        *(_ranking_metric(depth) for depth in (3, 5, 10)),
     )
 
 

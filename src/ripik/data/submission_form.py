@@ -1,4 +1,4 @@
-"""What a submission is made of, as the sample submission asks for it: labels, one probability, or one a class.
+"""What a submission is made of, as the sample submission asks: labels, one probability, one a class, or a ranking.
 
 `competition.submission = "auto"` reads it off the sample's columns and values; where these could mean two things, the
 metric decides. What was inferred is told in the form's note. `ensemble.submission` fills and checks each kind,
@@ -17,7 +17,16 @@ from ripik.console import say
 from ripik.data.csv_tables import first, names_of
 from ripik.data.sample_columns import SAMPLE_COLUMNS, Values
 from ripik.errors import InputError, nearest
-from ripik.names import LABELS, PROBABILITIES, PROBABILITY, KnownMetric, SubmissionKind, scores_probabilities
+from ripik.names import (
+    LABELS,
+    PROBABILITIES,
+    PROBABILITY,
+    RANKING,
+    KnownMetric,
+    SubmissionKind,
+    ranked,
+    scores_probabilities,
+)
 from ripik.settings import CompetitionSettings, Label
 
 SET = "Set competition.submission and the column names to match it."
@@ -25,7 +34,9 @@ CONTENT: dict[SubmissionKind, str] = {
     LABELS: "labels",
     PROBABILITY: "the probability of one class",
     PROBABILITIES: "one probability a class",
+    RANKING: "labels, the most probable first, with spaces between them",
 }
+OF_LABELS = (LABELS, RANKING)  # what takes one column of labels
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Form:
     columns: those beside the ids, in the sample's order; one, or of `probabilities` one a class, named by its label.
     positive: the class whose probability is asked for, of `probability` alone. note: what was inferred, for the user.
     own_names: keys and values of [competition] that name its columns where they are called otherwise than train.csv's.
+    depth: how many labels a `ranking` has.
     """
 
     kind: SubmissionKind
@@ -43,6 +55,7 @@ class Form:
     positive: Label | None = None
     note: str = ""
     own_names: dict[str, str] = field(default_factory=dict)
+    depth: int = 0
 
     def as_settings(self) -> dict[str, Any]:
         """Return the keys of `[competition]` that ask for this form, whatever a sample's values are."""
@@ -69,7 +82,8 @@ def form_of(
     found.check(kind)
     positive = found.positive() if kind == PROBABILITY else None
     note = _note(found, kind, positive, why)
-    return Form(kind, found.id_column, found.columns, positive, note, found.own_names(kind))
+    depth = min(ranked(how.metric), len(classes)) if kind == RANKING else 0
+    return Form(kind, found.id_column, found.columns, positive, note, found.own_names(kind), depth)
 
 
 def tell_form(form: Form) -> None:
@@ -107,13 +121,17 @@ class _Sample:
         """The column that takes labels: the named one, train.csv's, or the only one where its values may be labels."""
         if self.how.sample_label_column or self.how.label_column in self.columns or len(self.columns) != 1:
             return self.how.sample_label_column or self.how.label_column
-        fits = self.how.submission == LABELS or Values.of(self.sample[self.columns[0]], self.names).labels
+        fits = (
+            self.how.submission in OF_LABELS
+            or ranked(self.metric)
+            or Values.of(self.sample[self.columns[0]], self.names).labels
+        )
         return self.columns[0] if fits else self.how.label_column
 
     def own_names(self, kind: SubmissionKind) -> dict[str, str]:
         """Return the settings of the columns that are called otherwise than train.csv's."""
         of_ids = {} if self.id_column == self.how.id_column else {"sample_id_column": self.id_column}
-        other = kind == LABELS and self.label_column != self.how.label_column
+        other = kind in OF_LABELS and self.label_column != self.how.label_column
         return of_ids | ({"sample_label_column": self.label_column} if other else {})
 
     def inferred(self, kind: SubmissionKind) -> list[str]:
@@ -136,6 +154,8 @@ class _Sample:
             return PROBABILITIES, "" if scores_probabilities(self.metric) else f"one column a class; {self._scores}"
         if len(self.columns) > 1 and self.label_column not in self.columns:
             return PROBABILITIES, ""  # whose names are not the classes
+        if len(self.columns) == 1 and ranked(self.metric):
+            return RANKING, f"{self.metric} scores the first {ranked(self.metric)}"
         if len(self.columns) != 1 or (len(self.classes) > 2 and scores_probabilities(self.metric)):
             return LABELS, ""  # which columns or metric contradict
         return self._by_values(Values.of(self.sample[self.columns[0]], self.names))
@@ -178,7 +198,7 @@ class _Sample:
         wanted = self.names if kind == PROBABILITIES else [self.label_column]
         if kind == PROBABILITY and len(self.columns) == 1:
             return
-        if kind == LABELS and self.label_column not in self.columns and len(self.columns) < 2:
+        if kind in OF_LABELS and self.label_column not in self.columns and len(self.columns) < 2:
             raise self._no_label_column()
         if sorted(self.columns) != sorted(wanted):
             raise InputError(
@@ -205,6 +225,13 @@ class _Sample:
                 'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
                 '"labels".'
             )
+        if kind == RANKING:
+            self._check_ranking()
+        if kind == LABELS and ranked(self.metric):
+            raise InputError(
+                f"{self.place} is to take one label an image, but {self.metric} scores several. Set "
+                'competition.submission = "ranking", or competition.metric to one that scores labels.'
+            )
         if kind == LABELS and scores_probabilities(self.metric):
             wanted, way = "one probability a class", "competition.sample_submission to a file with one column a class"
             if count == 2:
@@ -212,6 +239,19 @@ class _Sample:
             raise InputError(
                 f"{self.place} asks for one label an image, but {self.metric} of {count} classes scores {wanted}. "
                 f"Set {way}, or competition.metric to one that scores labels."
+            )
+
+    def _check_ranking(self) -> None:
+        spaced = [name for name in self.names if len(name.split()) != 1]
+        if not ranked(self.metric):
+            raise InputError(
+                f'competition.submission = "ranking": {self.metric} scores no ranking. Set competition.metric to '
+                "map@3, map@5 or map@10, or another kind of submission."
+            )
+        if spaced:
+            raise InputError(
+                f"{self.place} takes labels with spaces between them, so a label must not hold one: {first(spaced)}. "
+                'Set competition.submission = "probabilities", or ask the organiser how such labels are written.'
             )
 
     def positive(self) -> Label:

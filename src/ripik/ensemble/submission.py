@@ -17,7 +17,7 @@ from ripik.analysis.metrics import FloatArray, check_probabilities
 from ripik.data.csv_tables import names_of
 from ripik.data.submission_form import Form
 from ripik.errors import InputError
-from ripik.names import LABELS, PROBABILITIES, PROBABILITY, SubmissionKind
+from ripik.names import LABELS, PROBABILITIES, PROBABILITY, RANKING, SubmissionKind
 
 if TYPE_CHECKING:
     from ripik.data.competition import Competition
@@ -32,6 +32,7 @@ VALUES: dict[SubmissionKind, str] = {
     LABELS: "one of the classes.",
     PROBABILITY: "a probability, from 0 to 1.",
     PROBABILITIES: "probabilities that sum to 1.",
+    RANKING: "different classes, with spaces between them.",
 }
 
 
@@ -45,10 +46,10 @@ def submission_frame(
     """Return predictions with exactly the sample submission's ids, order and columns, joined by id.
 
     ``probabilities`` is (n, C), row i for ``ids[i]``, columns in the order of ``classes`` (the organiser's
-    label values). A form of "labels" gets the class of highest probability (the first of equals), of "probability"
-    that of its positive class, of "probabilities" one column a class, which the sample must name by the label itself
-    as text (no ``p_`` before it), in any order. Raises `InputError` for other columns, repeated ids, ids that the
-    sample or the predictions lack, and missing values.
+    label values). A form of "labels" gets the class of highest probability (the first of equals), of "ranking" its
+    ``depth`` most probable ones, of "probability" that of its positive class, of "probabilities" one column a class,
+    which the sample must name by the label itself as text (no ``p_`` before it), in any order. Raises `InputError` for
+    other columns, repeated ids, ids that the sample or the predictions lack, and missing values.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     check_probabilities(probabilities, "predictions to submit")
@@ -110,6 +111,9 @@ def _filled(sample: pd.DataFrame, joined: FloatArray, classes: Sequence[Any], fo
     values: dict[str, Any] = {form.id_column: sample[form.id_column].reset_index(drop=True)}
     if form.kind == LABELS:
         values[form.columns[0]] = [classes[index] for index in joined.argmax(axis=1)]
+    elif form.kind == RANKING:
+        names, first = _texts(classes), np.argsort(-joined, axis=1, kind="stable")[:, : form.depth]
+        values[form.columns[0]] = [" ".join(names[index] for index in row) for row in first]
     else:
         shown = _texts(form.columns if form.positive is None else [form.positive])
         within = np.clip(joined, 0.0, 1.0)
@@ -148,6 +152,8 @@ def _id_problems(given: list[str], wanted: list[str]) -> list[str]:
 
 def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any], form: Form) -> list[str]:
     problems = _at(values.isna().to_numpy().any(axis=1), ids, "no value")
+    if form.kind == RANKING:
+        return problems + _ranking_problems(values.iloc[:, 0], ids, classes, form.depth)
     if form.kind != LABELS:
         return problems + _probability_problems(values, ids, whole=form.kind == PROBABILITIES)
     labels = values.iloc[:, 0].dropna()
@@ -159,6 +165,17 @@ def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any]
         named = _few(list(dict.fromkeys(text for _, text in unknown)))
         problems.append(f"a label that is no class ({named}) for {_counted([image_id for image_id, _ in unknown])}")
     return problems
+
+
+def _ranking_problems(rankings: pd.Series, ids: list[str], classes: Sequence[Any], depth: int) -> list[str]:
+    known, told = set(_texts(classes)), [str(text).split() for text in rankings.dropna()]
+    given = [ids[row] for row in np.flatnonzero(rankings.notna())]
+    wrong = {
+        "a label that is no class": [not set(labels) <= known for labels in told],
+        "a label twice": [len(set(labels)) < len(labels) for labels in told],
+        f"more than {depth} labels, or none": [not 0 < len(labels) <= depth for labels in told],
+    }
+    return [problem for what, rows in wrong.items() for problem in _at(rows, given, what)]
 
 
 def _probability_problems(values: pd.DataFrame, ids: list[str], *, whole: bool) -> list[str]:

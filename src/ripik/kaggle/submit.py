@@ -21,7 +21,7 @@ from ripik.ensemble.submission_log import LOG, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.kernel.names import identity
 from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
-from ripik.names import LABELS
+from ripik.names import PROBABILITIES, PROBABILITY
 from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
@@ -168,7 +168,7 @@ def check(settings: Settings, path: Path) -> None:
     columns, hint = list(competition.sample.columns), "Write the sample submission's columns."
     frame = read_table(path, columns, hint, as_is=True)
     frame = frame.reset_index(drop=True)
-    if competition.form.kind != LABELS:
+    if competition.form.kind in (PROBABILITY, PROBABILITIES):
         values = list(competition.form.columns)
         frame[values] = frame[values].apply(lambda column: _numbers(column, path))
     check_submission(frame, competition.sample, competition.classes, competition.form)
