@@ -16,7 +16,8 @@ import pytest
 
 from conftest import Tiny
 from made_up_trainings import finish, random_values
-from ripik.ensemble.build import ensemble, finished_blend, shown_inputs
+from ripik.ensemble.build import ensemble
+from ripik.ensemble.finished import finished_blend, shown_inputs
 from ripik.errors import InputError
 from ripik.execution import locks
 from ripik.execution.locks import present

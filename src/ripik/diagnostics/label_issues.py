@@ -17,7 +17,7 @@ from ripik.console import say, table
 from ripik.data.competition import fingerprint
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.diagnostics.suspects import COPIES, MODEL, find_suspects
-from ripik.ensemble.build import finished_blend
+from ripik.ensemble.finished import finished_blend
 from ripik.errors import InputError
 from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of

@@ -1,9 +1,7 @@
 """The step `ensemble`: blend the variants as tuned on OOF, score the blend honestly, write and log the submission."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.metrics import get_metric
-from ripik.analysis.submission_record import record_path
 from ripik.analysis.view_gains import merge as merge_views
 from ripik.console import progress, say, warn
 from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.class_shares import ClassShares, estimate_shares
 from ripik.ensemble.expectation import expectation, why_left_out
+from ripik.ensemble.finished import blend_artifact
 from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
-from ripik.ensemble.submission import submission_name, submission_of
-from ripik.ensemble.submission_log import append_log, check_log
+from ripik.ensemble.submission_files import write_submission
+from ripik.ensemble.submission_log import check_log
 from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
@@ -31,12 +29,11 @@ from ripik.splits.folds import check_made_from
 from ripik.splits.groups import make_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import choose_variants, trainings_of
-from ripik.training.oof import probability_columns, rows_digest
+from ripik.training.oof import probability_columns
 from ripik.training.pipeline import check_settings, predict_run
 from ripik.training.scores import Scores, score_rows
-
-METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is fitted on changes
 
 
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
@@ -55,16 +52,15 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     members = _finished(run, members) if partial else members
     predict_run(run, members)
-    inputs = blend_inputs(run, members)
-    meta = run.layout.ensemble / "meta.json"
-    if artifacts.is_fresh(meta, inputs) and not _may_be_checked(run):
-        record = artifacts.read_json(meta)
+    blend = blend_artifact(run, members)
+    if blend.is_fresh and not _may_be_checked(run):
+        record = artifacts.read_json(blend.meta)
         submission = Path(record["submission"])
         if artifacts.is_whole(submission, record["sha256"]):
             say(f"ensemble: up to date, {submission}")
             return submission
         say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
-    return _blend(run, members, inputs)
+    return _blend(run, members, blend)
 
 
 def _may_be_checked(run: Run) -> bool:
@@ -84,63 +80,21 @@ def _finished(run: Run, names: Sequence[str]) -> list[str]:
     return [name for name, done in trained.items() if all(done)]
 
 
-def finished_blend(run: Run) -> dict[str, Any] | None:
-    """Return the content of weights.json where it was made from the present predictions and settings, or else None."""
-    record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
-    if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
-        return None
-    known = set(record["members"]) <= set(run.settings.variants)
-    fresh = known and artifacts.is_fresh(run.layout.ensemble / "meta.json", blend_inputs(run, record["members"]))
-    return record if fresh else None
-
-
-def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what determines a page about the run: every `oof.csv` there is, and the blend, of `finished_blend`."""
-    folders = [run.layout.variant(name) for name in run.settings.variants] + ([run.layout.ensemble] if blend else [])
-    files = [folder / "oof.csv" for folder in folders]
-    predictions = {file.parent.name: artifacts.file_digest(file) for file in files if file.is_file()}
-    return {"predictions": predictions, "blend": artifacts.digest(blend)}
-
-
-def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
-    """Return what determines a blend of the members and its submission."""
-    trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
-    return {
-        "version": METHODS,
-        "members": {str(each): each.predictions_digest for each in trainings},
-        "rows": rows_digest(run),
-        "merge": run.settings.prediction.merge,
-        "views": list(run.settings.prediction.views) if run.settings.blend.views == "auto" else None,
-        "blend": run.settings.blend.recorded(),
-        "decision": run.settings.decision.recorded(),
-        "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(witnesses.train(run).tolist())]
-        + ([artifacts.digest(witnesses.test(run).tolist())] if "group" in run.competition.test else []),
-        "folds": run.folds_digest,
-        **run.competition.correction_inputs(),
-        "competition": {
-            **run.settings.competition.recorded(exclude={"submission", "positive_class"}),
-            **run.competition.form.as_settings(),
-        },
-        "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
-    }
-
-
-def _blend(run: Run, members: Sequence[str], inputs: dict[str, Any]) -> Path:
-    folder = run.layout.ensemble
-    outputs = [folder / name for name in ("oof.csv", "test.csv", "weights.json")]
+def _blend(run: Run, members: Sequence[str], blend: Artifact) -> Path:
     artifacts.check_writable(run.layout.submissions)
     check_log(run.layout.submissions / "log.csv")
-    with artifacts.making(folder / "meta.json", inputs, outputs, anew=True) as more:
+    oof, test, weights = blend.outputs
+    with blend.making(anew=True) as more:
         known, said = known_rows(run, members), said_of_test(run, members)
         found = _nest(run, known)
-        test = test_rows(run, said, apart=found.fitted.recipe.prior_shift)
+        rows = test_rows(run, said, apart=found.fitted.recipe.prior_shift)
         shares = _class_shares(run, test_rows(run, said, apart=True), known, found)
-        blended, cv = found.fitted.apply(test, shares.estimated), score_rows(run, found.oof)
-        _write_frame(outputs[0], run, "train", found.oof)
-        _write_frame(outputs[1], run, "test", blended)
+        blended, cv = found.fitted.apply(rows, shares.estimated), score_rows(run, found.oof)
+        _write_frame(oof, run, "train", found.oof)
+        _write_frame(test, run, "test", blended)
         record = _record(run, members, known, found, cv) | _of_test(run, found, shares)
-        artifacts.write_json(outputs[2], record)
-        submission = _submit(run, blended, record)
+        artifacts.write_json(weights, record)
+        submission = write_submission(run, blended, record)
         more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
     print_blend(record, found)
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
@@ -219,46 +173,3 @@ def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:
         known = known.assign(fold=run.folds["fold"], label=run.competition.train["label"])
     columns = probability_columns(run.competition.classes)
     artifacts.write_csv(path, pd.concat([known, pd.DataFrame(values, columns=columns)], axis=1))
-
-
-def _submit(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path:
-    """Write, check and log the submission of a blend that weights.json tells of; return its path."""
-    frame = submission_of(run.competition, test)
-    now, cv = datetime.now(), record["scores"]["cross_fitted"]
-    path = run.layout.submissions / submission_name(run.settings.run, now, cv)
-    while path.exists():  # nothing ever overwrites a submission
-        path = path.with_stem(f"{path.stem}-again")
-    artifacts.write_csv(path, frame)
-    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle"})
-    row = {
-        "file": path.name,
-        "time": now.isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "config_hash": artifacts.digest(configuration)[:12],
-        "members": record["members"],
-        "cv": cv,
-        **_likeness_columns(record["test"]["shift"]),
-    }
-    kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
-    made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
-    content = {**row, **kept, **made}
-    artifacts.write_json(record_path(path), content)
-    append_log(run.layout.submissions / "log.csv", row)
-    return path
-
-
-def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
-    """Return the log's cells on a test set of another kind; empty ones where none is found."""
-    differs = shift.get("differs", False)
-    expected = shift["expected_score"] if differs else None
-    return {"shift_auc": shift["auc"]["value"] if differs else None, "test_like": expected and expected["value"]}
-
-
-def _commit() -> str:
-    """Return the git commit of this source code, marked when it has changes; empty where there is no repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return found.stdout.strip()

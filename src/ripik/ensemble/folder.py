@@ -10,7 +10,7 @@ from ripik.data.image_check import examine_all, open_competition
 from ripik.data.lost_content import notes_of, tell
 from ripik.data.photo_files import photos_below, summary
 from ripik.data.pixel_rule import PixelRule
-from ripik.ensemble.build import finished_blend
+from ripik.ensemble.finished import finished_blend
 from ripik.ensemble.recipe import Fitted
 from ripik.errors import InputError
 from ripik.execution.runner import execute, undivided

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ripik.analysis.submission_record import record_of, run_of
-from ripik.ensemble.build import finished_blend, shown_inputs
+from ripik.ensemble.finished import finished_blend, shown_inputs
 from ripik.errors import InputError
 from ripik.monitoring.job_state import FINISHED, JobState
 from ripik.settings import Variant

@@ -10,8 +10,8 @@ from ripik.console import progress, say
 from ripik.diagnostics.heatmaps import heat_maps
 from ripik.diagnostics.label_issues import find_label_issues
 from ripik.diagnostics.photo_page import environment
-from ripik.ensemble.build import finished_blend, shown_inputs
 from ripik.ensemble.expectation import why_left_out
+from ripik.ensemble.finished import finished_blend, shown_inputs
 from ripik.ensemble.train_or_test import tell_apart
 from ripik.report.album import Album, is_readable
 from ripik.report.blocks import Section

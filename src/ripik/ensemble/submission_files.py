@@ -1,0 +1,57 @@
+"""Write a blend's submission: the checked CSV, the record of what made it, and its line of the log."""
+
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ripik.analysis.submission_record import record_path
+from ripik.ensemble.submission import submission_name, submission_of
+from ripik.ensemble.submission_log import append_log
+from ripik.splits.run import Run
+from ripik.storage import artifacts
+
+
+def write_submission(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path:
+    """Write, check and log the submission of a blend that weights.json tells of; return its path."""
+    frame = submission_of(run.competition, test)
+    now, cv = datetime.now(), record["scores"]["cross_fitted"]
+    path = run.layout.submissions / submission_name(run.settings.run, now, cv)
+    while path.exists():  # nothing ever overwrites a submission
+        path = path.with_stem(f"{path.stem}-again")
+    artifacts.write_csv(path, frame)
+    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle"})
+    row = {
+        "file": path.name,
+        "time": now.isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "config_hash": artifacts.digest(configuration)[:12],
+        "members": record["members"],
+        "cv": cv,
+        **_likeness_columns(record["test"]["shift"]),
+    }
+    kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
+    made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
+    content = {**row, **kept, **made}
+    artifacts.write_json(record_path(path), content)
+    append_log(run.layout.submissions / "log.csv", row)
+    return path
+
+
+def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
+    """Return the log's cells on a test set of another kind; empty ones where none is found."""
+    differs = shift.get("differs", False)
+    expected = shift["expected_score"] if differs else None
+    return {"shift_auc": shift["auc"]["value"] if differs else None, "test_like": expected and expected["value"]}
+
+
+def _commit() -> str:
+    """Return the git commit of this source code, marked when it has changes; empty where there is no repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return found.stdout.strip()
