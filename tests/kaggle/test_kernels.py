@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kaggle_stand_in import StandIn
-from ripik.errors import InputError, SurroundingsError
-from ripik.kaggle.kernels import Pushed, Status, kernel_output, kernel_status, push_kernel, wait_for_kernel
+from ripik.errors import InputError
+from ripik.kaggle.kernels import Pushed, Status, kernel_output, kernel_status, push_kernel
 
 NAME = "someone/ripik-infer-cars"
 pytestmark = pytest.mark.usefixtures("login")
@@ -76,18 +76,14 @@ def test_an_error_inside_a_successful_answer_is_a_failure(tmp_path: Path, server
         push_kernel(written(tmp_path / "a"), NAME)
 
 
-def test_states_are_told_until_the_end(tmp_path: Path, server: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_state_of_the_newest_version_and_why_it_failed(tmp_path: Path, server: StandIn) -> None:
     assert kernel_status(NAME) is None
-    with pytest.raises(InputError, match="there is no kernel"):
-        wait_for_kernel(NAME, pause=0)
     push_kernel(written(tmp_path / "a"), NAME)
     server.site.states = ["QUEUED", "RUNNING", "ERROR"]
     server.site.failure = "Your notebook tried to allocate more memory than is available."
-    assert wait_for_kernel(NAME, pause=0) == Status("error", server.site.failure)
-    assert [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()] == ["queued", "running", "error"]
-    server.site.states = ["RUNNING"]
-    with pytest.raises(SurroundingsError, match="is still running"):
-        wait_for_kernel(NAME, patience=0, pause=0)
+    found = [kernel_status(NAME) for _ in range(3)]
+    assert [status and status.state for status in found] == ["queued", "running", "error"]
+    assert found[2] == Status("error", server.site.failure)
 
 
 def test_the_output_takes_the_place_of_the_one_before(tmp_path: Path, server: StandIn) -> None:

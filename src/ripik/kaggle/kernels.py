@@ -3,12 +3,10 @@
 import re
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ripik.console import say
-from ripik.errors import InputError, RipikError, SurroundingsError
+from ripik.errors import InputError, RipikError
 from ripik.kaggle.client import failure, reason_of, run_kaggle
 
 PUSHED = re.compile(r"Kernel version (\d+) successfully pushed\.\s+Please check progress at (\S+)")
@@ -18,7 +16,6 @@ REFUSALS = ("Kernel push error", "are not valid", "does not resolve to the speci
 INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))"  # names of files that stay in the folder they are fetched into
 AT_WORK = ("queued", "running", "cancel_requested")
 BEFORE_WORK = "new_script"  # saved, and not begun
-PATIENCE, PAUSE = 12 * 3600.0, 30.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -62,28 +59,6 @@ def kernel_status(name: str) -> Status | None:
     if code or not found:
         raise _failure(name, code, said)
     return Status(found[1].lower(), message[1].strip() if message else "")
-
-
-def wait_for_kernel(name: str, *, patience: float = PATIENCE, pause: float = PAUSE) -> Status:
-    """Return the kernel's status once it is no longer at work; asks every `pause` seconds, says when it changes.
-
-    Raises InputError where there is no such kernel, and SurroundingsError when `patience` seconds are over.
-    """
-    last_state, end = "", time.monotonic() + patience
-    while True:
-        now = kernel_status(name)
-        if now is None:
-            raise InputError(f"there is no kernel {name} that one may see. Push it with `make kernel-push`.")
-        if now.state != last_state:
-            last_state = now.state
-            say(f"kaggle: {name}: {last_state}")
-        if last_state not in (*AT_WORK, BEFORE_WORK):
-            return now
-        if time.monotonic() > end:
-            raise SurroundingsError(
-                f"the kernel {name} is still {last_state}. Ask again later with `make kernel-status`."
-            )
-        time.sleep(pause)
 
 
 def kernel_output(name: str, folder: Path) -> list[Path]:
