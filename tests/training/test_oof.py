@@ -387,3 +387,13 @@ def test_a_metric_that_has_no_value_in_any_fold_has_none_in_their_mean() -> None
     nothing = Interval(0.5, 0.4, 0.6, 0.1)
     assert np.isnan(Scores(nothing, [float("nan")] * 4, nothing, {}).mean_of_folds)
     assert Scores(nothing, [float("nan"), 0.5], nothing, {}).mean_of_folds == 0.5
+
+
+def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
+    known, unknown = Interval(0.5, 0.4, 0.6, 0.05), Interval(*[float("nan")] * 4)
+    for corrected in (None, known):
+        scores = Scores(known, [0.5, float("nan")], known, {"1": known, "2": unknown}, corrected)
+        artifacts.write_json(tmp_path / "scores.json", scores.as_json())
+        again = Scores.from_json(artifacts.read_json(tmp_path / "scores.json"))
+        assert again.cells() == scores.cells()
+        assert repr(again) == repr(scores)

@@ -19,7 +19,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, probabilities, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, Scores, probabilities, score_rows
 
 SUM_TOLERANCE = 1e-4
 MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them
@@ -210,9 +210,9 @@ def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
 
 
 def score_row(opened: Run, variant: Variant) -> list[str]:
-    """Return the variant's name, its scores' cells, and the seconds of its jobs."""
-    frame = read_predictions(opened.layout.variant(variant.name) / "oof.csv", opened, "train")
-    return [variant.name, *score_rows(opened, probabilities(opened, frame)).cells(), f"{_seconds(opened, variant):.0f}"]
+    """Return a merged variant's name, its scores' cells, and the seconds of its jobs."""
+    scores = Scores.from_json(artifacts.read_json(opened.layout.variant(variant.name) / "meta.json")["scores"])
+    return [variant.name, *scores.cells(), f"{_seconds(opened, variant):.0f}"]
 
 
 def _seconds(opened: Run, variant: Variant) -> float:

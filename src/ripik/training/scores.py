@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +47,17 @@ class Scores:
         """Return everything, the mean of folds too; `corrected` only where there is one."""
         record = {name: value for name, value in asdict(self).items() if value is not None}
         return {**record, "mean_of_folds": self.mean_of_folds}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Scores:
+        """Return what `as_json` wrote to a file."""
+        return cls(
+            Interval.from_json(record["pooled"]),
+            [float("nan") if score is None else score for score in record["by_fold"]],
+            Interval.from_json(record["accuracy"]),
+            {label: Interval.from_json(of) for label, of in record["class_f1"].items()},
+            Interval.from_json(record["corrected"]) if "corrected" in record else None,
+        )
 
 
 def ends(of: Interval) -> str:
