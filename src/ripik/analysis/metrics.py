@@ -40,8 +40,8 @@ class Metric:
 
     ``from_confusion`` scores a (C, C) count matrix (rows: truth, columns: predicted) for the metrics that
     need only the predicted classes; it is None where ``uses_probabilities`` is true. ``least`` is the least possible
-    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0. ``of_rows``: the value of each
-    row, (n,), where the metric is their (weighted) mean.
+    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0. ``of_rows``: the value of
+    each row, (n,), where the metric is their (weighted) mean.
     """
 
     name: str
