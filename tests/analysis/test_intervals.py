@@ -1,4 +1,4 @@
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -323,3 +323,15 @@ def test_draws_without_a_matrix_score_as_those_of_the_matrix(name: str) -> None:
         matrix = data.confusion()(times)
         assert of_margins(*count(times)) == of_matrix(matrix)
         assert all(map(np.array_equal, count(times), metrics.margins(matrix)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_draws_of_a_mean_over_rows_score_as_repeated_rows_and_repeat_none(weighted: bool) -> None:
+    y, values, group = drawn(5)
+    weights = np.random.default_rng(0).uniform(0.5, 2, group.max() + 1)[group] if weighted else None
+    data = Drawable.of(y, [values], group, weights)
+    score = data.score(replace(LOG_LOSS, unchecked=None))  # type: ignore[arg-type]
+    for times in np.random.default_rng(1).integers(0, 4, (50, len(y))):
+        rows = [data.y, data.sides[0], *([] if data.weights is None else [data.weights])]
+        repeated = metrics.log_loss(*(np.repeat(each, times, axis=0) for each in rows))
+        assert score(times) == pytest.approx(repeated, rel=1e-12)

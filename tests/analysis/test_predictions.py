@@ -41,6 +41,8 @@ def test_a_frame_tells_everything_about_each_image(runs: Runs) -> None:
     assert row["loss"] == pytest.approx(-np.log(own))
     assert ((found.frame["margin"] > 0) == (found.frame["predicted"] == found.frame["label"])).all()
     assert np.array_equal(found.probabilities, given.filter(like="p_").to_numpy())
+    found.probabilities[:] = 0  # an array of its own
+    assert np.array_equal(found.probabilities, given.filter(like="p_").to_numpy())
     assert [CLASSES[index] for index in found.targets] == given["label"].tolist()
     assert len(np.unique(found.groups)) == PHOTOS
 

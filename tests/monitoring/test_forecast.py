@@ -54,7 +54,16 @@ def costs(settings) -> Costs:  # type: ignore[no-untyped-def]
     keys = {pass_key(variant) for variant in settings.variants.values()}
     jobs = {name: JobCost(10, 1, 0.1, 0.01, 500, 1000) for name in settings.variants}
     line = Line(2, 0.5)
-    here = {"command": 3, "pool": 1, "process": 5, "search": line, "weights": 20, "blend": Line(4, 0.01)}
+    here = {
+        "command": 3,
+        "pool": 1,
+        "process": 5,
+        "search": line,
+        "split": Line(1, 0.001),
+        "deal": Line(2, 0.0001),
+        "weights": 20,
+        "blend": Line(4, 0.01),
+    }
     images = {"pixels": {32: Line(0, 0.1)}, "copies": {32: Line(0, 0.2)}}
     return Costs(**here, **images, passes=dict.fromkeys(keys, line), rows=dict.fromkeys(keys, 40), jobs=jobs)
 
@@ -74,7 +83,7 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     found = {part.name: part for part in steps(settings, list(settings.variants.values()), size, costs(settings), 2)}
     names = ["folds", "initial weights", "pixels", "copies", "frozen passes", "jobs", "ensemble"]
     assert list(found) == names
-    assert found["folds"].seconds(2) == 3 + 1 + 2 + 0.5 * 1200
+    assert found["folds"].seconds(2) == pytest.approx(3 + 1 + 2 + 0.5 * 1200 + 20 * (1 + 0.9))
     assert found["pixels"].seconds(1) == pytest.approx(1 + 0.1 * 1200)
     assert found["copies"].seconds(4) == pytest.approx(0.2 * 1800)
     passes = 2 * 1200 + 1800  # two views of all photos, and the copies
@@ -83,6 +92,24 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     assert len(jobs) == 4 * 3
     assert jobs["finetuned/fold1"].after == ("original/fold1",)
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds"),
+    [
+        (Size(900, 300), 3 + 1 + 2 + 600 + 4 * 1.9),
+        (Size(900, 300, grouped=True), 3 + 4 * 1.9),
+        (Size(900, 300, grouped=True, split=True), 3),
+        (Size(900, 300, grouped=True, split=True).scaled(900), 3),
+        (Size(900, 300, grouped=True, split=True).scaled(90), 3 + 1 + 2 + 60 + 4 * 1.09),
+        (Size(100_000, 300, grouped=True), 3 + 4 * 12),
+    ],
+)
+def test_folds_take_what_is_not_there_yet(tiny: Tiny, size: Size, seconds: float) -> None:
+    settings = tiny.settings("folds.tries=4")
+    folds = steps(settings, list(settings.variants.values()), size, costs(settings), 1)[0]
+    assert folds.seconds(1) == pytest.approx(seconds)
+    assert folds.what.startswith("near copies among") != size.grouped
 
 
 def test_more_at_once_never_takes_longer(tiny: Tiny) -> None:
@@ -100,7 +127,7 @@ def test_without_heads_or_copies_their_parts_are_left_out(tiny: Tiny) -> None:
     alone = steps(
         tiny.settings("folds.near_copies=false"), [settings.variants["finetuned"]], Size(90, 30), costs(settings), 1
     )
-    assert alone[0].seconds(1) == 4
+    assert alone[0].seconds(1) == pytest.approx(4 + 20 * 1.09)
 
 
 def test_disk_is_pixels_outputs_and_what_jobs_leave(tiny: Tiny) -> None:

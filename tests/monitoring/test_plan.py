@@ -12,6 +12,7 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
     assert list((tiny.folder / "output").iterdir()) == []
     costs = found.costs
     assert min(costs.command, costs.process, costs.weights, costs.blend.fixed) > 0
+    assert min(costs.split.seconds(1000), costs.deal.seconds(100_000)) > 0
     assert costs.pixels[32].each > 0
     assert costs.copies[32].each > 0
     (passes,) = costs.passes.values()

@@ -13,7 +13,7 @@ from ripik.errors import InputError
 from ripik.splits import groups as module
 from ripik.splits.absences import without_absences
 from ripik.splits.dealing import rows_of
-from ripik.splits.folds import check_groups, read_folds
+from ripik.splits.folds import check_groups, kept, read_folds
 from ripik.splits.near_copies.find import Groups
 from ripik.splits.run import make_folds
 from ripik.splits.splitting import imbalance, split
@@ -323,3 +323,17 @@ def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pyt
     capsys.readouterr()
     make_folds(known_groups.settings())
     assert "part " in capsys.readouterr().err
+
+
+def test_files_that_would_be_kept_are_known_before(known_groups: Tiny) -> None:
+    settings = known_groups.settings()
+    competition, run = read_competition(settings), known_groups.folder / "output" / settings.run
+    assert kept(settings, competition) == (False, False)
+    path = make_folds(settings)
+    assert kept(settings, competition) == (True, True)
+    others = known_groups.settings("folds.seed=5")
+    assert kept(others, read_competition(others)) == (True, False)
+    path.write_text(path.read_text() + "\n")  # the user's now
+    assert kept(others, competition) == (True, True)
+    (run / "groups.csv").unlink()
+    assert kept(settings, competition) == (False, True)

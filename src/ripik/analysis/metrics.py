@@ -40,7 +40,8 @@ class Metric:
 
     ``from_confusion`` scores a (C, C) count matrix (rows: truth, columns: predicted) for the metrics that
     need only the predicted classes; it is None where ``uses_probabilities`` is true. ``least`` is the least possible
-    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0.
+    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0. ``of_rows``: the value of
+    each row, (n,), where the metric is their (weighted) mean.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Metric:
     from_confusion: Callable[[Counts], float] | None = None
     least: float = 0.0
     class_mean: bool = False
+    of_rows: Callable[[IntArray, FloatArray], FloatArray] | None = None
 
     def function(self, y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
         """Return the score of (n, C) probabilities, rows counted `weights` (n,) times (None: once each).
@@ -198,7 +200,13 @@ def cohen_kappa(confusion: Counts, *, quadratic: bool = False) -> float:
 
 
 def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
-    """Return the (weighted) mean of -log(probability of the true class), clipped to float64's epsilon.
+    """Return the (weighted) mean of -log(probability of the true class), clipped to float64's epsilon; see `losses`."""
+    of_rows = losses(y_true_index, probabilities)
+    return float(of_rows.mean() if weights is None else np.average(of_rows, weights=weights))
+
+
+def losses(y_true_index: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Return every row's -log(probability of the true class), clipped to float64's epsilon, (n,).
 
     Raises `InputError` where a row does not sum to 1 (within 1e-3), which would make the loss meaningless.
     """
@@ -210,8 +218,8 @@ def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatAr
         )
     true_class = probabilities[np.arange(len(probabilities)), y_true_index]
     epsilon = np.finfo(np.float64).eps
-    losses = -np.log(np.clip(true_class, epsilon, 1.0 - epsilon))
-    return float(losses.mean() if weights is None else np.average(losses, weights=weights))
+    found: FloatArray = -np.log(np.clip(true_class, epsilon, 1.0 - epsilon))
+    return found
 
 
 def auc(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
@@ -293,7 +301,7 @@ def known_metrics() -> tuple[Metric, ...]:
         _label_metric("macro_f1", macro_f1, class_mean=True),
         _label_metric("weighted_f1", weighted_f1),
         _label_metric("accuracy", accuracy),
-        Metric("log_loss", log_loss, greater_is_better=False, uses_probabilities=True),
+        Metric("log_loss", log_loss, greater_is_better=False, uses_probabilities=True, of_rows=losses),
         _label_metric("balanced_accuracy", balanced_accuracy, class_mean=True),
         _label_metric("cohen_kappa", cohen_kappa, least=-1.0),
         _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True), least=-1.0),

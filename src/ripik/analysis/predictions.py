@@ -13,6 +13,7 @@ import pandas as pd
 from ripik.analysis.groups import FOLDS, read_folds
 from ripik.analysis.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
 from ripik.data.csv_tables import check_ids, first, line_of, read_table, whole_numbers
+from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
 from ripik.storage import artifacts
 
@@ -47,7 +48,7 @@ class Predictions:
     @property
     def probabilities(self) -> FloatArray:
         """The probabilities, float64 (n, C), columns in class order."""
-        return self.frame[[f"p_{label}" for label in self.classes]].to_numpy(np.float64)
+        return self.frame[[f"p_{label}" for label in self.classes]].to_numpy(np.float64, copy=True)
 
     @property
     def targets(self) -> IntArray:
@@ -91,8 +92,7 @@ def load(path: str | Path, *, metric: str | None = None, folds: str | Path | Non
     if folds is None:
         _check_folds(frame, known, file)
     frame["group"] = known["group"]
-    frame[[f"p_{label}" for label in classes]] = given[[f"p_{label}" for label in classes]]
-    frame = _with_verdicts(frame, classes)
+    frame = _with_verdicts(_with_probabilities(frame, given), classes)
     return Predictions(
         file.parent.name, file, frame.reset_index(drop=True), classes, metric or _metric(run), _meta(file.parent)
     )
@@ -125,8 +125,7 @@ def load_test(path: str | Path) -> pd.DataFrame:
     classes = _classes(given)
     paths = _paths(file.absolute().parent.parent, "test", given["image_id"])
     frame = pd.DataFrame({"image_id": given["image_id"], "path": paths})
-    frame[[f"p_{label}" for label in classes]] = given[[f"p_{label}" for label in classes]]
-    return _with_prediction(frame, classes).reset_index(drop=True)
+    return _with_prediction(_with_probabilities(frame, given), classes).reset_index(drop=True)
 
 
 def find(path: Path, name: str) -> Path:
@@ -172,22 +171,22 @@ def _classes(given: pd.DataFrame) -> tuple[str, ...]:
 
 def _read_probabilities(path: Path, columns: list[str], hint: str) -> pd.DataFrame:
     """Return a table of predictions with its `p_` columns as numbers; InputError unless each row is a distribution."""
-    frame = read_table(path, columns, hint)
+    frame = read_numbers(path, columns, hint, "p_")
     check_ids(frame["image_id"], path)
     names = [name for name in frame.columns if name.startswith("p_")]
     if len(names) < 2:
         raise InputError(f"{path} has {len(names)} columns p_<label>: there must be one for each class.")
-    values = frame[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    values = frame[names].to_numpy()
     lacking = frame.loc[~np.isfinite(values).all(axis=1), "image_id"].tolist()
     if lacking:
         raise InputError(f"{path}: {len(lacking)} images lack a finite probability ({first(lacking)}). Predict again.")
-    off = (values < 0).any(axis=1) | ((values.sum(axis=1) - 1).abs() > ROW_SUM_TOLERANCE)
+    off = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > ROW_SUM_TOLERANCE)
     if off.any():
         raise InputError(
             f"{path}: the probabilities of {off.sum()} images are negative or do not sum to 1 "
             f"({first(frame.loc[off, 'image_id'].tolist())}). Write probabilities, not scores."
         )
-    return pd.concat([frame.drop(columns=names), values], axis=1)
+    return frame
 
 
 def _check_labels(frame: pd.DataFrame, classes: tuple[str, ...], path: Path) -> None:
@@ -231,6 +230,11 @@ def _told_of_images(run: Path, split: str, ids: pd.Series, column: str) -> pd.Se
     frame = read_table(path, ["image_id", "split", "path"], "Any `make train` writes it again.")
     of_split = frame.assign(corrected=frame.get("corrected", ""))[frame["split"] == split].set_index("image_id")[column]
     return ids.map(of_split[~of_split.index.duplicated()]).fillna("")
+
+
+def _with_probabilities(frame: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the probabilities that a file gives, joined at once: a column at a time is slow."""
+    return pd.concat([frame, given[[f"p_{label}" for label in _classes(given)]]], axis=1)
 
 
 def _with_prediction(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:

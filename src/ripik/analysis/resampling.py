@@ -85,6 +85,9 @@ class Drawable:
 
     def score(self, metric: Metric, side: int = 0) -> Score:
         """Return the metric of one side as a function of how many times each row is taken."""
+        if metric.of_rows is not None:
+            values, weights = metric.of_rows(self.y, self.sides[side]), self.weights
+            return lambda times: float(np.average(values, weights=times if weights is None else times * weights))
         if metric.from_confusion is None:
             rows = [self.y, self.sides[side], *([] if self.weights is None else [self.weights])]
             return lambda times: metric.unchecked(*(np.repeat(each, times, axis=0) for each in rows))
@@ -132,7 +135,9 @@ def _canonical(
     y: IntArray, sides: Sequence[FloatArray], groups: NDArray[Any], weights: FloatArray | None
 ) -> tuple[IntArray, IntArray]:
     """Return the rows' order by group, groups by the rows they hold, and the ordered rows' group from 0."""
-    whole = sorted((np.column_stack([y, side]) for side in sides), key=lambda rows: rows[np.lexsort(rows.T)].tobytes())
+    whole = [np.column_stack([y, side]) for side in sides]
+    if len(whole) > 1:
+        whole.sort(key=lambda rows: rows[np.lexsort(rows.T)].tobytes())
     whole += [] if weights is None else [weights[:, None]]
     code = np.unique(np.hstack(whole), axis=0, return_inverse=True)[1].ravel()
     member = np.unique(groups, return_inverse=True)[1].ravel()

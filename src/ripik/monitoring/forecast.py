@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ripik.features.store import Pass, Reading, pixel_passes, shares
 from ripik.settings import Settings, Variant
+from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
 
@@ -41,7 +42,8 @@ class Costs:
     """What was measured on this machine.
 
     command: seconds until a command begins. pool: until all cores are at work. process: until a job's process is.
-    search: of trying images and looking for near copies, by image.
+    search: of trying images and looking for near copies, by image. split, deal: of a try of the split into folds, by
+    group, as of few groups (`splitting.MANY`) and of more.
     weights: initial weights and a look at the networks. pixels, copies: of one photo or copy, made by all cores, by
     image size. passes: of an image through a frozen part, in one of the jobs at once, by (weights, cut, size). rows:
     bytes of a stored output, by the same. jobs: by variant. blend: by training image.
@@ -51,6 +53,8 @@ class Costs:
     pool: float
     process: float
     search: Line
+    split: Line
+    deal: Line
     weights: float
     pixels: Mapping[int, Line]
     copies: Mapping[int, Line]
@@ -62,18 +66,20 @@ class Costs:
 
 @dataclass(frozen=True)
 class Size:
-    """How many training and test images there are."""
+    """How many training and test images there are, and whether their groups.csv and folds.csv are there."""
 
     train: int
     test: int
+    grouped: bool = False
+    split: bool = False
 
     def of(self, split: str) -> int:
         """Return the number of a split."""
         return self.train if split == "train" else self.test
 
     def scaled(self, train: int) -> "Size":
-        """Return the size with so many training images, and test images in proportion."""
-        return replace(self, train=train, test=round(self.test * train / self.train))
+        """Return the size with so many training images, and test images in proportion; other images have no folds."""
+        return self if train == self.train else Size(train, round(self.test * train / self.train))
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def makespan(pieces: Sequence[Work], at_once: int) -> float:
 def steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
     """Return the parts of `folds train ensemble`, in their order; at_once: jobs, on all machines together."""
     return [
-        Step("folds", f"near copies among {size.train + size.test:,} images", [_search(settings, size, costs)]),
+        Step("folds", _folds_told(size), [Work("near copies, split", _folds_seconds(settings, size, costs))]),
         Step("initial weights", "networks built, weights written", [Work("weights", costs.process + costs.weights)]),
         *_pixel_steps(settings, variants, size, costs),
         *_pass_steps(settings, variants, size, costs, at_once),
@@ -149,9 +155,17 @@ def pass_key(variant: Variant) -> tuple:
     return variant.backbone, variant.weights, variant.train_from, variant.image_size, variant.precision
 
 
-def _search(settings: Settings, size: Size, costs: Costs) -> Work:
+def _folds_told(size: Size) -> str:
+    near = [] if size.grouped else [f"near copies among {size.train + size.test:,} images"]
+    return ", ".join([*near, *([] if size.split else ["the split"])]) or "groups.csv and folds.csv are up to date"
+
+
+def _folds_seconds(settings: Settings, size: Size, costs: Costs) -> float:
+    """Return how long `folds` takes; there are at most as many groups as training images."""
     searched = costs.search.seconds(size.train + size.test) if settings.folds.near_copies else 0.0
-    return Work("near copies", costs.command + costs.pool + searched)
+    near = 0.0 if size.grouped else costs.pool + searched
+    a_try = (costs.deal if size.train > MANY else costs.split).seconds(size.train)
+    return costs.command + near + (0.0 if size.split else settings.folds.tries * a_try)
 
 
 def _count(settings: Settings, size: Size, item: Pass) -> int:

@@ -28,6 +28,7 @@ from ripik.features.pixels import pixels
 from ripik.features.store import Reading, VariantData
 from ripik.monitoring.forecast import Costs, JobCost, Line, pass_key
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.monitoring.split_cost import split_costs
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
@@ -66,6 +67,7 @@ class _Measuring:
         """Measure everything, the quickest first."""
         command = _seconds(_command)
         search, pool = self.search()
+        split = split_costs(self.competition, self.settings.folds)
         process = _seconds(
             lambda: self.run([Task(f"process {n}", "ripik.monitoring.rehearsal:begin", ()) for n in self.slots])
         )
@@ -76,7 +78,7 @@ class _Measuring:
         item = np.dtype(self.settings.features.dtype).itemsize
         rows = {pass_key(variant): math.prod(looked["rows"][variant.name]) * item for variant in self.frozen}
         weights, jobs = looked["seconds"], self.jobs(looked)
-        return Costs(command, pool, process, search, weights, photos, copies, passes, rows, jobs, self.blend())
+        return Costs(command, pool, process, search, *split, weights, photos, copies, passes, rows, jobs, self.blend())
 
     @property
     def slots(self) -> range:

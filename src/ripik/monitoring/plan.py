@@ -12,6 +12,7 @@ from ripik.models.weight_files import check_weights
 from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
 from ripik.settings import JobSettings, Settings, Variant
+from ripik.splits.folds import kept
 from ripik.training.jobs import choose_variants
 from ripik.training.pipeline import check_settings
 
@@ -38,6 +39,8 @@ def plan(
 ) -> Plan:
     """Print what `folds train ensemble` will take from its beginning, and return it. Changes nothing.
 
+    Groups and folds that are there and up to date, or the user's, are not made again.
+
     devices: numbers of GPUs of one machine, each as the one here (without any: of jobs at once, with as many more
     cores); machines: numbers of such machines; images: numbers of training images, the test set in proportion.
     Raises InputError for whatever the run would refuse at its beginning.
@@ -49,8 +52,11 @@ def plan(
     competition = open_competition(settings, check=False)
     how = JobSettings(jobs=settings.jobs.jobs, threads=recorded_threads(settings) or threads_per_job(settings.jobs))
     say(f"plan: {_about(how, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
+    size, at_once = (
+        Size(len(competition.train), len(competition.test), *kept(settings, competition)),
+        settings.jobs.jobs,
+    )
     costs = measure(settings, competition, chosen, how)
-    size, at_once = Size(len(competition.train), len(competition.test)), settings.jobs.jobs
     parts = steps(settings, chosen, size, costs, at_once)
     memory = at_once * max(costs.jobs[variant.name].memory for variant in chosen)
     found = Plan(costs, parts, total(parts, at_once), disk(settings, chosen, size, costs), memory)

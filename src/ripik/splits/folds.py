@@ -16,11 +16,12 @@ from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
-from ripik.splits.groups import WAYS_OUT, make_groups
+from ripik.splits.groups import WAYS_OUT, groups_are_kept, make_groups, read_groups
 from ripik.splits.splitting import split
 from ripik.splits.witnesses import kept_together
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+from ripik.storage.up_to_date import Artifact
 
 COLUMNS = ["image_id", "label", "group", "fold"]
 SPLITTER = 2  # to be raised when the folds it makes may change
@@ -86,6 +87,18 @@ def check_made_from(settings: Settings, competition: Competition, groups: pd.Dat
         _warn_of_crossing(present, folds)
     elif not artifacts.is_fresh(artifacts.meta_beside(path), _inputs(settings, competition, present)):
         raise InputError(f"{path} was made from other groups, labels or settings. Run `make folds train` first.")
+
+
+def kept(settings: Settings, competition: Competition) -> tuple[bool, bool]:
+    """Return whether `write_folds` would keep groups.csv, and folds.csv: they are up to date, or the user's.
+
+    Raises InputError for a groups.csv that it would refuse.
+    """
+    path, grouped = layout_of(settings).folds, groups_are_kept(settings, competition)
+    if artifacts.is_the_users(path) or not grouped:
+        return grouped, artifacts.is_the_users(path)
+    groups = kept_together(competition, read_groups(settings, competition))
+    return True, Artifact.of(path, _inputs(settings, competition, groups)).is_fresh
 
 
 def _inputs(settings: Settings, competition: Competition, groups: np.ndarray) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ripik.settings import Settings
 from ripik.splits.near_copies.find import DETECTOR, Groups, near_copy_groups
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+from ripik.storage.up_to_date import Artifact
 
 COLUMNS = ["image_id", "split", "group", "matched_id", "similarity"]
 KEY = ["split", "image_id"]
@@ -57,6 +58,12 @@ def group_inputs(settings: Settings, competition: Competition) -> dict[str, Any]
     searched = {"threshold": how.near_copy_threshold, "detector": DETECTOR} if how.near_copies else None
     images = [fingerprint(competition, split) for split in ("train", "test")]
     return {"images": images, "near_copies": searched, **competition.rule_inputs("train", "test")}
+
+
+def groups_are_kept(settings: Settings, competition: Competition) -> bool:
+    """Whether `make_groups` would keep the `groups.csv` that is there: up to date, or the user's."""
+    path = layout_of(settings).groups
+    return artifacts.is_the_users(path) or Artifact.of(path, group_inputs(settings, competition)).is_fresh
 
 
 def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
