@@ -6,6 +6,7 @@ import pytest
 
 from organiser import TEST, TRAIN, check_filled, folder_of, image, layout, nested, placed, settings, zip_of
 from ripik.data.fetch import fetch
+from ripik.data.file_names import FileNames, Wanted
 from ripik.errors import InputError, SurroundingsError
 
 
@@ -251,3 +252,36 @@ def test_decomposed_names_are_found(tmp_path: Path) -> None:
     pixels = files.pop("train/images/1.jpg")
     fetch(settings(tmp_path), folder_of(tmp_path / "origin", files | {"train/images/Mu\u0308ller.jpg": pixels}))
     assert placed(tmp_path / "input" / "cars") == files | {"train/images/Müller.jpg": pixels}
+
+
+def with_masks(*lacking: str) -> dict[str, bytes]:
+    """Return the layout with photos by id and a folder of masks by the same ids; some photos are lacking."""
+    files = {f"{name.replace('train/images', 'photos')}": data for name, data in layout().items()}
+    files = {name: data for name, data in files.items() if name not in [f"photos/{each}.jpg" for each in lacking]}
+    return files | {f"masks/{name}.png": b"mask" for name in TRAIN}
+
+
+def test_masks_of_the_same_ids_are_not_taken_for_photos(tmp_path: Path) -> None:
+    fetch(settings(tmp_path, filename_column=""), folder_of(tmp_path / "origin", with_masks()))
+    assert placed(tmp_path / "input" / "cars") == layout()
+
+
+def test_masks_do_not_stand_in_for_photos_that_are_missing(tmp_path: Path) -> None:
+    told = r"1 of the 5 images of train/train\.csv are missing: 3\.jpg; the folder that holds most is photos"
+    fails(tmp_path, with_masks("3"), told, filename_column="")
+    inside = {name.replace("masks/", "photos/"): data for name, data in with_masks("3").items()}
+    fails(tmp_path, inside, told, filename_column="")
+
+
+def test_train_and_test_do_not_take_one_anothers_images(tmp_path: Path) -> None:
+    files = {name: data for name, data in layout().items() if not name.startswith(("train/images", "test/images"))}
+    files |= {f"a/{name}.jpg": image(name) for name in ("1", "2", "3", "4", "6")}
+    files |= {f"b/{name}.jpg": image(name) for name in ("5", "7", "8")}
+    files["test/test.csv"] = files["test/test.csv"].replace(b"8.jpg", b"5.jpg")
+    fails(tmp_path, files, r"1 files would be images of both train/train\.csv and test/test\.csv: b/5\.jpg")
+
+
+def test_many_files_of_one_name_are_found_at_once(tmp_path: Path) -> None:
+    names = FileNames(f"c{number}/front.jpg" for number in range(20_000))
+    wanted = [Wanted(f"c{number}/front.jpg") for number in range(20_000)]
+    assert all(names.by_name(each, below=True) == [each.name] for each in wanted)

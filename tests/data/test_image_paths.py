@@ -161,3 +161,15 @@ def test_a_folder_of_too_many_files_is_not_looked_through(folder: Path, monkeypa
     assert find(folder, "Müller.jpg", "1.jpg")[1] == [True, True]
     with pytest.raises(InputError, match="1 of the 1 images"):
         find(folder, "9.jpg")
+
+
+@pytest.mark.parametrize("masks", ["", "masks/"])
+def test_masks_are_not_taken_for_photos_that_are_missing(folder: Path, masks: str) -> None:
+    root, ids = folder.parent / "root", pd.Series(["1", "2", "3"], dtype="str")
+    photos = "photos/" if masks else ""
+    for name in (f"{photos}1.jpg", f"{photos}2.jpg", f"{masks}1.png", f"{masks}2.png", f"{masks}3.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    paths, present = image_paths(ids, [root], Path("train.csv"), missing_ok=True, extension=".jpg")
+    assert present == [True, True, False]
+    assert [path.name for path in paths] == ["1.jpg", "2.jpg", "3.jpg"]

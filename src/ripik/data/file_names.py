@@ -46,36 +46,63 @@ class FileNames:
     """Relative paths of files, found by the end of a path."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        self._by_stem: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for path in paths:
-            name = composed(path)
-            stem, _, suffix = name.rpartition(".")
-            self._by_name[_last(name)].append((name, path))
-            if f".{suffix.lower()}" in SUFFIXES:
-                self._by_stem[_last(stem)].append((stem, path))
+        self._names = [(composed(path), path) for path in paths]
+        self._tables: dict[tuple[bool, int], dict[str, list[tuple[str, str]]]] = {}
 
-    def found(self, wanted: Wanted, *, below: bool) -> list[list[str]]:
-        """Return the files that an image's name may mean, the nearest spelling first.
+    def by_name(self, wanted: Wanted, *, below: bool) -> list[str]:
+        """Return the files of an image's very name; where there are none, of its name in another Unicode form.
 
-        In turn: the very name; the name in another Unicode form; and where files are named by ids, the id with any
-        ending of an image, or none. below: whether the files may lie in sub-folders.
+        below: whether the files may lie in sub-folders.
         """
-        alike = _ending(self._by_name, wanted.name, below)
-        exact = [path for path in alike if path == wanted.name or path.endswith(f"/{wanted.name}")]
-        named = [] if wanted.stem is None else _ending(self._by_stem, wanted.stem, below)
-        bare = [] if wanted.stem is None else _ending(self._by_name, wanted.stem, below)
-        return [exact, alike, list(dict.fromkeys([*named, *bare]))]
+        alike = self._ending(wanted.name, below, stems=False)
+        return [path for path in alike if path == wanted.name or path.endswith(f"/{wanted.name}")] or alike
+
+    def by_id(self, wanted: Wanted, *, below: bool) -> list[str]:
+        """Return the files of an image's id with any ending of an image, or none; empty where names are given."""
+        if wanted.stem is None:
+            return []
+        named = self._ending(wanted.stem, below, stems=True) + self._ending(wanted.stem, below, stems=False)
+        return list(dict.fromkeys(named))
+
+    def _ending(self, name: str, below: bool, *, stems: bool) -> list[str]:
+        end = composed(name)
+        depth = end.count("/")
+        if (stems, depth) not in self._tables:
+            self._tables[stems, depth] = self._table(stems, depth)
+        return [path for key, path in self._tables[stems, depth].get(end, []) if below or key == end]
+
+    def _table(self, stems: bool, depth: int) -> dict[str, list[tuple[str, str]]]:
+        """Return the paths, or those of images without their endings, by their last depth + 1 parts."""
+        table: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for name, path in self._names:
+            stem, _, suffix = name.rpartition(".")
+            if not stems or f".{suffix.lower()}" in SUFFIXES:
+                key = stem if stems else name
+                table["/".join(key.split("/")[-depth - 1 :])].append((key, path))
+        return table
+
+
+def other_endings(
+    images: Sequence[Wanted], own: Sequence[Sequence[str]], by_id: Sequence[Sequence[str]]
+) -> list[list[str]]:
+    """Return of each image the files by its id that may be it, though they have another ending than its name.
+
+    own: the files of each image's name; by_id: of its id. An ending that stands beside an image of its own name, as
+    `1.png` beside `1.jpg`, is that of something else, such as masks, and no image is taken from files that have it.
+    """
+    beside = [(image, set(more) - set(files)) for image, files, more in zip(images, own, by_id, strict=True) if files]
+    doubled = {_added(path, image) for image, paths in beside for path in paths} - {""}
+    return [
+        [path for path in files if _added(path, image) not in doubled]
+        for image, files in zip(images, by_id, strict=True)
+    ]
+
+
+def _added(path: str, image: Wanted) -> str:
+    """Return the ending that a file has beside the image's id; empty where it is called as the id."""
+    name = composed(path)
+    return "" if image.stem is None or name.endswith(composed(image.stem)) else PurePosixPath(name).suffix.lower()
 
 
 def _plain(name: str) -> str:
     return PurePosixPath(name).as_posix() if "/" in name else name
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
-def _ending(table: dict[str, list[tuple[str, str]]], name: str, below: bool) -> list[str]:
-    end = composed(name)
-    return [path for key, path in table.get(_last(end), []) if key == end or (below and key.endswith(f"/{end}"))]

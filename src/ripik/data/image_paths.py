@@ -10,7 +10,7 @@ import pandas as pd
 
 from ripik.data.archives import is_junk
 from ripik.data.csv_tables import first, line_of
-from ripik.data.file_names import FileNames, Wanted, wanted_names
+from ripik.data.file_names import FileNames, Wanted, other_endings, wanted_names
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 
@@ -27,8 +27,9 @@ def image_paths(
 
     With an `extension` the names are ids, and files are named by them.
 
-    A file may be called otherwise than the CSV has it (`FileNames.found`), and a folder in which nothing is found is
-    looked into further down. With `missing_ok` up to half of the files may be missing. Each folder is listed once.
+    A file may be called otherwise than the CSV has it (`FileNames.by_name`, `by_id`, `other_endings`), and a folder in
+    which nothing is found is looked into further down, there by one kind of spelling for all images. With `missing_ok`
+    up to half of the files may be missing. Each folder is listed once.
     Raises InputError, which names the line, for a name that leads out of the folder or that no file can have, for
     a symbolic link to what lies outside of the folder, and for a name that may mean several files or the file of
     another row; and for missing files.
@@ -51,17 +52,16 @@ def image_paths(
 
 def _found_in(there: _Files, images: Sequence[Wanted]) -> list[list[str]]:
     """Return the names of a folder's files that each image may be; of its sub-folders' where it holds none itself."""
-    found = [[image.name] if there.holds(image.name) else [] for image in images]
-    if not all(found):
-        names = FileNames(there.below(ALWAYS + MORE * len(images)))
-        found = [files or _nearest(names, image, below=False) for image, files in zip(images, found, strict=True)]
-        if not any(found):
-            found = [_nearest(names, image, below=True) for image in images]
-    return found
-
-
-def _nearest(names: FileNames, image: Wanted, *, below: bool) -> list[str]:
-    return next((files for files in names.found(image, below=below) if files), [])
+    own = [[image.name] if there.holds(image.name) else [] for image in images]
+    if all(own):
+        return own
+    names = FileNames(there.below(ALWAYS + MORE * len(images)))
+    own = [files or names.by_name(image, below=False) for image, files in zip(images, own, strict=True)]
+    others = other_endings(images, own, [names.by_id(image, below=False) for image in images])
+    found = [files or more for files, more in zip(own, others, strict=True)]
+    if not any(found):
+        found = [names.by_name(image, below=True) for image in images]
+    return found if any(found) else [names.by_id(image, below=True) for image in images]
 
 
 def _one_of(there: Sequence[_Files], names: Sequence[Sequence[str]], image: Wanted, place: str) -> Path | None:

@@ -1,15 +1,17 @@
 """Which file of a source belongs where in the competition's folder, whatever the nesting of folders and archives."""
 
+from __future__ import annotations
+
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ripik.console import say
 from ripik.data.archives import SUFFIX, is_inside
 from ripik.data.csv_tables import line_of, read_table
-from ripik.data.file_names import FileNames, Wanted, composed, wanted_names
+from ripik.data.file_names import FileNames, Wanted, composed, other_endings, wanted_names
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
@@ -33,11 +35,26 @@ def plan(found: Found, how: CompetitionSettings, origin: Path) -> Found:
     sample = _choose_table(found, how.sample_submission, origin)
     tables = [_table_of(found, names, how, split, origin) for split in ("train", "test")]
     made = {PurePosixPath(how.sample_submission): found[sample]}
-    for table, other in (tables, tables[::-1]):
-        placed = _placed(table, set(other.full) - set(table.full))
+    placed = [
+        _placed(table, set(other.full) - set(table.full)) for table, other in zip(tables, tables[::-1], strict=True)
+    ]
+    if not all(table.full for table in tables):
+        _check_shared(tables, placed)
+    for table, files in zip(tables, placed, strict=True):
         made[PurePosixPath(table.target)] = found[table.path]
-        made |= {at: found[file] for at, file in placed.items()}
+        made |= {at: found[file] for at, file in files.items()}
     return made
+
+
+def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPath, PurePosixPath]]) -> None:
+    """Raise InputError for a file that train and test would both take, though one of them is gathered from folders."""
+    shared = sorted(set(placed[0].values()) & set(placed[1].values()))
+    if shared:
+        raise InputError(
+            f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {_list(shared)}. The "
+            "images of one of them lie in several folders, so it cannot be told whose they are. Add what is missing to "
+            "the folder of the other images, or list the right folders in [competition] (train_images, test_images)."
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,7 @@ def _table_of(found: Found, names: FileNames, how: CompetitionSettings, split: s
     csv = how.train_csv if split == "train" else how.test_csv
     path = _choose_table(found, csv, origin)
     images = _images(found[path], path, how)
-    return _Table(path, csv, how.image_folders(split), images, [_held(names, image) for image in images])
+    return _Table(path, csv, how.image_folders(split), images, _held(names, images))
 
 
 def _choose_table(found: Found, wanted: str, origin: Path) -> PurePosixPath:
@@ -98,14 +115,30 @@ def _images(path: Path, table: PurePosixPath, how: CompetitionSettings) -> list[
     return images
 
 
-def _held(names: FileNames, image: Wanted) -> Held:
-    """Return by folder the files that an image may be, of each folder those of the nearest spelling."""
+def _held(names: FileNames, images: Sequence[Wanted]) -> list[Held]:
+    """Return by folder the files that each image may be: of its name, or else of its id.
+
+    Ids count in the folders that hold an image by its name, and everywhere where there is no such folder.
+    """
+    own = [_by_folder(names.by_name(image, below=True), image) for image in images]
+    folders = {folder for held in own for folder in held}
+    ids = [_by_folder(names.by_id(image, below=True), image) for image in images]
+    if not folders:
+        return ids
+    found = [dict(held) for held in own]
+    for folder in sorted(folders):
+        of_names, of_ids = ([list(map(str, held.get(folder, []))) for held in each] for each in (own, ids))
+        others = other_endings(images, of_names, of_ids)
+        for held, files in zip(found, others, strict=True):
+            if files and folder not in held:
+                held[folder] = list(map(PurePosixPath, files))
+    return found
+
+
+def _by_folder(files: Sequence[str], image: Wanted) -> Held:
     held: Held = {}
-    for alike in names.found(image, below=True):
-        level: Held = {}
-        for path in map(PurePosixPath, alike):
-            level.setdefault(path.parents[image.depth], []).append(path)
-        held = level | held
+    for path in map(PurePosixPath, files):
+        held.setdefault(path.parents[image.depth], []).append(path)
     return held
 
 
