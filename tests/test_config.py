@@ -448,3 +448,8 @@ def test_a_kaggle_dataset_may_be_given_by_its_address(given: str, name: str) -> 
     how = CompetitionSettings(kaggle_dataset=given)
     assert how.dataset == name
     assert how.kaggle_dataset == given  # as it is recorded
+
+
+@pytest.mark.parametrize(("text", "why"), [("a\\u0000b", "control character"), ("~nobody-at-all/x", "no user")])
+def test_texts_in_lists_are_usable_too(tmp_path: Path, text: str, why: str) -> None:
+    assert why in refusal(tmp_path, f'[competition]\ntrain_images = ["train", "{text}"]\n')

@@ -35,11 +35,12 @@ class Section(BaseModel):
     @classmethod
     def _is_usable_text(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what no name or path holds: control characters, and the home folder of nobody."""
-        if isinstance(value, str):
-            if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
-                raise ValueError(f"{info.field_name} = {value!r} holds a control character")
-            if value.startswith("~"):
-                _check_home(value, f"{info.field_name} = {value!r}")
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str):
+                if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+                    raise ValueError(f"{info.field_name} = {text!r} holds a control character")
+                if text.startswith("~"):
+                    _check_home(text, f"{info.field_name} = {text!r}")
         return value
 
     def recorded(self, *, exclude: Collection[str] = ()) -> dict[str, Any]:

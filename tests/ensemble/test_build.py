@@ -5,6 +5,8 @@ import pytest
 from conftest import FAST, Tiny
 from ripik.data import image_check
 from ripik.ensemble.build import ensemble
+from ripik.ensemble.folder import finished_models
+from ripik.errors import InputError
 from ripik.settings import Settings
 from ripik.splits import run
 
@@ -29,3 +31,9 @@ def test_one_command_opens_its_run_once(mine: Tiny, monkeypatch: pytest.MonkeyPa
     counting(run, "read_groups")
     ensemble(mine.settings(*FAST))
     assert sorted(read) == ["read_competition", "read_folds", "read_groups"]
+
+
+def test_models_predict_new_photos_only_as_the_blend_was_made(mine: Tiny) -> None:
+    assert finished_models(mine.settings(*FAST))[0]
+    with pytest.raises(InputError, match=r"fold0 is not trained, or not predicted, with the present settings"):
+        finished_models(mine.settings(*FAST, 'prediction.views=["identity", "vflip"]'))

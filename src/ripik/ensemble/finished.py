@@ -14,7 +14,10 @@ METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is
 
 
 def finished_blend(run: Run) -> dict[str, Any] | None:
-    """Return the content of weights.json where it was made from the present predictions and settings, or else None."""
+    """Return the content of weights.json where it was made from the recorded predictions and present settings, or None.
+
+    Whether the predictions are those of the present settings is for `Training.is_done` to say.
+    """
     record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
     if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
         return None

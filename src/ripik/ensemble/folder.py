@@ -19,7 +19,7 @@ from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-from ripik.training.jobs import predicting
+from ripik.training.jobs import trainings_of
 from ripik.training.pipeline import predict
 
 MOST_TOLD = 20
@@ -104,10 +104,11 @@ def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
         )
     members = [name for name, weight in record["weights"].items() if weight > 0]
     for name in members:
-        stale = [each for each in predicting(opened, settings.variants[name]) if not each.is_trained]
+        stale = [each for each in trainings_of(opened, settings.variants[name]) if not each.is_done]
         if stale:
             raise InputError(
-                f"{stale[0]} is not trained with the present settings and data; run `make train ensemble`."
+                f"{stale[0]} is not trained, or not predicted, with the present settings and data. Run `make train "
+                "ensemble`."
             )
     shares = np.array(list(record["test"]["class_shares_estimated"].values()))
     return members, Fitted.from_json(record["fitted"]).of_used(), shares

@@ -74,8 +74,8 @@ def check_submission(
     """Raise one `InputError` listing all that would make the organiser refuse the frame.
 
     Checked: the sample's columns and their order; missing, extra, repeated and reordered ids; missing values;
-    labels that are no class; probabilities outside [0, 1], and where each class has a column, rows that do not sum to 1
-    (within 1e-4).
+    labels that are no class; rankings that name a class twice, or too many; probabilities outside [0, 1], and where
+    each class has a column, rows that do not sum to 1 (within 1e-4).
     """
     _raise(_sample_problems(sample, classes, form), SAMPLE, MEND_SAMPLE)
     problems = _column_problems(_texts(frame.columns), _texts(sample.columns))

@@ -1,4 +1,4 @@
-"""The network of a job: A frozen part, and the trained part: the rest of the backbone and the head."""
+"""The network of a job: a frozen part, and the trained part: the rest of the backbone and the head."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

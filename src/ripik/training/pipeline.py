@@ -39,12 +39,13 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
 
     Raises InputError when a job is not trained.
     """
+    check_settings(settings)
+    choose_variants(settings, variants)
     predict_run(Run.open(settings), variants)
 
 
 def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
-    """Do what `predict` does, for a run that is open."""
-    check_settings(run.settings)
+    """Do what `predict` does, for a run that is open and settings that were checked."""
     chosen = choose_variants(run.settings, variants)
     untrained = [each for variant in chosen for each in trainings_of(run, variant) if not each.is_trained]
     if untrained:

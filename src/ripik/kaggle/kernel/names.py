@@ -31,7 +31,7 @@ def slug_of(title: str) -> str:
 
 
 def identity(settings: Settings, what: str) -> str:
-    """Return `<user>/<slug>` of a run's kernel (`train`, `infer`) or dataset (`weights`, `models`).
+    """Return `<user>/<slug>` of a run's kernel (`train`, `infer`) or dataset (`weights`, `models`, `files`).
 
     Raises InputError without `kaggle.user`.
     """
