@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
@@ -96,6 +96,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @EFFORT
 @given(CONFIGURATIONS)
 def test_any_valid_settings_are_printed_and_read_back(file: Path, tables: dict[str, Any]) -> None:
+    how = tables.get("competition", {})
+    ordered = how.get("label_type", "integer") == "integer" or how.get("classes")
+    assume(how.get("metric") != "quadratic_kappa" or ordered)
     file.write_text(tomli_w.dumps(tables), encoding="utf-8")
     found = load_settings(file)
     for name, section in SECTIONS.items():
