@@ -2,6 +2,7 @@ import numpy as np
 
 from conftest import SPLITS, Tiny
 from ripik.splits import witnesses
+from ripik.splits.groups import kept_together
 from ripik.splits.run import Run
 
 
@@ -41,10 +42,10 @@ def test_the_users_column_joins_test_photos_and_both_sides(tiny: Tiny) -> None:
 def test_what_folds_keep_together_has_the_numbers_of_groups_csv_or_joins_them_with_the_users_column(tiny: Tiny) -> None:
     tiny.write_folds()
     run = Run.open(tiny.settings())
-    np.testing.assert_array_equal(witnesses.kept_together(run.competition, run.groups), tiny.truth["photo"])
+    np.testing.assert_array_equal(kept_together(run.competition, run.groups), tiny.truth["photo"])
     pairs = tiny.truth["photo"] // 2
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(car=("car" + pairs.astype(str)).to_numpy()))
     run = Run.open(tiny.settings("competition.group_column=car"))
-    together = witnesses.kept_together(run.competition, run.groups)
+    together = kept_together(run.competition, run.groups)
     np.testing.assert_array_equal(together, witnesses.train(run))
     assert len(np.unique(together)) == pairs.nunique()

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from ripik.analysis.metrics import FloatArray, check_probabilities
+from ripik.data.competition import Competition
 from ripik.data.csv_tables import names_of
 from ripik.data.submission_form import Form
 from ripik.errors import InputError
 from ripik.names import LABELS, PROBABILITIES, PROBABILITY, RANKING, SubmissionKind
-
-if TYPE_CHECKING:
-    from ripik.data.competition import Competition
 
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3

@@ -16,9 +16,8 @@ from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
-from ripik.splits.groups import WAYS_OUT, groups_are_kept, make_groups, read_groups
+from ripik.splits.groups import WAYS_OUT, groups_are_kept, kept_together, make_groups, read_groups
 from ripik.splits.splitting import split
-from ripik.splits.witnesses import kept_together
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact

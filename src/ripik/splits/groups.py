@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.groups import joined
 from ripik.console import progress, say, warn
 from ripik.data.competition import Competition, fingerprint
 from ripik.data.csv_tables import first, line_of, read_table, whole_numbers
@@ -101,6 +102,15 @@ def _similarities(texts: pd.Series, path: Path) -> pd.Series:
 def groups_of(groups: pd.DataFrame, split: str) -> np.ndarray:
     """Return the group numbers of a split's rows, int64 (n,), in their order."""
     return groups.loc[groups["split"] == split, "group"].to_numpy()
+
+
+def kept_together(competition: Competition, groups: pd.DataFrame) -> np.ndarray:
+    """Return what folds must not part, int64 (n,): near copies, joined with the user's column.
+
+    groups: the frame of `groups.csv`, whose numbers stay where there is no such column.
+    """
+    near = groups_of(groups, "train")
+    return joined(near, competition.train["group"].to_numpy()) if "group" in competition.train else near
 
 
 def _frame(settings: Settings, competition: Competition) -> pd.DataFrame:

@@ -6,26 +6,11 @@ the order of train.csv and test.csv; equal numbers are one witness.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.data.competition import Competition
-from ripik.splits.groups import groups_of
-
-if TYPE_CHECKING:  # a run makes its folds by `kept_together`
-    from ripik.splits.run import Run
-
-
-def kept_together(competition: Competition, groups: pd.DataFrame) -> np.ndarray:
-    """Return what folds must not part, int64 (n,): near copies, joined with the user's column.
-
-    groups: the frame of `groups.csv`, whose numbers stay where there is no such column.
-    """
-    near, own = groups_of(groups, "train"), _column(competition.train)
-    return joined(near, *own) if own else near
+from ripik.splits.run import Run
 
 
 def train(run: Run) -> np.ndarray:
