@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -337,3 +338,14 @@ def test_files_that_would_be_kept_are_known_before(known_groups: Tiny) -> None:
     assert kept(others, competition) == (True, True)
     (run / "groups.csv").unlink()
     assert kept(settings, competition) == (False, True)
+
+
+def test_folds_that_are_dealt_record_it_and_those_of_few_groups_do_not(
+    known_groups: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_folds(known_groups.settings())
+    meta = path.with_suffix(".meta.json")
+    assert "dealing" not in json.loads(meta.read_text())["inputs"]
+    monkeypatch.setattr("ripik.splits.splitting.MANY", 2)
+    make_folds(known_groups.settings())
+    assert json.loads(meta.read_text())["inputs"]["dealing"] == 1

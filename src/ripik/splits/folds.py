@@ -16,8 +16,9 @@ from ripik.data.submission_form import tell_form
 from ripik.errors import InputError
 from ripik.execution.locks import refuse_while_training
 from ripik.settings import Settings
+from ripik.splits.dealing import DEALING
 from ripik.splits.groups import WAYS_OUT, groups_are_kept, kept_together, make_groups, read_groups
-from ripik.splits.splitting import split
+from ripik.splits.splitting import is_dealt, split
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact
@@ -107,6 +108,7 @@ def _inputs(settings: Settings, competition: Competition, groups: np.ndarray) ->
         "groups": artifacts.digest(groups.tolist()),
         "folds": settings.folds.model_dump(include={"n_splits", "seed", "tries"}),
         "splitter": SPLITTER,
+        **({"dealing": DEALING} if is_dealt(groups) else {}),
     }
 
 

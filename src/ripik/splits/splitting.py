@@ -36,6 +36,11 @@ def split(
     return without_absences(held, best, n_splits)[group]
 
 
+def is_dealt(groups: np.ndarray) -> bool:
+    """Whether rows of these groups (n,) are too many for scikit-learn, so that `dealing` splits them."""
+    return len(np.unique(groups)) > MANY
+
+
 def imbalance(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, n_splits: int) -> tuple[float, float]:
     """Return the `unevenness` of a split of rows; labels, groups, fold: (n,)."""
     label, group = (np.unique(names, return_inverse=True)[1] for names in (labels, groups))
