@@ -124,6 +124,7 @@ def test_training_goes_through_and_the_next_version_goes_on(built: Tiny, machine
     assert (next_one.working / "submission.csv").read_bytes() == first
 
 
+@pytest.mark.long
 def test_another_test_set_is_predicted_too_and_a_lagging_dataset_is_told(built: Tiny, machine: KaggleMachine) -> None:
     """The hidden test set of a code competition: more images, no train folder, one of them cut."""
     data = machine.input / "cars"

@@ -6,6 +6,7 @@ from conftest import Tiny, ripik
 from ripik.monitoring.plan import plan
 
 
+@pytest.mark.long
 def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     settings = tiny.settings("augmentation.copies=2", "jobs.jobs=2", "blend.methods=['equal','convex']")
     found = plan(settings, ["augmented"], devices=[3], machines=[2], images=[50_000])

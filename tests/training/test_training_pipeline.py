@@ -95,6 +95,7 @@ def test_a_second_run_does_nothing_again(mine: Tiny) -> None:
     assert len(submissions(mine)) == 1
 
 
+@pytest.mark.long
 def test_two_processes_at_once_in_another_folder_give_the_same_bytes(
     finished: Tiny, drawn: Drawn, tmp_path: Path
 ) -> None:
