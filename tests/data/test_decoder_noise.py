@@ -100,3 +100,13 @@ def test_a_library_without_such_a_stream_is_left_alone(monkeypatch: pytest.Monke
     assert lines == []
     monkeypatch.setattr(decoder_noise, "NAME", "nothing_of_this_name")
     assert LIBRARY.__wrapped__() is None
+
+
+def test_older_versions_of_opencv_keep_the_log_level_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = [3]
+    monkeypatch.delattr("cv2.utils.logging", raising=False)
+    monkeypatch.setattr("cv2.getLogLevel", lambda: levels[-1], raising=False)
+    monkeypatch.setattr("cv2.setLogLevel", levels.append, raising=False)
+    with caught() as lines:
+        pass
+    assert (levels, lines) == ([3, 0, 3], [])

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import cv2
 
 LOCK = threading.RLock()  # the variable is one for the whole process
+SILENT = 0  # of OpenCV's log levels
 NAME = "__stderrp" if sys.platform == "darwin" else "stderr"
 
 
@@ -24,10 +25,10 @@ def caught() -> Iterator[list[str]]:
     Where C's `stderr` cannot be had, they are printed as ever, but for the messages of OpenCV itself.
     """
     lines: list[str] = []
-    log = cv2.utils.logging
+    log = getattr(cv2.utils, "logging", cv2)  # of OpenCV 5, and before
     with LOCK:
         level = log.getLogLevel()
-        log.setLogLevel(log.LOG_LEVEL_SILENT)
+        log.setLogLevel(SILENT)
         try:
             with _redirected(lines):
                 yield lines
