@@ -166,7 +166,6 @@ def _means(rows: FloatArray, weights: FloatArray) -> FloatArray:
 def _on_simplex(means: FloatArray, target: FloatArray) -> FloatArray:
     """Return the shares (C,), >= 0 and summing to 1, whose mixture of the means (C, C) is nearest to the target."""
     heavy = 1e3  # the sum counts like a thousand times any class
-    rows = np.vstack([means.T, np.full(len(target), heavy)])
-    found = nnls(rows, np.append(target, heavy), maxiter=1000 * len(target))[0]  # of old SciPy 3 a column are few
+    found = nnls(np.vstack([means.T, np.full(len(target), heavy)]), np.append(target, heavy))[0]
     shares: FloatArray = found / found.sum()
     return shares

@@ -75,8 +75,7 @@ def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     path = layout_of(settings).groups
     if not path.exists():
         raise InputError(f"there is no {path}. Run `make folds` first.")
-    fresh = artifacts.is_fresh(artifacts.meta_beside(path), group_inputs(settings, competition))
-    if not fresh and not artifacts.is_the_users(path):
+    if not groups_are_kept(settings, competition):
         raise InputError(f"{path} was made from other images or settings. Run `make folds` again.")
     frame = read_table(path, COLUMNS, EDITED)
     frame = frame.assign(group=whole_numbers(frame["group"], path), similarity=_similarities(frame["similarity"], path))
