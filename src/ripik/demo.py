@@ -4,7 +4,7 @@ import time
 
 import pandas as pd
 
-from ripik.analysis.metrics import confusion_matrix, macro_f1
+from ripik.analysis.confusions import confusion_matrix, macro_f1, margins
 from ripik.console import say, table
 from ripik.data.competition import read_competition
 from ripik.data.demo.drawing import draw_competition, hidden_labels
@@ -14,9 +14,9 @@ from ripik.report.page import report
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage.paths import layout_of
-from ripik.training.oof import read_predictions, score_row
+from ripik.training.oof import score_row, written_oof
 from ripik.training.pipeline import check_settings, train
-from ripik.training.scores import LEVEL, probabilities, score_rows
+from ripik.training.scores import LEVEL, score_rows
 
 SEED, TRAIN_PHOTOS, TEST_PHOTOS, SIZE = 0, 300, 120, 128
 PHOTOS = {"seed": SEED, "train_photos": TRAIN_PHOTOS, "test_photos": TEST_PHOTOS}
@@ -50,7 +50,7 @@ def hidden_score(run: Run, submission: pd.DataFrame, labels: pd.Series) -> float
     index = {label: position for position, label in enumerate(run.competition.classes)}
     form = run.competition.form
     predicted = submission.set_index(form.id_column)[form.columns[0]].loc[labels.index].map(index)
-    return macro_f1(confusion_matrix(labels.map(index).to_numpy(), predicted.to_numpy(), len(index)))
+    return macro_f1(*margins(confusion_matrix(labels.map(index).to_numpy(), predicted.to_numpy(), len(index))))
 
 
 def _draw(settings: Settings) -> None:
@@ -64,8 +64,8 @@ def _draw(settings: Settings) -> None:
 
 def _print_hidden_score(run: Run, hidden: float) -> None:
     rows = [_short(score_row(run, variant)) for variant in run.settings.variants.values()]
-    oof = read_predictions(run.layout.ensemble / "oof.csv", run, "train")
-    rows.append(_short(["blend, nested: CV", *score_rows(run, probabilities(run, oof)).cells(), ""]))
+    blend = score_rows(run, written_oof(run.layout.ensemble / "oof.csv", run))
+    rows.append(_short(["blend, nested: CV", *blend.cells(), ""]))
     rows.append(["blend, hidden test labels", f"{hidden:.4f}", "", "", ""])
     table("The demo's result", ["", "macro F1", LEVEL, "accuracy", "seconds"], rows)
 

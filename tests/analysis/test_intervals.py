@@ -3,10 +3,11 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from ripik.analysis import metrics
+from ripik.analysis import confusions, metrics
+from ripik.analysis.confusions import confusion_matrix, macro_f1, margins
+from ripik.analysis.confusions import per_class_f1 as f1_of
 from ripik.analysis.intervals import Interval, difference, effective_groups, interval, per_class_f1, predictive, verdict
-from ripik.analysis.metrics import confusion_matrix, get_metric, macro_f1
-from ripik.analysis.metrics import per_class_f1 as f1_of
+from ripik.analysis.metrics import get_metric
 from ripik.analysis.resampling import Drawable
 from ripik.errors import InputError
 
@@ -24,7 +25,7 @@ class World:
         others /= others.sum(axis=1, keepdims=True)
         correct = np.array(right)[:, None]
         self.predicts = correct * np.eye(len(shares)) + (1 - correct) * others
-        self.truth = macro_f1(self.shares[:, None] * self.predicts)
+        self.truth = macro_f1(*margins(self.shares[:, None] * self.predicts))
 
     def labels(self, rng: np.random.Generator, groups: int) -> np.ndarray:
         """Return the class of every group; drawn again until none is absent."""
@@ -312,17 +313,21 @@ def test_few_heavy_groups_are_few_witnesses() -> None:
     assert effective_groups(np.where(groups < 2, 1.0, 1e-9), groups) == pytest.approx(2)
 
 
-@pytest.mark.parametrize("name", metrics.FROM_MARGINS)
+BY_MARGINS = [metric.name for metric in metrics.known_metrics() if metric.from_margins]
+
+
+@pytest.mark.parametrize("name", BY_MARGINS)
 def test_draws_without_a_matrix_score_as_those_of_the_matrix(name: str) -> None:
     rng = np.random.default_rng(0)
     y, values = rng.integers(0, 7, 300), rng.dirichlet(np.ones(9), 300)
     data, metric = Drawable.of(y, [values], rng.integers(0, 90, 300)), metrics.get_metric(name)
-    of_matrix, of_margins, count = metric.from_confusion, metrics.FROM_MARGINS[name], data.margins()
+    of_matrix, of_margins, count = metric.from_confusion, metric.from_margins, data.margins()
     assert of_matrix is not None
+    assert of_margins is not None
     for times in rng.integers(0, 4, (50, 300)):
         matrix = data.confusion()(times)
         assert of_margins(*count(times)) == of_matrix(matrix)
-        assert all(map(np.array_equal, count(times), metrics.margins(matrix)))
+        assert all(map(np.array_equal, count(times), confusions.margins(matrix)))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ripik.analysis.metrics import confusion_matrix, get_metric, per_class_f1, score_part
+from ripik.analysis.confusions import confusion_matrix, per_class_f1
+from ripik.analysis.metrics import get_metric, score_part
 from ripik.errors import InputError
 from ripik.names import KnownMetric
 

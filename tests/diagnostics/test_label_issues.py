@@ -151,7 +151,7 @@ def test_predictions_of_other_labels_are_refused(tiny: Tiny) -> None:
     fixed = rows.assign(label=tiny.truth["label"])
     fixed.to_csv(tiny.run / "folds.csv", index=False)
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(label=fixed["label"].astype(str)))
-    with pytest.raises(InputError, match="other folds or labels"):
+    with pytest.raises(InputError, match="other labels than train"):
         label_issues(tiny.settings())
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from guesses import skilled, targets
-from ripik.analysis.metrics import confusion_matrix, get_metric, log_loss, per_class_f1
+from ripik.analysis.confusions import confusion_matrix, per_class_f1
+from ripik.analysis.metrics import get_metric, log_loss
 from ripik.analysis.view_gains import merge
 from ripik.ensemble.blend import METHODS, Blend, blend, fit_blend
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote

@@ -14,8 +14,8 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, jobs_of
-from ripik.training.oof import check_oof, merge_variant, probability_columns, read_predictions
-from ripik.training.scores import Scores, probabilities, score_rows
+from ripik.training.oof import check_oof, merge_variant, probability_columns, written_oof
+from ripik.training.scores import Scores, score_rows
 
 COLUMNS = ["p_1", "p_2", "p_3"]
 
@@ -23,7 +23,11 @@ COLUMNS = ["p_1", "p_2", "p_3"]
 def merged(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     merge_variant(run, run.settings.variants["original"])
     folder = run.layout.variant("original")
-    return read_predictions(folder / "oof.csv", run, "train"), read_predictions(folder / "test.csv", run, "test")
+    return read(folder / "oof.csv"), read(folder / "test.csv")
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"image_id": str, "label": str}, keep_default_na=False)
 
 
 def good_oof(run: Run) -> pd.DataFrame:
@@ -159,51 +163,44 @@ def test_a_kill_while_it_merges_is_mended_by_the_next_command(
     assert {name: (folder / name).read_bytes() for name in contents} == contents
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny, split: str) -> None:
+def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny) -> None:
     run = finished(tiny)
-    before = merged(run)[0 if split == "train" else 1]
-    path = tiny.run / "original" / ("oof.csv" if split == "train" else "test.csv")
+    before = merged(run)[0]
+    path = tiny.run / "original" / "oof.csv"
     shuffled = pd.read_csv(path).sample(frac=1, random_state=0)
     assert shuffled["image_id"].astype(str).tolist() != before["image_id"].tolist()
     shuffled.to_csv(path, index=False)
     with pytest.raises(SurroundingsError, match=rf"{path.name} does not match the checksum .*`make train ensemble`"):
-        read_predictions(path, run, split)
+        written_oof(path, run)
     path.with_name("meta.json").unlink()
-    pd.testing.assert_frame_equal(read_predictions(path, run, split), before, rtol=0, atol=1e-12)
+    assert written_oof(path, run) == pytest.approx(before[COLUMNS].to_numpy(), abs=1e-12)
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "twice", "other"])
-def test_predictions_of_other_ids_are_refused(tiny: Tiny, change: str) -> None:
-    run = finished(tiny)
-    merge_variant(run, run.settings.variants["original"])
-    path = tiny.run / "original" / "test.csv"
-    frame = pd.read_csv(path, dtype={"image_id": str})
-    changed = {
-        "missing": frame.iloc[1:],
-        "extra": pd.concat([frame, frame.iloc[[0]].assign(image_id="new")]),
-        "twice": pd.concat([frame, frame.iloc[[0]]]),
-        "other": frame.assign(image_id=["new", *frame["image_id"][1:]]),
-    }[change]
-    changed.to_csv(path, index=False)
-    path.with_name("meta.json").unlink()
-    with pytest.raises(InputError, match="ids of test"):
-        read_predictions(path, run, "test")
+CHANGES = {
+    "missing": (lambda frame: frame.iloc[1:], "ids of train"),
+    "extra": (lambda frame: pd.concat([frame, frame.iloc[[0]].assign(image_id="new")]), "no group"),
+    "twice": (lambda frame: pd.concat([frame, frame.iloc[[0]]]), "stands on lines"),
+    "other": (lambda frame: frame.assign(image_id=["new", *frame["image_id"][1:]]), "no group"),
+    "other classes": (lambda frame: frame[["image_id", "fold", "label", "p_2", "p_1", "p_3"]], "columns p_2, p_1, p_3"),
+    "other labels": (lambda frame: frame.assign(label=frame["label"].iloc[::-1].to_numpy()), "other labels"),
+}
 
 
-def test_predictions_of_other_classes_are_refused(tiny: Tiny) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_oof_of_other_rows_is_refused(tiny: Tiny, change: str) -> None:
     run = finished(tiny)
     merge_variant(run, run.settings.variants["original"])
     path = tiny.run / "original" / "oof.csv"
-    tiny.edit(path, lambda frame: frame[["image_id", "fold", "label", "p_2", "p_1", "p_3"]])
+    changed, message = CHANGES[change]
+    changed(pd.read_csv(path, dtype={"image_id": str})).to_csv(path, index=False)
     path.with_name("meta.json").unlink()
-    with pytest.raises(InputError, match="columns"):
-        read_predictions(path, run, "train")
+    with pytest.raises(InputError, match=message):
+        written_oof(path, run)
 
 
 def test_missing_predictions_say_what_to_run(run: Run) -> None:
     with pytest.raises(InputError, match="make train"):
-        read_predictions(Path("nowhere.csv"), run, "train")
+        written_oof(Path("nowhere.csv"), run)
 
 
 def test_a_good_frame_passes_in_any_row_order(run: Run) -> None:
@@ -318,8 +315,8 @@ def test_text_ids_and_labels_of_any_kind_come_back(tiny: Tiny, names: tuple[str,
     for job in jobs_of(run.settings, run.settings.variants["original"]):
         finish(run, job)
     merged(run)
-    oof = read_predictions(run.layout.variant("original") / "oof.csv", run, "train")
-    check_oof(oof, run)
+    oof = read(run.layout.variant("original") / "oof.csv")
+    assert written_oof(run.layout.variant("original") / "oof.csv", run).shape == (len(oof), 3)
     assert oof["image_id"].tolist() == run.competition.train["image_id"].tolist()
     assert oof["label"].tolist() == run.competition.train["label"].tolist()
 
@@ -330,7 +327,7 @@ def test_scores_are_pooled_with_the_mean_of_folds_and_accuracy_beside(tiny: Tiny
     right = np.eye(3)[run.targets()]
     wrong_in_fold_0 = np.where((oof["fold"] == 0).to_numpy()[:, None], np.roll(right, 1, axis=1), right)
     oof[COLUMNS] = wrong_in_fold_0
-    found = score_rows(run, probabilities(run, oof))
+    found = score_rows(run, oof[COLUMNS].to_numpy())
     assert found.accuracy.value == pytest.approx(2 / 3)
     assert found.by_fold == pytest.approx([0, 1, 1])
     assert found.mean_of_folds == pytest.approx(2 / 3)

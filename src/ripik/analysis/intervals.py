@@ -22,7 +22,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ripik.analysis import metrics
+from ripik.analysis import confusions
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.analysis.resampling import Drawable
 from ripik.errors import InputError
@@ -148,7 +148,7 @@ def per_class_f1(
 
     def f1(times: IntArray) -> FloatArray:
         right, of_label, of_predicted = margins(times)
-        return np.where(of_label > 0, metrics.f1_of_margins(right, of_label, of_predicted), np.nan)
+        return np.where(of_label > 0, confusions.f1_of_margins(right, of_label, of_predicted), np.nan)
 
     values, found = np.nan_to_num(f1(np.ones(len(data.y), dtype=np.int64))), data.draw(f1, draws, seed)
     witnesses = [data.witnesses(data.y == index) for index in range(len(values))]

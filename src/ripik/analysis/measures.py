@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from ripik.analysis import metrics
+from ripik.analysis import confusions
 from ripik.analysis.intervals import Interval, interval, per_class_f1
 from ripik.analysis.metrics import FloatArray, IntArray, get_metric, score_part
 from ripik.analysis.predictions import Predictions
@@ -129,7 +129,7 @@ def calibration_error(p: Predictions, bins: int = BINS) -> float:
 
 
 def _counts(p: Predictions) -> IntArray:
-    return metrics.confusion_matrix(p.targets, p.probabilities.argmax(axis=1), len(p.classes))
+    return confusions.confusion_matrix(p.targets, p.probabilities.argmax(axis=1), len(p.classes))
 
 
 def _share(part: IntArray, whole: IntArray) -> FloatArray:

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ripik.analysis import confusions
+from ripik.analysis.confusions import Counts, confusion_matrix, weighted_confusion
+from ripik.analysis.confusions import FloatArray as FloatArray
+from ripik.analysis.confusions import IntArray as IntArray
 from ripik.errors import InputError, nearest
 from ripik.names import own_name
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.integer[Any]]
-Counts = NDArray[Any]  # (C, C), how many rows; sums of their weights where they have weights
 
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -39,9 +39,10 @@ class Metric:
     """A named score of probabilities (n, C) against class indices (n,).
 
     ``from_confusion`` scores a (C, C) count matrix (rows: truth, columns: predicted) for the metrics that
-    need only the predicted classes; it is None where ``uses_probabilities`` is true. ``least`` is the least possible
-    value. ``class_mean``: it is a mean over classes, to which a class without rows adds 0. ``of_rows``: the value of
-    each row, (n,), where the metric is their (weighted) mean.
+    need only the predicted classes; it is None where ``uses_probabilities`` is true. ``from_margins`` gives the same
+    values from the matrix's margins, where they are enough (see `confusions`). ``least`` is the least possible value.
+    ``class_mean``: it is a mean over classes, to which a class without rows adds 0. ``of_rows``: the value of each row,
+    (n,), where the metric is their (weighted) mean.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Metric:
     greater_is_better: bool
     uses_probabilities: bool
     from_confusion: Callable[[Counts], float] | None = None
+    from_margins: Callable[[Counts, Counts, Counts], float] | None = None
     least: float = 0.0
     class_mean: bool = False
     of_rows: Callable[[IntArray, FloatArray], FloatArray] | None = None
@@ -105,19 +107,6 @@ def over_present(value: float, counts: ArrayLike, classes: int) -> float:
     return value * classes / int(np.count_nonzero(counts))
 
 
-def confusion_matrix(y_true_index: IntArray, predicted: IntArray, n_classes: int) -> NDArray[np.int64]:
-    """Count (C, C) pairs of true (row) and predicted (column) class indices, both (n,) in 0..C-1."""
-    cells = np.bincount(y_true_index * n_classes + predicted, minlength=n_classes * n_classes)
-    return cells.reshape(n_classes, n_classes)
-
-
-def weighted_confusion(y_true_index: IntArray, predicted: IntArray, n_classes: int, weights: FloatArray) -> FloatArray:
-    """Sum the weights (n,) of each pair of true (row) and predicted (column) class indices, float64 (C, C)."""
-    cells = y_true_index * n_classes + predicted
-    sums: NDArray[Any] = np.bincount(cells, weights, minlength=n_classes * n_classes)
-    return sums.reshape(n_classes, n_classes)
-
-
 def check_probabilities(probabilities: FloatArray, what: str = "probabilities") -> None:
     """Raise `InputError` unless the array is (n, C) with n >= 1, C >= 2 and every value finite."""
     if probabilities.ndim != 2 or probabilities.shape[0] < 1 or probabilities.shape[1] < 2:
@@ -149,54 +138,6 @@ def check_weights(weights: FloatArray, n_rows: int) -> None:
     """Raise `InputError` unless the weights are (n_rows,) finite numbers above 0."""
     if weights.shape != (n_rows,) or not (np.isfinite(weights) & (weights > 0)).all():
         raise InputError(f"The weights must be one finite number above 0 a row ({n_rows} in all).")
-
-
-def macro_f1(confusion: Counts) -> float:
-    """Return the unweighted mean of the classes' F1."""
-    return float(per_class_f1(confusion).mean())
-
-
-def weighted_f1(confusion: Counts) -> float:
-    """Return the mean of the classes' F1, each weighted by its rows (scikit-learn's ``average="weighted"``)."""
-    return float(np.average(per_class_f1(confusion), weights=confusion.sum(axis=1)))
-
-
-def per_class_f1(confusion: Counts) -> FloatArray:
-    """Return each class's F1, (C,); 0 for a class that is neither present nor predicted."""
-    return f1_of_margins(*margins(confusion))
-
-
-def margins(confusion: Counts) -> tuple[Counts, Counts, Counts]:
-    """Return of each class the rows that are predicted right, that have its label, and that are predicted as it."""
-    return np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-
-
-def f1_of_margins(right: Counts, of_label: Counts, of_predicted: Counts) -> FloatArray:
-    """Return each class's F1, (C,), from what `margins` returns."""
-    return _ratio(2 * right, of_predicted + of_label)
-
-
-def accuracy(confusion: Counts) -> float:
-    """Return the share of rows predicted right."""
-    return float(np.trace(confusion) / confusion.sum())
-
-
-def balanced_accuracy(confusion: Counts) -> float:
-    """Return the mean recall over all C classes; an absent class counts as 0."""
-    return float(_ratio(np.diagonal(confusion), confusion.sum(axis=1)).mean())
-
-
-def cohen_kappa(confusion: Counts, *, quadratic: bool = False) -> float:
-    """Return the agreement beyond chance (Cohen 1960; 1968 for squared class distances as disagreement).
-
-    0 where chance alone cannot disagree (truth and predictions are all one class), instead of 0/0.
-    """
-    index = np.arange(len(confusion))
-    distance = index[:, None] - index
-    disagreement = distance**2 if quadratic else (distance != 0)
-    by_chance = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
-    expected = float((disagreement * by_chance).sum())
-    return 1.0 - float((disagreement * confusion).sum()) / expected if expected > 0 else 0.0
 
 
 def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
@@ -279,16 +220,17 @@ def _label_score(
     return from_confusion(weighted_confusion(y_true_index, predicted, n_classes, weights))
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
-    ratio: FloatArray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-    return ratio
-
-
-def _label_metric(
-    name: str, from_confusion: Callable[[Counts], float], *, least: float = 0.0, class_mean: bool = False
-) -> Metric:
+def _label_metric(name: str, from_confusion: Callable[[Counts], float], **more: Any) -> Metric:
     score = partial(_label_score, from_confusion)
-    return Metric(name, score, True, False, from_confusion, least=least, class_mean=class_mean)
+    return Metric(name, score, True, uses_probabilities=False, from_confusion=from_confusion, **more)
+
+
+def _margins_metric(name: str, from_margins: Callable[[Counts, Counts, Counts], float], **more: Any) -> Metric:
+    return _label_metric(name, partial(_by_margins, from_margins), from_margins=from_margins, **more)
+
+
+def _by_margins(from_margins: Callable[[Counts, Counts, Counts], float], confusion: Counts) -> float:
+    return from_margins(*confusions.margins(confusion))
 
 
 def _ranking_metric(depth: int) -> Metric:
@@ -298,20 +240,13 @@ def _ranking_metric(depth: int) -> Metric:
 def known_metrics() -> tuple[Metric, ...]:
     """Return all metrics. Companions: the name's type in `names`, a label metric's slope in `ensemble.slopes`."""
     return (
-        _label_metric("macro_f1", macro_f1, class_mean=True),
-        _label_metric("weighted_f1", weighted_f1),
-        _label_metric("accuracy", accuracy),
+        _margins_metric("macro_f1", confusions.macro_f1, class_mean=True),
+        _label_metric("weighted_f1", confusions.weighted_f1),
+        _margins_metric("accuracy", confusions.accuracy),
         Metric("log_loss", log_loss, greater_is_better=False, uses_probabilities=True, of_rows=losses),
-        _label_metric("balanced_accuracy", balanced_accuracy, class_mean=True),
-        _label_metric("cohen_kappa", cohen_kappa, least=-1.0),
-        _label_metric("quadratic_kappa", partial(cohen_kappa, quadratic=True), least=-1.0),
+        _margins_metric("balanced_accuracy", confusions.balanced_accuracy, class_mean=True),
+        _label_metric("cohen_kappa", confusions.cohen_kappa, least=-1.0),
+        _label_metric("quadratic_kappa", partial(confusions.cohen_kappa, quadratic=True), least=-1.0),
         Metric("auc", auc, greater_is_better=True, uses_probabilities=True),
         *(_ranking_metric(depth) for depth in (3, 5, 10)),
     )
-
-
-FROM_MARGINS: dict[str, Callable[[Counts, Counts, Counts], float]] = {  # the same values, without a matrix
-    "macro_f1": lambda right, of_label, of_predicted: float(f1_of_margins(right, of_label, of_predicted).mean()),
-    "accuracy": lambda right, of_label, of_predicted: float(right.sum() / of_label.sum()),
-    "balanced_accuracy": lambda right, of_label, of_predicted: float(_ratio(right, of_label).mean()),
-}

@@ -99,15 +99,15 @@ class Drawable:
 
     def _of_counts(self, metric: Metric, side: int) -> Score:
         """Return `metric.from_confusion` of the rows taken; of whole numbers without a matrix where none is needed."""
-        if self.weights is None and metric.name in metrics.FROM_MARGINS:
-            from_margins, margins = metrics.FROM_MARGINS[metric.name], self.margins(side)
+        from_margins, margins = metric.from_margins, self.margins(side)
+        if self.weights is None and from_margins is not None:
             return lambda times: from_margins(*margins(times))
         from_confusion, count = metric.from_confusion, self.confusion(side)
         assert from_confusion is not None
         return lambda times: from_confusion(count(times))
 
     def margins(self, side: int = 0) -> Callable[[IntArray], tuple[NDArray[Any], ...]]:
-        """Return `metrics.margins` of one side, without weights, as a function of how many times a row is taken."""
+        """Return `confusions.margins` of one side, without weights, as a function of how many times a row is taken."""
         classes, predicted = self.sides[side].shape[1], self.sides[side].argmax(axis=1)
         hit = predicted == self.y
 

@@ -23,7 +23,7 @@ from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.oof import check_oof, probability_columns, read_predictions
+from ripik.training.oof import written_oof
 
 COLUMNS = [
     *("image_id", "filename", "label", "suggested", "p_label", "p_suggested", "quality", "group", "reason", "copies")
@@ -104,11 +104,7 @@ def _evidence(run: Run) -> _Evidence:
     sources = [path for path in ([blend] if finished_blend(run) else members) if path.exists()]
     if not sources:
         raise InputError(f"there is no oof.csv below {run.layout.run}. Run `make train`, then look at the labels.")
-    frames = [read_predictions(path, run, "train") for path in sources]
-    for frame in frames:
-        check_oof(frame, run)
-    columns = probability_columns(run.competition.classes)
-    mean = np.mean([frame[columns].to_numpy() for frame in frames], axis=0)
+    mean = np.mean([written_oof(path, run) for path in sources], axis=0)
     return _Evidence(run, sources, mean, _groups(run))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 from ripik.analysis.intervals import tail
 from ripik.analysis.metrics import FloatArray, IntArray
@@ -166,6 +166,8 @@ def _means(rows: FloatArray, weights: FloatArray) -> FloatArray:
 def _on_simplex(means: FloatArray, target: FloatArray) -> FloatArray:
     """Return the shares (C,), >= 0 and summing to 1, whose mixture of the means (C, C) is nearest to the target."""
     heavy = 1e3  # the sum counts like a thousand times any class
-    found = nnls(np.vstack([means.T, np.full(len(target), heavy)]), np.append(target, heavy))[0]
+    sides, goals = np.vstack([means.T, np.full(len(target), heavy)]), np.append(target, heavy)
+    # not by `nnls`, which goes in circles with SciPy 1.13
+    found = lsq_linear(sides, goals, (0, np.inf), method="bvls", tol=1e-14).x
     shares: FloatArray = found / found.sum()
     return shares

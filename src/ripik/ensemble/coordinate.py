@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets, confusion_matrix
+from ripik.analysis.confusions import confusion_matrix
+from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
 from ripik.ensemble.probabilities import TIE, BlendResult, checked_members, point, split_votes, weighted_mean
 
 STEPS = (0.5, 0.2, 0.1, 0.05, 0.02)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.metrics import FloatArray
+from ripik.analysis.predictions import load
 from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.data.csv_tables import names_of
@@ -19,7 +20,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, Scores, probabilities, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, Scores, score_rows
 
 SUM_TOLERANCE = 1e-4
 MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them
@@ -46,7 +47,7 @@ def merge_variant(run: Run, variant: Variant) -> None:
         check_oof(oof, run)
         for path, frame in zip(merged.outputs, (oof, test), strict=True):
             artifacts.write_csv(path, frame)
-        more["scores"] = score_rows(run, probabilities(run, oof)).as_json()
+        more["scores"] = score_rows(run, oof[probability_columns(run.competition.classes)].to_numpy()).as_json()
 
 
 def merged_artifact(run: Run, variant: Variant) -> Artifact:
@@ -80,37 +81,23 @@ def rows_digest(run: Run) -> str:
     return artifacts.digest([*rows, run.competition.test["image_id"].tolist()])
 
 
-def read_predictions(path: Path, run: Run, split: str) -> pd.DataFrame:
-    """Return an `oof.csv` or `test.csv` in the order of the split's rows.
+def written_oof(path: Path, run: Run) -> FloatArray:
+    """Return the probabilities (n, C) of an `oof.csv` of the run, rows in the order of train.csv.
 
-    Raises InputError when columns or ids are not those of the run.
+    Raises InputError when it is of other images, labels or classes than the run's, and as `analysis.load` does.
     """
-    if not path.exists():
-        raise InputError(f"there is no {path}. Run `make train` and `make predict` first.")
-    artifacts.check_recorded(path, path.parent / "meta.json", "Run `make train ensemble` again.")
-    probabilities = probability_columns(run.competition.classes)
-    frame = pd.read_csv(
-        path,
-        dtype={"image_id": str, "label": str},
-        keep_default_na=False,
-        na_values={column: [""] for column in probabilities},
-    )
-    first = ["image_id", "fold", "label"] if split == "train" else ["image_id"]
-    wanted = [*first, *probabilities]
-    if list(frame.columns) != wanted:
-        raise InputError(f"{path} has the columns {names_of(list(frame.columns))}, not {names_of(wanted)}.")
-    ids = run.competition.rows(split)["image_id"]
-    if sorted(frame["image_id"]) != sorted(ids):
-        raise InputError(f"{path} does not list the ids of {split}.csv, each once. Run `make predict` again.")
-    frame = frame.set_index("image_id").loc[ids].reset_index()
-    return _with_own_labels(frame, run) if split == "train" else frame
-
-
-def _with_own_labels(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Give each row the organiser's label value when its text is that value's; leave another text as it is."""
-    own = run.competition.train["label"]
-    same = frame["label"] == own.astype(str)
-    return frame.assign(label=own.astype(object).where(same, frame["label"]))
+    found, train = load(path), run.competition.train
+    columns = probability_columns(run.competition.classes)
+    if found.classes != tuple(map(str, run.competition.classes)):
+        raise InputError(
+            f"{path} has the columns {names_of([f'p_{each}' for each in found.classes])}, not {names_of(columns)}."
+        )
+    labels = found.frame.set_index("image_id")["label"]
+    if sorted(labels.index) != sorted(train["image_id"]):
+        raise InputError(f"{path} does not list the ids of train.csv, each once. Run `make train ensemble` again.")
+    if labels.loc[train["image_id"]].tolist() != train["label"].astype(str).tolist():
+        raise InputError(f"{path} has other labels than train.csv. Run `make folds train ensemble` again.")
+    return found.frame.set_index("image_id").loc[train["image_id"], columns].to_numpy()
 
 
 def read_oof(run: Run, variant: Variant, *, merged: bool) -> FloatArray:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ripik.analysis.intervals import Interval, interval, per_class_f1
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
@@ -80,8 +79,3 @@ def score_rows(run: Run, values: FloatArray) -> Scores:
         dict(zip(classes, per_class_f1(truth, values, groups), strict=True)),
         interval(run.training_targets(), values, groups, metric) if run.competition.is_corrected.any() else None,
     )
-
-
-def probabilities(run: Run, oof: pd.DataFrame) -> FloatArray:
-    """Return the probabilities (n, C) of a frame of predictions, in class order."""
-    return oof[[f"p_{label}" for label in run.competition.classes]].to_numpy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik import analysis
-from ripik.analysis.metrics import per_class_f1
+from ripik.analysis.confusions import per_class_f1
 from ripik.ensemble.expectation import sentence
 from ripik.report.charts.words import share, spoken
 from ripik.report.evidence import Evidence
