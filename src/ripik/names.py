@@ -47,6 +47,8 @@ ViewName = Literal[
     "crop80_bottom_right",
 ]
 Preset = Literal["source", "albumentations2"]
+LivePolicy = Literal["standard", "trivial"]  # of live augmentation
+Mixing = Literal["mixup", "cutmix"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Merging = Literal["arithmetic", "geometric"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
