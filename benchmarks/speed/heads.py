@@ -2,9 +2,10 @@
 
     python -m benchmarks.speed.heads --before CHECKOUT --config CONFIG --work FOLDER [--variants original augmented]
 
-The run must be finished. Its folder without pixels and other variants is copied once for each checkout; every repeat
-removes the heads there and runs `train` with one job at a time. Prints the seconds, their ratio, and the largest
-difference of a probability between the two. A checkout is run by the interpreter that runs this script.
+The run must be finished. Its folder without pixels and other variants is copied for each checkout (a copy that is
+there is taken as it is), and one `train` beforehand makes what has become stale; every repeat removes the heads and
+runs `train` with one job at a time. Prints the seconds, their ratio, and the largest difference of a probability
+between the two. A checkout is run by the interpreter that runs this script.
 """
 
 import argparse
@@ -31,16 +32,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="a checkout to compare with")
     parser.add_argument("--config", type=Path, required=True, help="the configuration of a finished run")
-    parser.add_argument("--work", type=Path, required=True, help="a folder to work in; what is in it is replaced")
+    parser.add_argument("--work", type=Path, required=True, help="a folder to work in")
     parser.add_argument("--variants", nargs="+", default=["original", "augmented"])
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     folders = {"before": given.work / "before", "now": given.work / "now"}
-    sides = {}
-    for (name, folder), checkout in zip(folders.items(), (given.before, HERE), strict=True):
-        run = copied(given.config, given.variants, folder)
-        sides[name] = timing(checkout.resolve(), given.config, given.variants, run)
-    seconds = interleave(sides, given.repeats)
+    name, left_out = layout_of(load_settings(given.config)).run.name, others(given.config, given.variants)
+    copy(layout_of(load_settings(given.config)).run, folders["now"] / name, left_out)
+    now = timing(HERE, given.config, given.variants, folders["now"] / name)
+    say(f"beforehand: {now():.1f} s")
+    copy(folders["now"] / name, folders["before"] / name, left_out)
+    before = timing(given.before.resolve(), given.config, given.variants, folders["before"] / name)
+    seconds = interleave({"before": before, "now": now}, given.repeats)
     both = ratio(seconds["before"], seconds["now"]), ratio(seconds["now"], seconds["before"])
     say(f"before / now: {both[0]}; now / before: {both[1]}")
     for variant in given.variants:
@@ -48,17 +51,19 @@ def main() -> None:
         say(f"{variant}: the largest difference of a probability is {np.abs(found[0] - found[1]).max():.1e}")
 
 
-def copied(config: Path, variants: list[str], folder: Path) -> Path:
-    """Copy what the heads of a run read; return the copy of its folder."""
-    settings = load_settings(config)
-    source = layout_of(settings).run
-    left_out = {"pixels", "ensemble", "report", "analysis", *settings.variants} - set(variants)
-    shutil.rmtree(folder, ignore_errors=True)
+def others(config: Path, variants: list[str]) -> set[str]:
+    """Return the names in a run's folder that its heads do not need."""
+    return {"pixels", "ensemble", "report", "analysis", *load_settings(config).variants} - set(variants)
+
+
+def copy(source: Path, target: Path, left_out: set[str]) -> None:
+    """Copy a run's folder, unless a copy is there."""
 
     def ignored(where: str, names: list[str]) -> set[str]:
         return left_out & set(names) if Path(where) == source else set()
 
-    return Path(shutil.copytree(source, folder / settings.run, ignore=ignored))
+    if not target.exists():
+        shutil.copytree(source, target, ignore=ignored)
 
 
 def timing(checkout: Path, config: Path, variants: list[str], run: Path) -> Callable[[], float]:
