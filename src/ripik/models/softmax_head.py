@@ -16,7 +16,10 @@ from threadpoolctl import ThreadpoolController
 from ripik.models.predictor import Predictor
 from ripik.settings import FLOAT32, NUMPY
 
-MOMENTUM, VELOCITY, EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)  # Keras' defaults
+BETAS = 0.9, 0.999  # Keras' defaults, as is EPSILON
+MOMENTUM, VELOCITY = map(np.float32, BETAS)
+NEW_MOMENTUM, NEW_VELOCITY = (np.float32(1 - beta) for beta in BETAS)  # not 1 - float32(beta), which is 5e-5 off
+EPSILON = np.float32(1e-7)
 ONE = np.float32(1)
 
 
@@ -64,9 +67,9 @@ class Adam:
         """Change `values` by one step of this learning rate."""
         self.steps += 1
         one, other = self._room
-        _approach(self.momentum, gradient, ONE - MOMENTUM, one)
+        _approach(self.momentum, gradient, NEW_MOMENTUM, one)
         np.multiply(gradient, gradient, other)
-        _approach(self.velocity, other, ONE - VELOCITY, one)
+        _approach(self.velocity, other, NEW_VELOCITY, one)
         np.sqrt(self.velocity, one)
         np.add(one, EPSILON, one)
         np.multiply(self.momentum, self._size(rate), other)
