@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ripik.features.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
 from ripik.features.tta import VIEWS
+from ripik.training.callbacks import Fed
 
 PHOTOS = 200
 KEYS = id_keys([str(number) for number in range(PHOTOS)])
@@ -120,7 +121,7 @@ def test_fit_gets_every_batch_once_and_in_order() -> None:
             for index in range(len(batches)):
                 model.train_on_batch(*batches[index])
         else:
-            model.fit(batches, shuffle=False, verbose=0)
+            model.fit(Fed(batches), shuffle=False, verbose=0)
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)

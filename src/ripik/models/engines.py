@@ -4,11 +4,9 @@ Bits differ between engines, so which one ran, its precision and its threads are
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,43 +16,11 @@ from ripik.console import warn
 from ripik.errors import InputError
 from ripik.execution import environment
 from ripik.models import backend as runtime
+from ripik.models.predictor import Predictor
 from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
 SAMPLE = 8  # images on which the engines are compared
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A network ready to predict: the engine that runs it, and how far it is from Keras on real images."""
-
-    engine: str
-    threads: int
-    disagreement: float
-    output: tuple[int, ...]  # shape of an image's output
-    precision: str
-    _run: Callable[[np.ndarray], np.ndarray]
-
-    def record(self) -> dict[str, Any]:
-        """Return what a meta file tells of the engine."""
-        name = f"{self.engine} {importlib.metadata.version(self.engine)}"
-        if self.engine != KERAS:
-            return {"name": name, "precision": FLOAT32, "threads": self.threads}
-        return {"name": name, "backend": runtime.backend(), "precision": self.precision, "threads": self.threads}
-
-    def decides_bits(self, batch_size: int) -> dict[str, Any]:
-        """Return what of the engine decides the last bits of an output: for Keras also threads and batch size."""
-        record = self.record()
-        return record | {"batch_size": batch_size} if self.engine == KERAS else {"name": record["name"]}
-
-    def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the outputs, float32 (n, …), of batches of the network's inputs."""
-        return map(self._run, batches)
-
-    def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        agreement = f"; differs from Keras by {self.disagreement:.0e}" if self.engine != KERAS else ""
-        return f"{self.record()['name']}, {self.precision}, {threads}{agreement}"
 
 
 def engine_told(record: dict[str, Any]) -> str | None:

@@ -20,6 +20,7 @@ from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.heads import predict_head, train_heads
 from ripik.training.jobs import Training
 from ripik.training.predict import predict_job
 from ripik.training.trainer import train
@@ -62,9 +63,15 @@ def pass_images(
 def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
     """Train and predict a job of few rows, and note how fast; return what a person may want to know of it."""
     signs, start, noting = _noting(report)
-    train(Training(run, job), noting)
-    trained = len(signs)
-    predict_job(Training(run, job), noting)
+    training = Training(run, job)
+    if training.data.reading.head_alone:
+        train_heads([training], noting)
+        trained = len(signs)
+        predict_head(training, noting)
+    else:
+        train(training, noting)
+        trained = len(signs)
+        predict_job(training, noting)
     record = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
     artifacts.write_json(target, record)
     return f"{signs[-1][0]:.0f} s"

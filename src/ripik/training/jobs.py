@@ -127,6 +127,10 @@ class Training:
         """The weights that it predicts with: the last, or the best of the inner split where it has one."""
         return self.folder / ("best.weights.h5" if self.variant.inner_split > 0 else "last.weights.h5")
 
+    def checked_weights(self) -> Path:
+        """Return `weights`, held against the recorded checksum; raises SurroundingsError where it is another."""
+        return artifacts.check_recorded(self.weights, self.meta, "Run `make train` again.")
+
     @property
     def predictions(self) -> Path:
         """The file of its probabilities, one array a view, OOF and test."""

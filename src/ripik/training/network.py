@@ -1,24 +1,22 @@
 """The network of a job: a frozen part, and the trained part: the rest of the backbone and the head."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from ripik.execution.task import Reporter
-from ripik.features.batches import Batches, Source, first_batch, prefetched
+from ripik.features.batches import Source, first_batch
 from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, Predictor, make_predictor
+from ripik.models.softmax_head import glorot_uniform
 from ripik.models.weights import load_initial_weights, read_weights
-from ripik.names import ViewName
-from ripik.settings import FLOAT32, KERAS
-from ripik.storage import artifacts
+from ripik.settings import FLOAT32
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.jobs import Training
+from ripik.training.predictions import head_of
 
 
 class InferenceMode(keras.layers.Layer):
@@ -60,19 +58,9 @@ def build_trained_part(
         features = InferenceMode(body, "body")(features)
         body.trainable = True  # an earlier trained part of the same backbone may have frozen it
     features = keras.layers.Dropout(dropout, seed=seed, dtype=FLOAT32)(features)
-    drawn = _glorot_uniform(seed)
+    drawn = glorot_uniform(seed)
     head = keras.layers.Dense(classes, activation="softmax", kernel_initializer=drawn, name="head", dtype=FLOAT32)
     return between(inputs, head(features), computes_in(frozen, body))
-
-
-def _glorot_uniform(seed: int) -> Callable[..., np.ndarray]:
-    """Return an initialiser that draws the same with every backend (Glorot & Bengio 2010, AISTATS)."""
-
-    def draw(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        limit = np.sqrt(6 / sum(shape))
-        return np.random.default_rng(seed).uniform(-limit, limit, shape).astype(dtype or FLOAT32)
-
-    return draw
 
 
 def computes_in(*parts: keras.Model | None) -> str:
@@ -91,7 +79,7 @@ def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
 def trained_network(training: Training) -> keras.Model:
     """Return the trained part of a finished training with its weights."""
     trained_part = _trained_part(training, _backbone(training))
-    read_weights(trained_part, _trained_weights(training))
+    read_weights(trained_part, training.checked_weights())
     return trained_part
 
 
@@ -105,7 +93,7 @@ def whole_network(
     """
     backbone = backbone or _whole_backbone(training, FLOAT32)
     trained_part = _trained_part(training, backbone)
-    read_weights(trained_part, _trained_weights(training))
+    read_weights(trained_part, training.checked_weights())
     kernel, bias = trained_part.get_layer("head").get_weights()
     return backbone, kernel, bias
 
@@ -119,47 +107,18 @@ def starting_network(training: Training) -> keras.Model:
     if start is None:
         return _trained_part(training, backbone)
     before = _trained_part(start, backbone)
-    read_weights(before, _trained_weights(start))
+    read_weights(before, start.checked_weights())
     trained_part = _trained_part(training, backbone)
     trained_part.get_layer("head").set_weights(before.get_layer("head").get_weights())
     return trained_part
 
 
-def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
-    """Return the outputs of rows of a source, float32 (len(rows), …); pixels are seen through `view`."""
-    batches = Batches(source, rows, batch_size, view=view)
-    return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
-
-
-def predict_views(
-    predictor: Predictor,
-    sources: Mapping[ViewName, Source],
-    rows: np.ndarray,
-    batch_size: int,
-    report: Reporter | None = None,
-) -> np.ndarray:
-    """Return the outputs of rows through every view, float32 (views, len(rows), …).
-
-    sources: by view, what the predictor reads: pixels, not yet seen through it, or outputs of frozen layers, which are.
-    """
-    found = []
-    for number, (view, source) in enumerate(sources.items(), start=1):
-        found.append(predict_rows(predictor, source, rows, view, batch_size))
-        if report is not None:
-            report(float(number), len(sources), f"{number}/{len(sources)}, {view}")
-    return np.stack(found)
-
-
 def predictor_of(training: Training, source: Source) -> Predictor:
-    """Return what predicts with a finished training; the head alone, one product of matrices, always runs on Keras."""
-    trained_part = trained_network(training)
+    """Return what predicts with a finished training: for a head alone NumPy, else the engine of the settings."""
     if training.data.reading.head_alone:
-        return make_predictor(trained_part, KERAS, np.empty(0))
-    return make_predictor(trained_part, training.run.settings.prediction.engine, first_batch(source, SAMPLE))
-
-
-def _trained_weights(training: Training) -> Path:
-    return artifacts.check_recorded(training.weights, training.meta, "Run `make train` again.")
+        return head_of(training)
+    engine = training.run.settings.prediction.engine
+    return make_predictor(trained_network(training), engine, first_batch(source, SAMPLE))
 
 
 def _backbone(training: Training) -> keras.Model | None:
@@ -190,7 +149,7 @@ def _trained_part(training: Training, backbone: keras.Model | None) -> keras.Mod
         shape,
         parts.body,
         len(training.run.competition.classes),
-        dropout=0.0 if reading.head_alone else variant.dropout,  # else the batches have it
+        dropout=0.0 if reading.head_alone else variant.dropout,  # then its batches have it
         seed=training.seed,
         frozen=parts.frozen if reading.from_pixels else None,
     )

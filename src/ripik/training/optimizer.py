@@ -1,14 +1,11 @@
-"""What a training minimises, and how: loss, class weights, optimizer and learning-rate schedule."""
+"""What a training by Keras minimises, and how: loss, optimizer and learning-rate schedule."""
 
 from typing import Any
 
 import keras
-import numpy as np
 
-from ripik.errors import InputError
 from ripik.models import backend
 from ripik.settings import HALF, Variant
-from ripik.splits.run import Run
 
 
 def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
@@ -29,13 +26,8 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
     )
 
 
-def learning_rate(variant: Variant, steps: int, step: int) -> float:
-    """Return the learning rate after `step` of `steps` optimizer steps, without looking at the optimizer."""
-    rate = _schedule(variant, steps)
-    return float(keras.ops.convert_to_numpy(rate(step))) if callable(rate) else rate
-
-
 def _schedule(variant: Variant, steps: int) -> Any:
+    """Return what `ripik.training.schedule` computes, as a rate or a schedule of Keras."""
     if variant.schedule != "cosine":
         return variant.learning_rate
     warmup = round(variant.warmup * steps)
@@ -45,22 +37,3 @@ def _schedule(variant: Variant, steps: int) -> Any:
         warmup_target=variant.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-
-
-def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | None:
-    """Return the weight of each class in the loss, float (C,), or None.
-
-    balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
-    Raises InputError for a label that is no class.
-    """
-    classes = run.competition.classes
-    if variant.class_weights == "none":
-        return None
-    if isinstance(variant.class_weights, dict):
-        names = [str(label) for label in classes]
-        unknown = [name for name in variant.class_weights if name not in names]
-        if unknown:
-            raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
-        return np.array([variant.class_weights.get(name, 1.0) for name in names])
-    counts = np.bincount(run.training_targets()[rows], minlength=len(classes))
-    return len(rows) / (len(classes) * np.maximum(counts, 1))
