@@ -16,6 +16,7 @@ from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
+from ripik.training.shapes import shape_of
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -108,7 +109,8 @@ def _task(training: Training) -> Task:
     after = (str(training.start),) if training.start else ()
     devices = ALL if is_distributed(training.variant) else ONE
     arguments = training.run.settings, training.job
-    return Task(str(training), "ripik.training.predict:work", arguments, after=after, devices=devices)
+    function, shape = "ripik.training.predict:work", shape_of(training)
+    return Task(str(training), function, arguments, after=after, devices=devices, shape=shape)
 
 
 def _merge(run: Run, variants: Sequence[Variant]) -> None:

@@ -16,8 +16,9 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
 from ripik.training.callbacks import scores_told
 from ripik.training.jobs import Training
-from ripik.training.network import predict_views, predictor_of
+from ripik.training.network import predict_views
 from ripik.training.trainer import train
+from ripik.training.warm import Network, network_of
 
 
 def work(settings: Settings, job: Job, report: Reporter) -> str:
@@ -28,10 +29,11 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
     """
     with present(layout_of(settings).running(job), str(job), wait=settings.jobs.engine == RAY) as tell:
         training, progress = Training(Run.open(settings), job), _telling(report, tell)
-        backend.make_deterministic(training.seed)
-        if not training.is_trained:
-            train(training, progress)
-        predict_job(training, progress)
+        with network_of(training) as network:
+            backend.make_deterministic(training.seed)
+            if not training.is_trained:
+                train(training, progress, network)
+            predict_job(training, progress, network)
         return _last_scores(training)
 
 
@@ -52,10 +54,11 @@ def _last_scores(training: Training) -> str:
     return scores_told({str(name): float(value) for name, value in history.iloc[-1].items()})
 
 
-def predict_job(training: Training, report: Reporter) -> None:
+def predict_job(training: Training, report: Reporter, network: Network | None = None) -> None:
     """Write a training's probabilities of its held rows and of the test set, one array a view, unless they are there.
 
-    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids.
+    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. network: one for
+    trainings of this shape; None: a new one.
     """
     predicted = training.predicted
     if predicted.is_fresh:
@@ -63,7 +66,7 @@ def predict_job(training: Training, report: Reporter) -> None:
     training.check_stores()
     competition = training.run.competition
     with predicted.making() as more:
-        predictor = predictor_of(training, PackedRows([training.data.path(Pass("train"))]))
+        predictor = (network or Network()).trained(training, PackedRows([training.data.path(Pass("train"))]))
         more |= {"engine": predictor.record(), "frozen": _frozen_engine(training)}
         held = training.held_rows
         arrays = {

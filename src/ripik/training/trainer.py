@@ -19,9 +19,8 @@ from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
 from ripik.features.store import Pass
 from ripik.models import backend
-from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
-from ripik.settings import HALF, KERAS, Variant
+from ripik.settings import HALF, Variant
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.training import checkpoint
@@ -29,21 +28,21 @@ from ripik.training.callbacks import EpochProgress, EventLog, Position, epoch_to
 from ripik.training.checkpoint import Arrays, Checkpoint, Progress
 from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training, is_distributed
-from ripik.training.network import between, predict_rows, starting_network
-from ripik.training.optimizer import compile_model
+from ripik.training.network import predict_rows
+from ripik.training.warm import Network
 
 
-def train(training: Training, report: Reporter) -> None:
+def train(training: Training, report: Reporter, network: Network | None = None) -> None:
     """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
 
     A distributed training divides each batch among all devices of this process: batches, steps and learning rate are
     those of one device, so is the mean loss, and so, but for rounding and the dropout's draws, is what is learned.
     Writes into the job's folder: state.npz (after every epoch, and within one when the process is asked to end),
     history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
-    when the time limit leaves no room for another epoch.
+    when the time limit leaves no room for another epoch. network: one for trainings of this shape; None: a new one.
     """
     backend.make_deterministic(training.seed)
-    trainer = Trainer.create(training)
+    trainer = Trainer.create(training, network)
     trainer.restore()
     while trainer.wants_more():
         time_limit.check(trainer.longest)
@@ -57,6 +56,7 @@ class Trainer:
 
     training: Training
     variant: Variant
+    network: Network
     trained_part: keras.Model
     model: keras.Model
     course: Course
@@ -69,18 +69,17 @@ class Trainer:
     longest: float = 0.0  # seconds of an epoch of this session
 
     @classmethod
-    def create(cls, training: Training) -> "Trainer":
-        """Build the network and open the stored inputs."""
+    def create(cls, training: Training, network: Network | None = None) -> "Trainer":
+        """Build the network, or take the given one, and open the stored inputs."""
         training.check_stores()
         variant, inputs = training.variant, training.inputs()
         rows, inner = inner_split(training)
         devices = backend.devices() if is_distributed(variant) else []
         course, distribution = Course(training, rows, max(1, len(devices))), backend.distribution(devices)
+        network = network or Network()
         with distribution.scope():
-            trained_part = starting_network(training)
-            model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
-            compile_model(model, variant, course.steps)
-        return cls(training, variant, trained_part, model, course, inner, inputs, distribution)
+            trained_part, model = network.start(training, course.steps)
+        return cls(training, variant, network, trained_part, model, course, inner, inputs, distribution)
 
     @property
     def folder(self) -> Path:
@@ -198,18 +197,12 @@ class Trainer:
                 raise data.failure from None
             raise
 
-    @functools.cached_property
-    def scorer(self) -> keras.Model:
-        """The trained part on one device, where batches need not be divided."""
-        return between(self.trained_part.inputs[0], self.trained_part.output, self.arithmetic["precision"])
-
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
             return {}
         run, pass_ = self.training.run, Pass("train")
         how, source = run.settings.prediction, PackedRows([self.training.data.path(pass_)])
-        keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
-        found = predict_rows(keras_predictor, source, self.inner, pass_.view, how.batch_size)
+        found = predict_rows(self.network.scorer, source, self.inner, pass_.view, how.batch_size)
         truth = run.training_targets()[self.inner]
         metric = get_metric(run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
