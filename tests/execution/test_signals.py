@@ -58,6 +58,29 @@ def test_without_a_signal_nothing_changes() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+ORDERED = """
+import signal, sys, threading, time
+from ripik.execution.signals import Orders, ending_when_cancelled
+
+orders, given, before = Orders(), threading.Event(), signal.getsignal(signal.SIGTERM)
+with ending_when_cancelled(), orders.heeded(given.wait):
+    if "late" not in sys.argv:
+        given.set()
+        time.sleep(60)
+given.set()
+time.sleep(0.5)
+print("idle", signal.getsignal(signal.SIGTERM) is before, flush=True)
+with ending_when_cancelled(), orders.heeded(given.wait):
+    print("not reached")
+"""
+
+
+@pytest.mark.parametrize(("when", "told"), [("within", []), ("late", ["idle", "True"])])
+def test_an_order_to_end_reaches_the_job_at_work_or_the_next_and_nothing_between(when: str, told: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", ORDERED, when], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (TERMINATED, told), done.stderr
+
+
 IDLE = """
 import os, sys, time
 from pathlib import Path
