@@ -1,5 +1,7 @@
 """From measured costs to the time, disk and order of a whole run; and from rehearsals to costs. Nothing is measured."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,23 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     assert len(jobs) == 4 * 3
     assert jobs["finetuned/fold1"].after == ("original/fold1",)
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
+
+
+@pytest.mark.parametrize(
+    ("jobs", "seconds"),
+    [
+        (1, 5 + 2 + 0.5 * 4200 * 2),  # half of the cores that were measured
+        (2, 5 + 2 + 0.5 * 4200),
+        (3, 5 + 2 + 0.5 * 4200),  # no second machine for a process of its own
+        (4, 5 + 2 + 0.5 * 2100),
+    ],
+)
+def test_passes_of_one_process_have_the_cores_of_all_jobs(tiny: Tiny, jobs: int, seconds: float) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    measured = replace(costs(settings), pass_jobs=2)
+    parts = steps(settings, list(settings.variants.values()), size, measured, jobs)
+    (passes,) = (part for part in parts if part.name == "frozen passes")
+    assert passes.seconds(jobs) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ class Costs:
     search: of trying images and looking for near copies, by image. split, deal: of a try of the split into folds, by
     group, as of few groups (`splitting.MANY`) and of more.
     weights: initial weights and a look at the networks. pixels, copies: of one photo or copy, made by all cores, by
-    image size. passes: of an image through a frozen part, in one of the jobs at once, by (weights, cut, size). rows:
-    bytes of a stored output, by the same. jobs: by variant. blend: by training image.
+    image size. passes: of an image through a frozen part, by (weights, cut, size), in a process that has the cores of
+    so many jobs as pass_jobs says. rows: bytes of a stored output, by the same. jobs: by variant. blend: by training
+    image.
     """
 
     command: float
@@ -62,6 +63,7 @@ class Costs:
     rows: Mapping[tuple, int]
     jobs: Mapping[str, JobCost]
     blend: Line
+    pass_jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """A part of the run. spread: whether its pieces go to all jobs at once and all machines, or stay with one."""
+    """A part of the run. spread: whether its pieces go to all jobs at once and all machines, or stay with one.
+
+    takes: of how many jobs a piece has the cores.
+    """
 
     name: str
     what: str
     pieces: Sequence[Work] = field(default_factory=list)
     spread: bool = False
+    takes: int = 1
 
     def seconds(self, at_once: int) -> float:
         """Return how long it takes with so many pieces at once."""
-        return makespan(self.pieces, at_once if self.spread else 1)
+        return makespan(self.pieces, max(1, at_once // self.takes) if self.spread else 1)
 
 
 def makespan(pieces: Sequence[Work], at_once: int) -> float:
@@ -199,9 +205,12 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
     pieces, images = [], 0
     for key, items in wanted.items():
         count = sum(_count(settings, size, item) for item in items)
-        of, line, images = shares(count, at_once), costs.passes[key], images + count
-        pieces += [Work(f"{key} {number}", costs.process + line.seconds(count / of)) for number in range(of)]
-    return [Step("frozen passes", f"{images:,} images, a share for each job at once", pieces, True)] if pieces else []
+        of, images = shares(count, max(1, at_once // costs.pass_jobs)), images + count
+        seconds = costs.passes[key].seconds(count / of * max(1.0, costs.pass_jobs / at_once))
+        pieces += [Work(f"{key} {number}", costs.process + seconds) for number in range(of)]
+    shared = "by all cores of a machine" if costs.pass_jobs > 1 else "a share for each job at once"
+    what = f"{images:,} images, {shared}"
+    return [Step("frozen passes", what, pieces, spread=True, takes=costs.pass_jobs)] if pieces else []
 
 
 def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
