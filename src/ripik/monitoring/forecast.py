@@ -7,7 +7,7 @@ from ripik.features.store import Pass, Reading, pixel_passes, shares
 from ripik.settings import Settings, Variant
 from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
-from ripik.training.jobs import jobs_of
+from ripik.training.jobs import is_distributed, jobs_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Line:
 class JobCost:
     """A variant's job: seconds for its start and end, for an epoch beside its steps, a step, an image predicted.
 
-    memory: bytes of its process. disk: bytes that it leaves.
+    memory: bytes of its process. disk: bytes that it leaves. first: of the seconds for start and end, those that only
+    the first job of a worker takes.
     """
 
     fixed: float
@@ -35,6 +36,7 @@ class JobCost:
     image: float
     memory: int
     disk: int
+    first: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Co
         Step("initial weights", "networks built, weights written", [Work("weights", costs.process + costs.weights)]),
         *_pixel_steps(settings, variants, size, costs),
         *_pass_steps(settings, variants, size, costs, at_once),
-        *_job_steps(settings, variants, size, costs),
+        *_job_steps(settings, variants, size, costs, at_once),
         Step("ensemble", "blend, submission", [Work("blend", costs.command + costs.blend.seconds(size.train))]),
     ]
 
@@ -213,23 +215,27 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
     return [Step("frozen passes", what, pieces, spread=True, takes=costs.pass_jobs)] if pieces else []
 
 
-def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
-    """Return a step for the jobs of all variants, as they run interleaved."""
+def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
+    """Return a step for the jobs of all variants, as they run interleaved; a variant's first ones begin workers."""
     names = {variant.name for variant in variants}
     pieces = []
     for variant in variants:
-        for job in jobs_of(settings, variant):
+        for number, job in enumerate(jobs_of(settings, variant)):
             after = (str(replace(job, variant=variant.start)),) if variant.start in names else ()
-            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs), after))
+            first = number < at_once or is_distributed(variant)
+            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs, first=first), after))
     return [Step("jobs", f"trainings with their predictions: {len(pieces)}", pieces, True)]
 
 
-def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs) -> float:
-    """Return how long one training and its predictions take, all of its epochs done."""
+def job_seconds(
+    settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs, *, first: bool = True
+) -> float:
+    """Return how long one training and its predictions take, all of its epochs done; first: of its worker."""
     cost, splits = costs.jobs[variant.name], settings.folds.n_splits
     held = 0.0 if job.fold is None else size.train / splits
     rows = (size.train - held) * (1 - variant.inner_split)
     batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
-    return costs.process + cost.fixed + epochs + cost.image * predicted
+    begins = costs.process if first else -cost.first
+    return begins + cost.fixed + epochs + cost.image * predicted
