@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,23 +81,29 @@ def compare(started: Tiny, folder: Path, jobs: Sequence[str], *overrides: str, b
     return told
 
 
+def work_of(jobs: Sequence[str], built: int) -> str:
+    """Return what `in_turn` tells of jobs for which so many networks are built; JAX compiles for each job."""
+    compiled = built if keras.backend.backend() == "tensorflow" else len(jobs)
+    return f"built {built}, compiled {compiled}"
+
+
 def test_all_layers_after_jobs_of_more_steps_and_of_another_rate(started: Tiny, tmp_path: Path) -> None:
     jobs = ["finetuned/1 done", "finetuned/2 done finetuning.learning_rate=1e-4", "finetuned/0 done"]
-    assert compare(started, tmp_path, jobs, DROPOUT) == "built 1, compiled 1"
+    assert compare(started, tmp_path, jobs, DROPOUT) == work_of(jobs, 1)
 
 
 def test_a_block_after_a_job_that_failed(started: Tiny, tmp_path: Path) -> None:
     jobs = ["finetuned/1 done", "finetuned/2 failed finetuning.learning_rate=1e30", "finetuned/0 done"]
-    assert compare(started, tmp_path, jobs, BLOCK, DROPOUT, "finetuning.schedule=constant") == "built 2, compiled 2"
+    assert compare(started, tmp_path, jobs, BLOCK, DROPOUT, "finetuning.schedule=constant") == work_of(jobs, 2)
 
 
 @pytest.mark.long
 def test_early_stopping_with_class_weights_after_other_shapes(started: Tiny, tmp_path: Path) -> None:
     jobs = ["original/1 done", "finetuned/2 done", f"finetuned/1 done {BALANCED}", f"finetuned/0 done {BALANCED}"]
-    assert compare(started, tmp_path, jobs, BLOCK, *INNER) == "built 3, compiled 3"
+    assert compare(started, tmp_path, jobs, BLOCK, *INNER) == work_of(jobs, 3)
 
 
 @pytest.mark.long
 def test_a_training_resumed_within_an_epoch(started: Tiny, tmp_path: Path) -> None:
     jobs, stopped = ["finetuned/1 done", "finetuned/0 done"], "finetuned/0 stopped"
-    assert compare(started, tmp_path, jobs, DROPOUT, *INNER, before=stopped) == "built 1, compiled 1"
+    assert compare(started, tmp_path, jobs, DROPOUT, *INNER, before=stopped) == work_of(jobs, 1)
