@@ -1,5 +1,7 @@
 """From measured costs to the time, disk and order of a whole run; and from rehearsals to costs. Nothing is measured."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +96,32 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
 
 
+def test_jobs_after_the_first_of_a_worker_begin_neither_a_process_nor_a_network(tiny: Tiny) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    variants, measured = list(settings.variants.values()), costs(settings)
+    measured = replace(measured, jobs={name: replace(cost, first=8) for name, cost in measured.jobs.items()})
+    jobs = {piece.name: piece.seconds for piece in steps(settings, variants, size, measured, 2)[-2].pieces}
+    assert jobs["original/fold0"] == pytest.approx(jobs["original/fold1"])
+    assert jobs["original/fold2"] == pytest.approx(jobs["original/fold1"] - 5 - 8)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "seconds"),
+    [
+        (1, 5 + 2 + 0.5 * 4200 * 2),  # half of the cores that were measured
+        (2, 5 + 2 + 0.5 * 4200),
+        (3, 5 + 2 + 0.5 * 4200),  # no second machine for a process of its own
+        (4, 5 + 2 + 0.5 * 2100),
+    ],
+)
+def test_passes_of_one_process_have_the_cores_of_all_jobs(tiny: Tiny, jobs: int, seconds: float) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    measured = replace(costs(settings), pass_jobs=2)
+    parts = steps(settings, list(settings.variants.values()), size, measured, jobs)
+    (passes,) = (part for part in parts if part.name == "frozen passes")
+    assert passes.seconds(jobs) == pytest.approx(seconds)
+
+
 @pytest.mark.parametrize(
     ("size", "seconds"),
     [
@@ -168,7 +196,7 @@ def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) 
     for images in (held, held, tested, tested):
         at += images * image
         signs.append([at, 1.0, 150])
-    seen = {"seconds": at, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
+    seen = {"seconds": at, "again": at - 1.5, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
     return Rehearsed(variant, 1, rows, held, tested, seen)
 
 
@@ -176,6 +204,7 @@ def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     made = [rehearsed(rows, step=0.3, epoch=1.5, fixed=12.0, image=0.02) for rows in (40, 7)]
     cost = job_cost(made, 2, 16)
     assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
+    assert cost.first == pytest.approx(1.5)
     assert (cost.memory, cost.disk) == (100 + 4 * 40, 7)  # in batches four times as large
 
 

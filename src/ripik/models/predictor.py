@@ -10,6 +10,8 @@ import numpy as np
 from ripik.models import backend as runtime
 from ripik.settings import FLOAT32, KERAS
 
+Compute = Callable[[np.ndarray], np.ndarray]  # a batch of a network's inputs → its outputs
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -20,7 +22,7 @@ class Predictor:
     disagreement: float
     output: tuple[int, ...]  # shape of an image's output
     precision: str
-    _run: Callable[[np.ndarray], np.ndarray]
+    _run: Compute
 
     def record(self) -> dict[str, Any]:
         """Return what a meta file tells of the engine."""

@@ -1,6 +1,7 @@
 """The network of a job: a frozen part, and the trained part: the rest of the backbone and the head."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,8 +11,10 @@ from ripik.features.batches import Source, first_batch
 from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
-from ripik.models.engines import SAMPLE, Predictor, make_predictor
+from ripik.models.engines import SAMPLE, make_predictor
+from ripik.models.predictor import Compute, Predictor
 from ripik.models.softmax_head import glorot_uniform
+from ripik.models.variables import seed_draws
 from ripik.models.weights import load_initial_weights, read_weights
 from ripik.settings import FLOAT32
 from ripik.storage.packed_rows import PackedRows
@@ -78,7 +81,7 @@ def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
 
 def trained_network(training: Training) -> keras.Model:
     """Return the trained part of a finished training with its weights."""
-    trained_part = _trained_part(training, _backbone(training))
+    trained_part = _trained_part(training, _built_backbone(training))
     read_weights(trained_part, training.checked_weights())
     return trained_part
 
@@ -91,38 +94,80 @@ def whole_network(
     Shapes (d, C) and (C,), float32, as all of the network computes. A backbone that this function returned for another
     training of the variant may be given to be loaded anew, which is quicker than building one.
     """
-    backbone = backbone or _whole_backbone(training, FLOAT32)
+    if backbone is None:
+        backbone = _whole_backbone(training, FLOAT32)
+        load_initial_weights(backbone, training.run.settings, training.variant)
     trained_part = _trained_part(training, backbone)
     read_weights(trained_part, training.checked_weights())
     kernel, bias = trained_part.get_layer("head").get_weights()
     return backbone, kernel, bias
 
 
-def starting_network(training: Training) -> keras.Model:
-    """Return the trained part as its training finds it: initial weights, or those of the training it starts from.
+@dataclass(frozen=True)
+class Parts:
+    """The networks of a training, whatever their values.
 
-    Both trained parts are cut from one backbone, so the start's weights land in the right layers wherever its cut was.
+    backbone: None for a head whose inputs are stored. before: the trained part of the training that it starts from,
+    None without one. Both trained parts are cut from one backbone, so a start's weights land in the right layers
+    wherever its cut was.
     """
-    backbone, start = _backbone(training), training.start
-    if start is None:
-        return _trained_part(training, backbone)
-    before = _trained_part(start, backbone)
-    read_weights(before, start.checked_weights())
-    trained_part = _trained_part(training, backbone)
-    trained_part.get_layer("head").set_weights(before.get_layer("head").get_weights())
-    return trained_part
+
+    backbone: keras.Model | None
+    before: keras.Model | None
+    trained_part: keras.Model
+
+    @classmethod
+    def build(cls, training: Training) -> "Parts":
+        """Build them."""
+        backbone, start = _built_backbone(training), training.start
+        before = None if start is None else _trained_part(start, backbone)
+        return cls(backbone, before, _trained_part(training, backbone))
+
+    def set_start(self, training: Training) -> None:
+        """Give every variable the value that the training finds: initial weights, or those of the one it starts from.
+
+        What is drawn at random depends on the training's seed alone.
+        """
+        if self.backbone is not None:
+            load_initial_weights(self.backbone, training.run.settings, training.variant)
+        head = self.trained_part.get_layer("head")
+        if training.start is None or self.before is None:
+            kernel, bias = head.get_weights()
+            head.set_weights([glorot_uniform(training.seed)(kernel.shape), np.zeros_like(bias)])
+        else:
+            read_weights(self.before, training.start.checked_weights())
+            head.set_weights(self.before.get_layer("head").get_weights())
+        seed_draws(self.trained_part, training.seed)
+
+    def set_trained(self, training: Training) -> None:
+        """Give the trained part the weights of the finished training."""
+        read_weights(self.trained_part, training.checked_weights())
+
+
+def starting_network(training: Training) -> keras.Model:
+    """Return the trained part as its training finds it: initial weights, or those of the training it starts from."""
+    parts = Parts.build(training)
+    parts.set_start(training)
+    return parts.trained_part
 
 
 def predictor_of(training: Training, source: Source) -> Predictor:
     """Return what predicts with a finished training: for a head alone NumPy, else the engine of the settings."""
     if training.data.reading.head_alone:
         return head_of(training)
+    return predictor_by(trained_network(training), training, source)
+
+
+def predictor_by(
+    trained_part: keras.Model, training: Training, source: Source, on_keras: Compute | None = None
+) -> Predictor:
+    """Return what predicts with a trained part; on_keras: what runs it on Keras."""
     engine = training.run.settings.prediction.engine
-    return make_predictor(trained_network(training), engine, first_batch(source, SAMPLE))
+    return make_predictor(trained_part, engine, first_batch(source, SAMPLE), on_keras)
 
 
-def _backbone(training: Training) -> keras.Model | None:
-    """Build the backbone with its initial weights; None for a head whose inputs are stored: their shape is enough."""
+def _built_backbone(training: Training) -> keras.Model | None:
+    """Build the backbone; None for a head whose inputs are stored: their shape is enough."""
     reading = training.data.reading
     if reading.head_alone and reading.path(Pass("train")).exists():
         return None
@@ -130,10 +175,7 @@ def _backbone(training: Training) -> keras.Model | None:
 
 
 def _whole_backbone(training: Training, precision: str) -> keras.Model:
-    variant = training.variant
-    backbone = build_backbone(variant.backbone, variant.image_size, precision=precision)
-    load_initial_weights(backbone, training.run.settings, variant)
-    return backbone
+    return build_backbone(training.variant.backbone, training.variant.image_size, precision=precision)
 
 
 def _trained_part(training: Training, backbone: keras.Model | None) -> keras.Model:

@@ -16,6 +16,7 @@ from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
+from ripik.training.shapes import shape_of
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -127,8 +128,9 @@ def _heads_task(heads: Sequence[Training], names: Mapping[Job, str]) -> Task:
 
 def _task(training: Training, names: Mapping[Job, str]) -> Task:
     devices = ALL if is_distributed(training.variant) else ONE
-    arguments, after = (training.run.settings, training.job), _after(training, names)
-    return Task(str(training), "ripik.training.predict:work", arguments, after=after, devices=devices)
+    arguments, function = (training.run.settings, training.job), "ripik.training.predict:work"
+    after, shape = _after(training, names), shape_of(training)
+    return Task(str(training), function, arguments, after=after, devices=devices, shape=shape)
 
 
 def _after(training: Training, names: Mapping[Job, str]) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training
-from ripik.training.network import predictor_of
 from ripik.training.predictions import write_predictions
 from ripik.training.signs import last_scores, telling
 from ripik.training.trainer import train
+from ripik.training.warm import Network, network_of
 
 
 def work(settings: Settings, job: Job, report: Reporter) -> str:
@@ -24,17 +24,21 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
     """
     with present(layout_of(settings).running(job), str(job), wait=settings.jobs.engine == RAY) as tell:
         training, progress = Training(Run.open(settings), job), telling(report, tell)
-        backend.make_deterministic(training.seed)
-        if not training.is_trained:
-            train(training, progress)
-        predict_job(training, progress)
+        with network_of(training) as network:
+            backend.make_deterministic(training.seed)
+            if not training.is_trained:
+                train(training, progress, network)
+            predict_job(training, progress, network)
         return last_scores(training.folder)
 
 
-def predict_job(training: Training, report: Reporter) -> None:
-    """Write a training's probabilities unless they are there; see `write_predictions`."""
+def predict_job(training: Training, report: Reporter, network: Network | None = None) -> None:
+    """Write a training's probabilities unless they are there; see `write_predictions`.
+
+    network: one for trainings of this shape; None: a new one.
+    """
 
     def predictor() -> Predictor:
-        return predictor_of(training, PackedRows([training.data.path(Pass("train"))]))
+        return (network or Network()).trained(training, PackedRows([training.data.path(Pass("train"))]))
 
     write_predictions(training, predictor, report)

@@ -1,6 +1,5 @@
 """Train one job by Keras: the trained part of one variant, on one fold's training rows, with one seed; it resumes."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +14,28 @@ from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
 from ripik.features.store import Pass
 from ripik.models import backend
-from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, digest_of, save_weights, values_of
-from ripik.settings import KERAS
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.callbacks import EpochProgress, Fed
 from ripik.training.checkpoint import Arrays
 from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training, is_distributed
-from ripik.training.network import between, starting_network
-from ripik.training.optimizer import compile_model
 from ripik.training.predictions import predict_rows
 from ripik.training.session import Session
+from ripik.training.warm import Network
 
 
-def train(training: Training, report: Reporter) -> None:
+def train(training: Training, report: Reporter, network: Network | None = None) -> None:
     """Train one job to its last epoch, going on from its saved state if there is one made from the same inputs.
 
     A distributed training divides each batch among all devices of this process: batches, steps and learning rate are
     those of one device, so is the mean loss, and so, but for rounding and the dropout's draws, is what is learned.
     Writes into the job's folder: state.npz (after every epoch, and within one when the process is asked to end),
     history.csv, best and last weights, TensorBoard logs, and meta.json last of all. Raises OutOfTimeError, all saved,
-    when the time limit leaves no room for another epoch.
+    when the time limit leaves no room for another epoch. network: one for trainings of this shape; None: a new one.
     """
     backend.make_deterministic(training.seed)
-    trainer = Trainer.create(training)
+    trainer = Trainer.create(training, network)
     trainer.restore()
     while trainer.wants_more():
         time_limit.check(trainer.longest)
@@ -52,27 +48,28 @@ def train(training: Training, report: Reporter) -> None:
 class Trainer(Session):
     """A trained part of Keras in training."""
 
+    network: Network
     trained_part: keras.Model
     model: keras.Model
     distribution: Any  # what divides a batch among devices (see `backend.distribution`)
 
     @classmethod
-    def create(cls, training: Training) -> "Trainer":
-        """Build the network and open the stored inputs."""
+    def create(cls, training: Training, network: Network | None = None) -> "Trainer":
+        """Build the network, or take the given one, and open the stored inputs."""
         training.check_stores()
         variant, inputs = training.variant, training.inputs()
         rows, inner = inner_split(training)
         devices = backend.devices() if is_distributed(variant) else []
         course, distribution = Course(training, rows, max(1, len(devices))), backend.distribution(devices)
+        network = network or Network()
         with distribution.scope():
-            trained_part = starting_network(training)
-            model = between(trained_part.inputs[0], trained_part.output, trained_part.dtype_policy.name)
-            compile_model(model, variant, course.steps)
+            trained_part, model = network.start(training, course.steps)
         return cls(
             training=training,
             course=course,
             inner=inner,
             inputs=inputs,
+            network=network,
             trained_part=trained_part,
             model=model,
             distribution=distribution,
@@ -109,17 +106,11 @@ class Trainer(Session):
                 raise data.failure from None
             raise
 
-    @functools.cached_property
-    def scorer(self) -> keras.Model:
-        """The trained part on one device, where batches need not be divided."""
-        return between(self.trained_part.inputs[0], self.trained_part.output, self.arithmetic["precision"])
-
     def predict_inner(self) -> np.ndarray:
         """Return the probabilities of the inner split's rows, (len(inner), C)."""
         pass_, how = Pass("train"), self.training.run.settings.prediction
         source = PackedRows([self.training.data.path(pass_)])
-        keras_predictor = make_predictor(self.scorer, KERAS, np.empty(0))
-        return predict_rows(keras_predictor, source, self.inner, pass_.view, how.batch_size)
+        return predict_rows(self.network.scorer, source, self.inner, pass_.view, how.batch_size)
 
     def variables(self) -> dict[str, Arrays]:
         """Return the values of the model's and the optimizer's variables, and of the metrics' in an epoch begun."""
