@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.models import backend
-from ripik.settings import HALF, Variant
+from ripik.models import backend, operations
+from ripik.settings import HALF, HEAD, Variant
 from ripik.splits.run import Run
 
 
@@ -18,7 +18,9 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
     A network that computes in float16 has its loss scaled: a step whose gradients overflow all the same is left out,
     and does not count as one.
     """
-    optimizer: Any = keras.optimizers.Adam(_schedule(variant, steps))
+    rate = _schedule(variant, steps)
+    head_alone = variant.train_from == HEAD
+    optimizer: Any = keras.optimizers.Adam(rate) if head_alone else operations.adam(rate, model.dtype_policy.name)
     if model.dtype_policy.name == HALF:
         optimizer = backend.loss_scaled(optimizer)
     model.compile(
