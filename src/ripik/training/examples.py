@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.features.batches import Batches, epoch_examples, id_keys
+from ripik.features.batches import Batches, epoch_examples, id_keys, one_a_group
 from ripik.features.store import Reading, training_passes
+from ripik.names import ONE
 from ripik.settings import Variant
 from ripik.splits.splitting import split
 from ripik.storage.packed_rows import PackedRows
@@ -59,10 +60,27 @@ class Course:
         """What is stored for the network to read."""
         return PackedRows([self.reading.path(pass_) for pass_ in training_passes(self.variant)])
 
+    @functools.cached_property
+    def shares(self) -> np.ndarray:
+        """How much of each row an epoch shows on average, float (len(rows),): 1, or the like of its near copies."""
+        if self.variant.near_copies_per_epoch != ONE:
+            return np.ones(len(self.rows))
+        _, group, sizes = np.unique(self._groups[self.rows], return_inverse=True, return_counts=True)
+        return 1 / sizes[group]
+
+    @property
+    def _groups(self) -> np.ndarray:
+        return self.training.run.photos("train")
+
+    @property
+    def epoch_rows(self) -> int:
+        """How many rows an epoch shows."""
+        return round(self.shares.sum())
+
     @property
     def epoch_steps(self) -> int:
         """Optimizer steps of an epoch."""
-        return -(-len(self.rows) * self.reading.examples_per_photo // self.variant.batch_size)
+        return -(-self.epoch_rows * self.reading.examples_per_photo // self.variant.batch_size)
 
     @property
     def steps(self) -> int:
@@ -73,23 +91,23 @@ class Course:
         """Return the learning rate after so many steps."""
         return learning_rate(self.variant, self.steps, step)
 
+    def examples(self, epoch: int) -> np.ndarray:
+        """Return the examples of an epoch (from 0), as `epoch_examples` does."""
+        keys, seed, rows = id_keys(self.training.run.competition.train["image_id"]), self.training.seed, self.rows
+        if self.variant.near_copies_per_epoch == ONE:
+            rows = one_a_group(keys, rows, self._groups, seed=seed, epoch=epoch)
+        versions, shown = self.reading.versions_per_photo, self.reading.examples_per_photo
+        return epoch_examples(keys, rows, versions, shown, seed=seed, epoch=epoch)
+
     def batches(self, epoch: int, done: int = 0) -> Batches:
         """Return the batches of an epoch (from 0) but for those done."""
         run, seed = self.training.run, self.training.seed
-        examples = epoch_examples(
-            id_keys(run.competition.train["image_id"]),
-            self.rows,
-            self.reading.versions_per_photo,
-            self.reading.examples_per_photo,
-            seed=seed,
-            epoch=epoch,
-        )
         return Batches(
             self.source,
-            examples[done * self.variant.batch_size :],
+            self.examples(epoch)[done * self.variant.batch_size :],
             self.variant.batch_size,
             targets=np.eye(len(run.competition.classes), dtype="float32")[run.training_targets()],
-            class_weights=class_weights(run, self.variant, self.rows),
+            class_weights=class_weights(run, self.variant, self.rows, self.shares),
             devices=self.devices,
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
             seed=(seed, epoch),

@@ -49,9 +49,10 @@ def _schedule(variant: Variant, steps: int) -> Any:
     )
 
 
-def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | None:
+def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray | None:
     """Return the weight of each class in the loss, float (C,), or None.
 
+    shares: as what part of a row each is counted, float (len(rows),); None: as a whole one.
     balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
     Raises InputError for a label that is no class.
     """
@@ -64,5 +65,5 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | 
         if unknown:
             raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
         return np.array([variant.class_weights.get(name, 1.0) for name in names])
-    counts = np.bincount(run.training_targets()[rows], minlength=len(classes))
-    return len(rows) / (len(classes) * np.maximum(counts, 1))
+    counts = np.bincount(run.training_targets()[rows], shares, minlength=len(classes))
+    return counts.sum() / (len(classes) * np.where(counts > 0, counts, 1))
