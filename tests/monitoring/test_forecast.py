@@ -80,6 +80,18 @@ def test_a_job_is_its_epochs_its_predictions_and_its_start_and_end(tiny: Tiny) -
     assert job_seconds(settings, variant, Job("original", None), size, costs(settings)) == pytest.approx(refit)
 
 
+def test_an_epoch_of_one_near_copy_each_has_fewer_steps(tiny: Tiny) -> None:
+    settings = tiny.settings("variants.original.near_copies_per_epoch=one", "variants.original.batch_size=10")
+    variant, job, known = settings.variants["original"], Job("original", 0), Size(90, 30, photos=30)
+
+    def steps_of(size: Size) -> float:
+        other = 5 + 10 + variant.epochs * 1 + 2 * (size.train / 3 + 30) * 0.01
+        return (job_seconds(settings, variant, job, size, costs(settings)) - other) / (variant.epochs * 0.1)
+
+    assert (steps_of(known), steps_of(Size(90, 30))) == pytest.approx((2, 6))
+    assert known.scaled(900).photos == 300
+
+
 def test_the_parts_of_a_run(tiny: Tiny) -> None:
     settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
     found = {part.name: part for part in steps(settings, list(settings.variants.values()), size, costs(settings), 2)}

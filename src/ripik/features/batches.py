@@ -66,6 +66,18 @@ def epoch_examples(
     return examples.ravel()[np.take_along_axis(draws, chosen, axis=1).ravel().argsort()]
 
 
+def one_a_group(keys: np.ndarray, rows: np.ndarray, groups: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    """Return one of the rows for every group they are of, in the order of the rows.
+
+    keys: `id_keys` of all n photos; groups: (n,), equal numbers are one group. Every photo gets a random number from
+    (seed, epoch, id) alone; of each group's rows the one with the smallest is returned.
+    """
+    epoch_key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
+    by_draw = rows[_mixed(keys[rows] ^ _mixed(~epoch_key)).argsort()]
+    _, first = np.unique(groups[by_draw], return_index=True)
+    return rows[np.isin(rows, by_draw[first])]
+
+
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Scramble 64-bit numbers (the finaliser of SplitMix64; Steele, Lea & Flood 2014, OOPSLA)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)

@@ -1,6 +1,6 @@
 """What is the backend's own: threads, determinism, logs, precision, devices, gradients.
 
-The only module that names TensorFlow or JAX.
+The only module that names TensorFlow or JAX, but for `tensorflow_cpu`.
 """
 
 import importlib
@@ -105,6 +105,17 @@ def distribution(devices: Sequence[str]) -> Any:
 
         return tf.distribute.MirroredStrategy(list(devices))
     return keras.distribution.DataParallel(devices=list(devices), auto_shard_dataset=False)
+
+
+def is_distributed() -> bool:
+    """Whether this is within the scope of a strategy of TensorFlow's that divides batches."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.has_strategy())
 
 
 def loss_scaled(optimizer: Any) -> Any:

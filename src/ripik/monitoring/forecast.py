@@ -1,9 +1,11 @@
 """What a run will take, from costs that were measured: its steps, the graph of its jobs, and the time they need."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ripik.features.store import Pass, Reading, pixel_passes, shares
+from ripik.names import ONE
 from ripik.settings import Settings, Variant
 from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
@@ -70,12 +72,16 @@ class Costs:
 
 @dataclass(frozen=True)
 class Size:
-    """How many training and test images there are, and whether their groups.csv and folds.csv are there."""
+    """How many training and test images there are, and whether their groups.csv and folds.csv are there.
+
+    photos: how many groups of near copies the training images are; 0 where that is not known, so each may be one.
+    """
 
     train: int
     test: int
     grouped: bool = False
     split: bool = False
+    photos: int = 0
 
     def of(self, split: str) -> int:
         """Return the number of a split."""
@@ -83,7 +89,12 @@ class Size:
 
     def scaled(self, train: int) -> "Size":
         """Return the size with so many training images, and test images in proportion; other images have no folds."""
-        return self if train == self.train else Size(train, round(self.test * train / self.train))
+        part = train / self.train
+        return self if train == self.train else Size(train, round(self.test * part), photos=round(self.photos * part))
+
+    def shown(self, variant: Variant) -> int:
+        """Return how many training images an epoch of a variant would show without folds."""
+        return self.photos if self.photos and variant.near_copies_per_epoch == ONE else self.train
 
 
 @dataclass(frozen=True)
@@ -231,9 +242,9 @@ def job_seconds(
     settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs, *, first: bool = True
 ) -> float:
     """Return how long one training and its predictions take, all of its epochs done; first: of its worker."""
-    cost, splits = costs.jobs[variant.name], settings.folds.n_splits
-    held = 0.0 if job.fold is None else size.train / splits
-    rows = (size.train - held) * (1 - variant.inner_split)
+    cost, shown = costs.jobs[variant.name], size.shown(variant)
+    parts = math.inf if job.fold is None else settings.folds.n_splits
+    held, rows = size.train / parts, (shown - shown / parts) * (1 - variant.inner_split)
     batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)

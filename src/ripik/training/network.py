@@ -12,6 +12,7 @@ from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.backbone import Cut, build_backbone, cut
 from ripik.models.engines import SAMPLE, make_predictor
+from ripik.models.folding import folded
 from ripik.models.predictor import Compute, Predictor
 from ripik.models.softmax_head import glorot_uniform
 from ripik.models.variables import seed_draws
@@ -26,16 +27,19 @@ class InferenceMode(keras.layers.Layer):
     """Calls a model with `training=False` whatever the mode of the network around it.
 
     A functional model does not keep the argument of a nested call: `fit` would put BatchNorm and stochastic depth into
-    training mode all the same. Its weights are trained like any others.
+    training mode all the same. Its weights are trained like any others. `running`: a network of the same variables that
+    computes the same, which is run in the model's place; files of weights know the model alone.
     """
 
-    def __init__(self, body: keras.Model, name: str) -> None:
+    def __init__(self, body: keras.Model, name: str, running: keras.Model | None = None) -> None:
         super().__init__(name=name)
         self.body = body
+        runs = running or body
+        self.run = lambda inputs: runs(inputs, training=False)  # Keras would track an attribute that is a model
 
     def call(self, inputs: Any) -> Any:
         """Run the model in inference mode."""
-        return self.body(inputs, training=False)
+        return self.run(inputs)
 
 
 def build_trained_part(
@@ -50,15 +54,16 @@ def build_trained_part(
     """Build what a job trains, from inputs of `shape`: the body of the cut (None: empty), dropout, softmax.
 
     The body is called in inference mode: its BatchNorm keeps the stored statistics (finetuning with batch statistics of
-    small batches loses accuracy), and its own dropout and stochastic depth rest. `frozen` stands before the body and is
-    not trained: the frozen part, where its outputs are not stored. The head computes in float32 whatever the body does.
+    small batches loses accuracy), and its own dropout and stochastic depth rest. So BatchNorm is `folded`. `frozen`
+    stands before the body and is not trained: the frozen part, where its outputs are not stored. The head computes in
+    float32 whatever the body does.
     """
     features = inputs = keras.Input(tuple(shape), name="inputs")
     if frozen is not None:
         features = InferenceMode(frozen, "frozen")(features)
         frozen.trainable = False
     if body is not None:
-        features = InferenceMode(body, "body")(features)
+        features = InferenceMode(body, "body", folded(body))(features)
         body.trainable = True  # an earlier trained part of the same backbone may have frozen it
     features = keras.layers.Dropout(dropout, seed=seed, dtype=FLOAT32)(features)
     drawn = glorot_uniform(seed)

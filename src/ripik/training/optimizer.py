@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from ripik.models import backend
+from ripik.models import backend, operations
 from ripik.models.variables import assign, values_of
-from ripik.settings import HALF, Variant
+from ripik.settings import HALF, HEAD, Variant
 from ripik.training.checkpoint import Arrays
 
 
@@ -75,8 +75,9 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> CosineDec
     and does not count as one.
     """
     schedule = _schedule(variant, steps, variables=backend.keeps_compiled())
-    optimizer: Any = keras.optimizers.Adam(schedule)
-    if model.dtype_policy.name == HALF:
+    head_alone, precision = variant.train_from == HEAD, model.dtype_policy.name
+    optimizer: Any = keras.optimizers.Adam(schedule) if head_alone else operations.adam(schedule, precision)
+    if precision == HALF:
         optimizer = backend.loss_scaled(optimizer)
     model.compile(
         optimizer=optimizer,
