@@ -48,6 +48,8 @@ ViewName = Literal[
     "crop80_bottom_right",
 ]
 Preset = Literal["source", "albumentations2"]
+Solver = Literal["adam", "logistic"]  # of a head
+LOGISTIC: Final = "logistic"
 LivePolicy = Literal["standard", "trivial"]  # of live augmentation
 Mixing = Literal["mixup", "cutmix"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first

@@ -8,12 +8,14 @@ from pydantic import BeforeValidator, Field, model_validator
 from ripik.errors import nearest
 from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import (
+    LOGISTIC,
     BlendMethod,
     KnownMetric,
     Merging,
     NearCopies,
     Precision,
     Preset,
+    Solver,
     SubmissionKind,
     ViewName,
     own_name,
@@ -146,6 +148,15 @@ class Variant(SharedSettings):
     data: Literal["original", "augmented"] = "original"
     train_from: Text = HEAD  # head, all, or a layer or block of the backbone
     start: str = ""  # a variant whose weights of the same fold are the starting point
+    solver: Annotated[Solver, Added()] = "adam"  # of a head; logistic: fitted at once, by logistic regression
+
+    @model_validator(mode="after")
+    def _a_fitted_head_is_one(self) -> "Variant":
+        if self.solver == LOGISTIC and self.train_from != HEAD:
+            raise ValueError(f'solver = "{LOGISTIC}" fits a head; it needs train_from = "{HEAD}"')
+        if self.solver == LOGISTIC and (self.inner_split or self.label_smoothing):
+            raise ValueError(f'solver = "{LOGISTIC}" knows neither inner_split nor label_smoothing: set both to 0')
+        return self
 
     @model_validator(mode="after")
     def _early_stopping_looks_inside(self) -> "Variant":
@@ -272,6 +283,13 @@ class Settings(Section):
     training: LimitSettings = LimitSettings()
     kaggle: KaggleSettings = KaggleSettings()
     variants: dict[str, Variant]
+
+    @model_validator(mode="after")
+    def _fitted_heads_read_a_store(self) -> "Settings":
+        fitted = [variant.name for variant in self.variants.values() if variant.solver == LOGISTIC]
+        if fitted and not self.features.store:
+            raise ValueError(f"variants.{fitted[0]} is fitted to stored features, so features.store must be true")
+        return self
 
     @model_validator(mode="after")
     def _starts_exist(self) -> "Settings":

@@ -1,7 +1,8 @@
 """A linear head on stored features, fitted in seconds: multinomial logistic regression on standardised columns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -15,7 +16,10 @@ TOLERANCE = (
     1e-3  # of the gradient's largest entry; a tenth of it doubles the seconds, and moves scores by 0.002 at most
 )
 ITERATIONS = 300
+RARE = 1e-6
 BLOCK = 4096  # rows taken at once, so that only one standardised copy of the features is ever held
+
+Weights = Mapping[int, float] | Literal["balanced"] | None  # of the classes
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ class LinearHead:
             found[rows] = _softmax(((features[rows] - self.mean) / self.scale) @ self.weights + self.bias)
         return found
 
+    def dense(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return kernel (d, C) and bias (C,), float32, of a head that reads features as they are stored.
+
+        A class without training rows is RARE times less probable than any other at most, so that its loss stays finite.
+        """
+        kernel = self.weights / self.scale[:, None]
+        seen = np.isfinite(self.bias)
+        bias = np.where(seen, self.bias, self.bias[seen].min() + np.log(RARE)) - self.mean @ kernel
+        return kernel.astype(np.float32), bias.astype(np.float32)
+
 
 def fit(
     features: np.ndarray,
@@ -46,8 +60,25 @@ def fit(
 ) -> LinearHead:
     """Fit a head to features (n, d), class indices y (n,) in 0…n_classes−1, or to the given rows of both.
 
-    Columns are standardised on the rows fitted to; a constant column is left out of account. `balanced` gives every
-    class the same total weight. The same rows give the same head, as long as the number of BLAS threads is the same.
+    `balanced` gives every class the same total weight. Errors and method as of `fit_path`.
+    """
+    weights: Weights = "balanced" if balanced else None
+    return next(fit_path(features, y, n_classes, [strength], weights=weights, rows=rows))
+
+
+def fit_path(
+    features: np.ndarray,
+    y: np.ndarray,
+    n_classes: int,
+    strengths: Sequence[float],
+    *,
+    weights: Weights = None,
+    rows: np.ndarray | None = None,
+) -> Iterator[LinearHead]:
+    """Yield a head for each of the strengths, each fitted from the one before: so begin with the smallest.
+
+    features: (n, d); y: class indices (n,) in 0…n_classes−1. Columns are standardised on the rows fitted to; a constant
+    column is left out of account. The same rows give the same heads, as long as the number of BLAS threads is the same.
     Method: L2-penalised softmax regression by L-BFGS (scikit-learn's LogisticRegression), in float32.
     Raises InputError for features that are no finite numbers.
     """
@@ -56,10 +87,9 @@ def fit(
     columns = np.empty((len(chosen), features.shape[1]), np.float32)
     for block in _blocks(len(chosen)):
         columns[block] = (features[chosen[block]] - mean) / scale
-    weights = np.zeros((features.shape[1], n_classes), np.float32)
-    bias = np.full(n_classes, -np.inf, np.float32)
-    _solve(columns, y[chosen], weights, bias, strength, balanced)
-    return LinearHead(mean, scale, weights, bias)
+    solver = LogisticRegression(tol=TOLERANCE, max_iter=ITERATIONS, class_weight=weights, warm_start=True)
+    for strength in strengths:
+        yield LinearHead(mean, scale, *_solve(solver.set_params(C=strength), columns, y[chosen], n_classes))
 
 
 def out_of_fold(
@@ -86,21 +116,20 @@ def out_of_fold(
 
 
 def _solve(
-    columns: np.ndarray, y: np.ndarray, weights: np.ndarray, bias: np.ndarray, strength: float, balanced: bool
-) -> None:
-    """Fill in weights (d, C) and bias (C,) of the classes that have rows."""
-    present = np.unique(y)
+    solver: LogisticRegression, columns: np.ndarray, y: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (d, C) and bias (C,), −∞ for a class that has no rows."""
+    weights = np.zeros((columns.shape[1], n_classes), np.float32)
+    bias, present = np.full(n_classes, -np.inf, np.float32), np.unique(y)
     if len(present) == 1:
         bias[present] = 0
-        return
-    solver = LogisticRegression(
-        C=strength, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced" if balanced else None
-    )
+        return weights, bias
     solver.fit(columns, y)
     if len(present) == 2:  # one set of weights, for the second class against the first
         weights[:, present[1]], bias[present] = solver.coef_[0], (0, solver.intercept_[0])
     else:
         weights[:, present], bias[present] = solver.coef_.T, solver.intercept_
+    return weights, bias
 
 
 def _moments(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,9 +20,11 @@ from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.row_memory import RowMemory
 from ripik.models.softmax_head import one_blas_thread
+from ripik.names import LOGISTIC
 from ripik.settings import RAY, Settings
 from ripik.splits.run import Run
 from ripik.storage.paths import Job, layout_of
+from ripik.training.fitted_session import FittedSession
 from ripik.training.head_session import HeadSession
 from ripik.training.jobs import Training
 from ripik.training.predictions import head_of, write_predictions
@@ -68,7 +70,7 @@ def train_heads(
     no room for another epoch.
     """
     memory = memory or RowMemory()
-    sessions = [HeadSession.create(each, memory) for each in trainings if not each.is_trained]
+    sessions = [_session(each, memory) for each in trainings if not each.is_trained]
     for session in sessions:
         session.restore()
     reporters = _reporters(sessions, report, tells or {})
@@ -78,6 +80,11 @@ def train_heads(
         if session.training.job not in failed:
             session.finish()
     return failed
+
+
+def _session(training: Training, memory: RowMemory) -> HeadSession:
+    kind = FittedSession if training.variant.solver == LOGISTIC else HeadSession
+    return kind.create(training, memory)
 
 
 def _train(sessions: Sequence[HeadSession], reporters: Reporters, asked: Callable[[], bool]) -> dict[Job, InputError]:

@@ -12,7 +12,7 @@ import numpy as np
 from ripik.errors import InputError, nearest
 from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.weight_files import weights_inputs
-from ripik.names import ONE
+from ripik.names import LOGISTIC, ONE
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -155,6 +155,7 @@ class Training:
             "folds": run.folds_digest,
             **run.competition.correction_inputs(),
             **({"near_copies": run.photos_digest} if variant.near_copies_per_epoch == ONE else {}),
+            **({"views": list(run.settings.prediction.views)} if variant.solver == LOGISTIC else {}),
             "classes": list(run.competition.classes),
             "pixels": [self.data.pixel_inputs(pass_) for pass_ in training_passes(variant)],
             "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
