@@ -205,14 +205,25 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
 
 
 def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
-    """Return a step for the jobs of all variants, as they run interleaved."""
-    names = {variant.name for variant in variants}
+    """Return a step for the jobs of all variants, as they run interleaved; heads of a variant are one piece."""
+    jobs = {variant.name: jobs_of(settings, variant) for variant in variants}
+    heads = {variant.name for variant in variants if Reading(settings, variant).head_alone}
     pieces = []
     for variant in variants:
-        for job in jobs_of(settings, variant):
-            after = (str(replace(job, variant=variant.start)),) if variant.start in names else ()
-            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs), after))
-    return [Step("jobs", f"trainings with their predictions: {len(pieces)}", pieces, True)]
+        works = []
+        for job in jobs[variant.name]:
+            start = variant.start if variant.start in heads else str(replace(job, variant=variant.start))
+            after = (start,) if variant.start in jobs else ()
+            works.append(Work(str(job), job_seconds(settings, variant, job, size, costs), after))
+        pieces += [_together(variant.name, works, costs.process)] if variant.name in heads else works
+    count = sum(map(len, jobs.values()))
+    return [Step("jobs", f"trainings with their predictions: {count}", pieces, True)]
+
+
+def _together(name: str, works: Sequence[Work], process: float) -> Work:
+    """Return pieces as one process does them; that its cores share them is left out."""
+    after = tuple(dict.fromkeys(other for work in works for other in work.after))
+    return Work(name, process + sum(work.seconds - process for work in works), after)
 
 
 def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs) -> float:
