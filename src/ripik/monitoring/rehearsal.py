@@ -68,7 +68,8 @@ def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
     And once more, as a worker does a job after another of its shape. again: the seconds of that.
     """
     signs, start, noting = _noting(report)
-    training, network = Training(run, job), Network(shape_of(Training(run, job)))
+    training, shape = Training(run, job), shape_of(Training(run, job))
+    network = Network(shape) if shape else None
     train(training, noting, network)
     trained = len(signs)
     predict_job(training, noting, network)
