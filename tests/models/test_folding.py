@@ -90,7 +90,7 @@ def test_a_part_from_a_late_block_on_has_the_same_gradients(monkeypatch: pytest.
 def test_other_backbones_compute_the_same(name: str) -> None:
     backbone = stirred(build_backbone(name, SIZE))
     wanted, found = (np.asarray(model(images(), training=False)) for model in (backbone, folded(backbone)))
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-4 * np.abs(wanted).max())
 
 
 def test_every_norm_of_efficientnet_is_folded() -> None:
