@@ -8,7 +8,7 @@ starts from is trained there. Then:
 - with `--before`: `train --variants finetuned`, 5 folds, JOBS=2, by the code of another checkout and by this one, in
   turns. Asked: 0.40 times the seconds or less with the finetuning step of issue 21; start-up alone is the most here;
 - `--jobs` of them, each with a seed of its own, in one process; prints its resident memory after each, in MB. Asked:
-  after job 50 within 10 % of after job 5. 0: none.
+  after job 50 within 10 % of after job 5. 0: none. `--backbone` takes another network for them.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def compare(before: Path, config: Path, repeats: int) -> None:
     say(f"after / before: {ratio(seconds['after'], seconds['before'])} times the seconds")
 
 
-def do_here(config: Path, jobs: int) -> None:
+def do_here(config: Path, jobs: int, backbone: str) -> None:
     """Do so many jobs in this process, and print its resident memory after each."""
     from ripik.config import load_settings
     from ripik.execution.environment import import_backend, prepare_environment
@@ -99,9 +99,12 @@ def do_here(config: Path, jobs: int) -> None:
 
     prepare_environment(1)
     import_backend()
+    from ripik.models.weights import make_initial_weights
     from ripik.training.predict import work
 
-    settings, found = load_settings(config, ("finetuning.seed=1", 'variants.finetuned.start=""')), list[float]()
+    changes = f"network.backbone={backbone}", 'variants.finetuned.start=""'
+    settings, found = load_settings(config, changes), list[float]()
+    make_initial_weights(settings, settings.variants["finetuned"])
     for number in range(jobs):
         work(settings, Job("finetuned", number % 5, number // 5), lambda done, total, note="": None)
         found.append(_resident())
@@ -122,12 +125,13 @@ def main(words: Sequence[str] | None = None) -> None:
     options.add_argument("--before", type=Path, help="a checkout to compare with")
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--jobs", type=int, default=50, help="in one process; 0: none")
+    options.add_argument("--backbone", default="EfficientNetB0", help="of the jobs in one process")
     given = options.parse_args(words)
     config = prepare(given.work.resolve())
     if given.before:
         compare(given.before.resolve(), config, given.repeats)
     if given.jobs:
-        do_here(config, given.jobs)
+        do_here(config, given.jobs, given.backbone)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray", reason="needs Ray: make test-cluster")
 from ray.cluster_utils import Cluster  # noqa: E402
 
 FAST = ("jobs.threads=1", "training.epochs=6", "augmentation.copies=2")
-HEADS = ("--variants", "original", "augmented")
+SOME = ("--variants", "original", "finetuned")
 SECONDS = 600
 
 
@@ -102,7 +102,7 @@ def test_every_job_is_finished_after_a_node_is_lost(alone: Tiny, tiny: Tiny, clu
 
 
 def test_interrupted_command_leaves_state_and_goes_on(alone: Tiny, tiny: Tiny, cluster: Cluster) -> None:
-    command = start(tiny, *HEADS, address=cluster.address)
+    command = start(tiny, *SOME, address=cluster.address)
     process_at_work(tiny)
     command.send_signal(signal.SIGINT)
     told, _ = command.communicate(timeout=SECONDS)

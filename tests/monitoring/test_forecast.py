@@ -103,8 +103,11 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     passes = 2 * 1200 + 1800  # two views of all photos, and the copies
     assert found["frozen passes"].seconds(2) == pytest.approx(5 + 2 + 0.5 * passes / 2)
     jobs = {piece.name: piece for piece in found["jobs"].pieces}
-    assert len(jobs) == 4 * 3
-    assert jobs["finetuned/fold1"].after == ("original/fold1",)
+    assert len(jobs) == 2 + 2 * 3  # the heads of a variant are one process
+    assert jobs["finetuned/fold1"].after == ("original",)
+    one = job_seconds(settings, settings.variants["original"], Job("original", 0), size, costs(settings))
+    assert jobs["original"].seconds == pytest.approx(5 + 3 * (one - 5))
+    assert found["jobs"].what == "trainings with their predictions: 12"
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
 
 

@@ -107,3 +107,10 @@ def test_early_stopping_with_class_weights_after_other_shapes(started: Tiny, tmp
 def test_a_training_resumed_within_an_epoch(started: Tiny, tmp_path: Path) -> None:
     jobs, stopped = ["finetuned/1 done", "finetuned/0 done"], "finetuned/0 stopped"
     assert compare(started, tmp_path, jobs, DROPOUT, *INNER, before=stopped) == work_of(jobs, 1)
+
+
+@pytest.mark.long
+def test_scaled_losses_and_a_constant_rate(started: Tiny, tmp_path: Path) -> None:
+    jobs = ["finetuned/1 done finetuning.learning_rate=1e-3", "finetuned/0 done"]
+    how = (DROPOUT, "finetuning.precision=mixed_float16", "finetuning.schedule=constant")
+    assert compare(started, tmp_path, jobs, *how) == work_of(jobs, 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ripik.errors import SurroundingsError
 from ripik.execution.signals import TERMINATED, end_when_asked
-from ripik.execution.task import SMALLER, Task, perform
+from ripik.execution.task import ALL, SMALLER, Task, perform
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or identifiers that CUDA shows to a process, in this order
 ENDING = 30.0  # seconds that a process has to end after its last task
@@ -84,11 +84,15 @@ class Crew:
         return [worker for worker in self.members if worker.task is None]
 
     def give(self, task: Task, gpu: str | None) -> None:
-        """Give the task to an idle worker of its shape and GPU, or to a new one, for which another may have to end."""
+        """Give the task to an idle worker of its shape and GPU, or to a new one, for which others may have to end.
+
+        Those on its GPU do, as they keep memory there.
+        """
         for worker in self.idle:
-            if worker.suits(task, gpu):
-                if worker.give(task):
-                    return
+            if worker.suits(task, gpu) and worker.give(task):
+                return
+        for worker in self.idle:
+            if worker.gpu is not None and (worker.gpu == gpu or task.devices == ALL):
                 self.dismiss(worker)
         if len(self.members) >= self.most and self.idle:
             self.dismiss(self.idle[0])

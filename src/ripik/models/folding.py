@@ -52,6 +52,19 @@ class Swish(layers.Layer):
         return operations.swish(inputs)
 
 
+class Excited(layers.Layer):
+    """Swish, and its channels weighed by what two convolutions make of their means: layers of a backbone as one."""
+
+    def __init__(self, reduce: Any, expand: Any, name: str) -> None:
+        super().__init__(name=name, dtype=reduce.dtype_policy)
+        self.reduce, self.expand = reduce, expand
+
+    def call(self, inputs: Any) -> Any:
+        """Return the swish of the inputs, weighed."""
+        weights = [value for layer in (self.reduce, self.expand) for value in (layer.kernel[0, 0], layer.bias)]
+        return operations.excited(inputs, *(ops.cast(value, self.compute_dtype) for value in weights))
+
+
 @dataclass
 class _Folding:
     """What becomes of a body's layers, by name: norms are called with their convolutions, paddings with theirs."""
@@ -59,6 +72,7 @@ class _Folding:
     body: keras.Model
     norms: dict[str, Any] = field(default_factory=dict)  # BatchNorm → its convolution
     paddings: dict[str, Any] = field(default_factory=dict)  # convolution → the padding before it
+    excited: dict[str, list[Any]] = field(default_factory=dict)  # product with a gate → the gate's two convolutions
     left_out: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -69,6 +83,8 @@ class _Folding:
         for layer in found:
             if isinstance(layer, layers.BatchNormalization):
                 self._fold(layer)
+            if isinstance(layer, layers.Multiply):
+                self._excite(layer)
 
     def _fold(self, norm: Any) -> None:
         convolution = self._before(norm)
@@ -80,6 +96,22 @@ class _Folding:
         if isinstance(padding, layers.ZeroPadding2D) and _is_same(padding, convolution):
             self.paddings[convolution.name] = padding
             self.left_out.add(padding.name)
+
+    def _excite(self, product: Any) -> None:
+        """Note a product of a swish and of what two convolutions make of its means, as EfficientNet has it."""
+        active, gate = product.input if len(product.input) == 2 else (None, None)
+        swish, expand = self.makers.get(id(active)), self.makers.get(id(gate))
+        chain: list[Any] = [expand]
+        while len(chain) < 4 and chain[-1] is not None:
+            chain.append(self._before(chain[-1]))
+        if self.uses[id(gate)] != 1 or self.uses[id(active)] != 2 or None in chain or not _is_swish(swish):
+            return
+        _, reduce, shaped, pooled = chain
+        dense = _is_dense(expand, "sigmoid") and _is_dense(reduce, "silu")
+        means = type(pooled) is layers.GlobalAveragePooling2D and pooled.input is active
+        if dense and means and isinstance(shaped, layers.Reshape) and reduce.input.shape[1:3] == (1, 1):
+            self.excited[product.name] = [reduce, expand]
+            self.left_out.update(layer.name for layer in (swish, *chain))
 
     def _before(self, layer: Any) -> Any:
         """Return the layer whose output is the input of this one, and of nothing else; None where there is none."""
@@ -94,7 +126,10 @@ class _Folding:
             convolution = self.norms[layer.name]
             padding = SAME if convolution.name in self.paddings else convolution.padding
             return FoldedConvolution(convolution, layer, padding)(args[0])
-        if isinstance(layer, layers.Activation) and layer.activation is keras.activations.silu:
+        if layer.name in self.excited:
+            reduce, expand = self.excited[layer.name]
+            return Excited(reduce, expand, layer.name)(args[0][0])
+        if _is_swish(layer):
             return Swish(name=layer.name, dtype=layer.dtype_policy)(args[0])
         return layer(*args, **kwargs)
 
@@ -102,6 +137,7 @@ class _Folding:
 def folded(body: keras.Model) -> keras.Model:
     """Return a network of the body's own layers and variables that computes the same in inference mode.
 
+    So do swish, and the gates of EfficientNet's channels, with gradients that are cheap.
     A BatchNorm stays as it is where it does not directly follow a convolution that has no activation and feeds nothing
     else.
     """
@@ -116,6 +152,17 @@ def is_depthwise(layer: Any) -> bool:
 
 def _tensors(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given]
+
+
+def _is_swish(layer: Any) -> bool:
+    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.silu
+
+
+def _is_dense(layer: Any, activation: str) -> bool:
+    """Whether a layer is a convolution with a kernel of 1 × 1 and a bias, followed by this activation."""
+    if type(layer) is not layers.Conv2D or layer.groups > 1 or not layer.use_bias or set(layer.strides) != {1}:
+        return False
+    return layer.kernel_size == (1, 1) and layer.activation is keras.activations.get(activation)
 
 
 def _is_foldable(layer: Any) -> bool:

@@ -32,6 +32,20 @@ def depthwise(inputs: Any, kernel: Any, stride: int, padding: str) -> Any:
     return ops.depthwise_conv(inputs, kernel, strides=stride, padding=padding)
 
 
+def excited(inputs: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias: Any) -> Any:
+    """Return s · sigmoid(swish(mean(s) · reduce + reduce_bias) · expand + expand_bias), where s = swish(inputs).
+
+    inputs (n, h, w, C); reduce (C, r); expand (r, C); the mean is over h and w ("squeeze and excitation": Hu, Shen &
+    Sun 2018, CVPR).
+    """
+    faster = _faster(inputs.dtype)
+    if faster and None not in inputs.shape[1:]:
+        return faster.excited(inputs, reduce, reduce_bias, expand, expand_bias)
+    active = keras.activations.silu(inputs)
+    reduced = keras.activations.silu(ops.mean(active, axis=(1, 2)) @ reduce + reduce_bias)
+    return active * ops.sigmoid(reduced @ expand + expand_bias)[:, None, None]
+
+
 def adam(learning_rate: Any, precision: str) -> Any:
     """Return Keras' Adam, for a network that computes in `precision`."""
     faster = _faster(precision)

@@ -21,10 +21,42 @@ def _swish_gradient(inputs: Any, upstream: Any) -> Any:
     return upstream * gate * (1 + inputs * (1 - gate))
 
 
+@tf.function(jit_compile=True)
+def _excited_gradient(inputs: Any, upstream: Any, gate: Any, each: Any) -> Any:
+    active = tf.sigmoid(inputs)
+    return (upstream * gate + each) * active * (1 + inputs * (1 - active))
+
+
 @tf.custom_gradient
 def swish(inputs: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return x · sigmoid(x)."""
     return inputs * tf.sigmoid(inputs), lambda upstream: _swish_gradient(inputs, upstream)
+
+
+@tf.custom_gradient
+def excited(
+    inputs: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias: Any
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """Return `operations.excited`, whose gradient is one pass over memory beside a sum."""
+    active, weights = inputs * tf.sigmoid(inputs), (reduce, reduce_bias, expand, expand_bias)
+    means = tf.reduce_mean(active, axis=(1, 2))
+    gate = _gate(means, *weights)[:, None, None]
+
+    def gradients(upstream: Any) -> tuple[Any, ...]:
+        with tf.GradientTape() as tape:
+            tape.watch([means, *weights])
+            again = _gate(means, *weights)
+        of_gate = tf.reduce_sum(upstream * active, axis=(1, 2))
+        of_means, *of_weights = tape.gradient(again, [means, *weights], of_gate)
+        each = of_means / tf.cast(inputs.shape[1] * inputs.shape[2], tf.float32)
+        return _excited_gradient(inputs, upstream, gate, each[:, None, None]), *of_weights
+
+    return active * gate, gradients
+
+
+def _gate(means: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias: Any) -> Any:
+    reduced = means @ reduce + reduce_bias
+    return tf.sigmoid(reduced * tf.sigmoid(reduced) @ expand + expand_bias)
 
 
 @tf.custom_gradient

@@ -227,15 +227,29 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
 
 
 def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
-    """Return a step for the jobs of all variants, as they run interleaved; a variant's first ones begin workers."""
-    names = {variant.name for variant in variants}
+    """Return a step for the jobs of all variants, as they run interleaved.
+
+    Heads of a variant are one piece; a variant's first other ones begin workers.
+    """
+    jobs = {variant.name: jobs_of(settings, variant) for variant in variants}
+    heads = {variant.name for variant in variants if Reading(settings, variant).head_alone}
     pieces = []
     for variant in variants:
-        for number, job in enumerate(jobs_of(settings, variant)):
-            after = (str(replace(job, variant=variant.start)),) if variant.start in names else ()
-            first = number < at_once or is_distributed(variant)
-            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs, first=first), after))
-    return [Step("jobs", f"trainings with their predictions: {len(pieces)}", pieces, True)]
+        works, begun = [], 1 if variant.name in heads else at_once
+        for number, job in enumerate(jobs[variant.name]):
+            start = variant.start if variant.start in heads else str(replace(job, variant=variant.start))
+            after = (start,) if variant.start in jobs else ()
+            first = number < begun or is_distributed(variant)
+            works.append(Work(str(job), job_seconds(settings, variant, job, size, costs, first=first), after))
+        pieces += [_together(variant.name, works)] if variant.name in heads else works
+    count = sum(map(len, jobs.values()))
+    return [Step("jobs", f"trainings with their predictions: {count}", pieces, True)]
+
+
+def _together(name: str, works: Sequence[Work]) -> Work:
+    """Return pieces as one process does them; that its cores share them is left out."""
+    after = tuple(dict.fromkeys(other for work in works for other in work.after))
+    return Work(name, sum(work.seconds for work in works), after)
 
 
 def job_seconds(

@@ -89,7 +89,8 @@ def _ways(training: Training) -> tuple[Way, Way]:
     """Return what trains, and what predicts, again and again."""
     if training.data.reading.head_alone:
         return partial(train_heads, [training]), partial(predict_head, training)
-    network = Network(shape_of(training))
+    shape = shape_of(training)
+    network = Network(shape) if shape else None
     return partial(train, training, network=network), partial(predict_job, training, network=network)
 
 

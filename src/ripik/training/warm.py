@@ -13,7 +13,7 @@ from ripik.models import backend
 from ripik.models.engines import Compute, Predictor, make_predictor
 from ripik.settings import KERAS
 from ripik.training.jobs import Training
-from ripik.training.network import Parts, between, predictor_by
+from ripik.training.network import Parts, between, predictor_by, predictor_of
 from ripik.training.optimizer import Compiled, compile_model
 from ripik.training.shapes import shape_of
 
@@ -62,6 +62,8 @@ class Network:
 
     def trained(self, training: Training, source: Source) -> Predictor:
         """Return what predicts with a finished training."""
+        if self.shape is None:
+            return predictor_of(training, source)
         parts = self.parts(training)
         parts.set_trained(training)
         return predictor_by(parts.trained_part, training, source, self.compute)
