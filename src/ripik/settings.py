@@ -11,7 +11,9 @@ from ripik.names import (
     LOGISTIC,
     BlendMethod,
     KnownMetric,
+    LivePolicy,
     Merging,
+    Mixing,
     NearCopies,
     Precision,
     Preset,
@@ -112,6 +114,7 @@ class NetworkSettings(Section):
     backbone: Text = "EfficientNetB0"  # a function of keras.applications
     weights: Text = "imagenet"  # imagenet (Keras cache or download), random, or a path
     image_size: Annotated[int, Field(ge=32, le=2048)] = 224
+    crop_from: Annotated[int, Field(ge=0, le=2048), Added()] = 0  # side of the photos live crops are of; 0: image_size
     dropout: Fraction = 0.2
     precision: Precision = "auto"  # auto: mixed_float16 on GPUs made for it, float32 elsewhere; heads: float32
 
@@ -131,6 +134,14 @@ class TrainingSettings(Section):
     with_original: bool = True  # whether the photo itself stands among its augmented copies
     copies_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: all copies for a head, one otherwise
     near_copies_per_epoch: Annotated[NearCopies, Added()] = "all"  # one: of each group, another each epoch
+    live: Annotated[float, Field(ge=0, le=2), Added()] = 0.0  # strength of live augmentation of pixels; 0: none
+    policy: Annotated[LivePolicy, Added()] = "standard"  # of live augmentation
+    mix: Annotated[Mixing, Added()] = "none"  # of a batch's images and targets
+    mix_alpha: Annotated[Positive, Added()] = 0.2  # the share is drawn from Beta(mix_alpha, mix_alpha)
+    weight_decay: Annotated[float, Field(ge=0), Added()] = 0.0  # AdamW's, of kernels
+    rate_decay: Annotated[float, Field(gt=0, le=1), Added()] = 1.0  # of the learning rate, a block from the head down
+    clip: Annotated[float, Field(ge=0), Added()] = 0.0  # largest norm of the gradient; 0: any
+    average: Annotated[Fraction, Added()] = 0.0  # how slowly a running mean of the weights fades; 0: the last weights
     seed: Seed = 0
     seeds: Count = 1
     refit: bool = False  # a last training on all rows predicts the test set

@@ -2,7 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from ripik.training.layerwise_adam import LayerwiseAdam, rate_factors
+from ripik.models import operations
+from ripik.training.layerwise_adam import layerwise, rate_factors
+
+LayerwiseAdam = layerwise(operations.adam("float32"))
 
 
 def network() -> keras.Model:

@@ -5,7 +5,7 @@ pixels, or outputs of frozen layers) → one-hot targets beside them. Every choi
 nothing but reading is left to threads, so their number and order never change a batch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Protocol
@@ -29,6 +29,9 @@ class Source(Protocol):
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return the given rows."""
+
+
+Altered = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class ArrayRows:
@@ -95,6 +98,7 @@ class Batches:
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
     more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
     `keras.layers.Dropout` does, by draws that depend on `seed` and a batch's first example alone, with any backend.
+    altered: what becomes of a batch's examples, images and targets before it is fed.
     """
 
     def __init__(
@@ -109,11 +113,12 @@ class Batches:
         dropout: float = 0.0,
         seed: Sequence[int] = (),
         view: str = IDENTITY,
+        altered: Altered | None = None,
     ) -> None:
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, VIEWS[view]
         self.class_weights, self.devices = class_weights, devices
-        self.dropout, self.seed = dropout, tuple(seed)
+        self.dropout, self.seed, self.altered = dropout, tuple(seed), altered
         self.failure: RipikError | None = None
         self.readers = ThreadPoolExecutor(READERS)
         self.asked: dict[int, Future] = {}
@@ -134,6 +139,8 @@ class Batches:
             return self._read(chosen)
         filled = np.concatenate([chosen, chosen[:1].repeat(-len(chosen) % self.devices)])
         inputs, targets = self._dropped(self._read(filled), int(chosen[0])), self.targets[filled % len(self.targets)]
+        if self.altered is not None:
+            inputs, targets = self.altered(filled, inputs, targets)
         if self.class_weights is None and self.devices == 1:
             return inputs, targets
         weights = np.ones(len(filled)) if self.class_weights is None else targets @ self.class_weights

@@ -61,11 +61,11 @@ def check_networks(wanted: Sequence[VariantData], report: Reporter) -> None:
 
 
 def _pixel_bytes(data: VariantData, lacking: Sequence[Pass]) -> dict[Path, int]:
-    needed, size = {}, data.variant.image_size
+    needed = {}
     for pass_ in pixel_passes(lacking):
         path, images = data.reading.pixels_path(pass_), data.count(pass_)
         if not is_packed(path, data.pixel_inputs(pass_), images):
-            needed[path] = images * size**2 * 3
+            needed[path] = images * data.reading.side(pass_) ** 2 * 3
     return needed
 
 

@@ -27,7 +27,7 @@ def prepare(run: Run, variants: Sequence[Variant]) -> None:
     by_weights: dict[Path, list[VariantData]] = {}
     for data in lacking:
         for pass_ in pixel_passes(data.lacking()):
-            pixels(run, pass_.split, pass_.copies, data.variant.image_size)
+            pixels(run, pass_.split, pass_.copies, data.reading.side(pass_))
         if not data.reading.from_pixels:
             by_weights.setdefault(initial_weights(run.settings, data.variant), []).append(data)
     if by_weights:

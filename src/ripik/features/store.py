@@ -28,11 +28,13 @@ class Pass:
     split: str
     copies: bool = False
     view: str = IDENTITY
+    size: int = 0  # pixels a side that are stored; 0: of what the network sees
 
 
 def training_passes(variant: Variant) -> list[Pass]:
     """Return what the variant trains on: the photos, their augmented copies, or both, photos first."""
-    photos, copies = Pass("train"), Pass("train", copies=True)
+    size = variant.crop_from if variant.live else 0
+    photos, copies = Pass("train", size=size), Pass("train", copies=True, size=size)
     if variant.data == "original":
         return [photos]
     return [photos, copies] if variant.with_original else [copies]
@@ -77,7 +79,11 @@ class Reading:
 
     def pixels_path(self, pass_: Pass) -> Path:
         """Return the packed file of the pass's pixels."""
-        return pixel_path(self.settings, pass_.split, pass_.copies, self.variant.image_size)
+        return pixel_path(self.settings, pass_.split, pass_.copies, self.side(pass_))
+
+    def side(self, pass_: Pass) -> int:
+        """Return the pixels a side of the images that are stored for a pass."""
+        return pass_.size or self.variant.image_size
 
     def path(self, pass_: Pass) -> Path:
         """Return the packed file of what the network reads for a pass, rows in the order of the split.
@@ -122,7 +128,7 @@ class VariantData:
 
     def pixel_inputs(self, pass_: Pass) -> dict[str, Any]:
         """Return what determines the stored pixels of a pass."""
-        return pixel_inputs(self.run, pass_.split, pass_.copies, self.variant.image_size)
+        return pixel_inputs(self.run, pass_.split, pass_.copies, self.reading.side(pass_))
 
     def feature_inputs(self, pass_: Pass) -> dict[str, Any]:
         """Return what determines the stored outputs of a pass."""
@@ -160,4 +166,4 @@ def shares(images: int, most: int) -> int:
 
 def pixel_passes(passes: Iterable[Pass]) -> list[Pass]:
     """Return the passes without their views: whose pixels are read for them."""
-    return list(dict.fromkeys(Pass(pass_.split, pass_.copies) for pass_ in passes))
+    return list(dict.fromkeys(Pass(pass_.split, pass_.copies, size=pass_.size) for pass_ in passes))

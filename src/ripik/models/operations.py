@@ -46,10 +46,10 @@ def excited(inputs: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias
     return active * ops.sigmoid(reduced @ expand + expand_bias)[:, None, None]
 
 
-def adam(learning_rate: Any, precision: str) -> Any:
-    """Return Keras' Adam, for a network that computes in `precision`."""
-    faster = _faster(precision)
-    return (faster or keras.optimizers).Adam(learning_rate)
+def adam(precision: str) -> type:
+    """Return Keras' Adam, as a class, for a network that computes in `precision`."""
+    kind: type = (_faster(precision) or keras.optimizers).Adam
+    return kind
 
 
 def _faster(precision: Any) -> ModuleType | None:

@@ -161,7 +161,8 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
     found: dict[tuple, int] = {}
     for variant in variants:
         for item in pixel_passes(Reading(settings, variant).passes):
-            found["pixels", variant.image_size, item] = _count(settings, size, item) * variant.image_size**2 * 3
+            side = Reading(settings, variant).side(item)
+            found["pixels", side, replace(item, size=0)] = _count(settings, size, item) * side**2 * 3
         if not Reading(settings, variant).from_pixels:
             for item in Reading(settings, variant).passes:
                 found[pass_key(variant), item] = _count(settings, size, item) * costs.rows[pass_key(variant)]
@@ -193,7 +194,7 @@ def _count(settings: Settings, size: Size, item: Pass) -> int:
 
 def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
     wanted = {
-        (variant.image_size, item): _count(settings, size, item)
+        (Reading(settings, variant).side(item), replace(item, size=0)): _count(settings, size, item)
         for variant in variants
         for item in pixel_passes(Reading(settings, variant).passes)
     }

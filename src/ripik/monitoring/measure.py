@@ -92,7 +92,8 @@ class _Measuring:
 
     @property
     def sizes(self) -> list[int]:
-        return list(dict.fromkeys(variant.image_size for variant in self.variants))
+        readings = [Reading(self.settings, variant) for variant in self.variants]
+        return list(dict.fromkeys(reading.side(pass_) for reading in readings for pass_ in reading.passes))
 
     @property
     def augments(self) -> bool:

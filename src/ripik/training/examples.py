@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ripik.augmentation.live import Live
 from ripik.errors import InputError
-from ripik.features.batches import Batches, Source, epoch_examples, id_keys, one_a_group
+from ripik.features.batches import Altered, Batches, Source, epoch_examples, id_keys, one_a_group
 from ripik.features.store import Reading, training_passes
-from ripik.names import ONE
+from ripik.features.versions import Versions
+from ripik.names import NONE, ONE
 from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
@@ -126,7 +128,16 @@ class Course:
             devices=self.devices,
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
             seed=(seed, epoch),
+            altered=self._altered(epoch),
         )
+
+    def _altered(self, epoch: int) -> Altered | None:
+        """Return what draws new versions of an epoch's images, and mixes them; None where they stay as they are."""
+        variant = self.variant
+        if not (variant.live or variant.mix != NONE):
+            return None
+        live = Live(variant.policy, variant.live, variant.image_size) if variant.live else None
+        return Versions(live, variant.mix, variant.mix_alpha, self.keys, (self.training.seed, epoch))
 
 
 def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray | None:

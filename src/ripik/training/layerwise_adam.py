@@ -4,13 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import ops
+from keras.optimizers import Adam
 
 NEVER_DECAYED = ("bias", "gamma", "beta")  # of convolutions and heads, and what normalises
 
 
-class LayerwiseAdam(keras.optimizers.Adam):
+def layerwise(adam: type) -> type:
+    """Return such an Adam, by Keras' own or one that computes the same; see `Layerwise`."""
+    return type("LayerwiseAdam", (Layerwise, adam), {})
+
+
+class Layerwise(Adam):
     """Adam with a factor of the learning rate for each variable.
 
     Each step takes rate × weight_decay × value from kernels (AdamW, Loshchilov and Hutter 2019, ICLR), all of it times

@@ -9,6 +9,7 @@ from ripik.models import backend, operations
 from ripik.models.variables import assign, values_of
 from ripik.settings import HALF, HEAD, Variant
 from ripik.training.checkpoint import Arrays
+from ripik.training.layerwise_adam import layerwise, rate_factors
 
 
 class CosineDecay(keras.optimizers.schedules.CosineDecay):
@@ -55,6 +56,8 @@ class Compiled:
         if not backend.keeps_compiled() or _form(schedule) != _form(self.schedule):
             return False
         assign(self.model.optimizer.variables, self.start)
+        if averages := averages_of(self.model):
+            assign(averages, values_of(self.model.trainable_variables))
         if isinstance(schedule, CosineDecay) and isinstance(self.schedule, CosineDecay):
             self.schedule.take(schedule)
         else:
@@ -75,9 +78,8 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> CosineDec
     and does not count as one.
     """
     schedule = _schedule(variant, steps, variables=backend.keeps_compiled())
-    head_alone, precision = variant.train_from == HEAD, model.dtype_policy.name
-    optimizer: Any = keras.optimizers.Adam(schedule) if head_alone else operations.adam(schedule, precision)
-    if precision == HALF:
+    optimizer = _adam(model, variant, schedule)
+    if model.dtype_policy.name == HALF:
         optimizer = backend.loss_scaled(optimizer)
     model.compile(
         optimizer=optimizer,
@@ -86,6 +88,27 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> CosineDec
         jit_compile=backend.compiles(),
     )
     return schedule
+
+
+def _adam(model: keras.Model, variant: Variant, schedule: Any) -> Any:
+    if variant.train_from == HEAD:
+        return keras.optimizers.Adam(schedule)
+    adam = operations.adam(model.dtype_policy.name)
+    if (variant.weight_decay, variant.rate_decay, variant.clip, variant.average) == (0.0, 1.0, 0.0, 0.0):
+        return adam(schedule)
+    return layerwise(adam)(
+        schedule,
+        factors=rate_factors(model.trainable_variables, variant.rate_decay),
+        weight_decay=variant.weight_decay,
+        clip=variant.clip or None,
+        momentum=variant.average,
+    )
+
+
+def averages_of(model: keras.Model) -> list[Any]:
+    """Return the variables of the running means of a compiled model's weights; none where it keeps none."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return list(getattr(optimizer, "averages", []))
 
 
 def _schedule(variant: Variant, steps: int, *, variables: bool = False) -> CosineDecay | float:

@@ -67,6 +67,10 @@ class Session(ABC):
     def write_weights(self, path: Path, model: Arrays) -> str:
         """Write the model's variables as Keras' weights file; return the digest of their values."""
 
+    def predicting(self) -> Arrays:
+        """Return the model's variables as they are to predict."""
+        return self.variables()["model"]
+
     @property
     def variant(self) -> Variant:
         """The variant that is trained."""
@@ -151,7 +155,7 @@ class Session(ABC):
         self.history.append({"epoch": epoch, **row, "seconds": seconds})
         self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
         if self.best_epoch() == epoch - 1:
-            self.best = self.variables()["model"]
+            self.best = self.predicting()
         rate = self.course.rate(epoch * self.course.epoch_steps)
         self.log.scalars("epoch", row | {"learning_rate": rate}, epoch)
 
@@ -191,12 +195,12 @@ class Session(ABC):
             return
         self.take_up(saved.arrays)
         self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
-        self.best = saved.arrays.get("best", saved.arrays["model"] if self.history else [])
+        self.best = saved.arrays.get("best", self.predicting() if self.history else [])
 
     def finish(self) -> None:
         """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
         last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
-        both = ((last, self.variables()["model"]), (best, self.best))
+        both = ((last, self.predicting()), (best, self.best))
         values = {path.name: self.write_weights(path, model) for path, model in both}
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(

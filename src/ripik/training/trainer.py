@@ -20,6 +20,7 @@ from ripik.training.callbacks import EpochProgress, Fed
 from ripik.training.checkpoint import Arrays
 from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training, is_distributed
+from ripik.training.optimizer import averages_of
 from ripik.training.predictions import predict_rows
 from ripik.training.session import Session
 from ripik.training.warm import Network
@@ -106,8 +107,23 @@ class Trainer(Session):
                 raise data.failure from None
             raise
 
+    def predicting(self) -> Arrays:
+        """Return the model's variables, those that are trained as their running means where such are kept."""
+        averages = values_of(averages_of(self.model))
+        means = dict(zip(map(id, self.model.trainable_variables), averages, strict=True)) if averages else {}
+        own = values_of(self.model.variables)
+        return [means.get(id(variable), value) for variable, value in zip(self.model.variables, own, strict=True)]
+
     def predict_inner(self) -> np.ndarray:
-        """Return the probabilities of the inner split's rows, (len(inner), C)."""
+        """Return the probabilities of the inner split's rows, (len(inner), C), by the weights that are to predict."""
+        kept = values_of(self.model.variables)
+        assign(self.model.variables, self.predicting())
+        try:
+            return self._predict_inner()
+        finally:
+            assign(self.model.variables, kept)
+
+    def _predict_inner(self) -> np.ndarray:
         pass_, how = Pass("train"), self.training.run.settings.prediction
         source = PackedRows([self.training.data.path(pass_)])
         return predict_rows(self.network.scorer, source, self.inner, pass_.view, how.batch_size)
