@@ -36,8 +36,8 @@ def at_once(settings: JobSettings) -> int:
 def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
 
-    What a task makes does not depend on where it runs, nor on how many run at once: each has its own process, and as
-    many threads as any other. Raises what `run_here` or `run_on_cluster` do.
+    What a task makes does not depend on where it runs, nor on how many run at once, nor on what its process has done
+    before: each has as many threads as any other. Raises what `run_here` or `run_on_cluster` do.
     """
     named, threads = distinct(tasks), threads_per_job(settings)
     if not named:
