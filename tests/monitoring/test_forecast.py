@@ -116,8 +116,8 @@ def test_jobs_after_the_first_of_a_worker_begin_neither_a_process_nor_a_network(
     variants, measured = list(settings.variants.values()), costs(settings)
     measured = replace(measured, jobs={name: replace(cost, first=8) for name, cost in measured.jobs.items()})
     jobs = {piece.name: piece.seconds for piece in steps(settings, variants, size, measured, 2)[-2].pieces}
-    assert jobs["original/fold0"] == pytest.approx(jobs["original/fold1"])
-    assert jobs["original/fold2"] == pytest.approx(jobs["original/fold1"] - 5 - 8)
+    assert jobs["finetuned/fold0"] == pytest.approx(jobs["finetuned/fold1"])
+    assert jobs["finetuned/fold2"] == pytest.approx(jobs["finetuned/fold1"] - 5 - 8)
 
 
 @pytest.mark.parametrize(
