@@ -48,7 +48,7 @@ def excited(inputs: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias
 
 def adam(learning_rate: Any, precision: str) -> Any:
     """Return Keras' Adam, for a network that computes in `precision`."""
-    faster = _faster(precision)
+    faster = _faster(FLOAT32) if precision == FLOAT32 else None
     return (faster or keras.optimizers).Adam(learning_rate)
 
 
