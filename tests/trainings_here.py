@@ -1,10 +1,18 @@
-"""What trainings read, made in the test's own process."""
+"""What trainings read, made in the test's own process, and trainings done there, whichever way they go."""
 
+from ripik.execution.task import Reporter
 from ripik.features.frozen_passes import check_networks, fill_store
 from ripik.features.pixels import pixels
+from ripik.features.row_memory import RowMemory
 from ripik.features.store import VariantData, pixel_passes
 from ripik.settings import Settings
 from ripik.splits.run import Run
+from ripik.storage.paths import Job
+from ripik.training import heads, predict, trainer
+from ripik.training.head_session import HeadSession
+from ripik.training.jobs import Training
+from ripik.training.session import Session
+from ripik.training.trainer import Trainer
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -22,3 +30,31 @@ def prepare_here(settings: Settings) -> Run:
     check_networks(lacking, silent)
     fill_store([data for data in lacking if not data.reading.from_pixels], (0, 1), silent)
     return run
+
+
+def train(training: Training, report: Reporter) -> None:
+    """Train a job by itself."""
+    if not training.data.reading.head_alone:
+        trainer.train(training, report)
+        return
+    for error in heads.train_heads([training], report).values():
+        raise error
+
+
+def predict_job(training: Training, report: Reporter) -> None:
+    """Predict with a finished training."""
+    (heads.predict_head if training.data.reading.head_alone else predict.predict_job)(training, report)
+
+
+def work(run: Run, job: Job, report: Reporter) -> str:
+    """Do the task of one job."""
+    if Training(run, job).data.reading.head_alone:
+        return heads.work(run.settings, [job], report)
+    return predict.work(run.settings, job, report)
+
+
+def session_of(training: Training) -> Session:
+    """Return a training as its process begins with it."""
+    if training.data.reading.head_alone:
+        return HeadSession.create(training, RowMemory())
+    return Trainer.create(training)

@@ -1,4 +1,5 @@
-"""The names that a setting may take, as types: metrics, submissions, views, presets, blends, merges, precisions.
+"""The names that a setting may take, as types: metrics, submissions, views, presets, blends, merges, precisions,
+sampling.
 
 What each name stands for is in the rooms: metrics in `analysis.metrics`, views in `features.tta`, presets in
 `augmentation.pipeline`, ways to blend in `ensemble.blend`, kinds of submissions in `data.submission_form`. Tests hold
@@ -49,6 +50,8 @@ ViewName = Literal[
 Preset = Literal["source", "albumentations2"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Merging = Literal["arithmetic", "geometric"]
+NearCopies = Literal["all", "one"]
+ONE: Final = "one"  # of the members of a group
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 

@@ -7,12 +7,23 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ripik.errors import nearest
 from ripik.kaggle_addresses import CompetitionName, dataset_name
-from ripik.names import BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName, own_name
+from ripik.names import (
+    BlendMethod,
+    KnownMetric,
+    Merging,
+    NearCopies,
+    Precision,
+    Preset,
+    SubmissionKind,
+    ViewName,
+    own_name,
+)
 from ripik.sections import Added, Count, Folders, Fraction, Positive, Section, Seed, Text
 
 Label = int | str
 HEAD, ALL = "head", "all"  # the two ends of train_from
 AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
+NUMPY = "numpy"  # what trains and runs a head alone
 LOCAL, RAY = "local", "ray"  # where jobs run
 FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
 DATA = "data"  # each batch of a training is divided among devices
@@ -117,6 +128,7 @@ class TrainingSettings(Section):
     early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without improvement on the inner split; 0: never
     with_original: bool = True  # whether the photo itself stands among its augmented copies
     copies_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: all copies for a head, one otherwise
+    near_copies_per_epoch: Annotated[NearCopies, Added()] = "all"  # one: of each group, another each epoch
     seed: Seed = 0
     seeds: Count = 1
     refit: bool = False  # a last training on all rows predicts the test set

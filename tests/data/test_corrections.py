@@ -24,9 +24,8 @@ from ripik.splits.folds import read_folds
 from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.examples import Course, inner_split
+from ripik.training.examples import Course, class_weights, inner_split
 from ripik.training.jobs import Training, jobs_of
-from ripik.training.optimizer import class_weights
 
 F1 = get_metric("macro_f1")
 ODD = ["2", "9", "20"]  # images that the user relabels

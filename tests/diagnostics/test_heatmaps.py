@@ -22,9 +22,7 @@ from ripik.splits.run import Run
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training
 from ripik.training.network import whole_network
-from ripik.training.predict import predict_job
-from ripik.training.trainer import train
-from trainings_here import prepare_here, silent
+from trainings_here import predict_job, prepare_here, silent, train
 
 SET = ("training.epochs=1", "training.batch_size=8", "variants.finetuned.train_from=block7a", "network.image_size=64")
 TRAINED = {"original": range(SPLITS), "finetuned": range(2)}

@@ -89,3 +89,35 @@ def test_a_job_with_all_gpus_is_at_work_by_itself(tmp_path: Path) -> None:
     tasks = [Task(name, f"{HERE}:enter", (tmp_path / "place",), False, (), kind) for name, kind in kinds.items()]
     execute(tasks, JobSettings(jobs=3, threads=1))
     assert not (tmp_path / "place").exists()
+
+
+def note_process(folder: Path, name: str, report: Reporter) -> None:
+    """Note the process, its GPU and how many others the parent has."""
+    others = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
+    jobs = [each for each in others if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    (folder / name).write_text(f"{os.getpid()} {os.environ.get(local.VISIBLE, 'all')} {len(jobs)}")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_kept_process_does_jobs_on_its_gpu_alone_and_leaves_it_to_others(tmp_path: Path) -> None:
+    shapes = {"a": "one", "b": "one", "c": "two", "d": "one"}
+    before = {"b": "a", "c": "b", "d": "c"}
+    tasks = [
+        Task(name, f"{HERE}:note_process", (tmp_path, name), after=(before.get(name, ""),), shape=shape)
+        for name, shape in shapes.items()
+    ]
+    execute(tasks, JobSettings(jobs=2, threads=1))
+    pids, gpus, jobs = zip(*((tmp_path / name).read_text().split() for name in "abcd"), strict=True)
+    assert (pids[0] == pids[1], len(set(pids)), set(gpus), set(jobs)) == (True, 3, {"0"}, {"1"})
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_job_with_all_gpus_finds_no_kept_process_on_them(tmp_path: Path) -> None:
+    function = f"{HERE}:note_process"
+    tasks = [
+        Task("a", function, (tmp_path, "a"), shape="one"),
+        Task("b", function, (tmp_path, "b"), after=("a",), devices=ALL),
+        Task("c", function, (tmp_path, "c"), after=("b",), shape="one"),
+    ]
+    execute(tasks, JobSettings(jobs=2, threads=1))
+    assert (tmp_path / "b").read_text().split()[1:] == ["all", "1"]

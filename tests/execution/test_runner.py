@@ -1,4 +1,4 @@
-"""The engine: a process a task, failures told at once, killed processes noticed."""
+"""The engine: processes of tasks, failures told at once, killed processes noticed."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def task(function: Callable[..., None], *arguments: object) -> Task:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_task_has_a_process_of_its_own(tmp_path: Path, jobs: int) -> None:
+def test_every_task_without_a_shape_has_a_process_of_its_own(tmp_path: Path, jobs: int) -> None:
     tasks = [task(note_pid, tmp_path, str(number)) for number in range(3)]
     execute(tasks, JobSettings(jobs=jobs, threads=3))
     noted = [(tmp_path / str(number)).read_text().split() for number in range(3)]
@@ -104,9 +104,96 @@ def test_a_bug_keeps_its_traceback() -> None:
     assert "in break_down" in "".join(caught.value.__notes__)
 
 
-def test_a_killed_process_is_told() -> None:
+def test_a_killed_process_is_told_after_the_jobs_that_do_not_wait_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = f"{HERE}:note_time"
+    tasks = [
+        task(die),
+        Task("at work", note, (tmp_path, "at work", 1.0), needs_backend=False),
+        Task("waits for it", note, (tmp_path, "waits for it", 0.0), needs_backend=False, after=("die",)),
+        Task("and for that", note, (tmp_path, "and for that", 0.0), needs_backend=False, after=("waits for it",)),
+        Task("waits", note, (tmp_path, "waits", 0.0), needs_backend=False),
+    ]
     with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
-        execute([task(die), task(sleep_long)], JobSettings(jobs=2))
+        execute(tasks, JobSettings(jobs=2, threads=1))
+    assert {path.name for path in tmp_path.iterdir()} == {"at work", "waits"}
+    assert "die: its process has died; the jobs that do not wait for it go on" in capsys.readouterr().err
+
+
+def warm(function: Callable[..., None], name: str, *arguments: object, shape: str = "one", after: str = "") -> Task:
+    """Return a task that may be done by a process that has done another of its shape."""
+    given = (*arguments, name) if function is note_pid else arguments
+    return Task(name, f"{HERE}:{function.__name__}", given, False, tuple(filter(None, [after])), shape=shape)
+
+
+def pid(path: Path) -> str:
+    return path.read_text().split()[0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_tasks_of_one_shape_share_their_processes(tmp_path: Path, jobs: int) -> None:
+    shapes = ["one"] * 4 + ["two"] * 2
+    tasks = [warm(note_pid, f"{number}", tmp_path, shape=shape) for number, shape in enumerate(shapes)]
+    execute(tasks, JobSettings(jobs=jobs, threads=1))
+    ones, twos = ({pid(tmp_path / f"{n}") for n in numbers} for numbers in (range(4), range(4, 6)))
+    assert (len(ones) <= jobs, len(twos) <= jobs, ones & twos) == (True, True, set())
+
+
+def test_no_more_processes_are_kept_than_jobs_run_at_once(tmp_path: Path) -> None:
+    """The third task needs a process of its own, though the fourth would find that of the first two idle."""
+    shapes = {"a": "one", "b": "one", "c": "two", "d": "one"}
+    order = {"b": "a", "c": "b", "d": "c"}
+    tasks = [
+        warm(note_children, name, tmp_path, name, shape=s, after=order.get(name, "")) for name, s in shapes.items()
+    ]
+    execute(tasks, JobSettings(jobs=1, threads=1))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abcd", "1")
+
+
+def note_children(folder: Path, name: str, report: Progress) -> None:
+    """Note how many processes of jobs this one's parent has."""
+    children = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
+    at_work = [each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    (folder / name).write_text(str(len(at_work)))
+
+
+def test_a_failure_stops_a_process_that_is_kept(tmp_path: Path) -> None:
+    tasks = [warm(note_pid, "first", tmp_path), warm(fail, "second", after="first"), warm(sleep_long, "third")]
+    with pytest.raises(InputError, match="row 7 is wrong"):
+        execute(tasks, JobSettings(jobs=2, threads=1))
+    assert not Path(f"/proc/{pid(tmp_path / 'first')}").exists()
+
+
+def test_a_kept_process_that_is_killed_loses_one_task(tmp_path: Path) -> None:
+    tasks = [warm(note_pid, "first", tmp_path), warm(die, "second"), warm(note_pid, "third", tmp_path)]
+    with pytest.raises(SurroundingsError, match=r"second was killed \(exit code -9\)"):
+        execute(tasks, JobSettings(jobs=1, threads=1))
+    assert pid(tmp_path / "first") != pid(tmp_path / "third")
+
+
+def kill_when_idle(folder: Path, report: Progress) -> None:
+    """Kill the process of the task before, which waits for the next one."""
+    time.sleep(0.5)
+    os.kill(int(pid(folder / "first")), signal.SIGKILL)
+    time.sleep(0.5)
+
+
+def test_a_kept_process_that_is_killed_while_it_waits_loses_nothing(tmp_path: Path) -> None:
+    tasks = [warm(note_pid, "first", tmp_path), task(kill_when_idle, tmp_path)]
+    tasks += [warm(note_pid, "third", tmp_path, after="kill_when_idle")]
+    execute(tasks, JobSettings(jobs=2, threads=1))
+    assert pid(tmp_path / "first") != pid(tmp_path / "third")
+
+
+def test_what_a_task_prints_does_not_reach_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [Task(name, f"{HERE}:talk", (name,), needs_backend=False, shape="one") for name in "AB"]
+    execute(tasks, JobSettings(jobs=1, threads=1))
+    out, error = capsys.readouterr()
+    assert [line for line in out.splitlines() if "done in" not in line] == [
+        *("A says [/b]", "no end of line", "B says [/b]", "no end of line")
+    ]
+    assert error == "warning: A warns\nwarning: B warns\n"
 
 
 def test_a_task_waits_for_the_one_it_names(tmp_path: Path) -> None:

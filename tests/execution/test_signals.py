@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from ripik.execution.signals import TERMINATED, noticing
 
@@ -21,7 +24,7 @@ execute([task], JobSettings(jobs=1, threads=1))
 
 
 def sleep_until_told(path: Path, report: object) -> None:
-    path.with_suffix(".begun").write_text(str(os.getpid()))
+    path.with_suffix(path.suffix + ".begun").write_text(str(os.getpid()))
     try:
         time.sleep(600)
     finally:
@@ -53,6 +56,68 @@ def test_without_a_signal_nothing_changes() -> None:
         assert not asked()
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+ORDERED = """
+import signal, sys, threading, time
+from ripik.execution.signals import Orders, ending_when_cancelled
+
+orders, given, before = Orders(), threading.Event(), signal.getsignal(signal.SIGTERM)
+with ending_when_cancelled(), orders.heeded(given.wait):
+    if "late" not in sys.argv:
+        given.set()
+        time.sleep(60)
+given.set()
+time.sleep(0.5)
+print("idle", signal.getsignal(signal.SIGTERM) is before, flush=True)
+with ending_when_cancelled(), orders.heeded(given.wait):
+    print("not reached")
+"""
+
+
+@pytest.mark.parametrize(("when", "told"), [("within", []), ("late", ["idle", "True"])])
+def test_an_order_to_end_reaches_the_job_at_work_or_the_next_and_nothing_between(when: str, told: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", ORDERED, when], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (TERMINATED, told), done.stderr
+
+
+IDLE = """
+import os, sys, time
+from pathlib import Path
+from ripik.execution.runner import execute
+from ripik.execution.task import Task
+from ripik.settings import JobSettings
+told = Path(sys.argv[1])
+tasks = [
+    Task("first", "test_signals:note_pid", (told.with_suffix(".begun"),), needs_backend=False, shape="kept"),
+    Task("sleeps", "test_signals:sleep_until_told", (told.with_suffix(".second"),), needs_backend=False),
+    Task("waits", "test_signals:note_pid", (told,), needs_backend=False, after=("sleeps",), shape="kept"),
+]
+execute(tasks, JobSettings(jobs=2, threads=1))
+"""
+
+
+def note_pid(path: Path, report: object) -> None:
+    path.write_text(str(os.getpid()))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_waits_for_its_next_job_ends_with_its_parent(tmp_path: Path, signum: int) -> None:
+    told, folders = tmp_path / "told", os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    limit, second = time.monotonic() + 60, told.with_suffix(".second.begun")
+    with subprocess.Popen(
+        [sys.executable, "-c", IDLE, str(told)], env=os.environ | {"PYTHONPATH": folders}, preexec_fn=heed
+    ) as parent:
+        while not (told.with_suffix(".begun").exists() and second.exists()) and time.monotonic() < limit:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        idle = Path(f"/proc/{told.with_suffix('.begun').read_text()}")
+        assert idle.exists()
+        parent.send_signal(signum)
+    while idle.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert (idle.exists(), told.exists()) == (False, False)
 
 
 def test_a_job_ends_when_its_parent_is_killed(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripik.features.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, prefetched
+from ripik.features.batches import ArrayRows, Batches, epoch_examples, first_batch, id_keys, one_a_group, prefetched
 from ripik.features.tta import VIEWS
+from ripik.training.callbacks import Fed
 
 PHOTOS = 200
 KEYS = id_keys([str(number) for number in range(PHOTOS)])
@@ -120,7 +121,7 @@ def test_fit_gets_every_batch_once_and_in_order() -> None:
             for index in range(len(batches)):
                 model.train_on_batch(*batches[index])
         else:
-            model.fit(batches, shuffle=False, verbose=0)
+            model.fit(Fed(batches), shuffle=False, verbose=0)
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
@@ -145,3 +146,46 @@ def test_dropout_is_the_same_draws_wherever_the_epoch_is_taken_up() -> None:
     other = Batches(source, np.arange(400), 40, **how | {"seed": (7, 2)})
     assert (other[0][0] != inputs[:40]).any()
     np.testing.assert_array_equal(Batches(source, np.arange(40), 40, dropout=0.25, seed=(7, 1))[0], 1)  # of prediction
+
+
+GROUPS = st.lists(st.integers(0, 12), min_size=PHOTOS, max_size=PHOTOS).map(np.array)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, GROUPS, SEED, EPOCH)
+def test_one_row_of_each_group_is_drawn(rows: np.ndarray, groups: np.ndarray, seed: int, epoch: int) -> None:
+    found = one_a_group(KEYS, rows, groups, seed=seed, epoch=epoch)
+    assert set(found) <= set(rows)
+    assert sorted(groups[found]) == sorted(set(groups[rows]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, GROUPS, SEED, EPOCH, st.randoms())
+def test_the_row_drawn_depends_on_ids_and_groups_alone(rows, groups, seed, epoch, random) -> None:
+    """Not on the order of the rows, the groups' numbers, or where the photos stand in the CSV."""
+    found = one_a_group(KEYS, rows, groups, seed=seed, epoch=epoch)
+    shuffled = np.array(random.sample(rows.tolist(), len(rows)))
+    np.testing.assert_array_equal(
+        np.sort(one_a_group(KEYS, shuffled, 99 - groups, seed=seed, epoch=epoch)), np.sort(found)
+    )
+    backwards = one_a_group(KEYS[::-1], PHOTOS - 1 - rows, groups[::-1], seed=seed, epoch=epoch)
+    np.testing.assert_array_equal(PHOTOS - 1 - backwards, found)
+
+
+def test_over_the_epochs_every_member_of_a_group_is_drawn_as_often() -> None:
+    rows, groups = np.arange(PHOTOS - 2), np.arange(PHOTOS) // 3
+    drawn = np.stack([one_a_group(KEYS, rows, groups, seed=0, epoch=epoch) for epoch in range(90)])
+    counts = np.bincount(drawn.ravel(), minlength=PHOTOS)[rows]
+    assert counts.sum() == 90 * len(np.unique(groups[rows]))
+    assert 10 < counts.min() < 30 < counts.max() < 50
+    other = one_a_group(KEYS, rows, groups, seed=1, epoch=0)
+    assert not np.array_equal(other, drawn[0])
+
+
+def test_a_large_group_stands_anywhere_in_an_epoch() -> None:
+    groups = np.where(np.arange(PHOTOS) < 100, 0, np.arange(PHOTOS))
+    places = []
+    for epoch in range(40):
+        rows = one_a_group(KEYS, np.arange(PHOTOS), groups, seed=0, epoch=epoch)
+        places.append(np.flatnonzero(groups[examples(rows, 1, 1, epoch=epoch) % PHOTOS] == 0)[0])
+    assert 30 < np.mean(places) < 70

@@ -130,7 +130,7 @@ def test_a_clock_that_goes_backwards_loses_no_submission(world: World, monkeypat
 @pytest.mark.long
 def test_a_process_of_a_job_that_is_killed_is_told_by_name(tiny: Tiny) -> None:
     command = [sys.executable, "-m", "ripik", "train", "--config", str(tiny.config), "--variants", "original"]
-    command += ["--set", "training.epochs=3000", "--set", "folds.n_splits=2"]
+    command += ["--folds", "0", "--set", "training.epochs=3000", "--set", "folds.n_splits=2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         running = tiny.run / "running" / "original-fold0.json"
         limit = time.monotonic() + 200
@@ -140,5 +140,5 @@ def test_a_process_of_a_job_that_is_killed_is_told_by_name(tiny: Tiny) -> None:
         os.kill(pid, signal.SIGKILL)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "the process of original/fold0 was killed (exit code -9), most likely because the memory ran out" in told
+    assert "the process of original: 2 heads was killed (exit code -9), most likely because the memory ran out" in told
     assert "goes on from the last saved state" in told

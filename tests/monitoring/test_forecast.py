@@ -1,5 +1,7 @@
 """From measured costs to the time, disk and order of a whole run; and from rehearsals to costs. Nothing is measured."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,18 @@ def test_a_job_is_its_epochs_its_predictions_and_its_start_and_end(tiny: Tiny) -
     assert job_seconds(settings, variant, Job("original", None), size, costs(settings)) == pytest.approx(refit)
 
 
+def test_an_epoch_of_one_near_copy_each_has_fewer_steps(tiny: Tiny) -> None:
+    settings = tiny.settings("variants.original.near_copies_per_epoch=one", "variants.original.batch_size=10")
+    variant, job, known = settings.variants["original"], Job("original", 0), Size(90, 30, photos=30)
+
+    def steps_of(size: Size) -> float:
+        other = 5 + 10 + variant.epochs * 1 + 2 * (size.train / 3 + 30) * 0.01
+        return (job_seconds(settings, variant, job, size, costs(settings)) - other) / (variant.epochs * 0.1)
+
+    assert (steps_of(known), steps_of(Size(90, 30))) == pytest.approx((2, 6))
+    assert known.scaled(900).photos == 300
+
+
 def test_the_parts_of_a_run(tiny: Tiny) -> None:
     settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
     found = {part.name: part for part in steps(settings, list(settings.variants.values()), size, costs(settings), 2)}
@@ -89,9 +103,38 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     passes = 2 * 1200 + 1800  # two views of all photos, and the copies
     assert found["frozen passes"].seconds(2) == pytest.approx(5 + 2 + 0.5 * passes / 2)
     jobs = {piece.name: piece for piece in found["jobs"].pieces}
-    assert len(jobs) == 4 * 3
-    assert jobs["finetuned/fold1"].after == ("original/fold1",)
+    assert len(jobs) == 2 + 2 * 3  # the heads of a variant are one process
+    assert jobs["finetuned/fold1"].after == ("original",)
+    one = job_seconds(settings, settings.variants["original"], Job("original", 0), size, costs(settings))
+    assert jobs["original"].seconds == pytest.approx(5 + 3 * (one - 5))
+    assert found["jobs"].what == "trainings with their predictions: 12"
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
+
+
+def test_jobs_after_the_first_of_a_worker_begin_neither_a_process_nor_a_network(tiny: Tiny) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    variants, measured = list(settings.variants.values()), costs(settings)
+    measured = replace(measured, jobs={name: replace(cost, first=8) for name, cost in measured.jobs.items()})
+    jobs = {piece.name: piece.seconds for piece in steps(settings, variants, size, measured, 2)[-2].pieces}
+    assert jobs["finetuned/fold0"] == pytest.approx(jobs["finetuned/fold1"])
+    assert jobs["finetuned/fold2"] == pytest.approx(jobs["finetuned/fold1"] - 5 - 8)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "seconds"),
+    [
+        (1, 5 + 2 + 0.5 * 4200 * 2),  # half of the cores that were measured
+        (2, 5 + 2 + 0.5 * 4200),
+        (3, 5 + 2 + 0.5 * 4200),  # no second machine for a process of its own
+        (4, 5 + 2 + 0.5 * 2100),
+    ],
+)
+def test_passes_of_one_process_have_the_cores_of_all_jobs(tiny: Tiny, jobs: int, seconds: float) -> None:
+    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    measured = replace(costs(settings), pass_jobs=2)
+    parts = steps(settings, list(settings.variants.values()), size, measured, jobs)
+    (passes,) = (part for part in parts if part.name == "frozen passes")
+    assert passes.seconds(jobs) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +211,7 @@ def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) 
     for images in (held, held, tested, tested):
         at += images * image
         signs.append([at, 1.0, 150])
-    seen = {"seconds": at, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
+    seen = {"seconds": at, "again": at - 1.5, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
     return Rehearsed(variant, 1, rows, held, tested, seen)
 
 
@@ -176,6 +219,7 @@ def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     made = [rehearsed(rows, step=0.3, epoch=1.5, fixed=12.0, image=0.02) for rows in (40, 7)]
     cost = job_cost(made, 2, 16)
     assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
+    assert cost.first == pytest.approx(1.5)
     assert (cost.memory, cost.disk) == (100 + 4 * 40, 7)  # in batches four times as large
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ripik.training.callbacks import EventLog
+from ripik.training.event_log import EventLog
 
 
 def read(folder: Path) -> dict[str, list[tuple[int, float]]]:

@@ -34,14 +34,11 @@ from ripik.storage import artifacts
 from ripik.storage.packed_array import HEADER, checksums_path
 from ripik.storage.paths import Job
 from ripik.training import checkpoint
-from ripik.training.examples import Course, inner_split
+from ripik.training.examples import Course, class_weights, inner_split
 from ripik.training.jobs import Training, job_seed
 from ripik.training.network import starting_network, trained_network
-from ripik.training.optimizer import class_weights
-from ripik.training.predict import predict_job, work
-from ripik.training.trainer import Trainer, train
 from small_network import FEATURES
-from trainings_here import prepare_here, silent
+from trainings_here import predict_job, prepare_here, session_of, silent, train, work
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")
@@ -95,7 +92,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         if event.is_set():
             sys.exit(TERMINATED)
 
-    monkeypatch.setattr("ripik.training.trainer.noticing", noticing)
+    for module in ("trainer", "heads"):
+        monkeypatch.setattr(f"ripik.training.{module}.noticing", noticing)
     return event
 
 
@@ -187,7 +185,7 @@ def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture
         train(Training(run, job), stop_after(2))
     state = run.layout.state(job)
     damage_largest_array(state)
-    trainer = Trainer.create(Training(run, job))
+    trainer = session_of(Training(run, job))
     trainer.restore()
     assert trainer.history == []
     told = " ".join(capsys.readouterr().err.split())
@@ -227,7 +225,7 @@ def test_a_state_of_other_settings_is_not_gone_on_from(opened: Open) -> None:
     job = Job("original", 0)
     with pytest.raises(StoppedError):
         train(Training(opened(), job), stop_after(2))
-    trainer = Trainer.create(Training(opened("training.learning_rate=0.02"), job))
+    trainer = session_of(Training(opened("training.learning_rate=0.02"), job))
     trainer.restore()
     assert trainer.history == []
 
@@ -523,17 +521,15 @@ def test_a_state_belongs_to_the_folds_that_were_read(opened: Open) -> None:
 
     with pytest.raises(StoppedError):
         train(Training(run, job), replace_folds)
-    again = Trainer.create(Training(opened(), job))
+    again = session_of(Training(opened(), job))
     again.restore()
     assert again.history == []
 
 
 def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     run, job = opened(), Job("original", 0)
-    good = Batches.__getitem__
-    monkeypatch.setattr(
-        Batches, "__getitem__", lambda self, index: (good(self, index)[0] * np.nan, good(self, index)[1])
-    )
+    good = Batches.make
+    monkeypatch.setattr(Batches, "make", lambda self, index: (good(self, index)[0] * np.nan, good(self, index)[1]))
     with pytest.raises(InputError, match=r"original/fold0: the loss is no longer a number.*learning_rate"):
         train(Training(run, job), silent)
     assert not Training(run, job).is_trained
@@ -559,14 +555,14 @@ class Listener:
 def test_a_training_reports_parts_of_epochs_with_loss_score_and_rate(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ripik.training.callbacks.SECONDS", 0.0)
+    monkeypatch.setattr("ripik.training.signs.SECONDS", 0.0)
     run, job, listener = opened("training.batch_size=2", "training.inner_split=0.4"), Job("original", 0), Listener()
     train(Training(run, job), listener)
     done = [heard[0] for heard in listener.heard]
     assert done == sorted(done)
     assert done[0] == 0
     assert done[-1] == 3
-    batches = -(-len(Trainer.create(Training(run, job)).course.rows) // 2)
+    batches = -(-len(session_of(Training(run, job)).course.rows) // 2)
     assert {round(part % 1 * batches) for part in done} == set(range(batches))
     assert all(isinstance(part, float) and total == 3 for part, total, _ in listener.heard)
     within = [note for part, _, note in listener.heard if part > 1 and part % 1]
@@ -599,11 +595,10 @@ def test_the_tensorboard_logs_of_a_resumed_training(opened: Open) -> None:
         steps, values = zip(*found[f"epoch/{name}"], strict=True)
         assert steps == (1, 2, 3)
         np.testing.assert_allclose(values, history[name], rtol=1e-6)
-    trainer = Trainer.create(Training(run, job))
+    trainer = session_of(Training(run, job))
     batches = trainer.course.epoch_steps
     assert [step for step, _ in found["batch/loss"]] == list(range(1, 3 * batches + 1))
-    rate = trainer.model.optimizer._learning_rate
-    expected = [float(rate(step)) for step in range(1, 3 * batches + 1)]
+    expected = [trainer.course.rate(step) for step in range(1, 3 * batches + 1)]
     np.testing.assert_allclose([value for _, value in found["batch/learning_rate"]], expected, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose([value for _, value in found["epoch/learning_rate"]], expected[batches - 1 :: batches])
 
@@ -616,14 +611,14 @@ def test_a_job_makes_itself_known_while_it_works(opened: Open, monkeypatch: pyte
     def watch(done: float, total: int, note: str = "") -> None:
         seen.append(look(path))
 
-    history = work(run.settings, job, watch)
+    history = work(run, job, watch)
     assert re.fullmatch(r"loss \d+\.\d{3}, accuracy \d\.\d{3}", history)
     assert all(found and found.alive and found.pid == os.getpid() for found in seen)
     notes = [found.note for found in seen if found]
     assert notes[0] == "epoch 1/3"
     assert notes[-1].startswith("predicted test 2/2")
     assert not path.exists()
-    assert work(run.settings, job, silent) == history
+    assert work(run, job, silent) == history
 
 
 def test_a_job_that_another_process_does_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -633,12 +628,12 @@ def test_a_job_that_another_process_does_is_refused(opened: Open, monkeypatch: p
         present(run.layout.running(job), str(job)),
         pytest.raises(SurroundingsError, match=r"original/fold0 is already being worked on \(host"),
     ):
-        work(run.settings, job, silent)
+        work(run, job, silent)
     assert not run.layout.job(job).exists()
 
 
 def test_a_failed_job_is_no_longer_known(opened: Open) -> None:
     run, job = opened(), Job("original", 0)
     with pytest.raises(StoppedError):
-        work(run.settings, job, stop_after(1))
+        work(run, job, stop_after(1))
     assert not run.layout.running(job).exists()

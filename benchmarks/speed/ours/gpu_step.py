@@ -25,8 +25,10 @@ from ripik.models.engines import make_predictor
 from ripik.settings import ALL, HEAD, KERAS, Variant
 from ripik.storage.packed_array import is_packed, packing
 from ripik.storage.packed_rows import PackedRows
-from ripik.training.network import between, build_trained_part, predict_rows
+from ripik.training.callbacks import Fed
+from ripik.training.network import between, build_trained_part
 from ripik.training.optimizer import compile_model
+from ripik.training.predictions import predict_rows
 
 BACKBONE, CLASSES, VIEWS = "EfficientNetB0", 6, ("identity", "hflip")
 CHAIN = "the input chain"
@@ -75,7 +77,7 @@ def finetuning(source: PackedRows, size: int, precision: str, batch_size: int) -
         return len(batches) * batch_size
 
     def chain(steps: int) -> int:
-        return fit(Batches(source, _examples(source, steps * batch_size), batch_size, targets=targets))
+        return fit(Fed(Batches(source, _examples(source, steps * batch_size), batch_size, targets=targets)))
 
     one = Batches(source, _examples(source, batch_size), batch_size, targets=targets)[0]
     on_chip = tuple(map(keras.ops.convert_to_tensor, one))

@@ -17,6 +17,7 @@ from ripik.features.prepare import prepare
 from ripik.models import backend
 from ripik.splits.run import Run
 from ripik.storage.paths import Job
+from ripik.training.callbacks import Fed
 from ripik.training.jobs import Training
 from ripik.training.trainer import Trainer
 
@@ -55,7 +56,7 @@ def main() -> None:
     model, one = trainer.model, batches[0]
 
     def fed() -> None:
-        model.fit(batches, epochs=1, verbose=0, shuffle=False)
+        model.fit(Fed(batches), epochs=1, verbose=0, shuffle=False)
 
     def in_memory() -> None:
         for _ in range(given.steps):

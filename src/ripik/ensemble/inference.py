@@ -24,8 +24,9 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import predicting
-from ripik.training.network import predict_rows, predict_views, predictor_of
+from ripik.training.network import predictor_of
 from ripik.training.oof import probability_columns
+from ripik.training.predictions import predict_rows, predict_views
 
 CHUNK = 256
 

@@ -1,28 +1,24 @@
-"""Jobs on this machine: each in a fresh process of its own, several at a time, with a GPU of its own if it can be."""
+"""Jobs on this machine: in worker processes, several at a time, each with a GPU of its own if it can be."""
 
 import contextlib
 import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.process import BaseProcess
-from typing import Any
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 
 from ripik.console import complain
 from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.execution import local, time_limit
 from ripik.execution.progress import Report, View
-from ripik.execution.signals import TERMINATED, end_when_asked
-from ripik.execution.task import ALL, SMALLER, Said, Task, perform
+from ripik.execution.task import ALL, Ended, Said, Task
+from ripik.execution.workers import VISIBLE, Crew, Worker
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or identifiers that CUDA shows to a process, in this order
 SECONDS = 20
 
 
@@ -65,128 +61,129 @@ def _count() -> int:
 PATIENCE = 300.0  # seconds a terminated process has to finish its batch, or the scoring of an epoch, and save
 
 
-@dataclass(frozen=True)
-class Running:
-    """A task, the process that does it, and the GPU it was given (None: all that are visible, or none is there)."""
-
-    task: Task
-    process: BaseProcess
-    gpu: str | None = None
-
-
 def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> None:
     """Run the tasks, `at_once` at a time with `threads` each; the first failure stops the rest and is raised here.
 
-    Keras leaks memory over many trainings in one process, so every task gets a new one. On Ctrl-C, or any other
-    exception, the processes are terminated: they save their state first. Raises SurroundingsError when a process is
-    killed from outside, and OutOfTimeError at the time limit; when a task stops by itself as it would pass the limit,
-    the others may go on until then, but none is started.
+    Tasks of one shape are done by the same processes, one after the other; a task without one gets a process of its
+    own. On Ctrl-C, or any other exception, the processes are terminated: they save their state first. When a process
+    is killed from outside, the tasks that do not wait for its task are done all the same, and SurroundingsError is
+    raised then. Raises OutOfTimeError at the time limit; when a task stops by itself as it would pass the limit, the
+    others may go on until then, but none is started.
     """
-    context, waiting, visible = multiprocessing.get_context("spawn"), list(tasks), local.visible()
-    running: dict[Connection, Running] = {}
-    stopped: list[OutOfTimeError] = []
-    with _terminating(running):
-        while running or (waiting and not stopped):
+    work = _Work(list(tasks), Crew(at_once, threads), shown)
+    with _terminating(work.crew):
+        while work.crew.busy or work.to_start():
             time_limit.check()
-            while not stopped and (task := _next(waiting, running, at_once, visible)):
-                waiting.remove(task)
-                shown.begin(task.name)
-                _start(context, task, threads, visible, running)
-            for pipe in wait(list(running), timeout=time_limit.left()):
-                try:
-                    _receive(pipe, running, shown)  # type: ignore[arg-type]
-                except OutOfTimeError as reason:
-                    stopped.append(reason)
-    if stopped:
-        raise stopped[0]
+            work.start()
+            for pipe in wait([worker.pipe for worker in work.crew.members], timeout=time_limit.left()):
+                work.receive(next(worker for worker in work.crew.members if worker.pipe is pipe))
+        work.crew.keep([])
+    work.raise_failures()
 
 
-def _ready(waiting: Sequence[Task], running: Mapping[Connection, Running]) -> list[Task]:
-    """Return the waiting tasks that wait for no unfinished one."""
-    unfinished = {task.name for task in waiting} | {entry.task.name for entry in running.values()}
-    return [task for task in waiting if not unfinished & set(task.after)]
+@dataclass
+class _Work:
+    """The tasks that wait, the workers, and what went wrong without stopping the others."""
 
+    waiting: list[Task]
+    crew: Crew
+    shown: View
+    out_of_time: list[OutOfTimeError] = field(default_factory=list)
+    deaths: list[SurroundingsError] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)  # tasks whose process died
+    visible: Sequence[str] = field(default_factory=lambda: local.visible())
 
-def _next(
-    waiting: Sequence[Task], running: Mapping[Connection, Running], at_once: int, visible: Sequence[str]
-) -> Task | None:
-    """Return the task to be started now, if there is one: a task that takes all GPUs runs by itself."""
-    ready = _ready(waiting, running)
-    if not ready or len(running) >= at_once:
-        return None
-    at_work = [entry.task for entry in running.values()]
-    if visible and at_work and ALL in (ready[0].devices, *(task.devices for task in at_work)):
-        return None
-    return ready[0]
+    def to_start(self) -> list[Task]:
+        """Return the waiting tasks that are still to be started: none once one ran out of time, nor what waits for a
+        lost one.
+        """
+        if self.out_of_time:
+            return []
+        while more := {task.name for task in self.waiting if self.lost & set(task.after)} - self.lost:
+            self.lost |= more
+        return [task for task in self.waiting if task.name not in self.lost]
 
+    def start(self) -> None:
+        """Start what can be started, and let go the idle workers that nothing waits for."""
+        while task := self._next():
+            self.waiting.remove(task)
+            self.shown.begin(task.name)
+            taken = [worker.gpu for worker in self.crew.busy]
+            one = task.needs_backend and task.devices != ALL
+            self.crew.give(task, local.least_used(self.visible, taken) if one else None)
+        self.crew.keep(self.to_start())
 
-def _start(
-    context: SpawnContext, task: Task, threads: int, visible: Sequence[str], running: dict[Connection, Running]
-) -> None:
-    taken = [entry.gpu for entry in running.values()]
-    gpu = local.least_used(visible, taken) if task.needs_backend and task.devices != ALL else None
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(task, threads, gpu, sender), name=task.name)
-    process.start()
-    sender.close()  # so that the pipe ends when the process does
-    running[receiver] = Running(task, process, gpu)
+    def _next(self) -> Task | None:
+        """Return the task to be started now, if there is one: a task that takes all GPUs runs by itself."""
+        ready, at_work = self._ready(), [worker.task for worker in self.crew.busy]
+        if not ready or len(at_work) >= self.crew.most:
+            return None
+        if self.visible and at_work and ALL in (ready[0].devices, *(task.devices for task in at_work if task)):
+            return None
+        return ready[0]
 
+    def _ready(self) -> list[Task]:
+        """Return the tasks to start that wait for no unfinished one."""
+        unfinished = {task.name for task in self.waiting} | {each.task.name for each in self.crew.busy if each.task}
+        return [task for task in self.to_start() if not unfinished & set(task.after)]
 
-def _receive(pipe: Connection, running: dict[Connection, Running], shown: View) -> None:
-    try:
-        message = pipe.recv()
-    except EOFError:
-        ended = running.pop(pipe)
-        ended.process.join()
-        raise SurroundingsError(_ended_by(ended.task.name, ended.process.exitcode)) from None
-    if isinstance(message, Report):
-        shown.show(message)
-    elif isinstance(message, Said):
-        shown.message(message.text, error=message.error)
-    else:
-        finished = running.pop(pipe)
-        finished.process.join()
-        if message.error is not None:
-            raise message.error
-        shown.end(finished.task.name, message.outcome)
+    def receive(self, worker: Worker) -> None:
+        """Take a message of a worker; raises what its task raised, unless the others may go on."""
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            self._lose(worker)
+            return
+        if isinstance(message, Report):
+            self.shown.show(message)
+        elif isinstance(message, Said):
+            self.shown.message(message.text, error=message.error)
+        else:
+            self._end(worker, message)
 
+    def _end(self, worker: Worker, ended: Ended) -> None:
+        task, worker.task = worker.task, None
+        if worker.shape is None:
+            self.crew.dismiss(worker)
+        if isinstance(ended.error, OutOfTimeError):
+            self.out_of_time.append(ended.error)
+        elif ended.error is not None:
+            raise ended.error
+        elif task is not None:
+            self.shown.end(task.name, ended.outcome)
 
-def _ended_by(name: str, code: int | None) -> str:
-    if code == TERMINATED:
-        return f"the process of {name} was terminated. What it saved is kept: run the same command again to go on."
-    if code == -signal.SIGKILL:
-        return (
-            f"the process of {name} was killed (exit code {code}), most likely because the memory ran out. {SMALLER} "
-            "The same command goes on from the last saved state."
-        )
-    return f"the process of {name} ended without a word (exit code {code}). Run the same command again to go on."
+    def _lose(self, worker: Worker) -> None:
+        """Take note of a process that died: its task is lost, and the others go on."""
+        task, death = worker.task, worker.death()
+        self.crew.dismiss(worker)
+        if task is None:
+            return
+        self.lost.add(task.name)
+        self.deaths.append(death)
+        if self.crew.busy or self.to_start():
+            self.shown.message(f"{task.name}: its process has died; the jobs that do not wait for it go on", error=True)
 
-
-def _work(task: Task, threads: int, gpu: str | None, pipe: Connection) -> None:
-    end_when_asked()
-    if gpu is not None:
-        os.environ[local.VISIBLE] = gpu
-
-    def send(message: Any) -> None:
-        with contextlib.suppress(BrokenPipeError):  # a parent that is gone ends this process by a signal
-            pipe.send(message)
-
-    perform(task, threads, send)
+    def raise_failures(self) -> None:
+        """Raise what went wrong, if anything did: a death before the lack of time."""
+        if self.deaths:
+            raise SurroundingsError("\n".join(map(str, self.deaths)))
+        if self.out_of_time:
+            raise self.out_of_time[0]
 
 
 @contextmanager
-def _terminating(running: dict[Connection, Running]) -> Iterator[None]:
+def _terminating(crew: Crew) -> Iterator[None]:
     """Terminate the processes that are left at the end, and give them time to save; a second Ctrl-C kills them."""
     try:
         yield
     finally:
-        # one just started is not in `running` yet; workers of other libraries are theirs
+        # one just started is not in the crew yet; workers of other libraries are theirs
         processes = [child for child in multiprocessing.active_children() if isinstance(child, SpawnProcess)]
         for process in processes:
             process.terminate()
         try:
-            if running:
-                names = ", ".join(left.task.name for left in running.values())
+            if crew.busy:
+                names = ", ".join(worker.task.name for worker in crew.busy if worker.task)
                 with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
                     complain(f"waiting for {names} to finish what is at hand and save")
             for process in processes:

@@ -20,10 +20,11 @@ from ripik.errors import InputError, OutOfTimeError, SurroundingsError
 from ripik.execution import time_limit
 from ripik.execution.local import PATIENCE
 from ripik.execution.progress import Report, View, view
-from ripik.execution.signals import end_when_cancelled, end_when_done
+from ripik.execution.signals import Orders, ending_when_cancelled
 from ripik.execution.task import ALL, SMALLER, Ended, Message, Said, Task, perform
 
 ADDRESS = "RAY_ADDRESS"
+REUSED = 50  # tasks of one shape that a worker does before it ends
 RETRIES = 3  # times that the job of a lost worker is run again
 CONNECTING = 10.0  # seconds
 PAUSE = 0.1  # seconds between two looks at what the jobs have told
@@ -41,7 +42,10 @@ class Began:
 
 
 def run_on_cluster(tasks: Sequence[Task], at_once: int, threads: int) -> None:
-    """Run the tasks, each in a worker process of its own with `threads` CPUs, and a GPU where the cluster has any.
+    """Run the tasks, each in a worker process with `threads` CPUs, and a GPU where the cluster has any.
+
+    A worker without a GPU does task after task of those that have a shape; else each has a worker of its own, as one
+    keeps its GPU's memory to its end.
 
     The cluster is the one that RAY_ADDRESS names, or one started on this machine for `at_once` tasks. The job of a
     worker or node that is lost runs again elsewhere and goes on from its last saved state. The first failure stops the
@@ -137,6 +141,7 @@ def _gpus(nodes: Sequence[dict[str, float]]) -> int:
 def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) -> None:
     messages, stopped = _Messages(ray, shown), list[OutOfTimeError]()
     running = _submit(ray, tasks, threads, gpus, messages)
+    messages.workers = (RETRIES + 1) * len(running)
     try:
         while running:
             time_limit.check()
@@ -159,13 +164,14 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) 
 def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, messages: "_Messages") -> dict[Any, str]:
     """Hand all tasks to Ray: one that names others gets their results, so that it begins after them."""
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
-    remote = ray.remote(num_cpus=threads, max_calls=1, max_retries=RETRIES, runtime_env={"env_vars": carried})(work)
+    how = {"num_cpus": threads, "max_retries": RETRIES, "runtime_env": {"env_vars": carried}}
+    once, again = (ray.remote(max_calls=calls, **how)(work) for calls in (1, REUSED))
     left = time_limit.left()
     until, references = None if left is None else time.time() + left, dict[str, Any]()
     for task in _in_order(tasks):
         wanted = 0 if not task.needs_backend else gpus if task.devices == ALL else min(1, gpus)
         before = [references[name] for name in task.after if name in references]
-        job = remote.options(num_gpus=wanted, name=task.name)
+        job = (again if task.shape is not None and not wanted else once).options(num_gpus=wanted, name=task.name)
         references[task.name] = job.remote(
             task, threads, str(Path.cwd()), until, messages.queue, messages.orders, *before
         )
@@ -194,6 +200,7 @@ class _Messages:
         options = {"num_cpus": 0, "max_concurrency": 10_000, "scheduling_strategy": here}  # each job waits for orders
         self.queue, self.orders, self.shown = Queue(actor_options=options), Queue(actor_options=options), shown
         self.begun: set[str] = set()
+        self.workers = 0  # that may wait for an order, at most
 
     def show(self) -> None:
         """Show what has been told since the last time."""
@@ -239,9 +246,7 @@ def _stop(ray: Any, running: dict[Any, str], messages: _Messages) -> None:
         return
     with contextlib.suppress(ray.exceptions.RayError):
         messages.show()
-        messages.orders.put_nowait_batch(
-            [None] * ((RETRIES + 1) * len(running))
-        )  # a lost worker may still take its own
+        messages.orders.put_nowait_batch([None] * messages.workers)  # idle and lost ones may take theirs, too
     for reference, name in running.items():
         if name not in messages.begun:
             ray.cancel(reference)
@@ -252,15 +257,16 @@ def _stop(ray: Any, running: dict[Any, str], messages: _Messages) -> None:
     ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
 
 
+_ORDERS = Orders()
+
+
 def work(task: Task, threads: int, folder: str, until: float | None, queue: Any, orders: Any, *before: str) -> str:
     """Do a task in this worker, in the folder of the command; return what it has to say, or raise what it raised.
 
     orders: a queue of which something can be got when the job is to end. until: the time limit on the clock of all
     nodes (`time.time`), None without one. before: what the tasks that come before it had to say, of no use but for
-    Ray's order. Raises SurroundingsError where the folder is not shared.
+    Ray's order. Raises SurroundingsError where the folder is not shared, and when the job was asked to end.
     """
-    end_when_cancelled()
-    end_when_done(orders.get)
     host = socket.gethostname()
     try:
         os.chdir(folder)
@@ -274,12 +280,13 @@ def work(task: Task, threads: int, folder: str, until: float | None, queue: Any,
     def send(message: Message) -> None:
         ends.append(message) if isinstance(message, Ended) else queue.put(message)
 
-    queue.put(Began(task.name, host))
-    with time_limit.limited(None if until is None else until - time.time()):
-        try:
-            perform(task, threads, send)
-        except SystemExit:
-            raise SurroundingsError(f"{task.name} was stopped. What it saved is kept.") from None
+    try:
+        with ending_when_cancelled(), _ORDERS.heeded(orders.get):
+            queue.put(Began(task.name, host))
+            with time_limit.limited(None if until is None else until - time.time()):
+                perform(task, threads, send)
+    except SystemExit:
+        raise SurroundingsError(f"{task.name} was stopped. What it saved is kept.") from None
     if ends[-1].error is not None:
         raise ends[-1].error
     return ends[-1].outcome

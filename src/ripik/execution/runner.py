@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from ripik.errors import InputError
-from ripik.execution import environment
+from ripik.execution import environment, local
 from ripik.execution.local import run_here
 from ripik.execution.progress import view
 from ripik.execution.task import Task, distinct
 from ripik.settings import LOCAL, RAY, JobSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+
+JOBS, PASSES = "threads", "threads of frozen passes"  # in the run's threads.json
 
 
 def threads_per_job(settings: JobSettings) -> int:
@@ -34,8 +36,8 @@ def at_once(settings: JobSettings) -> int:
 def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
 
-    What a task makes does not depend on where it runs, nor on how many run at once: each has its own process, and as
-    many threads as any other. Raises what `run_here` or `run_on_cluster` do.
+    What a task makes does not depend on where it runs, nor on how many run at once, nor on what its process has done
+    before: each has as many threads as any other. Raises what `run_here` or `run_on_cluster` do.
     """
     named, threads = distinct(tasks), threads_per_job(settings)
     if not named:
@@ -51,9 +53,7 @@ def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
 
 def recorded_threads(settings: Settings) -> int | None:
     """Return the number of threads of each job that the run began with; None before it did."""
-    recorded = artifacts.read_if_whole(layout_of(settings).threads)
-    threads = recorded.get("threads") if isinstance(recorded, dict) else None
-    return threads if isinstance(threads, int) and threads > 0 else None
+    return _recorded(settings).get(JOBS)
 
 
 def with_run_threads(settings: Settings) -> JobSettings:
@@ -61,14 +61,59 @@ def with_run_threads(settings: Settings) -> JobSettings:
 
     So that no result depends on how many jobs ran at once. Raises InputError when the settings ask for another number.
     """
-    how, path, threads = settings.jobs, layout_of(settings).threads, recorded_threads(settings)
+    how, threads = settings.jobs, recorded_threads(settings)
     if threads is None:
-        artifacts.write_json(path, {"threads": threads_per_job(how)})
-        return how.model_copy(update={"threads": threads_per_job(how)})
+        return how.model_copy(update={"threads": _record(settings, JOBS, threads_per_job(how))})
     if how.threads not in (0, threads):
+        path = layout_of(settings).threads
         raise InputError(
             f"jobs.threads = {how.threads}, but the run began with {threads} a job ({path}), and another number gives "
             f"other last bits. Leave jobs.threads out, or train under another run's name; or remove {path.name} and "
             "have both kinds in one run."
         )
     return how.model_copy(update={"threads": threads})
+
+
+def passes_alone(how: JobSettings) -> bool:
+    """Whether frozen passes run in one process with the cores of all jobs: on this machine's CPUs.
+
+    Two of half the cores are slower there. On GPUs, and on a cluster, each job does a share.
+    """
+    return how.engine == LOCAL and not local.visible()
+
+
+def for_passes(settings: Settings, how: JobSettings) -> JobSettings:
+    """Return where and how frozen passes run: as jobs do by `how`, or as one process, if that is faster.
+
+    The one process has the threads that the run's first passes had, whatever the number of jobs is now.
+    """
+    if not passes_alone(how):
+        return how
+    return how.model_copy(update={"jobs": 1, "threads": _recorded(settings).get(PASSES) or _threads_of_all(how)})
+
+
+def with_pass_threads(settings: Settings) -> JobSettings:
+    """Return what `for_passes` does for the run's jobs, and record the number of threads."""
+    how = for_passes(settings, with_run_threads(settings))
+    if passes_alone(how):
+        _record(settings, PASSES, how.threads)
+    return how
+
+
+def _threads_of_all(how: JobSettings) -> int:
+    """Return the threads of all jobs together, but no more than there are cores, unless one job has."""
+    each = threads_per_job(how)
+    return max(each, min(how.jobs * each, environment.usable_cores()))
+
+
+def _recorded(settings: Settings) -> dict[str, int]:
+    recorded = artifacts.read_if_whole(layout_of(settings).threads)
+    found = recorded.items() if isinstance(recorded, dict) else ()
+    return {name: threads for name, threads in found if isinstance(threads, int) and threads > 0}
+
+
+def _record(settings: Settings, name: str, threads: int) -> int:
+    recorded = _recorded(settings)
+    if recorded.get(name) != threads:
+        artifacts.write_json(layout_of(settings).threads, recorded | {name: threads})
+    return threads

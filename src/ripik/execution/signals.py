@@ -18,7 +18,7 @@ TERMINATED = 143
 def end_when_asked() -> None:
     """Have this job's process exit with 143 on SIGTERM, or when its parent is gone; Ctrl-C is the parent's affair.
 
-    `local` installs it; in a worker of a Ray cluster `end_when_cancelled` stands in its place.
+    `local` installs it; in a worker of a Ray cluster `ending_when_cancelled` stands in its place.
     While an epoch is trained `noticing` defers it: the state is saved first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -28,10 +28,18 @@ def end_when_asked() -> None:
         end_when_done(functools.partial(wait, [parent.sentinel]))
 
 
-def end_when_cancelled() -> None:
-    """Have this worker of a cluster exit likewise on SIGTERM, or on SIGINT, by which Ray asks it to."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _exit)
+@contextmanager
+def ending_when_cancelled() -> Iterator[None]:
+    """Have this worker of a cluster exit likewise on SIGTERM, or on SIGINT, by which Ray asks it to, for the block.
+
+    What comes after it is the worker's own affair, and reaches no other job.
+    """
+    before = {signum: signal.signal(signum, _exit) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:
@@ -47,6 +55,37 @@ def end_when_done(waiting: Callable[[], object]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+class Orders:
+    """Waits, once in this process, for the order to end, which is meant for whatever job it is at, now or later."""
+
+    def __init__(self) -> None:
+        self.lock, self.waits, self.given, self.at_work = threading.Lock(), False, False, False
+
+    @contextmanager
+    def heeded(self, waiting: Callable[[], object]) -> Iterator[None]:
+        """Have the job of the block get SIGTERM when a call returns or fails that was made for the process's first."""
+        with self.lock:
+            self.at_work = True
+            first, self.waits = not self.waits, True
+        if first:
+            threading.Thread(target=self._follow, args=(waiting,), daemon=True).start()
+        if self.given:
+            signal.raise_signal(signal.SIGTERM)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.at_work = False
+
+    def _follow(self, waiting: Callable[[], object]) -> None:
+        with contextlib.suppress(Exception):
+            waiting()
+        with self.lock:  # so that the job does not end before the signal has come
+            self.given = True
+            if self.at_work:
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

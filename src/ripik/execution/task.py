@@ -47,11 +47,12 @@ Message = Report | Said | Ended
 
 @dataclass(frozen=True)
 class Task:
-    """A call `function(*arguments, report)` to be made in a process of its own.
+    """A call `function(*arguments, report)` to be made in another process.
 
     function: "module:name", so that the parent need not import what only the job needs; a text that it returns is shown
     when it is done. needs_backend: whether Keras is loaded first. after: names of tasks that must be done before, if
     they are among those to run. devices: whether it works with one of the GPUs, where there are any, or with all.
+    shape: what a process may do it after another task of; None: it gets a process of its own.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Task:
     needs_backend: bool = True
     after: tuple[str, ...] = ()
     devices: str = ONE
+    shape: str | None = None
 
 
 def distinct(tasks: Sequence[Task]) -> list[Task]:

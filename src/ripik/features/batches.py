@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Protocol
 
-import keras
 import numpy as np
 
 from ripik.errors import RipikError
@@ -23,6 +22,7 @@ class Source(Protocol):
     """Rows that can be read at random: packed files, or an array in memory."""
 
     dtype: np.dtype
+    row_shape: tuple[int, ...]
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -35,7 +35,7 @@ class ArrayRows:
     """An array in memory as a source."""
 
     def __init__(self, array: np.ndarray) -> None:
-        self.array, self.dtype = array, array.dtype
+        self.array, self.dtype, self.row_shape = array, array.dtype, array.shape[1:]
 
     def __len__(self) -> int:
         return len(self.array)
@@ -66,6 +66,18 @@ def epoch_examples(
     return examples.ravel()[np.take_along_axis(draws, chosen, axis=1).ravel().argsort()]
 
 
+def one_a_group(keys: np.ndarray, rows: np.ndarray, groups: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    """Return one of the rows for every group they are of, in the order of the rows.
+
+    keys: `id_keys` of all n photos; groups: (n,), equal numbers are one group. Every photo gets a random number from
+    (seed, epoch, id) alone; of each group's rows the one with the smallest is returned.
+    """
+    epoch_key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
+    by_draw = rows[_mixed(keys[rows] ^ _mixed(~epoch_key)).argsort()]
+    _, first = np.unique(groups[by_draw], return_index=True)
+    return rows[np.isin(rows, by_draw[first])]
+
+
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Scramble 64-bit numbers (the finaliser of SplitMix64; Steele, Lea & Flood 2014, OOPSLA)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
@@ -74,12 +86,11 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """The batches of given examples, in their order, the last one short: inputs, or (inputs, one-hot targets).
 
     Pixels are seen through `view`, and stay uint8; float16 becomes float32. Asked for one, threads read the next few
-    too. Keras' own threads do not: with JAX, `fit` takes the first batch to build the model, and they would go on from
-    the second.
+    too.
     class_weights: float (C,); a third element then has the weight of every example. devices: among so many of them each
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
     more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
@@ -99,7 +110,6 @@ class Batches(keras.utils.PyDataset):
         seed: Sequence[int] = (),
         view: str = IDENTITY,
     ) -> None:
-        super().__init__(workers=1)
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, VIEWS[view]
         self.class_weights, self.devices = class_weights, devices
@@ -134,7 +144,9 @@ class Batches(keras.utils.PyDataset):
         if not self.dropout:
             return inputs
         draws = np.random.default_rng([*self.seed, first]).random(inputs.shape, dtype=np.float32)
-        return np.where(draws < self.dropout, np.float32(0), inputs / np.float32(1 - self.dropout))
+        kept = np.divide(inputs, np.float32(1 - self.dropout))
+        np.copyto(kept, np.float32(0), where=draws < self.dropout)
+        return kept
 
     def _read(self, examples: np.ndarray) -> np.ndarray:
         try:

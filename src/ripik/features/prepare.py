@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ripik.errors import SurroundingsError
-from ripik.execution.runner import at_once, execute, with_run_threads
+from ripik.execution.runner import at_once, execute, with_pass_threads, with_run_threads
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import VariantData, pixel_passes, shares
@@ -22,8 +22,8 @@ def prepare(run: Run, variants: Sequence[Variant]) -> None:
     lacking = [data for data in (VariantData(run, variant) for variant in variants) if not data.is_prepared()]
     if not lacking:
         return
-    how = with_run_threads(run.settings)
-    execute([Task("initial weights", "ripik.features.frozen_passes:check_networks", (lacking,))], how)
+    check = Task("initial weights", "ripik.features.frozen_passes:check_networks", (lacking,))
+    execute([check], with_run_threads(run.settings))
     by_weights: dict[Path, list[VariantData]] = {}
     for data in lacking:
         for pass_ in pixel_passes(data.lacking()):
@@ -31,7 +31,7 @@ def prepare(run: Run, variants: Sequence[Variant]) -> None:
         if not data.reading.from_pixels:
             by_weights.setdefault(initial_weights(run.settings, data.variant), []).append(data)
     if by_weights:
-        _pass_all(list(by_weights.values()), how)
+        _pass_all(list(by_weights.values()), with_pass_threads(run.settings))
 
 
 def _pass_all(groups: Sequence[list[VariantData]], how: JobSettings) -> None:

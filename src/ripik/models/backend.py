@@ -1,6 +1,6 @@
 """What is the backend's own: threads, determinism, logs, precision, devices, gradients.
 
-The only module that names TensorFlow or JAX.
+The only module that names TensorFlow or JAX, but for `tensorflow_cpu`.
 """
 
 import importlib
@@ -107,6 +107,17 @@ def distribution(devices: Sequence[str]) -> Any:
     return keras.distribution.DataParallel(devices=list(devices), auto_shard_dataset=False)
 
 
+def is_distributed() -> bool:
+    """Whether this is within the scope of a strategy of TensorFlow's that divides batches."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.has_strategy())
+
+
 def loss_scaled(optimizer: Any) -> Any:
     """Return an optimizer under dynamic loss scaling, which leaves out a step where a gradient of any device overflows.
 
@@ -159,8 +170,34 @@ def _number(*parts: str) -> float:
         return 0.0
 
 
+def keeps_compiled() -> bool:
+    """Whether a compiled training step reads the variables beside those of the model: JAX takes them for constants."""
+    import keras
+
+    return keras.backend.backend() == "tensorflow"
+
+
+def predicting(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what runs a network in inference mode, compiled once for batches of any length.
+
+    What Keras compiles of TensorFlow's depends on the lengths that it has met, in their order.
+    """
+    if not keeps_compiled():
+        return model.predict_on_batch
+    functions: dict[str, Any] = {}
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        if batch.dtype.name not in functions:
+            functions[batch.dtype.name] = traced(model, batch.shape[1:], batch.dtype.name)
+        import tensorflow as tf
+
+        return functions[batch.dtype.name](tf.constant(batch)).numpy()
+
+    return run
+
+
 def traced(model: Any, shape: Sequence[int], dtype: str) -> Any:
-    """Return the network in inference mode as a TensorFlow graph of inputs (n, *shape), for a converter."""
+    """Return the network in inference mode as a TensorFlow graph of inputs (n, *shape), to be converted or called."""
     import tensorflow as tf
 
     def call(inputs: Any) -> Any:

@@ -4,11 +4,8 @@ Bits differ between engines, so which one ran, its precision and its threads are
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,43 +15,11 @@ from ripik.console import warn
 from ripik.errors import InputError
 from ripik.execution import environment
 from ripik.models import backend as runtime
+from ripik.models.predictor import Compute, Predictor
 from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
 SAMPLE = 8  # images on which the engines are compared
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A network ready to predict: the engine that runs it, and how far it is from Keras on real images."""
-
-    engine: str
-    threads: int
-    disagreement: float
-    output: tuple[int, ...]  # shape of an image's output
-    precision: str
-    _run: Callable[[np.ndarray], np.ndarray]
-
-    def record(self) -> dict[str, Any]:
-        """Return what a meta file tells of the engine."""
-        name = f"{self.engine} {importlib.metadata.version(self.engine)}"
-        if self.engine != KERAS:
-            return {"name": name, "precision": FLOAT32, "threads": self.threads}
-        return {"name": name, "backend": runtime.backend(), "precision": self.precision, "threads": self.threads}
-
-    def decides_bits(self, batch_size: int) -> dict[str, Any]:
-        """Return what of the engine decides the last bits of an output: for Keras also threads and batch size."""
-        record = self.record()
-        return record | {"batch_size": batch_size} if self.engine == KERAS else {"name": record["name"]}
-
-    def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the outputs, float32 (n, …), of batches of the network's inputs."""
-        return map(self._run, batches)
-
-    def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        agreement = f"; differs from Keras by {self.disagreement:.0e}" if self.engine != KERAS else ""
-        return f"{self.record()['name']}, {self.precision}, {threads}{agreement}"
 
 
 def engine_told(record: dict[str, Any]) -> str | None:
@@ -64,15 +29,17 @@ def engine_told(record: dict[str, Any]) -> str | None:
     return words if precision == FLOAT32 else f"{words} in {precision}"
 
 
-def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predictor:
+def make_predictor(model: keras.Model, engine: str, sample: np.ndarray, on_keras: Compute | None = None) -> Predictor:
     """Return what runs `model`; `auto` is OpenVINO where it is installed, no GPU is there and it agrees with Keras.
 
     sample: some real inputs, on which the engines are compared: the largest difference of an image's outputs, relative
-    to its largest output, must stay below 1e-4.
+    to its largest output, must stay below 1e-4. on_keras: what runs the model on Keras, if it is compiled already.
     Raises InputError when `openvino` is asked for and not installed, not usable here, or does not agree.
     """
     precision, shape = model.dtype_policy.name, model.output.shape[1:]
-    keras_predictor = Predictor(KERAS, environment.threads(), 0.0, shape, precision, _on_keras(model))
+    keras_predictor = Predictor(
+        KERAS, environment.threads(), 0.0, shape, precision, _on_keras(on_keras or model.predict_on_batch)
+    )
     if engine == KERAS or (engine == AUTO and not (_has_openvino() and precision == FLOAT32)):
         return keras_predictor
     if precision != FLOAT32:
@@ -93,11 +60,11 @@ def make_predictor(model: keras.Model, engine: str, sample: np.ndarray) -> Predi
     return keras_predictor
 
 
-def _on_keras(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+def _on_keras(compute: Compute) -> Compute:
     """Return what predicts a batch, as a NumPy array of float32 whatever the backend and the precision are."""
 
     def run(batch: np.ndarray) -> np.ndarray:
-        return np.asarray(model.predict_on_batch(batch), dtype=np.float32)
+        return np.asarray(compute(batch), dtype=np.float32)
 
     return run
 
@@ -124,7 +91,7 @@ def _disagreement(found: np.ndarray, wanted: np.ndarray) -> float:
     return float((np.abs(found - wanted).max(axis=axes) / largest).max())
 
 
-def _compiled(model: keras.Model, sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _compiled(model: keras.Model, sample: np.ndarray) -> Compute:
     """Compile a network for OpenVINO: one image a request, one single-threaded stream for each thread.
 
     So an image's output depends neither on its batch nor on the number of threads; on CPUs it was also the fastest of

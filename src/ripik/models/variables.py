@@ -9,6 +9,8 @@ import numpy as np
 
 from ripik.storage.atomic import replacing
 
+SEED_STATE = "seed_generator_state"  # Keras' name of such a variable: a seed, and how often it was drawn by
+
 
 def values_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
     """Return the variables' values."""
@@ -19,6 +21,13 @@ def assign(variables: Sequence[keras.Variable], values: list[np.ndarray]) -> Non
     """Give the variables these values, in their order; ValueError for another number or shape."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def seed_draws(model: keras.Model, seed: int) -> None:
+    """Have all that a model's layers draw at random begin anew by this seed."""
+    for variable in model.variables:
+        if variable.name == SEED_STATE:
+            variable.assign([seed, 0])
 
 
 def digest_of(model: keras.Model) -> str:

@@ -1,13 +1,15 @@
 """What a run will take, from costs that were measured: its steps, the graph of its jobs, and the time they need."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ripik.features.store import Pass, Reading, pixel_passes, shares
+from ripik.names import ONE
 from ripik.settings import Settings, Variant
 from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
-from ripik.training.jobs import jobs_of
+from ripik.training.jobs import is_distributed, jobs_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Line:
 class JobCost:
     """A variant's job: seconds for its start and end, for an epoch beside its steps, a step, an image predicted.
 
-    memory: bytes of its process. disk: bytes that it leaves.
+    memory: bytes of its process. disk: bytes that it leaves. first: of the seconds for start and end, those that only
+    the first job of a worker takes.
     """
 
     fixed: float
@@ -35,6 +38,7 @@ class JobCost:
     image: float
     memory: int
     disk: int
+    first: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Costs:
     search: of trying images and looking for near copies, by image. split, deal: of a try of the split into folds, by
     group, as of few groups (`splitting.MANY`) and of more.
     weights: initial weights and a look at the networks. pixels, copies: of one photo or copy, made by all cores, by
-    image size. passes: of an image through a frozen part, in one of the jobs at once, by (weights, cut, size). rows:
-    bytes of a stored output, by the same. jobs: by variant. blend: by training image.
+    image size. passes: of an image through a frozen part, by (weights, cut, size), in a process that has the cores of
+    so many jobs as pass_jobs says. rows: bytes of a stored output, by the same. jobs: by variant. blend: by training
+    image.
     """
 
     command: float
@@ -62,16 +67,21 @@ class Costs:
     rows: Mapping[tuple, int]
     jobs: Mapping[str, JobCost]
     blend: Line
+    pass_jobs: int = 1
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many training and test images there are, and whether their groups.csv and folds.csv are there."""
+    """How many training and test images there are, and whether their groups.csv and folds.csv are there.
+
+    photos: how many groups of near copies the training images are; 0 where that is not known, so each may be one.
+    """
 
     train: int
     test: int
     grouped: bool = False
     split: bool = False
+    photos: int = 0
 
     def of(self, split: str) -> int:
         """Return the number of a split."""
@@ -79,7 +89,12 @@ class Size:
 
     def scaled(self, train: int) -> "Size":
         """Return the size with so many training images, and test images in proportion; other images have no folds."""
-        return self if train == self.train else Size(train, round(self.test * train / self.train))
+        part = train / self.train
+        return self if train == self.train else Size(train, round(self.test * part), photos=round(self.photos * part))
+
+    def shown(self, variant: Variant) -> int:
+        """Return how many training images an epoch of a variant would show without folds."""
+        return self.photos if self.photos and variant.near_copies_per_epoch == ONE else self.train
 
 
 @dataclass(frozen=True)
@@ -93,16 +108,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """A part of the run. spread: whether its pieces go to all jobs at once and all machines, or stay with one."""
+    """A part of the run. spread: whether its pieces go to all jobs at once and all machines, or stay with one.
+
+    takes: of how many jobs a piece has the cores.
+    """
 
     name: str
     what: str
     pieces: Sequence[Work] = field(default_factory=list)
     spread: bool = False
+    takes: int = 1
 
     def seconds(self, at_once: int) -> float:
         """Return how long it takes with so many pieces at once."""
-        return makespan(self.pieces, at_once if self.spread else 1)
+        return makespan(self.pieces, max(1, at_once // self.takes) if self.spread else 1)
 
 
 def makespan(pieces: Sequence[Work], at_once: int) -> float:
@@ -127,7 +146,7 @@ def steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Co
         Step("initial weights", "networks built, weights written", [Work("weights", costs.process + costs.weights)]),
         *_pixel_steps(settings, variants, size, costs),
         *_pass_steps(settings, variants, size, costs, at_once),
-        *_job_steps(settings, variants, size, costs),
+        *_job_steps(settings, variants, size, costs, at_once),
         Step("ensemble", "blend, submission", [Work("blend", costs.command + costs.blend.seconds(size.train))]),
     ]
 
@@ -199,28 +218,49 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
     pieces, images = [], 0
     for key, items in wanted.items():
         count = sum(_count(settings, size, item) for item in items)
-        of, line, images = shares(count, at_once), costs.passes[key], images + count
-        pieces += [Work(f"{key} {number}", costs.process + line.seconds(count / of)) for number in range(of)]
-    return [Step("frozen passes", f"{images:,} images, a share for each job at once", pieces, True)] if pieces else []
+        of, images = shares(count, max(1, at_once // costs.pass_jobs)), images + count
+        seconds = costs.passes[key].seconds(count / of * max(1.0, costs.pass_jobs / at_once))
+        pieces += [Work(f"{key} {number}", costs.process + seconds) for number in range(of)]
+    shared = "by all cores of a machine" if costs.pass_jobs > 1 else "a share for each job at once"
+    what = f"{images:,} images, {shared}"
+    return [Step("frozen passes", what, pieces, spread=True, takes=costs.pass_jobs)] if pieces else []
 
 
-def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
-    """Return a step for the jobs of all variants, as they run interleaved."""
-    names = {variant.name for variant in variants}
+def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> list[Step]:
+    """Return a step for the jobs of all variants, as they run interleaved.
+
+    Heads of a variant are one piece; a variant's first other ones begin workers.
+    """
+    jobs = {variant.name: jobs_of(settings, variant) for variant in variants}
+    heads = {variant.name for variant in variants if Reading(settings, variant).head_alone}
     pieces = []
     for variant in variants:
-        for job in jobs_of(settings, variant):
-            after = (str(replace(job, variant=variant.start)),) if variant.start in names else ()
-            pieces.append(Work(str(job), job_seconds(settings, variant, job, size, costs), after))
-    return [Step("jobs", f"trainings with their predictions: {len(pieces)}", pieces, True)]
+        works, begun = [], 1 if variant.name in heads else at_once
+        for number, job in enumerate(jobs[variant.name]):
+            start = variant.start if variant.start in heads else str(replace(job, variant=variant.start))
+            after = (start,) if variant.start in jobs else ()
+            first = number < begun or is_distributed(variant)
+            works.append(Work(str(job), job_seconds(settings, variant, job, size, costs, first=first), after))
+        pieces += [_together(variant.name, works)] if variant.name in heads else works
+    count = sum(map(len, jobs.values()))
+    return [Step("jobs", f"trainings with their predictions: {count}", pieces, True)]
 
 
-def job_seconds(settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs) -> float:
-    """Return how long one training and its predictions take, all of its epochs done."""
-    cost, splits = costs.jobs[variant.name], settings.folds.n_splits
-    held = 0.0 if job.fold is None else size.train / splits
-    rows = (size.train - held) * (1 - variant.inner_split)
+def _together(name: str, works: Sequence[Work]) -> Work:
+    """Return pieces as one process does them; that its cores share them is left out."""
+    after = tuple(dict.fromkeys(other for work in works for other in work.after))
+    return Work(name, sum(work.seconds for work in works), after)
+
+
+def job_seconds(
+    settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs, *, first: bool = True
+) -> float:
+    """Return how long one training and its predictions take, all of its epochs done; first: of its worker."""
+    cost, shown = costs.jobs[variant.name], size.shown(variant)
+    parts = math.inf if job.fold is None else settings.folds.n_splits
+    held, rows = size.train / parts, (shown - shown / parts) * (1 - variant.inner_split)
     batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
     predicted = (held + size.test) * len(settings.prediction.views)
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
-    return costs.process + cost.fixed + epochs + cost.image * predicted
+    begins = costs.process if first else -cost.first
+    return begins + cost.fixed + epochs + cost.image * predicted

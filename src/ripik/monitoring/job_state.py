@@ -20,6 +20,7 @@ WORDS = {  # inputs that are hashes or long, as a person calls them
     "version": "the version of the training",
     "weights": "the initial weights",
     "folds": "folds.csv",
+    "near_copies": "groups.csv",
     "classes": "the classes",
     "pixels": "the images",
 }

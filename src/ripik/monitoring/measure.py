@@ -22,7 +22,7 @@ from ripik.ensemble.nested_cv import nest, within_reach
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.execution.environment import usable_cores
 from ripik.execution.parallel import in_parallel
-from ripik.execution.runner import execute
+from ripik.execution.runner import execute, for_passes
 from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import Reading, VariantData
@@ -41,6 +41,7 @@ SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
 BATCH = 8  # of heavy trainings, and 16 images of passes, on a CPU, where an image costs the same in any batch
 LIGHT_ROWS, LIGHT_EPOCHS, HEAVY_EPOCHS = 640, 6, 2
+ALL_ROWS = {"near_copies_per_epoch": "all"}  # which of a few random rows are near copies changes no step's time
 BLENDED = (150, 450)  # rows
 
 
@@ -78,7 +79,12 @@ class _Measuring:
         item = np.dtype(self.settings.features.dtype).itemsize
         rows = {pass_key(variant): math.prod(looked["rows"][variant.name]) * item for variant in self.frozen}
         weights, jobs = looked["seconds"], self.jobs(looked)
-        return Costs(command, pool, process, search, *split, weights, photos, copies, passes, rows, jobs, self.blend())
+        costs = command, pool, process, search, *split, weights, photos, copies, passes, rows, jobs, self.blend()
+        return Costs(*costs, self.how.jobs // self.for_passes.jobs)
+
+    @property
+    def for_passes(self) -> JobSettings:
+        return for_passes(self.settings, self.how)
 
     @property
     def slots(self) -> range:
@@ -147,24 +153,21 @@ class _Measuring:
         return Line(0.0, make("photos", COPIED) / 2 if copies else make("photos", DECODED))
 
     def passes(self, variant: Variant, looked: dict[str, Any]) -> Line:
-        """Return the cost of an image on its way through the frozen part of a variant, one of the jobs at once."""
+        """Return the cost of an image on its way through the frozen part of a variant, one of the processes at once."""
         prediction = self.settings.prediction
         size = prediction.batch_size if looked["gpus"] else min(prediction.batch_size, 2 * BATCH)
         how = prediction.model_copy(update={"views": ("identity",), "batch_size": size})
         alone = variant.model_copy(update={"data": "original", "start": "", "inner_split": 0.0})
         settings = self.within("passes", prediction=how, variants={variant.name: alone})
-        some = self.some(6 * size * self.how.jobs, 2)
+        how_passed = self.for_passes
+        some = self.some(6 * size * how_passed.jobs, 2)
         for split in ("train", "test"):
             pixels(Run(settings, some), split, False, variant.image_size)
-        targets = [self.folder / f"{variant.name}-{n}.json" for n in self.slots]
+        targets = [self.folder / f"{variant.name}-{n}.json" for n in range(how_passed.jobs)]
         data = VariantData(Run(settings, some), alone)
-        arguments = [(data, (n, self.how.jobs), targets[n]) for n in self.slots]
-        self.run(
-            [
-                Task(f"passes {n}", "ripik.monitoring.rehearsal:pass_images", argument)
-                for n, argument in enumerate(arguments)
-            ]
-        )
+        arguments = [(data, (n, how_passed.jobs), target) for n, target in enumerate(targets)]
+        function = "ripik.monitoring.rehearsal:pass_images"
+        execute([Task(f"passes {n}", function, argument) for n, argument in enumerate(arguments)], how_passed)
         return mean_line([artifacts.read_json(target) for target in targets])
 
     def jobs(self, looked: dict[str, Any]) -> dict[str, JobCost]:
@@ -201,8 +204,8 @@ class _Measuring:
         light = Reading(self.settings, variant).head_alone
         size = variant.batch_size if light or gpus else min(variant.batch_size, BATCH)
         short = {"epochs": LIGHT_EPOCHS if light else HEAVY_EPOCHS, "inner_split": 0.0, "early_stopping": 0}
-        variants = dict(self.settings.variants)
-        variants[variant.name] = variant.model_copy(update={**short, "batch_size": size})
+        variants = {name: each.model_copy(update=ALL_ROWS) for name, each in self.settings.variants.items()}
+        variants[variant.name] = variant.model_copy(update={**ALL_ROWS, **short, "batch_size": size})
         settings = self.within("rows", variants=variants)
         some = self.some(LIGHT_ROWS, LIGHT_ROWS) if light else self.some(7 * size, 2 * size)
         held = max(1, len(some.train) // (10 if light else 7))

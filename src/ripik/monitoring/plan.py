@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ripik.console import duration, say, table
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
@@ -13,6 +15,7 @@ from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
 from ripik.settings import JobSettings, Settings, Variant
 from ripik.splits.folds import kept
+from ripik.splits.groups import groups_of, read_groups
 from ripik.training.jobs import choose_variants
 from ripik.training.pipeline import check_settings
 
@@ -53,7 +56,7 @@ def plan(
     how = JobSettings(jobs=settings.jobs.jobs, threads=recorded_threads(settings) or threads_per_job(settings.jobs))
     say(f"plan: {_about(how, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
     size, at_once = (
-        Size(len(competition.train), len(competition.test), *kept(settings, competition)),
+        _size(settings, competition),
         settings.jobs.jobs,
     )
     costs = measure(settings, competition, chosen, how)
@@ -65,6 +68,12 @@ def plan(
     _show_scale(settings, chosen, costs, size, memory, devices, machines, images)
     say(f"plan: {duration(found.seconds)} in all on this machine, {_bytes(found.disk)} on disk")
     return found
+
+
+def _size(settings: Settings, competition: Competition) -> Size:
+    grouped, split = kept(settings, competition)
+    photos = len(np.unique(groups_of(read_groups(settings, competition), "train"))) if grouped else 0
+    return Size(len(competition.train), len(competition.test), grouped, split, photos)
 
 
 def _about(how: JobSettings, competition: Competition) -> str:

@@ -69,7 +69,9 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
         for one, count in zip(made, steps, strict=True)
     ]
     memory, disk = max(_memory(one, batch_size) for one in made), max(one.seen["disk"] for one in made)
-    return JobCost(max(0.0, statistics.mean(fixed)), epoch, step * batch_size / variant.batch_size, image, memory, disk)
+    begun, step = max(0.0, statistics.mean(fixed)), step * batch_size / variant.batch_size
+    first = statistics.mean(one.seen["seconds"] - one.seen["again"] for one in made)
+    return JobCost(begun, epoch, step, image, memory, disk, min(begun, max(0.0, first)))
 
 
 def _step(one: Rehearsed) -> float:

@@ -4,9 +4,11 @@ Each function here is a job's, and leaves what it saw in a JSON file.
 """
 
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,14 @@ from ripik.settings import Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.heads import predict_head, train_heads
 from ripik.training.jobs import Training
 from ripik.training.predict import predict_job
+from ripik.training.shapes import shape_of
 from ripik.training.trainer import train
+from ripik.training.warm import Network
 
+Way = Callable[[Reporter], Any]
 Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far
 
 
@@ -60,14 +66,32 @@ def pass_images(
 
 
 def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
-    """Train and predict a job of few rows, and note how fast; return what a person may want to know of it."""
+    """Train and predict a job of few rows, and note how fast; return what a person may want to know of it.
+
+    And once more, as a worker does a job after another of its shape. again: the seconds of that.
+    """
     signs, start, noting = _noting(report)
-    train(Training(run, job), noting)
+    training = Training(run, job)
+    trains, predicts = _ways(training)
+    trains(noting)
     trained = len(signs)
-    predict_job(Training(run, job), noting)
-    record = {**_seen(start, signs), "trained": trained, "disk": _bytes(run.layout.job(job))}
-    artifacts.write_json(target, record)
+    predicts(noting)
+    seen, start = _seen(start, signs), time.monotonic()
+    shutil.rmtree(training.folder)
+    for way in (trains, predicts):
+        way(lambda done, total, note="": None)
+    again = {"again": time.monotonic() - start, "memory": _memory(), "disk": _bytes(training.folder)}
+    artifacts.write_json(target, {**seen, "trained": trained, **again})
     return f"{signs[-1][0]:.0f} s"
+
+
+def _ways(training: Training) -> tuple[Way, Way]:
+    """Return what trains, and what predicts, again and again."""
+    if training.data.reading.head_alone:
+        return partial(train_heads, [training]), partial(predict_head, training)
+    shape = shape_of(training)
+    network = Network(shape) if shape else None
+    return partial(train, training, network=network), partial(predict_job, training, network=network)
 
 
 def _noting(report: Reporter) -> tuple[list[Sign], float, Reporter]:

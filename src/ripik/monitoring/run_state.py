@@ -30,6 +30,7 @@ from ripik.monitoring.outcomes import (
     oof_state,
     report_state,
 )
+from ripik.names import ONE
 from ripik.settings import Settings, Variant
 from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
@@ -90,7 +91,7 @@ def find_status(settings: Settings) -> Status:
     folds = _folds(settings, competition, groups)
     run, error = None, InputError("")
     try:
-        run = opened if len(opened.folds) else None
+        run = opened if _is_split(opened) else None
     except InputError as reason:
         error = reason
     variants = tuple(_variant(settings, run, error, variant) for variant in settings.variants.values())
@@ -110,6 +111,12 @@ def find_status(settings: Settings) -> Status:
         report,
         _next(groups, folds, variants, blend, report),
     )
+
+
+def _is_split(run: Run) -> bool:
+    """Whether there are folds, and groups where trainings go by them. Raises InputError where they cannot be read."""
+    sampled = any(variant.near_copies_per_epoch == ONE for variant in run.settings.variants.values())
+    return bool(len(run.folds)) and (not sampled or bool(len(run.groups)))
 
 
 def _groups(settings: Settings, competition: Competition) -> Part:

@@ -66,6 +66,11 @@ class Run:
         """Return which images of a split are near copies: equal numbers, (n,)."""
         return groups_of(self.groups, split)
 
+    @cached_property
+    def photos_digest(self) -> str:
+        """A checksum of which training images are near copies."""
+        return artifacts.digest(self.photos("train").tolist())
+
     @property
     def layout(self) -> Layout:
         """Where the run's files lie."""

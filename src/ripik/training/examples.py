@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ripik.errors import InputError
-from ripik.features.batches import Batches, epoch_examples, id_keys
+from ripik.features.batches import Batches, Source, epoch_examples, id_keys, one_a_group
 from ripik.features.store import Reading, training_passes
+from ripik.names import ONE
 from ripik.settings import Variant
+from ripik.splits.run import Run
 from ripik.splits.splitting import split
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.jobs import Training
-from ripik.training.optimizer import class_weights, learning_rate
+from ripik.training.schedule import learning_rates
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 
@@ -38,11 +40,15 @@ def inner_split(training: Training) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Course:
-    """What a training goes through: the rows of train.csv it sees, and among how many devices a batch is divided."""
+    """What a training goes through: the rows of train.csv it sees, and among how many devices a batch is divided.
+
+    stored: what its network reads, where that is open already.
+    """
 
     training: Training
     rows: np.ndarray
     devices: int = 1
+    stored: Source | None = None
 
     @property
     def variant(self) -> Variant:
@@ -55,14 +61,31 @@ class Course:
         return self.training.data.reading
 
     @functools.cached_property
-    def source(self) -> PackedRows:
+    def source(self) -> Source:
         """What is stored for the network to read."""
-        return PackedRows([self.reading.path(pass_) for pass_ in training_passes(self.variant)])
+        return self.stored or PackedRows([self.reading.path(pass_) for pass_ in training_passes(self.variant)])
+
+    @functools.cached_property
+    def shares(self) -> np.ndarray:
+        """How much of each row an epoch shows on average, float (len(rows),): 1, or the like of its near copies."""
+        if self.variant.near_copies_per_epoch != ONE:
+            return np.ones(len(self.rows))
+        _, group, sizes = np.unique(self._groups[self.rows], return_inverse=True, return_counts=True)
+        return 1 / sizes[group]
+
+    @property
+    def _groups(self) -> np.ndarray:
+        return self.training.run.photos("train")
+
+    @property
+    def epoch_rows(self) -> int:
+        """How many rows an epoch shows."""
+        return round(self.shares.sum())
 
     @property
     def epoch_steps(self) -> int:
         """Optimizer steps of an epoch."""
-        return -(-len(self.rows) * self.reading.examples_per_photo // self.variant.batch_size)
+        return -(-self.epoch_rows * self.reading.examples_per_photo // self.variant.batch_size)
 
     @property
     def steps(self) -> int:
@@ -71,26 +94,56 @@ class Course:
 
     def rate(self, step: int) -> float:
         """Return the learning rate after so many steps."""
-        return learning_rate(self.variant, self.steps, step)
+        return float(self.rates[step])
+
+    @functools.cached_property
+    def rates(self) -> np.ndarray:
+        """The learning rates after every number of steps, float32 (steps + 1,)."""
+        return learning_rates(self.variant, self.steps)
+
+    @functools.cached_property
+    def keys(self) -> np.ndarray:
+        """What the order of the examples is drawn by (`id_keys`)."""
+        return id_keys(self.training.run.competition.train["image_id"])
+
+    def examples(self, epoch: int) -> np.ndarray:
+        """Return the examples of an epoch (from 0), as `epoch_examples` does."""
+        seed, rows = self.training.seed, self.rows
+        if self.variant.near_copies_per_epoch == ONE:
+            rows = one_a_group(self.keys, rows, self._groups, seed=seed, epoch=epoch)
+        versions, shown = self.reading.versions_per_photo, self.reading.examples_per_photo
+        return epoch_examples(self.keys, rows, versions, shown, seed=seed, epoch=epoch)
 
     def batches(self, epoch: int, done: int = 0) -> Batches:
         """Return the batches of an epoch (from 0) but for those done."""
         run, seed = self.training.run, self.training.seed
-        examples = epoch_examples(
-            id_keys(run.competition.train["image_id"]),
-            self.rows,
-            self.reading.versions_per_photo,
-            self.reading.examples_per_photo,
-            seed=seed,
-            epoch=epoch,
-        )
         return Batches(
             self.source,
-            examples[done * self.variant.batch_size :],
+            self.examples(epoch)[done * self.variant.batch_size :],
             self.variant.batch_size,
             targets=np.eye(len(run.competition.classes), dtype="float32")[run.training_targets()],
-            class_weights=class_weights(run, self.variant, self.rows),
+            class_weights=class_weights(run, self.variant, self.rows, self.shares),
             devices=self.devices,
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
             seed=(seed, epoch),
         )
+
+
+def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray | None:
+    """Return the weight of each class in the loss, float (C,), or None.
+
+    shares: as what part of a row each is counted, float (len(rows),); None: as a whole one.
+    balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
+    Raises InputError for a label that is no class.
+    """
+    classes = run.competition.classes
+    if variant.class_weights == "none":
+        return None
+    if isinstance(variant.class_weights, dict):
+        names = [str(label) for label in classes]
+        unknown = [name for name in variant.class_weights if name not in names]
+        if unknown:
+            raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
+        return np.array([variant.class_weights.get(name, 1.0) for name in names])
+    counts = np.bincount(run.training_targets()[rows], shares, minlength=len(classes))
+    return counts.sum() / (len(classes) * np.where(counts > 0, counts, 1))

@@ -12,13 +12,15 @@ import numpy as np
 from ripik.errors import InputError, nearest
 from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.weight_files import weights_inputs
+from ripik.names import ONE
 from ripik.settings import ALL, DATA, HEAD, Settings, Variant
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.storage.up_to_date import Artifact
 
-NETWORK = 3  # to be raised when the trained part, its training or its prediction changes
+NETWORK = 3  # to be raised when a trained head, its training or its prediction changes
+BODY = 4  # the same of networks of which more than the head is trained
 
 
 def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:
@@ -127,6 +129,10 @@ class Training:
         """The weights that it predicts with: the last, or the best of the inner split where it has one."""
         return self.folder / ("best.weights.h5" if self.variant.inner_split > 0 else "last.weights.h5")
 
+    def checked_weights(self) -> Path:
+        """Return `weights`, held against the recorded checksum; raises SurroundingsError where it is another."""
+        return artifacts.check_recorded(self.weights, self.meta, "Run `make train` again.")
+
     @property
     def predictions(self) -> Path:
         """The file of its probabilities, one array a view, OOF and test."""
@@ -141,13 +147,14 @@ class Training:
         """Return what determines its weights; where the recorded inputs differ it is stale."""
         run, variant, start = self.run, self.variant, self.start
         return {
-            "version": NETWORK,
+            "version": NETWORK if variant.train_from == HEAD else BODY,
             "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
             "weights": weights_inputs(variant),
             "seed_number": self.job.seed,
             "fold": self.job.fold,
             "folds": run.folds_digest,
             **run.competition.correction_inputs(),
+            **({"near_copies": run.photos_digest} if variant.near_copies_per_epoch == ONE else {}),
             "classes": list(run.competition.classes),
             "pixels": [self.data.pixel_inputs(pass_) for pass_ in training_passes(variant)],
             "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,

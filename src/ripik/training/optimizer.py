@@ -1,25 +1,83 @@
-"""What a training minimises, and how: loss, class weights, optimizer and learning-rate schedule."""
+"""What a training by Keras minimises, and how: loss, optimizer and learning-rate schedule."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
-from ripik.errors import InputError
-from ripik.models import backend
-from ripik.settings import HALF, Variant
-from ripik.splits.run import Run
+from ripik.models import backend, operations
+from ripik.models.variables import assign, values_of
+from ripik.settings import HALF, HEAD, Variant
+from ripik.training.checkpoint import Arrays
 
 
-def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
-    """Compile with Adam on categorical cross-entropy, and the variant's learning-rate schedule over `steps`.
+class CosineDecay(keras.optimizers.schedules.CosineDecay):
+    """Keras' schedule; its numbers are variables where a compiled step reads them, so that they can be set anew."""
+
+    def __init__(self, rate: float, steps: int, warmup: int, *, variables: bool = False) -> None:
+        """Warm up from 0 to `rate` over `warmup` of the steps, if any, then decay to 0."""
+        start, target = (0.0, rate) if warmup else (rate, None)
+        super().__init__(start, max(1, steps - warmup), warmup_target=target, warmup_steps=warmup)
+        names = ("initial_learning_rate", "decay_steps", *(("warmup_target", "warmup_steps") if warmup else ()))
+        self.numbers = tuple(float(getattr(self, name)) for name in names)
+        if variables:
+            self.variables = tuple(keras.Variable(number, trainable=False) for number in self.numbers)
+            for name, variable in zip(names, self.variables, strict=True):
+                setattr(self, name, variable)
+
+    def take(self, other: "CosineDecay") -> None:
+        """Become the other schedule, which has a warm-up if this one has."""
+        for variable, number in zip(self.variables, other.numbers, strict=True):
+            variable.assign(number)
+
+
+@dataclass
+class Compiled:
+    """A model compiled to be trained again and again: its schedule, and the optimizer's variables at the start."""
+
+    model: keras.Model
+    schedule: CosineDecay | float
+    start: Arrays
+
+    @classmethod
+    def compile(cls, model: keras.Model, variant: Variant, steps: int) -> "Compiled":
+        """Compile a model as `compile_model` does, and build its optimizer."""
+        schedule = compile_model(model, variant, steps)
+        model.optimizer.build(model.trainable_variables)
+        return cls(model, schedule, values_of(model.optimizer.variables))
+
+    def restart(self, variant: Variant, steps: int) -> bool:
+        """Bring the optimizer and the metrics to the start of another training; False where it must be compiled anew.
+
+        The trainings of one model have the same loss, and the same kind of schedule.
+        """
+        schedule = _schedule(variant, steps)
+        if not backend.keeps_compiled() or _form(schedule) != _form(self.schedule):
+            return False
+        assign(self.model.optimizer.variables, self.start)
+        if isinstance(schedule, CosineDecay) and isinstance(self.schedule, CosineDecay):
+            self.schedule.take(schedule)
+        else:
+            self.model.optimizer.learning_rate = schedule
+        self.model.reset_metrics()
+        return True
+
+
+def _form(schedule: CosineDecay | float) -> int:
+    return len(schedule.numbers) if isinstance(schedule, CosineDecay) else 0
+
+
+def compile_model(model: keras.Model, variant: Variant, steps: int) -> CosineDecay | float:
+    """Compile with Adam on categorical cross-entropy; return the variant's learning-rate schedule over `steps`.
 
     cosine: linear warm-up from 0 over `warmup` of the steps, then half a cosine to 0 (Loshchilov & Hutter 2017, SGDR).
     A network that computes in float16 has its loss scaled: a step whose gradients overflow all the same is left out,
     and does not count as one.
     """
-    optimizer: Any = keras.optimizers.Adam(_schedule(variant, steps))
-    if model.dtype_policy.name == HALF:
+    schedule = _schedule(variant, steps, variables=backend.keeps_compiled())
+    head_alone, precision = variant.train_from == HEAD, model.dtype_policy.name
+    optimizer: Any = keras.optimizers.Adam(schedule) if head_alone else operations.adam(schedule, precision)
+    if precision == HALF:
         optimizer = backend.loss_scaled(optimizer)
     model.compile(
         optimizer=optimizer,
@@ -27,40 +85,10 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> None:
         metrics=["accuracy"],
         jit_compile=backend.compiles(),
     )
+    return schedule
 
 
-def learning_rate(variant: Variant, steps: int, step: int) -> float:
-    """Return the learning rate after `step` of `steps` optimizer steps, without looking at the optimizer."""
-    rate = _schedule(variant, steps)
-    return float(keras.ops.convert_to_numpy(rate(step))) if callable(rate) else rate
-
-
-def _schedule(variant: Variant, steps: int) -> Any:
+def _schedule(variant: Variant, steps: int, *, variables: bool = False) -> CosineDecay | float:
     if variant.schedule != "cosine":
         return variant.learning_rate
-    warmup = round(variant.warmup * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else variant.learning_rate,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=variant.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-
-
-def class_weights(run: Run, variant: Variant, rows: np.ndarray) -> np.ndarray | None:
-    """Return the weight of each class in the loss, float (C,), or None.
-
-    balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
-    Raises InputError for a label that is no class.
-    """
-    classes = run.competition.classes
-    if variant.class_weights == "none":
-        return None
-    if isinstance(variant.class_weights, dict):
-        names = [str(label) for label in classes]
-        unknown = [name for name in variant.class_weights if name not in names]
-        if unknown:
-            raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
-        return np.array([variant.class_weights.get(name, 1.0) for name in names])
-    counts = np.bincount(run.training_targets()[rows], minlength=len(classes))
-    return len(rows) / (len(classes) * np.maximum(counts, 1))
+    return CosineDecay(variant.learning_rate, steps, round(variant.warmup * steps), variables=variables)

@@ -1,7 +1,7 @@
 """The steps `train` and `predict`: prepare what the jobs read, run the missing ones in order, merge and show."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ripik.console import say
 from ripik.errors import InputError
@@ -16,6 +16,7 @@ from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
+from ripik.training.shapes import shape_of
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:
@@ -90,7 +91,7 @@ def _train_and_merge(
     """Do the trainings, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
     while unfinished:
-        execute([_task(each) for each in unfinished], with_run_threads(run.settings))
+        execute(_tasks(unfinished), with_run_threads(run.settings))
         tried += [each.job for each in unfinished]
         wanted = [each for variant in variants for each in trainings_of(run, variant, folds)]
         unfinished = [each for each in wanted if each.job not in tried and not each.is_done]
@@ -104,11 +105,38 @@ def _tell_threads(settings: Settings) -> None:
         say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run began with {how.threads} a job")
 
 
-def _task(training: Training) -> Task:
-    after = (str(training.start),) if training.start else ()
+def _tasks(trainings: Sequence[Training]) -> list[Task]:
+    """Return the tasks that do the trainings: one for all heads of a variant, else one for each."""
+    heads: dict[str, list[Training]] = {}
+    for each in trainings:
+        if each.data.reading.head_alone:
+            heads.setdefault(each.variant.name, []).append(each)
+    names = {each.job: _name(of) for of in heads.values() for each in of}
+    others = [each for each in trainings if each.job not in names]
+    return [*(_heads_task(of, names) for of in heads.values()), *(_task(each, names) for each in others)]
+
+
+def _name(heads: Sequence[Training]) -> str:
+    return str(heads[0]) if len(heads) == 1 else f"{heads[0].variant.name}: {len(heads)} heads"
+
+
+def _heads_task(heads: Sequence[Training], names: Mapping[Job, str]) -> Task:
+    arguments = heads[0].run.settings, [each.job for each in heads]
+    after = tuple(dict.fromkeys(name for each in heads for name in _after(each, names)))
+    return Task(_name(heads), "ripik.training.heads:work", arguments, needs_backend=False, after=after)
+
+
+def _task(training: Training, names: Mapping[Job, str]) -> Task:
     devices = ALL if is_distributed(training.variant) else ONE
-    arguments = training.run.settings, training.job
-    return Task(str(training), "ripik.training.predict:work", arguments, after=after, devices=devices)
+    arguments, function = (training.run.settings, training.job), "ripik.training.predict:work"
+    after, shape = _after(training, names), shape_of(training)
+    return Task(str(training), function, arguments, after=after, devices=devices, shape=shape)
+
+
+def _after(training: Training, names: Mapping[Job, str]) -> tuple[str, ...]:
+    """Return the name of the task that does the training's start."""
+    start = training.start
+    return (names.get(start.job, str(start)),) if start else ()
 
 
 def _merge(run: Run, variants: Sequence[Variant]) -> None:

@@ -25,7 +25,7 @@ from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
 from ripik.models.weights import make_initial_weights
-from ripik.settings import JobSettings, Settings
+from ripik.settings import KERAS, NUMPY, JobSettings, Settings
 from ripik.splits.groups import search_readable
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -33,7 +33,7 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, predicting
 from ripik.training.network import predictor_of
-from ripik.training.predict import predict_test
+from ripik.training.predictions import predict_test
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 
@@ -103,7 +103,8 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
     Keras is the engine where that is asked for.
     """
     used = {record["name"].split()[0] for job in manifest.jobs.values() for record in job.values() if record}
-    engine = "keras" if settings.kaggle.engine == "keras" or used == {"keras"} else (used - {"keras"}).pop()
+    others = used - {KERAS, NUMPY}
+    engine = others.pop() if others and settings.kaggle.engine != KERAS else KERAS
     weights = {name: str(models / file) for name, file in manifest.weights.items()}
     variants = {
         name: variant.model_copy(update={"weights": weights[name]}) if name in weights else variant
@@ -178,8 +179,12 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
 
 
 def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Settings, what: str) -> None:
-    """Raise InputError when another engine runs than the run recorded; warn when it is another version of it."""
-    if settings.kaggle.engine == "recorded" and recorded["name"].split()[0] != used["name"].split()[0]:
+    """Raise InputError when another engine runs than the run recorded; warn when it is another version of it.
+
+    A head alone, which NumPy runs, was run by Keras in former versions.
+    """
+    engines = {record["name"].split()[0] for record in (recorded, used)}
+    if settings.kaggle.engine == "recorded" and len(engines) > 1 and engines != {KERAS, NUMPY}:
         raise InputError(
             f'{what} was predicted by {recorded["name"]}, not by {used["name"]}. Set kaggle.engine = "keras" to '
             "predict with Keras all the same: probabilities then differ by up to 1e-4."
@@ -201,7 +206,7 @@ def fill_test(trained: Trained, name: str, report: Reporter) -> None:
 
 
 def predict_job(trained: Trained, job: Job, report: Reporter) -> None:
-    """Write a job's probabilities of the test set, (views, m, C), as `training.predict.predict_test` makes them."""
+    """Write a job's probabilities of the test set, (views, m, C), as `training.predictions.predict_test` makes them."""
     training, settings = Training(trained.run, job), trained.run.settings
     backend.make_deterministic(training.seed)
     make_initial_weights(settings, training.variant)

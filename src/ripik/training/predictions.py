@@ -1,0 +1,117 @@
+"""A job's probabilities of held-out rows and of the test set, through the same views and the same code.
+
+Whatever engine predicts: nothing here imports Keras.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ripik.execution.task import Reporter
+from ripik.features.batches import Batches, Source, prefetched
+from ripik.features.store import Pass
+from ripik.models.head_files import read_head
+from ripik.models.predictor import Predictor
+from ripik.models.softmax_head import head_predictor
+from ripik.names import ViewName
+from ripik.storage import artifacts
+from ripik.storage.packed_rows import PackedRows
+from ripik.training.jobs import Training
+
+
+def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
+    """Return the outputs of rows of a source, float32 (len(rows), …); pixels are seen through `view`."""
+    batches = Batches(source, rows, batch_size, view=view)
+    return np.concatenate([np.empty((0, *predictor.output), "float32"), *predictor.stream(prefetched(batches))])
+
+
+def predict_views(
+    predictor: Predictor,
+    sources: Mapping[ViewName, Source],
+    rows: np.ndarray,
+    batch_size: int,
+    report: Reporter | None = None,
+) -> np.ndarray:
+    """Return the outputs of rows through every view, float32 (views, len(rows), …).
+
+    sources: by view, what the predictor reads: pixels, not yet seen through it, or outputs of frozen layers, which are.
+    """
+    found = []
+    for number, (view, source) in enumerate(sources.items(), start=1):
+        found.append(predict_rows(predictor, source, rows, view, batch_size))
+        if report is not None:
+            report(float(number), len(sources), f"{number}/{len(sources)}, {view}")
+    return np.stack(found)
+
+
+def open_rows(path: Path) -> Source:
+    """Return the rows of a packed file, read where they lie."""
+    return PackedRows([path])
+
+
+def head_of(training: Training) -> Predictor:
+    """Return what predicts with a finished head alone."""
+    return head_predictor(*read_head(training.checked_weights()))
+
+
+def write_predictions(
+    training: Training, make: Callable[[], Predictor], report: Reporter, opened: Callable[[Path], Source] = open_rows
+) -> None:
+    """Write a training's probabilities of its held rows and of the test set, one array a view, unless they are there.
+
+    predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. make: what loads the
+    trained network; it is called only when something is to be predicted. opened: returns the rows of a packed file.
+    """
+    predicted = training.predicted
+    if predicted.is_fresh:
+        return
+    training.check_stores()
+    competition = training.run.competition
+    with predicted.making() as more:
+        predictor = make()
+        more |= {"engine": predictor.record(), "frozen": _frozen_engine(training)}
+        held = training.held_rows
+        arrays = {
+            "oof": _predict_split(training, predictor, "train", held, report, opened),
+            "test": predict_test(training, predictor, report, opened),
+            "held_ids": competition.train["image_id"].to_numpy(dtype=str)[held],
+            "test_ids": competition.test["image_id"].to_numpy(dtype=str),
+        }
+        with artifacts.replacing(training.predictions) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+
+def predict_test(
+    training: Training, predictor: Predictor, report: Reporter, opened: Callable[[Path], Source] = open_rows
+) -> np.ndarray:
+    """Return what a finished training says of the test set by view, float32 (views, m, C).
+
+    Images that cannot be read have the class shares of the training rows in every view.
+    """
+    competition = training.run.competition
+    predicted = _predict_split(training, predictor, "test", np.arange(len(competition.test)), report, opened)
+    predicted[:, ~competition.test["readable"].to_numpy()] = competition.class_shares()
+    return predicted
+
+
+def _frozen_engine(training: Training) -> dict | None:
+    """Return what the store tells of the engine that made the frozen outputs; None where the network reads pixels."""
+    path = training.data.path(Pass("train"))
+    return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
+
+
+def _predict_split(
+    training: Training,
+    predictor: Predictor,
+    split: str,
+    rows: np.ndarray,
+    report: Reporter,
+    opened: Callable[[Path], Source],
+) -> np.ndarray:
+    def told(done: float, total: int, note: str = "") -> None:
+        report(done, total, f"predicted {split} {note}")
+
+    how = training.run.settings.prediction
+    sources = {view: opened(training.data.path(Pass(split, view=view))) for view in how.views}
+    return predict_views(predictor, sources, rows, how.batch_size, told)

@@ -1,0 +1,212 @@
+"""What every way of training a job keeps: its history, its state, which epoch is the best, and the files at its end."""
+
+import functools
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripik.analysis.metrics import get_metric, score_part
+from ripik.errors import InputError
+from ripik.execution.task import Reporter
+from ripik.features.batches import Batches
+from ripik.settings import HALF, Variant
+from ripik.storage import artifacts
+from ripik.training import checkpoint
+from ripik.training.checkpoint import Arrays, Checkpoint, Progress
+from ripik.training.event_log import EventLog
+from ripik.training.examples import Course
+from ripik.training.jobs import Training
+from ripik.training.signs import EpochSigns, Position, epoch_told
+
+
+@dataclass(kw_only=True)
+class Session(ABC):
+    """A job in training: what it reads, how far it is, and where its state is kept."""
+
+    training: Training
+    course: Course
+    inner: np.ndarray  # rows that choose the epoch
+    inputs: dict[str, Any]
+    progress: Progress = field(default_factory=Progress)
+    metrics: Arrays = field(default_factory=list)  # of the epoch begun
+    best: Arrays = field(default_factory=list)  # variables of the model after its best epoch
+    longest: float = 0.0  # seconds of an epoch of this session
+
+    @property
+    @abstractmethod
+    def arithmetic(self) -> dict[str, Any]:
+        """The backend and the precision of this session."""
+
+    @abstractmethod
+    def train_epoch(self, report: Reporter, asked: Callable[[], bool]) -> tuple[int, int, dict[str, float]]:
+        """Train what is left of the epoch, or the present batch alone when `asked()` turns true.
+
+        Returns how many batches were done, how many were left at the beginning, and the epoch's scores so far.
+        """
+
+    @abstractmethod
+    def variables(self) -> dict[str, Arrays]:
+        """Return whatever the next batch depends on: `model`, `optimizer`, and `metrics` of an epoch begun."""
+
+    @abstractmethod
+    def take_up(self, arrays: dict[str, Arrays]) -> None:
+        """Go on from what `variables` returned."""
+
+    @abstractmethod
+    def predict_inner(self) -> np.ndarray:
+        """Return the probabilities of the inner split's rows, (len(inner), C)."""
+
+    @abstractmethod
+    def write_weights(self, path: Path, model: Arrays) -> str:
+        """Write the model's variables as Keras' weights file; return the digest of their values."""
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that is trained."""
+        return self.training.variant
+
+    @property
+    def folder(self) -> Path:
+        """Where the training's files lie."""
+        return self.training.folder
+
+    @property
+    def state(self) -> Path:
+        """The file of the saved state."""
+        return self.training.run.layout.state(self.training.job)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row for each epoch done."""
+        return self.progress.history
+
+    @property
+    def monitor(self) -> str:
+        """What tells the best epoch: the loss on the inner split, or else the training loss."""
+        return "inner_loss" if len(self.inner) else "loss"
+
+    def best_epoch(self) -> int:
+        """Return the epoch (0-based) with the lowest monitored loss."""
+        return int(np.argmin([row[self.monitor] for row in self.history]))
+
+    def wants_more(self) -> bool:
+        """Whether epochs are left, and early stopping has not called a halt."""
+        patience = self.variant.early_stopping
+        tired = bool(patience and self.history) and len(self.history) - 1 - self.best_epoch() >= patience
+        return len(self.history) < self.variant.epochs and not tired
+
+    def run_epoch(self, report: Reporter, asked: Callable[[], bool]) -> None:
+        """Train one epoch, or what is left of it, and save the state; asked to end, save it after the present batch.
+
+        Raises InputError when the loss is no longer a number.
+        """
+        start = time.monotonic()
+        done, left, scores = self.train_epoch(report, asked)
+        if not np.isfinite(scores["loss"]):
+            raise InputError(self._diverged())
+        self.progress.batches += done
+        self.progress.seconds += time.monotonic() - start
+        if done == left:
+            self._end_epoch(scores)
+        self.save()
+        self._tell(report)
+        self.longest = max(self.longest, time.monotonic() - start)
+
+    def signs(self, report: Reporter, data: Batches) -> EpochSigns:
+        """Return what tells of an epoch of which these batches are left."""
+        where = Position(
+            self.variant.epochs,
+            self.history,
+            self.progress.batches,
+            len(data),
+            data.batch_size,
+            len(self.history) * self.course.epoch_steps,
+            self.course.rate,
+        )
+        return EpochSigns(report, self.log, where)
+
+    def _diverged(self) -> str:
+        return (
+            f"{self.training}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning "
+            f"rate of this variant, for instance --set variants.{self.variant.name}.learning_rate="
+            f"{self.variant.learning_rate / 10:g}{self._wider()}."
+        )
+
+    def _wider(self) -> str:
+        if self.arithmetic["precision"] != HALF:
+            return ""
+        return f", or compute in a wider range: --set variants.{self.variant.name}.precision=float32"
+
+    def _end_epoch(self, scores: dict[str, float]) -> None:
+        """Score the inner split, note the epoch, and keep its weights if they are the best so far."""
+        start, epoch, row = time.monotonic(), len(self.history) + 1, scores | self._score_inner()
+        seconds = self.progress.seconds + time.monotonic() - start
+        self.history.append({"epoch": epoch, **row, "seconds": seconds})
+        self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
+        if self.best_epoch() == epoch - 1:
+            self.best = self.variables()["model"]
+        rate = self.course.rate(epoch * self.course.epoch_steps)
+        self.log.scalars("epoch", row | {"learning_rate": rate}, epoch)
+
+    def _score_inner(self) -> dict[str, float]:
+        if not len(self.inner):
+            return {}
+        run, found = self.training.run, self.predict_inner()
+        truth = run.training_targets()[self.inner]
+        metric = get_metric(run.settings.competition.metric)
+        loss = get_metric("log_loss").function(truth, found)
+        return {"inner_loss": float(loss), f"inner_{metric.name}": float(score_part(metric, truth, found))}
+
+    def _tell(self, report: Reporter) -> None:
+        done = len(self.history)
+        if done and not self.progress.batches:
+            report(float(done), self.variant.epochs, epoch_told(done, self.variant.epochs, self.history[-1]))
+
+    @functools.cached_property
+    def log(self) -> EventLog:
+        """The TensorBoard log of this session."""
+        return EventLog(self.folder / "logs", len(self.history) * self.course.epoch_steps + self.progress.batches)
+
+    def save(self) -> None:
+        """Save the whole state in one file."""
+        arrays = self.variables()
+        if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
+            arrays["best"] = self.best
+        checkpoint.save(self.state, self.inputs, Checkpoint(self.progress, arrays, self.arithmetic))
+
+    def restore(self) -> None:
+        """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
+        artifacts.tell_damaged(self.folder / "meta.json", self.inputs)
+        (self.folder / "meta.json").unlink(missing_ok=True)
+        saved = checkpoint.load(self.state, self.inputs, self.arithmetic)
+        if saved is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        self.take_up(saved.arrays)
+        self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
+        self.best = saved.arrays.get("best", saved.arrays["model"] if self.history else [])
+
+    def finish(self) -> None:
+        """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
+        last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
+        both = ((last, self.variables()["model"]), (best, self.best))
+        values = {path.name: self.write_weights(path, model) for path, model in both}
+        artifacts.write_csv(history, pd.DataFrame(self.history))
+        artifacts.write_meta(
+            self.folder / "meta.json",
+            inputs=self.inputs,
+            outputs={path.name: artifacts.file_digest(path) for path in (last, best, history)},
+            seconds=sum(row["seconds"] for row in self.history),
+            best_epoch=self.best_epoch() + 1,
+            best_by=self.monitor,
+            weights=values,
+            precision=self.arithmetic["precision"],
+            devices=self.course.devices,
+        )

@@ -1,0 +1,59 @@
+"""Packed files in memory: the same rows, checked, as long as there is room."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ripik.errors import SurroundingsError
+from ripik.execution.memory import usable_memory
+from ripik.features.batches import ArrayRows
+from ripik.features.row_memory import RowMemory
+from ripik.storage import packed_rows
+from ripik.storage.packed_array import HEADER, packing
+from ripik.storage.packed_rows import PackedRows
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Return two packed files of 7 and 4 rows of 5 numbers."""
+    paths = [tmp_path / "one.npy", tmp_path / "two.npy"]
+    for path, rows in zip(paths, (7, 4), strict=True):
+        with packing(path, rows, (5,), "f4", inputs={}, maker={}) as unfinished:
+            unfinished.write(0, np.random.default_rng(rows).random((rows, 5), "f4"))
+    return paths
+
+
+@pytest.mark.parametrize("block", [1, 50, 2**20])
+def test_rows_in_memory_are_those_on_the_disk(files: list[Path], block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_rows, "BLOCK", block)
+    memory, numbers = RowMemory(1000), np.array([10, 0, 6, 7, 3])
+    source = memory.open(*files)
+    assert isinstance(source, ArrayRows)
+    assert source.row_shape == (5,)
+    assert memory.open(*files) is source
+    np.testing.assert_array_equal(source.read(numbers), PackedRows(files).read(numbers))
+
+
+def test_rows_stay_on_the_disk_once_the_room_is_used_up(files: list[Path]) -> None:
+    memory = RowMemory(150)
+    assert isinstance(memory.open(files[0]), ArrayRows)  # 140 bytes
+    assert isinstance(memory.open(files[1]), PackedRows)
+
+
+def test_a_damaged_row_is_found(files: list[Path]) -> None:
+    content = bytearray(files[0].read_bytes())
+    content[HEADER + 3 * 20 + 1] ^= 1
+    files[0].write_bytes(content)
+    with pytest.raises(SurroundingsError, match=r"row 3 of .*one\.npy does not match its checksum, and 1 of its 7"):
+        RowMemory().open(*files)
+
+
+def test_the_memory_is_the_machines_or_what_a_container_leaves(tmp_path: Path) -> None:
+    machine = usable_memory(tmp_path)
+    assert machine > 2**20
+    limit = tmp_path / "sys/fs/cgroup/memory.max"
+    limit.parent.mkdir(parents=True)
+    for text, wanted in (("max\n", machine), ("1048576\n", 2**20)):
+        limit.write_text(text)
+        assert usable_memory(tmp_path) == wanted
