@@ -6,7 +6,7 @@ A small competition is drawn into FOLDER, and what `finetuned` (EfficientNetB0, 
 starts from is trained there. Then:
 
 - with `--before`: `train --variants finetuned`, 5 folds, JOBS=2, by the code of another checkout and by this one, in
-  turns. Asked: 0.40 times the seconds or less with the finetuning step of issue 21; start-up alone is the most here;
+  turns. Start-up is the most of it here;
 - `--jobs` of them, each with a seed of its own, in one process; prints its resident memory after each, in MB. Asked:
   after job 50 within 10 % of after job 5. 0: none. `--backbone` takes another network for them.
 """

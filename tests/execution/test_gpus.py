@@ -111,6 +111,7 @@ def test_a_kept_process_does_jobs_on_its_gpu_alone_and_leaves_it_to_others(tmp_p
     assert (pids[0] == pids[1], len(set(pids)), set(gpus), set(jobs)) == (True, 3, {"0"}, {"1"})
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_gpus")
 def test_a_job_with_all_gpus_finds_no_kept_process_on_them(tmp_path: Path) -> None:
     function = f"{HERE}:note_process"

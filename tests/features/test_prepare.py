@@ -36,8 +36,8 @@ def passes(tiny: Tiny, *overrides: str) -> tuple[int, int]:
     [
         (["jobs.jobs=1"], (1, 4)),
         (["jobs.jobs=2"], (1, 4)),
-        (["jobs.jobs=3"], (1, 3)),
-        (["jobs.jobs=2", "jobs.threads=1"], (1, 2)),
+        (["jobs.jobs=3"], (1, 4)),
+        (["jobs.jobs=2", "jobs.threads=1"], (1, 4)),
         (["jobs.jobs=8"], (1, 4)),
         (["jobs.jobs=2", "jobs.threads=8"], (1, 8)),
     ],
@@ -49,15 +49,15 @@ def test_passes_have_one_process_with_the_cores_of_all_jobs(
 
 
 def test_a_run_keeps_the_threads_of_its_first_passes(tiny: Tiny) -> None:
-    assert passes(tiny, "jobs.jobs=2", "jobs.threads=1") == (1, 2)
-    assert passes(tiny, "jobs.jobs=1") == passes(tiny, "jobs.jobs=4") == (1, 2)
-    assert with_run_threads(tiny.settings("jobs.jobs=4")) == JobSettings(jobs=4, threads=1)
+    assert passes(tiny, "jobs.jobs=2", "jobs.threads=8") == (1, 8)
+    assert passes(tiny, "jobs.jobs=1") == passes(tiny, "jobs.jobs=4") == (1, 8)
+    assert with_run_threads(tiny.settings("jobs.jobs=4")) == JobSettings(jobs=4, threads=8)
 
 
 def test_a_run_made_before_keeps_the_threads_of_its_jobs(tiny: Tiny) -> None:
     settings = tiny.settings("jobs.jobs=2")
     artifacts.write_json(layout_of(settings).threads, {"threads": 1})
-    assert passes(tiny, "jobs.jobs=2") == (1, 2)
+    assert passes(tiny, "jobs.jobs=2") == (1, 4)
     assert with_run_threads(settings).threads == 1
 
 

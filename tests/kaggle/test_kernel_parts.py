@@ -13,7 +13,7 @@ from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
-from ripik.kaggle.kernel.infer import TEST, Trained, lacking_test_passes, said
+from ripik.kaggle.kernel.infer import TEST, Trained, check_engine, lacking_test_passes, said
 from ripik.kaggle.kernel.machine import Machine
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
@@ -90,6 +90,16 @@ def test_an_engine_that_kaggle_lacks_is_told_with_both_ways_out(tiny: Tiny) -> N
         check_engines(tiny.settings(), manifest)
     check_engines(tiny.settings("kaggle.engine=keras"), manifest)
     check_engines(tiny.settings(), Manifest("tiny", "models", {}, jobs={"a/fold0": {"engine": {"name": "keras 3"}}}))
+
+
+def test_a_head_that_keras_predicted_is_predicted_by_numpy_with_a_warning(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tiny.settings("kaggle.engine=recorded")
+    check_engine({"name": "keras 3"}, {"name": "numpy 2"}, settings, "original/fold0")
+    assert "the last digits may differ" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(InputError, match="was predicted by openvino 1, not by numpy 2"):
+        check_engine({"name": "openvino 1"}, {"name": "numpy 2"}, settings, "original/fold0")
 
 
 def test_what_is_stored_of_other_images_is_not_taken(tiny: Tiny) -> None:

@@ -76,16 +76,18 @@ def check_gradients(body: keras.Model, monkeypatch: pytest.MonkeyPatch, inputs: 
         np.testing.assert_allclose(b, a, rtol=0, atol=CLOSE * max(np.abs(a).max(), 1e-6))
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0"])
+@pytest.mark.parametrize("name", ["EfficientNetB0", pytest.param("EfficientNetV2B0", marks=pytest.mark.long)])
 def test_gradients_of_all_variables_are_those_of_the_network_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_gradients(stirred(build_backbone(name, SIZE)), monkeypatch, images())
 
 
+@pytest.mark.long
 def test_a_part_from_a_late_block_on_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = cut(stirred(build_backbone("EfficientNetB0", SIZE)), "block6a_expand_conv")
     check_gradients(parts.body, monkeypatch, np.asarray(parts.frozen(images())))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ResNet50", "DenseNet121", "MobileNetV3Small", "ConvNeXtTiny"])
 def test_other_backbones_compute_the_same(name: str) -> None:
     backbone = stirred(build_backbone(name, SIZE))
@@ -149,6 +151,7 @@ def test_folding_leaves_the_backbone_as_it_was() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_is_as_near_the_truth_as_before(precision: str) -> None:
     exact, half = build_backbone("EfficientNetB0", SIZE), build_backbone("EfficientNetB0", SIZE, precision=precision)

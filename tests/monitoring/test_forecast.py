@@ -93,7 +93,7 @@ def test_an_epoch_of_one_near_copy_each_has_fewer_steps(tiny: Tiny) -> None:
 
 
 def test_the_parts_of_a_run(tiny: Tiny) -> None:
-    settings, size = tiny.settings("augmentation.copies=2"), Size(900, 300)
+    settings, size = tiny.settings("augmentation.copies=2", "jobs.threads=1"), Size(900, 300)
     found = {part.name: part for part in steps(settings, list(settings.variants.values()), size, costs(settings), 2)}
     names = ["folds", "initial weights", "pixels", "copies", "frozen passes", "jobs", "ensemble"]
     assert list(found) == names
@@ -107,6 +107,8 @@ def test_the_parts_of_a_run(tiny: Tiny) -> None:
     assert jobs["finetuned/fold1"].after == ("original",)
     one = job_seconds(settings, settings.variants["original"], Job("original", 0), size, costs(settings))
     assert jobs["original"].seconds == pytest.approx(5 + 3 * (one - 5))
+    shared = steps(tiny.settings("jobs.threads=2"), [settings.variants["original"]], size, costs(settings), 2)
+    assert shared[-2].pieces[0].seconds == pytest.approx((5 + 3 * (one - 5)) / 2)
     assert found["jobs"].what == "trainings with their predictions: 12"
     assert total(list(found.values()), 2) == pytest.approx(sum(part.seconds(2) for part in found.values()))
 
@@ -116,8 +118,8 @@ def test_jobs_after_the_first_of_a_worker_begin_neither_a_process_nor_a_network(
     variants, measured = list(settings.variants.values()), costs(settings)
     measured = replace(measured, jobs={name: replace(cost, first=8) for name, cost in measured.jobs.items()})
     jobs = {piece.name: piece.seconds for piece in steps(settings, variants, size, measured, 2)[-2].pieces}
-    assert jobs["original/fold0"] == pytest.approx(jobs["original/fold1"])
-    assert jobs["original/fold2"] == pytest.approx(jobs["original/fold1"] - 5 - 8)
+    assert jobs["finetuned/fold0"] == pytest.approx(jobs["finetuned/fold1"])
+    assert jobs["finetuned/fold2"] == pytest.approx(jobs["finetuned/fold1"] - 5 - 8)
 
 
 @pytest.mark.parametrize(

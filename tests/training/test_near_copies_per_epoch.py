@@ -13,10 +13,9 @@ from ripik.errors import InputError
 from ripik.monitoring.status import find_status
 from ripik.splits.run import Run
 from ripik.storage.paths import Job
-from ripik.training.examples import Course, inner_split
+from ripik.training.examples import Course, class_weights, inner_split
 from ripik.training.jobs import Training
 from ripik.training.network import trained_network
-from ripik.training.optimizer import class_weights
 from ripik.training.pipeline import train as train_run
 from ripik.training.trainer import Trainer, train
 from trainings_here import prepare_here, silent

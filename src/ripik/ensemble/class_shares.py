@@ -168,6 +168,6 @@ def _on_simplex(means: FloatArray, target: FloatArray) -> FloatArray:
     heavy = 1e3  # the sum counts like a thousand times any class
     sides, goals = np.vstack([means.T, np.full(len(target), heavy)]), np.append(target, heavy)
     # not by `nnls`, which goes in circles with SciPy 1.13
-    found = lsq_linear(sides, goals, (0, np.inf), method="bvls", tol=1e-14).x
+    found = np.maximum(lsq_linear(sides, goals, (0, np.inf), method="bvls", tol=1e-14).x, 0.0)
     shares: FloatArray = found / found.sum()
     return shares

@@ -36,8 +36,8 @@ def at_once(settings: JobSettings) -> int:
 def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
 
-    What a task makes does not depend on where it runs, nor on how many run at once: each has its own process, and as
-    many threads as any other. Raises what `run_here` or `run_on_cluster` do.
+    What a task makes does not depend on where it runs, nor on how many run at once, nor on what its process has done
+    before: each has as many threads as any other. Raises what `run_here` or `run_on_cluster` do.
     """
     named, threads = distinct(tasks), threads_per_job(settings)
     if not named:
@@ -83,13 +83,14 @@ def passes_alone(how: JobSettings) -> bool:
 
 
 def for_passes(settings: Settings, how: JobSettings) -> JobSettings:
-    """Return where and how frozen passes run: as jobs do by `how`, or as one process, if that is faster.
+    """Return where and how frozen passes run: as jobs do by `how`, or as one process of all cores, if that is faster.
 
-    The one process has the threads that the run's first passes had, whatever the number of jobs is now.
+    The one process has the threads that the run's first passes had, whatever the number of jobs is.
     """
     if not passes_alone(how):
         return how
-    return how.model_copy(update={"jobs": 1, "threads": _recorded(settings).get(PASSES) or _threads_of_all(how)})
+    threads = _recorded(settings).get(PASSES) or max(how.threads, environment.usable_cores())
+    return how.model_copy(update={"jobs": 1, "threads": threads})
 
 
 def with_pass_threads(settings: Settings) -> JobSettings:
@@ -98,12 +99,6 @@ def with_pass_threads(settings: Settings) -> JobSettings:
     if passes_alone(how):
         _record(settings, PASSES, how.threads)
     return how
-
-
-def _threads_of_all(how: JobSettings) -> int:
-    """Return the threads of all jobs together, but no more than there are cores, unless one job has."""
-    each = threads_per_job(how)
-    return max(each, min(how.jobs * each, environment.usable_cores()))
 
 
 def _recorded(settings: Settings) -> dict[str, int]:

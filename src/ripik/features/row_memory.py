@@ -13,9 +13,14 @@ class RowMemory:
     """Opens packed files: in memory, checked against their checksums, or where they lie once the room is used up."""
 
     def __init__(self, room: int | None = None) -> None:
-        """Take so many bytes at most; without a number a quarter of the memory that this process may use."""
+        """Take so many bytes at most; without a number a quarter of the memory that there is."""
         self.room = int(SHARE * usable_memory()) if room is None else room
         self._opened: dict[tuple[Path, ...], Source] = {}
+
+    @classmethod
+    def among(cls, processes: int) -> "RowMemory":
+        """Return what one of so many processes at once may take."""
+        return cls(int(SHARE * usable_memory() / processes))
 
     def open(self, *paths: Path) -> Source:
         """Return the rows of the files, one file after the other.

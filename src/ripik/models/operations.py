@@ -48,7 +48,8 @@ def excited(inputs: Any, reduce: Any, reduce_bias: Any, expand: Any, expand_bias
 
 def adam(precision: str) -> type:
     """Return Keras' Adam, as a class, for a network that computes in `precision`."""
-    kind: type = (_faster(precision) or keras.optimizers).Adam
+    faster = _faster(FLOAT32) if precision == FLOAT32 else None
+    kind: type = (faster or keras.optimizers).Adam
     return kind
 
 

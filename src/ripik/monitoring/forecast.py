@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ripik.execution.runner import threads_per_job
 from ripik.features.store import Pass, Reading, pixel_passes, shares
 from ripik.names import ONE
 from ripik.settings import Settings, Variant
@@ -242,15 +243,16 @@ def _job_steps(settings: Settings, variants: Sequence[Variant], size: Size, cost
             after = (start,) if variant.start in jobs else ()
             first = number < begun or is_distributed(variant)
             works.append(Work(str(job), job_seconds(settings, variant, job, size, costs, first=first), after))
-        pieces += [_together(variant.name, works)] if variant.name in heads else works
+        pieces += [_together(variant.name, works, threads_per_job(settings.jobs))] if variant.name in heads else works
     count = sum(map(len, jobs.values()))
     return [Step("jobs", f"trainings with their predictions: {count}", pieces, True)]
 
 
-def _together(name: str, works: Sequence[Work]) -> Work:
-    """Return pieces as one process does them; that its cores share them is left out."""
+def _together(name: str, works: Sequence[Work], threads: int) -> Work:
+    """Return pieces as one process does them, whose threads share them."""
     after = tuple(dict.fromkeys(other for work in works for other in work.after))
-    return Work(name, sum(work.seconds for work in works), after)
+    seconds = [work.seconds for work in works]
+    return Work(name, max(*seconds, sum(seconds) / threads), after)
 
 
 def job_seconds(

@@ -54,14 +54,15 @@ class HeadSession(Session):
     @property
     def done(self) -> float:
         """How many epochs are done, with the part of the one begun."""
-        examples = self.metrics[0][2] if self.metrics else 0
+        sums = self.metrics
+        examples = sums[0][2] if sums else 0
         return len(self.history) + examples / (self.course.epoch_steps * self.variant.batch_size)
 
     @property
     def scores(self) -> dict[str, float]:
         """The scores so far of the epoch begun, with the last one's inner split."""
-        last = self.history[-1] if self.history else {}
-        return {**last, **(self._running() if self.metrics and self.metrics[0][2] else {})}
+        last, sums = self.history[-1] if self.history else {}, self.metrics  # another head's thread may ask
+        return {**last, **(_scores(sums[0]) if sums and sums[0][2] else {})}
 
     def train_epoch(self, report: Reporter, asked: Callable[[], bool]) -> tuple[int, int, dict[str, float]]:
         """Train what is left of the epoch; see `Session.train_epoch`."""
@@ -84,8 +85,7 @@ class HeadSession(Session):
         self.metrics[0] += loss, right, len(inputs)
 
     def _running(self) -> dict[str, float]:
-        loss, right, examples = self.metrics[0].tolist()
-        return {"accuracy": right / examples, "loss": loss / examples}
+        return _scores(self.metrics[0])
 
     def variables(self) -> dict[str, Arrays]:
         """Return the head, Adam's moments and its steps, and the sums of an epoch begun."""
@@ -108,6 +108,11 @@ class HeadSession(Session):
     def write_weights(self, path: Path, model: Arrays) -> str:
         """Write these values as Keras' weights file; return their digest."""
         return save_head(path, *self.head.parts(model[0]))
+
+
+def _scores(sums: np.ndarray) -> dict[str, float]:
+    loss, right, examples = sums.tolist()
+    return {"accuracy": right / examples, "loss": loss / examples}
 
 
 def _read(data: Batches) -> Iterator[Any]:

@@ -41,7 +41,7 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
     where it may be a lost worker that is not quite gone, it is waited for.
     """
     with _at_work(settings, jobs) as tells:
-        run, memory = Run.open(settings), RowMemory()
+        run, memory = Run.open(settings), RowMemory.among(settings.jobs.jobs)
         trainings = [Training(run, job) for job in jobs]
         failed = train_heads(trainings, report, memory, tells)
         finished = [each for each in trainings if each.job not in failed]
@@ -132,7 +132,8 @@ def _at_work(settings: Settings, jobs: Sequence[Job]) -> Iterator[dict[Job, Tell
     """Show that this process is at work on all of the jobs."""
     layout, patient = layout_of(settings), settings.jobs.engine == RAY
     with ExitStack() as stack:
-        yield {job: stack.enter_context(present(layout.running(job), str(job), wait=patient)) for job in jobs}
+        in_order = sorted(jobs, key=str)  # two commands that wait for one another's jobs would wait for ever
+        yield {job: stack.enter_context(present(layout.running(job), str(job), wait=patient)) for job in in_order}
 
 
 def _reporters(sessions: Sequence[HeadSession], report: Reporter, tells: Mapping[Job, Tell]) -> Reporters:

@@ -19,8 +19,7 @@ from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.storage.up_to_date import Artifact
 
-NETWORK = 3  # to be raised when a trained head, its training or its prediction changes
-BODY = 4  # the same of networks of which more than the head is trained
+NETWORK = 3  # to be raised when the trained part, its training or its prediction changes by more than rounding
 
 
 def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Variant]:
@@ -147,7 +146,7 @@ class Training:
         """Return what determines its weights; where the recorded inputs differ it is stale."""
         run, variant, start = self.run, self.variant, self.start
         return {
-            "version": NETWORK if variant.train_from == HEAD else BODY,
+            "version": NETWORK,
             "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
             "weights": weights_inputs(variant),
             "seed_number": self.job.seed,

@@ -137,8 +137,9 @@ class Trainer(Session):
 
     def take_up(self, arrays: dict[str, Arrays]) -> None:
         """Give the variables their saved values."""
-        with self.distribution.scope():
-            self.model.optimizer.build(self.model.trainable_variables)
+        if not self.model.optimizer.built:
+            with self.distribution.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
         assign(self.model.variables, arrays["model"])
         assign(self.model.optimizer.variables, arrays["optimizer"])
 

@@ -1,6 +1,7 @@
 """The network of a job, which its process keeps for the next job of the same shape; every value is set anew."""
 
 import functools
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,7 +47,9 @@ class Network:
         if self.shape is None:
             compile_model(model, training.variant, steps)
         else:
-            self.compiled[:] = [Compiled.compile(model, training.variant, steps)]
+            self.compiled.clear()
+            gc.collect()  # a model and its compiled functions refer to one another
+            self.compiled.append(Compiled.compile(model, training.variant, steps))
         return trained_part, model
 
     @functools.cached_property
