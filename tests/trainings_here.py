@@ -25,7 +25,7 @@ def prepare_here(settings: Settings) -> Run:
     wanted = [VariantData(run, variant) for variant in settings.variants.values()]
     for data in wanted:
         for item in pixel_passes(data.reading.passes):
-            pixels(run, item.split, item.copies, data.variant.image_size)
+            pixels(run, item.split, item.copies, data.reading.side(item))
     lacking = [data for data in wanted if not data.is_prepared()]
     check_networks(lacking, silent)
     fill_store([data for data in lacking if not data.reading.from_pixels], (0, 1), silent)

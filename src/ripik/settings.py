@@ -9,6 +9,7 @@ from ripik.errors import nearest
 from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import (
     LOGISTIC,
+    NONE,
     BlendMethod,
     KnownMetric,
     LivePolicy,
@@ -160,6 +161,20 @@ class Variant(SharedSettings):
     train_from: Text = HEAD  # head, all, or a layer or block of the backbone
     start: str = ""  # a variant whose weights of the same fold are the starting point
     solver: Annotated[Solver, Added()] = "adam"  # of a head; logistic: fitted at once, by logistic regression
+
+    @model_validator(mode="after")
+    def _live_augmentation_sees_pixels(self) -> "Variant":
+        if (self.live or self.mix != NONE) and self.train_from != ALL:
+            raise ValueError(f'live and mix alter pixels; they need train_from = "{ALL}": set them in [finetuning]')
+        if self.crop_from and self.crop_from < 32:
+            raise ValueError("crop_from is 0 or at least 32 pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_learn_by_plain_adam(self) -> "Variant":
+        if self.train_from == HEAD and (self.weight_decay or self.rate_decay != 1 or self.clip or self.average):
+            raise ValueError("weight_decay, rate_decay, clip and average are not for a head: set them in [finetuning]")
+        return self
 
     @model_validator(mode="after")
     def _a_fitted_head_is_one(self) -> "Variant":
