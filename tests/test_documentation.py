@@ -25,6 +25,7 @@ from ripik.settings import (
     NetworkSettings,
     PathSettings,
     PredictionSettings,
+    RecipeSettings,
     SharedSettings,
     TrainingSettings,
     Variant,
@@ -39,6 +40,7 @@ SOURCES = ROOT / "src" / "ripik"
 KINDS = (BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName)
 NAMES = [name for kind in KINDS for name in get_args(kind)]
 TABLES = {
+    "recipe": [RecipeSettings],
     "competition": [CompetitionSettings],
     "paths": [PathSettings],
     "folds": [FoldSettings],

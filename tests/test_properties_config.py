@@ -60,11 +60,16 @@ def tables_of(section: type[Section], *without: str) -> st.SearchStrategy[dict[s
     )
 
 
+DEPENDENT = (  # on the layers that are trained
+    *("live", "mix", "crop_from", "weight_decay", "rate_decay", "clip", "average", "solver"),
+)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(lambda name: name not in RESERVED_NAMES)
 SECTIONS = {
     name: field.annotation
     for name, field in Settings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Section) and name != "training"
+    if isinstance(field.annotation, type)
+    and issubclass(field.annotation, Section)
+    and name not in ("recipe", "training")
 }
 OF_A_START = (
     "early_stopping",
@@ -78,11 +83,14 @@ OF_A_START = (
 CONFIGURATIONS = st.fixed_dictionaries(
     {},
     optional={name: tables_of(section, "time_limit") for name, section in SECTIONS.items()}
-    | {"network": tables_of(NetworkSettings), "finetuning": tables_of(SharedSettings, *OF_A_START)}
-    | {"training": tables_of(TrainingSettings, "early_stopping")}
+    | {
+        "network": tables_of(NetworkSettings, *DEPENDENT),
+        "finetuning": tables_of(SharedSettings, *OF_A_START, *DEPENDENT),
+    }
+    | {"training": tables_of(TrainingSettings, "early_stopping", *DEPENDENT)}
     | {
         "variants": st.dictionaries(
-            NAMES, tables_of(Variant, "name", "start", "early_stopping"), min_size=1, max_size=3
+            NAMES, tables_of(Variant, "name", "start", "early_stopping", *DEPENDENT), min_size=1, max_size=3
         )
     },
 )

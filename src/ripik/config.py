@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
 from ripik.names import BlendMethod, scores_probabilities
+from ripik.recipes import under
 from ripik.refusals import dates, described
 from ripik.sections import Section
 from ripik.settings import (
@@ -21,6 +22,7 @@ from ripik.settings import (
     CompetitionSettings,
     LimitSettings,
     NetworkSettings,
+    RecipeSettings,
     Settings,
     SharedSettings,
     TrainingSettings,
@@ -70,6 +72,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     raw = _read_toml(path)
     _check_depth(path, raw)
     _refuse(path, _wrong_tables(raw))
+    raw = _over_recipe(path, raw, overrides)
     for override in overrides:
         _apply(raw, override)
     _check_depth(path, raw)
@@ -97,6 +100,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}. Mend that place; texts stand in quotes.") from None
     except (RecursionError, ValueError):  # the latter of a number with thousands of digits
         raise InputError(f"{path} has values nested hundreds of times, or endless numbers. {PLAIN}") from None
+
+
+def _over_recipe(path: Path, raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration over the recipe that it, or the last override, names."""
+    chosen = {"recipe": dict(raw.get("recipe", {}))}
+    for override in overrides:
+        if override.partition("=")[0].strip() == "recipe.preset":
+            _apply(chosen, override)
+    _refuse(path, _problems(RecipeSettings, chosen["recipe"], "recipe"))
+    return under(raw, RecipeSettings(**chosen["recipe"]).preset)
 
 
 def _check_depth(path: Path, raw: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ LOGISTIC: Final = "logistic"
 LivePolicy = Literal["standard", "trivial"]  # of live augmentation
 Mixing = Literal["none", "mixup", "cutmix"]
 NONE: Final = "none"
+RecipeName = Literal["source", "quick"]
 BlendMethod = Literal["equal", "geometric", "rank", "best", "convex", "greedy", "coordinate"]  # simplest first
 Merging = Literal["arithmetic", "geometric"]
 NearCopies = Literal["all", "one"]

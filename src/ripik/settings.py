@@ -18,6 +18,7 @@ from ripik.names import (
     NearCopies,
     Precision,
     Preset,
+    RecipeName,
     Solver,
     SubmissionKind,
     ViewName,
@@ -46,6 +47,12 @@ def _duration(text: str) -> float:
 def _check_duration(key: str, text: str) -> None:
     if text and not _duration(text):
         raise ValueError(f"{key} = {text!r} is no duration: write it as 8h30m, 90m or 45s")
+
+
+class RecipeSettings(Section):
+    """What the configuration builds on."""
+
+    preset: RecipeName = "source"  # its tables stand under those of the configuration
 
 
 class CompetitionSettings(Section):
@@ -297,6 +304,7 @@ class Settings(Section):
     """The effective configuration of a run."""
 
     run: str
+    recipe: RecipeSettings = RecipeSettings()
     competition: CompetitionSettings = CompetitionSettings()
     paths: PathSettings = PathSettings()
     folds: FoldSettings = FoldSettings()

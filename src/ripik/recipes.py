@@ -1,0 +1,45 @@
+"""The recipes that `[recipe] preset` names: tables that stand under the user's own configuration, key by key.
+
+What each of their settings earned is told in `docs/recipe.md`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ripik.names import RecipeName
+
+STRONG_FINETUNING = {
+    "image_size": 160,
+    "epochs": 20,
+    "batch_size": 16,
+    "learning_rate": 5e-4,
+    "near_copies_per_epoch": "one",
+    "live": 1.0,
+    "crop_from": 224,
+    "mix": "mixup",
+    "label_smoothing": 0.1,
+    "weight_decay": 0.02,
+    "rate_decay": 0.9,
+    "clip": 1.0,
+    "average": 0.99,
+}
+FITTED = {"solver": "logistic", "image_size": 160}
+RECIPES: Mapping[RecipeName, Mapping[str, Mapping[str, Any]]] = {
+    "source": {},
+    "quick": {
+        "finetuning": STRONG_FINETUNING,
+        "variants": {"fitted": FITTED, "strong": {"train_from": "all", "start": "fitted"}},
+    },
+}
+
+
+def under(raw: Mapping[str, Any], recipe: RecipeName) -> dict[str, Any]:
+    """Return a configuration as it is read, over the tables of a recipe; variants are the user's, if any."""
+    found = dict(raw)
+    for name, table in RECIPES[recipe].items():
+        own = raw.get(name)
+        if name == "variants":
+            found[name] = own if own else {key: dict(values) for key, values in table.items()}
+        elif own is None or isinstance(own, dict):
+            found[name] = {**table, **(own or {})}
+    return found
