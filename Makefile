@@ -104,8 +104,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
 	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
-JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network training/test_warm \
-	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta))
+JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
+	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta \
+	training/test_warm training/test_layerwise_adam training/test_strong_recipe training/test_heads training/test_fitted_heads))
 
 TWO_AT_A_TIME := --numprocesses 2 --dist worksteal --durations 10
 
