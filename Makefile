@@ -106,7 +106,7 @@ bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU
 
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
 	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta \
-	training/test_warm training/test_layerwise_adam training/test_strong_recipe training/test_heads training/test_fitted_heads))
+	training/test_warm training/test_layerwise_adam training/test_strong_recipe training/test_fitted_heads))
 
 TWO_AT_A_TIME := --numprocesses 2 --dist worksteal --durations 10
 

@@ -32,7 +32,8 @@ def train(tiny: Tiny, python: str, backend: str, weights: Path) -> pd.DataFrame:
     environment = os.environ | {"KERAS_BACKEND": backend}
     done = subprocess.run(command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert read_json(tiny.run / "original" / "fold0" / "meta.json")["surroundings"]["backend"] == backend
+    (stored,) = (tiny.run / "features").glob("*/train.meta.json")
+    assert read_json(stored)["surroundings"]["backend"] == backend
     return pd.concat([pd.read_csv(tiny.run / name / "oof.csv") for name in ("original", "augmented")])
 
 

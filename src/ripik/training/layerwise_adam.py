@@ -49,7 +49,7 @@ class Layerwise(Adam):
         if self.momentum:
             self.averages = self.add_optimizer_variables(variables, "average")
             for average, variable in zip(self.averages, variables, strict=True):
-                average.assign(variable)
+                average.assign(ops.copy(variable))  # JAX gives away the buffers of what a step changes, each once
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move a variable, and its mean."""
