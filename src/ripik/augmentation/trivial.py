@@ -14,7 +14,10 @@ BITS = 6  # that posterize may take
 
 
 def apply(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """Return the image, uint8 (S, S, 3), after one operation, to half of the greatest degree by a strength of 1, to all of it by 2."""
+    """Return the image, uint8 (S, S, 3), after one operation.
+
+    By a strength of 1 it goes to half of the greatest degree, by 2 to all of it.
+    """
     chosen, degree = OPERATIONS[int(rng.integers(len(OPERATIONS)))], rng.uniform(-1, 1) * min(1.0, strength / 2)
     return chosen(image, degree)
 
