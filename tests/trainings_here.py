@@ -1,5 +1,7 @@
 """What trainings read, made in the test's own process, and trainings done there, whichever way they go."""
 
+import keras
+
 from ripik.execution.task import Reporter
 from ripik.features.frozen_passes import check_networks, fill_store
 from ripik.features.pixels import pixels
@@ -11,6 +13,7 @@ from ripik.storage.paths import Job
 from ripik.training import heads, predict, trainer
 from ripik.training.head_session import HeadSession
 from ripik.training.jobs import Training
+from ripik.training.network import Parts
 from ripik.training.session import Session
 from ripik.training.trainer import Trainer
 
@@ -51,6 +54,13 @@ def work(run: Run, job: Job, report: Reporter) -> str:
     if Training(run, job).data.reading.head_alone:
         return heads.work(run.settings, [job], report)
     return predict.work(run.settings, job, report)
+
+
+def starting_network(training: Training) -> keras.Model:
+    """Return the trained part as its training finds it."""
+    parts = Parts.build(training)
+    parts.set_start(training)
+    return parts.trained_part
 
 
 def session_of(training: Training) -> Session:

@@ -17,8 +17,7 @@ from ripik.splits.run import Run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, is_distributed
-from ripik.training.network import starting_network
-from trainings_here import prepare_here
+from trainings_here import prepare_here, starting_network
 
 SCRIPT, OVERFLOW = (Path(__file__).parents[1] / name for name in ("train_on_devices.py", "overflow_on_devices.py"))
 SETTINGS = (  # 18 rows to train on: the last batch of 8 has two rows, that of 5 three, which two devices cannot halve

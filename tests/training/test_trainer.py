@@ -36,9 +36,9 @@ from ripik.storage.paths import Job
 from ripik.training import checkpoint
 from ripik.training.examples import Course, class_weights, inner_split
 from ripik.training.jobs import Training, job_seed
-from ripik.training.network import starting_network, trained_network
+from ripik.training.network import trained_network
 from small_network import FEATURES
-from trainings_here import predict_job, prepare_here, session_of, silent, train, work
+from trainings_here import predict_job, prepare_here, session_of, silent, starting_network, train, work
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=8", "augmentation.copies=2")

@@ -24,10 +24,10 @@ def save_head(path: Path, kernel: np.ndarray, bias: np.ndarray) -> str:
             file.create_group(f"layers/{group}/vars").attrs[NAME] = name
         for number, values in enumerate((kernel, bias)):
             file[f"layers/dense/vars/{number}"] = np.ascontiguousarray(values, np.float32)
-    return head_digest(kernel, bias)
+    return _digest(kernel, bias)
 
 
-def head_digest(kernel: np.ndarray, bias: np.ndarray) -> str:
+def _digest(kernel: np.ndarray, bias: np.ndarray) -> str:
     """SHA-256 (hex) of the values."""
     found = hashlib.sha256()
     for values in (kernel, bias):

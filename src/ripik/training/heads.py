@@ -10,8 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from statistics import mean
 
-import pandas as pd
-
 from ripik.console import complain
 from ripik.errors import InputError, OutOfTimeError
 from ripik.execution import environment, time_limit
@@ -28,7 +26,7 @@ from ripik.training.fitted_session import FittedSession
 from ripik.training.head_session import HeadSession
 from ripik.training.jobs import Training
 from ripik.training.predictions import head_of, write_predictions
-from ripik.training.signs import epoch_told, scores_told, telling
+from ripik.training.signs import epoch_told, last_scores, scores_told, telling
 
 Reporters = Mapping[Job, Reporter]
 
@@ -49,7 +47,7 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
             predict_head(each, _of_several(report, tells[each.job], number, len(trainings)), memory)
     if failed:
         raise _first(list(failed.values()))
-    return _mean_scores(trainings)
+    return scores_told(_means([last_scores(each.folder) for each in trainings]))
 
 
 def predict_head(training: Training, report: Reporter, memory: RowMemory | None = None) -> None:
@@ -159,11 +157,6 @@ class Together:
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of every score that all rows have."""
     return {name: mean(row[name] for row in rows) for name in rows[0] if all(name in row for row in rows)}
-
-
-def _mean_scores(trainings: Sequence[Training]) -> str:
-    last = [pd.read_csv(each.folder / "history.csv").iloc[-1] for each in trainings]
-    return scores_told(_means([{str(name): float(value) for name, value in row.items()} for row in last]))
 
 
 def _of_several(report: Reporter, tell: Tell, number: int, of: int) -> Reporter:

@@ -149,13 +149,6 @@ class Parts:
         read_weights(self.trained_part, training.checked_weights())
 
 
-def starting_network(training: Training) -> keras.Model:
-    """Return the trained part as its training finds it: initial weights, or those of the training it starts from."""
-    parts = Parts.build(training)
-    parts.set_start(training)
-    return parts.trained_part
-
-
 def predictor_of(training: Training, source: Source) -> Predictor:
     """Return what predicts with a finished training: for a head alone NumPy, else the engine of the settings."""
     if training.data.reading.head_alone:

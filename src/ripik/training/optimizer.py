@@ -10,6 +10,7 @@ from ripik.models.variables import assign, values_of
 from ripik.settings import HALF, HEAD, Variant
 from ripik.training.checkpoint import Arrays
 from ripik.training.layerwise_adam import layerwise, rate_factors
+from ripik.training.schedule import warmup_steps
 
 
 class CosineDecay(keras.optimizers.schedules.CosineDecay):
@@ -114,4 +115,4 @@ def averages_of(model: keras.Model) -> list[Any]:
 def _schedule(variant: Variant, steps: int, *, variables: bool = False) -> CosineDecay | float:
     if variant.schedule != "cosine":
         return variant.learning_rate
-    return CosineDecay(variant.learning_rate, steps, round(variant.warmup * steps), variables=variables)
+    return CosineDecay(variant.learning_rate, steps, warmup_steps(variant, steps), variables=variables)

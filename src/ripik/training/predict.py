@@ -11,7 +11,7 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training
 from ripik.training.predictions import write_predictions
-from ripik.training.signs import last_scores, telling
+from ripik.training.signs import last_scores, scores_told, telling
 from ripik.training.trainer import train
 from ripik.training.warm import Network, network_of
 
@@ -29,7 +29,7 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
             if not training.is_trained:
                 train(training, progress, network)
             predict_job(training, progress, network)
-        return last_scores(training.folder)
+        return scores_told(last_scores(training.folder))
 
 
 def predict_job(training: Training, report: Reporter, network: Network | None = None) -> None:

@@ -87,7 +87,7 @@ def scores_told(row: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ', 1)} {row[name]:.3f}" for name in shown)
 
 
-def last_scores(folder: Path) -> str:
-    """Return the scores of a finished training's last epoch, as text."""
-    history = pd.read_csv(folder / "history.csv")
-    return scores_told({str(name): float(value) for name, value in history.iloc[-1].items()})
+def last_scores(folder: Path) -> dict[str, float]:
+    """Return the last epoch's row of a training's `history.csv`."""
+    last = pd.read_csv(folder / "history.csv").iloc[-1]
+    return {str(name): float(value) for name, value in last.items()}
