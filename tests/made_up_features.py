@@ -9,9 +9,9 @@ import pandas as pd
 from conftest import Tiny
 from ripik.data.competition import Competition
 from ripik.features.store import Pass, VariantData
-from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.storage.packed_array import is_packed, packing
+from ripik.variants import Variant
 
 COLUMNS = 64
 

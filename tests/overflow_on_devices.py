@@ -13,9 +13,9 @@ def main() -> None:
     import numpy as np
 
     from ripik.models import backend
-    from ripik.settings import Variant
     from ripik.training.network import build_trained_part
     from ripik.training.optimizer import compile_model
+    from ripik.variants import Variant
 
     distribution = backend.distribution(backend.devices())
     with distribution.scope():

@@ -12,7 +12,8 @@ from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_tom
 from ripik.errors import InputError
 from ripik.names import ProbabilityMetric
 from ripik.sections import Added
-from ripik.settings import CompetitionSettings, Settings, Variant
+from ripik.settings import CompetitionSettings, Settings
+from ripik.variants import Variant
 
 TRAINING = {
     "epochs": st.integers(1, 500),

@@ -22,15 +22,12 @@ from ripik.settings import (
     JobSettings,
     KaggleSettings,
     LimitSettings,
-    NetworkSettings,
     PathSettings,
     PredictionSettings,
     RecipeSettings,
-    SharedSettings,
-    TrainingSettings,
-    Variant,
 )
 from ripik.steps import STEPS
+from ripik.variants import NetworkSettings, SharedSettings, TrainingSettings, Variant
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

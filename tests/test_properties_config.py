@@ -15,7 +15,9 @@ from pydantic.fields import FieldInfo
 
 from ripik.config import RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
-from ripik.settings import HEAD, NetworkSettings, Section, Settings, SharedSettings, TrainingSettings, Variant
+from ripik.names import HEAD
+from ripik.settings import Section, Settings
+from ripik.variants import NetworkSettings, SharedSettings, TrainingSettings, Variant
 
 EFFORT = effort(derandomize=True, deadline=None, database=None, max_examples=100)
 FEW = effort(EFFORT, max_examples=40)

@@ -23,10 +23,10 @@ from benchmarks.harness import say
 from ripik.analysis.intervals import Interval, difference, verdict
 from ripik.analysis.metrics import get_metric
 from ripik.console import table
-from ripik.settings import Variant
 from ripik.training.jobs import Training
 from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
+from ripik.variants import Variant
 
 HEAD = Variant(name="head")
 FEWER_DRAWS = 500  # for all pairs

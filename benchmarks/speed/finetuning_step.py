@@ -72,9 +72,9 @@ def step(backbone: str, size: int, train_from: str, batch_size: int) -> Callable
     """Return what takes a step of a network on random images and returns its seconds; it is compiled already."""
     from ripik.models import backend
     from ripik.models.backbone import build_backbone, cut
-    from ripik.settings import Variant
     from ripik.training.network import build_trained_part
     from ripik.training.optimizer import compile_model
+    from ripik.variants import Variant
 
     backend.make_deterministic(0)
     parts, rng = cut(build_backbone(backbone, size), train_from), np.random.default_rng(0)

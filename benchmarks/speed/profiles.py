@@ -90,9 +90,9 @@ def step_times(backbone: Any, train_from: str, size: int, batch_size: int) -> di
 
     from ripik.models import backend
     from ripik.models.backbone import cut
-    from ripik.settings import Variant
     from ripik.training.network import build_trained_part
     from ripik.training.optimizer import compile_model
+    from ripik.variants import Variant
 
     backend.make_deterministic(0)
     parts, rng = cut(backbone, train_from), np.random.default_rng(0)

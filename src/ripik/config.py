@@ -13,21 +13,12 @@ import tomli_w
 from pydantic import ValidationError
 
 from ripik.errors import InputError, nearest
-from ripik.names import BlendMethod, scores_probabilities
+from ripik.names import HEAD, BlendMethod, scores_probabilities
 from ripik.recipes import under
 from ripik.refusals import dates, described
 from ripik.sections import Section
-from ripik.settings import (
-    HEAD,
-    CompetitionSettings,
-    LimitSettings,
-    NetworkSettings,
-    RecipeSettings,
-    Settings,
-    SharedSettings,
-    TrainingSettings,
-    Variant,
-)
+from ripik.settings import CompetitionSettings, LimitSettings, RecipeSettings, Settings
+from ripik.variants import NetworkSettings, SharedSettings, TrainingSettings, Variant
 
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
 DEFAULT_VARIANTS: dict[str, dict[str, Any]] = {

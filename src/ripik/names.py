@@ -31,6 +31,13 @@ PROBABILITIES: Final = "probabilities"
 RANKING: Final = "ranking"
 RANKED = "map@"  # what the names of metrics of a ranking begin with
 
+HEAD, ALL = "head", "all"  # the two ends of train_from
+AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"  # what runs a network that is not trained
+NUMPY = "numpy"  # what trains and runs a head alone
+LOCAL, RAY = "local", "ray"  # where jobs run
+FLOAT32, HALF = "float32", "mixed_float16"  # what a network computes in
+DATA = "data"  # each batch of a training is divided among devices
+
 ViewName = Literal[
     "identity",
     "hflip",

@@ -17,11 +17,11 @@ from ripik.execution import runner
 from ripik.execution.task import Task
 from ripik.features.pixels import resize
 from ripik.models.gradcam import grad_cam
-from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training
 from ripik.training.network import whole_network
+from ripik.variants import Variant
 from trainings_here import predict_job, prepare_here, silent, train
 
 SET = ("training.epochs=1", "training.batch_size=8", "variants.finetuned.train_from=block7a", "network.image_size=64")

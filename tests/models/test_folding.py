@@ -12,10 +12,10 @@ from ripik.models import backend, operations
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.folding import Excited, FoldedConvolution, Swish, folded
 from ripik.models.variables import assign, digest_of, save_weights, values_of
-from ripik.settings import Variant
 from ripik.training import network
 from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
+from ripik.variants import Variant
 
 SIZE, CLASSES, IMAGES = 64, 3, 4
 CLOSE = 1e-4  # of the largest entry of a variable's gradient

@@ -10,9 +10,9 @@ from ripik.models import backend, engines
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
 from ripik.models.variables import assign, values_of
-from ripik.settings import Variant
 from ripik.training.network import between, build_trained_part
 from ripik.training.optimizer import compile_model
+from ripik.variants import Variant
 
 SIZE, CLASSES, HALVES = 32, 3, ["mixed_float16", "mixed_bfloat16"]
 VARIANT = Variant(name="v", epochs=3, batch_size=8, learning_rate=1e-2, schedule="constant")

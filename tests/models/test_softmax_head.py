@@ -7,10 +7,10 @@ import pytest
 from ripik.models.head_files import read_head, save_head
 from ripik.models.softmax_head import Adam, SoftmaxHead, glorot_uniform, head_predictor
 from ripik.models.variables import digest_of
-from ripik.settings import Variant
 from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
 from ripik.training.schedule import learning_rates
+from ripik.variants import Variant
 
 ROWS, WIDTH, CLASSES = 90, 24, 5
 

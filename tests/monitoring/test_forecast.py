@@ -21,8 +21,8 @@ from ripik.monitoring.forecast import (
     total,
 )
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
-from ripik.settings import Variant
 from ripik.storage.paths import Job
+from ripik.variants import Variant
 
 PIECES = st.lists(st.integers(1, 20), min_size=1, max_size=12)
 

@@ -12,11 +12,11 @@ import pytest
 from conftest import Drawn, Tiny, write_competition
 from ripik.features.batches import ArrayRows, Batches
 from ripik.models.weights import read_weights
-from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, is_distributed
+from ripik.variants import Variant
 from trainings_here import prepare_here, starting_network
 
 SCRIPT, OVERFLOW = (Path(__file__).parents[1] / name for name in ("train_on_devices.py", "overflow_on_devices.py"))

@@ -24,7 +24,7 @@ from ripik.features.store import Pass
 from ripik.features.tta import IDENTITY
 from ripik.models.engines import make_predictor
 from ripik.models.variables import digest_of
-from ripik.settings import KERAS
+from ripik.names import KERAS
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows

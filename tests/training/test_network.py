@@ -13,9 +13,9 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.models.backbone import build_backbone, cut, normalizations
 from ripik.models.random_weights import natural_noise, random_backbone
 from ripik.models.weights import STANDARD_DEVIATION, load_weights, read_weights
-from ripik.settings import Variant
 from ripik.training.network import build_trained_part
 from ripik.training.optimizer import compile_model
+from ripik.variants import Variant
 
 SIZE, CLASSES = 32, 3
 VARIANT = Variant(name="v", epochs=3, batch_size=4, learning_rate=0.01)

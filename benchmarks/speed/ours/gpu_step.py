@@ -22,13 +22,14 @@ from ripik.features.batches import Batches, prefetched
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.engines import make_predictor
-from ripik.settings import ALL, HEAD, KERAS, Variant
+from ripik.names import ALL, HEAD, KERAS
 from ripik.storage.packed_array import is_packed, packing
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.callbacks import Fed
 from ripik.training.network import between, build_trained_part
 from ripik.training.optimizer import compile_model
 from ripik.training.predictions import predict_rows
+from ripik.variants import Variant
 
 BACKBONE, CLASSES, VIEWS = "EfficientNetB0", 6, ("identity", "hflip")
 CHAIN = "the input chain"

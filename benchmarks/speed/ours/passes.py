@@ -18,7 +18,7 @@ from ripik.features.pixels import pixels
 from ripik.features.store import VariantData
 from ripik.models.engines import SAMPLE, make_predictor
 from ripik.models.weights import make_initial_weights
-from ripik.settings import HEAD
+from ripik.names import HEAD
 from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 

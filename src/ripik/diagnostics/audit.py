@@ -22,12 +22,13 @@ from ripik.features.head_inputs import copies_head, photo_head, read_features, s
 from ripik.features.prepare import prepare
 from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, LinearHead, fit, out_of_fold
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.run import Run, make_folds
 from ripik.splits.splitting import split
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.scores import LEVEL, ends
+from ripik.variants import Variant
 
 AUDIT = 1  # to be raised when the splits or the heads change
 TRAINED = "rows the head trained on"

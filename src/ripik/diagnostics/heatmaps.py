@@ -16,12 +16,13 @@ from ripik.execution.task import Reporter, Task
 from ripik.features.pixels import resize
 from ripik.features.store import Pass, VariantData
 from ripik.models import backend
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, choose_variants
+from ripik.variants import Variant
 
 if TYPE_CHECKING:
     from ripik.models.gradcam import GradCam

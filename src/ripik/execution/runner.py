@@ -7,7 +7,8 @@ from ripik.execution import environment, local
 from ripik.execution.local import run_here
 from ripik.execution.progress import view
 from ripik.execution.task import Task, distinct
-from ripik.settings import LOCAL, RAY, JobSettings, Settings
+from ripik.names import LOCAL, RAY
+from ripik.settings import JobSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -7,8 +7,10 @@ import numpy as np
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
 from ripik.features.tta import IDENTITY
-from ripik.settings import HEAD, Settings, Variant
+from ripik.names import HEAD
+from ripik.settings import Settings
 from ripik.storage.packed_rows import PackedRows
+from ripik.variants import Variant
 
 BLOCK = 4096  # rows read at once
 

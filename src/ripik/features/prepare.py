@@ -9,8 +9,9 @@ from ripik.execution.task import Task
 from ripik.features.pixels import pixels
 from ripik.features.store import VariantData, pixel_passes, shares
 from ripik.models.weight_files import initial_weights
-from ripik.settings import JobSettings, Variant
+from ripik.settings import JobSettings
 from ripik.splits.run import Run
+from ripik.variants import Variant
 
 
 def prepare(run: Run, variants: Sequence[Variant]) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 from ripik.features.pixels import pixel_inputs, pixel_path
 from ripik.features.tta import IDENTITY
 from ripik.models.weight_files import initial_weights, weights_inputs
-from ripik.settings import ALL, AUTO, HEAD, Settings, Variant
+from ripik.names import ALL, AUTO, HEAD
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import is_packed
 from ripik.storage.paths import layout_of
+from ripik.variants import Variant
 
 SHARE = 1000  # images that are worth a process of their own for frozen passes
 PASSES = 1  # to be raised when the passes through frozen layers change

@@ -9,7 +9,7 @@ import keras
 
 from ripik.errors import InputError, nearest
 from ripik.models import backend
-from ripik.settings import ALL, FLOAT32, HEAD
+from ripik.names import ALL, FLOAT32, HEAD
 
 
 def known_backbones() -> list[str]:

@@ -16,7 +16,7 @@ from ripik.errors import InputError
 from ripik.execution import environment
 from ripik.models import backend as runtime
 from ripik.models.predictor import Compute, Predictor
-from ripik.settings import AUTO, FLOAT32, KERAS, OPENVINO
+from ripik.names import AUTO, FLOAT32, KERAS, OPENVINO
 
 AGREEMENT = 1e-4  # largest difference allowed, relative to the largest output of the image
 SAMPLE = 8  # images on which the engines are compared

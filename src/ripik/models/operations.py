@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from ripik.models import backend
-from ripik.settings import FLOAT32
+from ripik.names import FLOAT32
 
 WIDE = 5  # of the depthwise filters whose gradient is slow
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ripik.models import backend as runtime
-from ripik.settings import FLOAT32, KERAS
+from ripik.names import FLOAT32, KERAS
 
 Compute = Callable[[np.ndarray], np.ndarray]  # a batch of a network's inputs → its outputs
 

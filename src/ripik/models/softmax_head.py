@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ripik.models.predictor import Predictor
-from ripik.settings import FLOAT32, NUMPY
+from ripik.names import FLOAT32, NUMPY
 
 BETAS = 0.9, 0.999  # Keras' defaults, as is EPSILON
 MOMENTUM, VELOCITY = map(np.float32, BETAS)

@@ -4,9 +4,10 @@ import functools
 from pathlib import Path
 
 from ripik.errors import InputError
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+from ripik.variants import Variant
 
 IMAGENET, RANDOM = "imagenet", "random"
 

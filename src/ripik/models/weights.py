@@ -16,9 +16,10 @@ from ripik.execution.task import Reporter
 from ripik.models.backbone import build_backbone, normalizations
 from ripik.models.random_weights import random_backbone
 from ripik.models.weight_files import IMAGENET, RANDOM, initial_weights, weights_inputs
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
+from ripik.variants import Variant
 
 STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225])  # of ImageNet's RGB, on the scale 0–1
 ANY_SIZE = 128  # weights do not depend on the image size

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from ripik.execution.runner import threads_per_job
 from ripik.features.store import Pass, Reading, pixel_passes, shares
 from ripik.names import ONE
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
 from ripik.training.jobs import is_distributed, jobs_of
+from ripik.variants import Variant
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,14 @@ from ripik.features.store import Reading, VariantData
 from ripik.monitoring.forecast import Costs, JobCost, Line, pass_key
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.monitoring.split_cost import split_costs
-from ripik.settings import JobSettings, Settings, Variant
+from ripik.settings import JobSettings, Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.packed_array import packing
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training, chain
+from ripik.variants import Variant
 
 SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made

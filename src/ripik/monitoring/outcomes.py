@@ -11,11 +11,11 @@ from ripik.analysis.submission_record import record_of, run_of
 from ripik.ensemble.finished import finished_blend, shown_inputs
 from ripik.errors import InputError
 from ripik.monitoring.job_state import FINISHED, JobState
-from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.storage.paths import Layout
 from ripik.storage.up_to_date import FRESH, MISSING, STALE, Artifact
 from ripik.training.oof import merged_artifact
+from ripik.variants import Variant
 
 YOURS, BROKEN = "yours", "broken"
 

@@ -13,11 +13,12 @@ from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.models.weight_files import check_weights
 from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
-from ripik.settings import JobSettings, Settings, Variant
+from ripik.settings import JobSettings, Settings
 from ripik.splits.folds import kept
 from ripik.splits.groups import groups_of, read_groups
 from ripik.training.jobs import choose_variants
 from ripik.training.pipeline import check_settings
+from ripik.variants import Variant
 
 DEVICES, MACHINES, IMAGES = (2, 4), (2, 4), (7_200, 108_000, 1_000_000)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ripik.monitoring.forecast import JobCost, Line
-from ripik.settings import Variant
+from ripik.variants import Variant
 
 CERTAIN = 0.5  # seconds between two reports that tell how fast steps are
 

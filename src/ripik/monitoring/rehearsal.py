@@ -18,7 +18,7 @@ from ripik.features.store import VariantData
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
 from ripik.models.weights import make_initial_weights
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
@@ -28,6 +28,7 @@ from ripik.training.predict import predict_job
 from ripik.training.shapes import shape_of
 from ripik.training.trainer import train
 from ripik.training.warm import Network
+from ripik.variants import Variant
 
 Way = Callable[[Reporter], Any]
 Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far

@@ -31,7 +31,7 @@ from ripik.monitoring.outcomes import (
     report_state,
 )
 from ripik.names import ONE
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run
@@ -39,6 +39,7 @@ from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import jobs_of
+from ripik.variants import Variant
 
 
 @dataclass(frozen=True)

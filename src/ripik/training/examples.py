@@ -11,12 +11,12 @@ from ripik.features.batches import Altered, Batches, Source, epoch_examples, id_
 from ripik.features.store import Reading, training_passes
 from ripik.features.versions import Versions
 from ripik.names import NONE, ONE
-from ripik.settings import Variant
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.jobs import Training
 from ripik.training.schedule import learning_rates
+from ripik.variants import Variant
 
 INNER_PARTS = 20  # parts of the training folds of which the inner split is made
 

@@ -16,7 +16,7 @@ from ripik.errors import InputError
 from ripik.execution.task import Reporter
 from ripik.features.store import Pass, training_passes
 from ripik.models.linear_head import LinearHead, Weights, fit_path
-from ripik.settings import NUMPY
+from ripik.names import NUMPY
 from ripik.splits.splitting import split
 from ripik.training.examples import class_weights
 from ripik.training.head_session import HeadSession

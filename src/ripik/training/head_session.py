@@ -13,7 +13,7 @@ from ripik.features.row_memory import RowMemory
 from ripik.features.store import Pass, training_passes
 from ripik.models.head_files import read_head, save_head
 from ripik.models.softmax_head import Adam, SoftmaxHead, glorot_uniform, head_predictor
-from ripik.settings import FLOAT32, NUMPY
+from ripik.names import FLOAT32, NUMPY
 from ripik.training.checkpoint import Arrays
 from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training

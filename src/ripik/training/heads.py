@@ -18,8 +18,8 @@ from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.row_memory import RowMemory
 from ripik.models.softmax_head import one_blas_thread
-from ripik.names import LOGISTIC
-from ripik.settings import RAY, Settings
+from ripik.names import LOGISTIC, RAY
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage.paths import Job, layout_of
 from ripik.training.fitted_session import FittedSession

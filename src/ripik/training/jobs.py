@@ -12,12 +12,13 @@ import numpy as np
 from ripik.errors import InputError, nearest
 from ripik.features.store import Pass, VariantData, training_passes
 from ripik.models.weight_files import weights_inputs
-from ripik.names import LOGISTIC, ONE
-from ripik.settings import ALL, DATA, HEAD, Settings, Variant
+from ripik.names import ALL, DATA, HEAD, LOGISTIC, ONE
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.storage.up_to_date import Artifact
+from ripik.variants import Variant
 
 NETWORK = 3  # to be raised when the trained part, its training or its prediction changes by more than rounding
 

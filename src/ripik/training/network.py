@@ -17,7 +17,7 @@ from ripik.models.predictor import Compute, Predictor
 from ripik.models.softmax_head import glorot_uniform
 from ripik.models.variables import seed_draws
 from ripik.models.weights import load_initial_weights, read_weights
-from ripik.settings import FLOAT32
+from ripik.names import FLOAT32
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.jobs import Training
 from ripik.training.predictions import head_of

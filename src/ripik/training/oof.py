@@ -13,7 +13,7 @@ from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.data.csv_tables import names_of
 from ripik.errors import InputError
-from ripik.settings import Label, Variant
+from ripik.settings import Label
 from ripik.splits import witnesses
 from ripik.splits.folds import check_groups
 from ripik.splits.run import Run
@@ -21,6 +21,7 @@ from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
 from ripik.training.scores import CORRECTED, LEVEL, Scores, score_rows
+from ripik.variants import Variant
 
 SUM_TOLERANCE = 1e-4
 MERGE = 1  # to be raised when what is made of the same predictions changes: the CSVs, or the scores beside them

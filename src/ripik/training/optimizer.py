@@ -7,10 +7,11 @@ import keras
 
 from ripik.models import backend, operations
 from ripik.models.variables import assign, values_of
-from ripik.settings import HALF, HEAD, Variant
+from ripik.names import HALF, HEAD
 from ripik.training.checkpoint import Arrays
 from ripik.training.layerwise_adam import layerwise, rate_factors
 from ripik.training.schedule import warmup_steps
+from ripik.variants import Variant
 
 
 class CosineDecay(keras.optimizers.schedules.CosineDecay):

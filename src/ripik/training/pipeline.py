@@ -11,12 +11,14 @@ from ripik.execution.runner import execute, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
 from ripik.models.weight_files import check_weights
-from ripik.settings import LOCAL, OPENVINO, Settings, Variant
+from ripik.names import LOCAL, OPENVINO
+from ripik.settings import Settings
 from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
 from ripik.training.shapes import shape_of
+from ripik.variants import Variant
 
 
 def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int] = ()) -> None:

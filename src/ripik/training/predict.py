@@ -5,7 +5,8 @@ from ripik.execution.task import Reporter
 from ripik.features.store import Pass
 from ripik.models import backend
 from ripik.models.predictor import Predictor
-from ripik.settings import RAY, Settings
+from ripik.names import RAY
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ripik.settings import Variant
+from ripik.variants import Variant
 
 
 def warmup_steps(variant: Variant, steps: int) -> int:

@@ -16,7 +16,7 @@ from ripik.analysis.metrics import get_metric, score_part
 from ripik.errors import InputError
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
-from ripik.settings import HALF, Variant
+from ripik.names import HALF
 from ripik.storage import artifacts
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Arrays, Checkpoint, Progress
@@ -24,6 +24,7 @@ from ripik.training.event_log import EventLog
 from ripik.training.examples import Course
 from ripik.training.jobs import Training
 from ripik.training.signs import EpochSigns, Position, epoch_told
+from ripik.variants import Variant
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ripik.features.batches import Source
 from ripik.models import backend
 from ripik.models.engines import Compute, Predictor, make_predictor
-from ripik.settings import KERAS
+from ripik.names import KERAS
 from ripik.training.jobs import Training
 from ripik.training.network import Parts, between, predictor_by, predictor_of
 from ripik.training.optimizer import Compiled, compile_model

@@ -20,7 +20,8 @@ from ripik.errors import InputError
 from ripik.kaggle.kernel.manifest import MANIFEST, Manifest
 from ripik.kaggle.kernel.models_dataset import write_models, write_own_files, write_weights
 from ripik.kaggle.kernel.names import KINDS, code_file, dataset_folder, identity, slug_of, title_of
-from ripik.settings import KERAS, Settings
+from ripik.names import KERAS
+from ripik.settings import Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 

@@ -25,7 +25,8 @@ from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
 from ripik.models.weights import make_initial_weights
-from ripik.settings import KERAS, NUMPY, JobSettings, Settings
+from ripik.names import KERAS, NUMPY
+from ripik.settings import JobSettings, Settings
 from ripik.splits.groups import search_readable
 from ripik.splits.run import Run
 from ripik.storage import artifacts

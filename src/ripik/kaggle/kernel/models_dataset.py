@@ -14,10 +14,11 @@ from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest,
 from ripik.kaggle.kernel.names import identity, title_of
 from ripik.kaggle.kernel.own_files import own_files
 from ripik.models.weight_files import RANDOM, initial_weights
-from ripik.settings import Settings, Variant
+from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.training.jobs import Training, predicting
+from ripik.variants import Variant
 
 METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data
