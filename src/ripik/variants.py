@@ -8,14 +8,18 @@ from ripik.errors import nearest
 from ripik.names import ALL, HEAD, LOGISTIC, NONE, LivePolicy, Mixing, NearCopies, Precision, Solver
 from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
 
+Size = Annotated[int, Field(ge=32, le=2048)]
+Sizes = tuple[Size, ...]
+
 
 class NetworkSettings(Section):
     """The network; every variant may set its own."""
 
     backbone: Text = "EfficientNetB0"  # a function of keras.applications
     weights: Text = "imagenet"  # imagenet (Keras cache or download), random, or a path
-    image_size: Annotated[int, Field(ge=32, le=2048)] = 224
+    image_size: Size = 224
     crop_from: Annotated[int, Field(ge=0, le=2048), Added()] = 0  # side of the photos live crops are of; 0: image_size
+    predict_sizes: Annotated[Sizes, Added()] = ()  # sides of the photos that it predicts; empty: image_size
     dropout: Fraction = 0.2
     precision: Precision = "auto"  # auto: mixed_float16 on GPUs made for it, float32 elsewhere; heads: float32
 
@@ -68,6 +72,14 @@ class Variant(SharedSettings):
             raise ValueError(f'live and mix alter pixels; they need train_from = "{ALL}": set them in [finetuning]')
         if self.crop_from and self.crop_from < 32:
             raise ValueError("crop_from is 0 or at least 32 pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_are_of_pixels(self) -> "Variant":
+        if self.predict_sizes and self.train_from != ALL:
+            raise ValueError(f'predict_sizes needs train_from = "{ALL}": set it in [finetuning]')
+        if len(set(self.predict_sizes)) < len(self.predict_sizes):
+            raise ValueError("predict_sizes names a size twice")
         return self
 
     @model_validator(mode="after")

@@ -127,6 +127,20 @@ def test_a_recipe_comes_back_from_json_and_without_its_unused_members() -> None:
         np.testing.assert_allclose(fitted.of_used().apply(used), fitted.apply(known.rows), rtol=1e-9)
 
 
+def test_members_may_have_different_numbers_of_views() -> None:
+    known = sample(9, 150, views=3)
+    probabilities = known.rows.probabilities.copy()
+    probabilities[0, 1:] = np.nan
+    ragged = replace(known, rows=replace(known.rows, probabilities=probabilities))
+    for views in ("all", "auto"):
+        fitted = fit(Recipe("equal", choose_views=views == "auto"), ragged, F1, FEW, "arithmetic")
+        assert fitted.views[0] == [0]
+        assert np.isfinite(fitted.apply(ragged.rows)).all()
+        assert np.isfinite(nested(ragged, FEW.model_copy(update={"views": views})).oof).all()
+    everything = fit(Recipe("equal"), ragged, F1, FEW, "arithmetic")
+    assert everything.views == [[0], [0, 1, 2], [0, 1, 2]]
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     a, b = (nested(sample(8, 90), decision=DecisionSettings()) for _ in range(2))
     np.testing.assert_array_equal(a.oof, b.oof)

@@ -10,12 +10,16 @@ import pytest
 
 from conftest import Drawn, Tiny, write_competition
 from ripik.errors import InputError
+from ripik.features.store import Pass
 from ripik.splits.run import Run
+from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training
 from ripik.training.network import trained_network
 from ripik.training.optimizer import averages_of
+from ripik.training.predict import predict_job
 from ripik.training.trainer import Trainer, train
+from ripik.training.warm import network_of
 from trainings_here import prepare_here, silent
 from trainings_here import train as train_any
 
@@ -106,8 +110,40 @@ def test_photos_for_crops_are_stored_at_their_own_size(opened: Open, tiny: Tiny)
         (["variants.original.solver=logistic", "variants.original.label_smoothing=0.1"], "label_smoothing"),
         (["variants.original.solver=logistic", "features.store=false"], "features.store must be true"),
         (["finetuning.crop_from=8"], "at least 32"),
+        (["variants.original.predict_sizes=[64]"], "needs train_from"),
+        (["finetuning.predict_sizes=[64, 64]"], "a size twice"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tiny: Tiny, overrides: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
         tiny.settings(*overrides)
+
+
+def test_it_predicts_at_other_sizes_than_it_was_trained_at(opened: Open) -> None:
+    run = opened()
+    train(Training(run, JOB), silent)
+    assert Training(opened("finetuning.predict_sizes=[32, 64]"), JOB).is_trained  # what is predicted changes no weights
+    both = Training(opened("finetuning.predict_sizes=[32, 64]"), JOB)
+    predict_job(both, silent)
+    with np.load(both.predictions) as stored:
+        found = stored["oof"]
+    predict_job(Training(run, JOB), silent)
+    with np.load(both.predictions) as stored:
+        np.testing.assert_array_equal(found[:2], stored["oof"])
+    photos = PackedRows([both.data.path(Pass("train", size=64))]).read(both.held_rows)
+    wanted = trained_network(both, 64).predict(photos, verbose=0)
+    np.testing.assert_allclose(found[2], wanted, atol=1e-5)
+    assert np.abs(found[2] - found[0]).max() > 1e-4
+    assert both.prediction_inputs()["prediction"]["views"] == ["identity", "hflip", "identity@64", "hflip@64"]
+
+
+def test_a_kept_network_predicts_the_same_at_another_size(opened: Open) -> None:
+    training = Training(opened("finetuning.predict_sizes=[64]"), JOB)
+    train(training, silent)
+    predict_job(training, silent)
+    alone = training.predictions.read_bytes()
+    with network_of(training) as network:
+        for _ in range(2):
+            training.predictions_meta.unlink()
+            predict_job(training, silent, network)
+            assert training.predictions.read_bytes() == alone

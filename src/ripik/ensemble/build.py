@@ -18,7 +18,7 @@ from ripik.ensemble.expectation import expectation, why_left_out
 from ripik.ensemble.finished import blend_artifact
 from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
-from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
+from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions, views_of
 from ripik.ensemble.submission_files import write_submission
 from ripik.ensemble.submission_log import check_log
 from ripik.ensemble.summary import print_blend
@@ -111,7 +111,7 @@ def _nest(run: Run, known: LabelledPredictions) -> Nested:
 def _record(run: Run, members: Sequence[str], known: LabelledPredictions, found: Nested, cv: Scores) -> dict[str, Any]:
     """Return what weights.json tells of the members, the choice and its scores."""
     merging = run.settings.prediction.merge
-    merged = [merge_views(member, merging) for member in known.rows.probabilities]
+    merged = [merge_views(member[views_of(member)], merging) for member in known.rows.probabilities]
     weights = dict(zip(members, found.fitted.blend.weights.tolist(), strict=True))
     return {
         "members": list(members),

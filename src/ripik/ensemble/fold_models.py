@@ -29,7 +29,7 @@ def as_blended(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings, 
 def together(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings) -> FloatArray:
     """Return the mean of what each member's jobs say, float64 (members, views, n, C)."""
     said = [[blended_views(values, settings) for values in member.values()] for member in members]
-    return np.stack([np.mean(values, axis=0, dtype=np.float64) for values in said])
+    return stacked([np.asarray(np.mean(values, axis=0, dtype=np.float64)) for values in said])
 
 
 def of_each_fold(members: Sequence[Mapping[Job, np.ndarray]], settings: Settings) -> list[FloatArray]:
@@ -56,4 +56,12 @@ def side_by_side(members: Sequence[ByFold]) -> list[FloatArray]:
     A member that only its refit predicts says the same in every fold.
     """
     folds: list[int | None] = [*sorted({fold for member in members for fold in member if fold is not None})] or [None]
-    return [np.stack([member[fold if fold in member else None] for member in members]) for fold in folds]
+    return [stacked([member[fold if fold in member else None] for member in members]) for fold in folds]
+
+
+def stacked(members: Sequence[np.ndarray]) -> FloatArray:
+    """Return members, each (its views, n, C), as one array, NaN for views that others have and they do not."""
+    most = max(map(len, members))
+    return np.stack(
+        [np.pad(member, ((0, most - len(member)), (0, 0), (0, 0)), constant_values=np.nan) for member in members]
+    )

@@ -15,8 +15,7 @@ from ripik.execution.task import Reporter
 from ripik.features.batches import ArrayRows
 from ripik.features.frozen_passes import frozen_predictor
 from ripik.features.pixels import resize
-from ripik.features.store import VariantData
-from ripik.features.tta import IDENTITY
+from ripik.features.store import Pass, Reading, VariantData
 from ripik.models.engines import SAMPLE, Predictor
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
@@ -29,37 +28,50 @@ from ripik.training.oof import probability_columns
 from ripik.training.predictions import predict_rows, predict_views
 
 CHUNK = 256
+Pixels = dict[int, np.ndarray]  # the same images by their side, uint8 (n, side, side, 3)
 
 
 class MemberModels:
     """The loaded networks of one member: the frozen part they share (None: empty), and a trained part a job."""
 
-    def __init__(self, run: Run, name: str, sample: np.ndarray) -> None:
-        """Load them; sample: some images, uint8 (k, S, S, 3), on which the engines that run them are compared."""
+    def __init__(self, run: Run, name: str, sample: Pixels) -> None:
+        """Load them; sample: some images, on which the engines that run them are compared."""
         self.settings, data = run.settings, VariantData(run, run.settings.variants[name])
         self.variant = data.variant
         self.frozen_part: Predictor | None = None
         if not data.reading.from_pixels:
-            self.frozen_part = frozen_predictor(data, ArrayRows(sample))
-        inputs = self._inputs(sample, IDENTITY)
-        self.trained_parts = {each.job: predictor_of(each, inputs) for each in predicting(run, self.variant)}
+            self.frozen_part = frozen_predictor(data, ArrayRows(sample[self.variant.image_size]))
+        inputs = {pass_.size: self._inputs(sample, Pass("test", size=pass_.size)) for pass_ in self.seen}
+        self.trained_parts = {
+            each.job: {size: predictor_of(each, source, size) for size, source in inputs.items()}
+            for each in predicting(run, self.variant)
+        }
 
-    def predict(self, images: np.ndarray) -> dict[Job, np.ndarray]:
-        """Return what each of the jobs says, float32 (views, n, C), of uint8 images (n, S, S, 3)."""
-        how, rows = self.settings.prediction, np.arange(len(images))
-        inputs = {view: self._inputs(images, view) for view in how.views}
-        return {job: predict_views(part, inputs, rows, how.batch_size) for job, part in self.trained_parts.items()}
+    @property
+    def seen(self) -> list[Pass]:
+        """How it looks at photos: through which views, at which sizes."""
+        return Reading(self.settings, self.variant).predicted("test")
+
+    def predict(self, images: Pixels) -> dict[Job, np.ndarray]:
+        """Return what each of the jobs says, float32 (views, n, C), of images."""
+        inputs = {pass_: self._inputs(images, pass_) for pass_ in self.seen}
+        rows = np.arange(len(next(iter(inputs.values()))))
+        size = self.settings.prediction.batch_size
+        return {job: predict_views(by.__getitem__, inputs, rows, size) for job, by in self.trained_parts.items()}
 
     def engines(self) -> list[dict]:
         """Return the record of the engines: the frozen part's, where there is one, and the trained parts'."""
-        predictors = [*([self.frozen_part] if self.frozen_part else []), *self.trained_parts.values()]
+        trained = [predictor for by_size in self.trained_parts.values() for predictor in by_size.values()]
+        predictors = [*([self.frozen_part] if self.frozen_part else []), *trained]
         return [predictor.record() for predictor in predictors]
 
-    def _inputs(self, images: np.ndarray, view: str) -> ArrayRows:
-        source, rows = ArrayRows(images), np.arange(len(images))
+    def _inputs(self, images: Pixels, pass_: Pass) -> ArrayRows:
+        source = ArrayRows(images[Reading(self.settings, self.variant).side(pass_)])
         if self.frozen_part is None:
             return source
-        outputs = predict_rows(self.frozen_part, source, rows, view, self.settings.prediction.batch_size)
+        outputs = predict_rows(
+            self.frozen_part, source, np.arange(len(source)), pass_.view, self.settings.prediction.batch_size
+        )
         return ArrayRows(outputs.astype(self.settings.features.dtype))
 
 
@@ -81,15 +93,15 @@ def predict_paths(
     """
     run = Run.open(settings)
     rule = run.competition.rule
-    sizes = {settings.variants[name].image_size for name in members}
+    sizes = {size for name in members for size in Reading(settings, settings.variants[name]).sides}
     paths = list(photos.values())
     good = [path for path, can_be_read in zip(paths, readable, strict=True) if can_be_read]
     sample = _pixels(good[:SAMPLE], sizes, rule)
-    models = [MemberModels(run, name, sample[settings.variants[name].image_size]) for name in members]
+    models = [MemberModels(run, name, sample) for name in members]
     found = []
     for start in range(0, len(good), CHUNK):
         pixels = _pixels(good[start : start + CHUNK], sizes, rule)
-        said = [model.predict(pixels[model.variant.image_size]) for model in models]
+        said = [model.predict(pixels) for model in models]
         found.append(as_blended(said, settings, apart=fitted.recipe.prior_shift))
         report(min(start + CHUNK, len(good)), len(good))
     probabilities = np.tile(run.competition.class_shares().astype(np.float64), (len(paths), 1))
@@ -113,7 +125,7 @@ def _photos(settings: Settings, fitted: Fitted, paths: Sequence[Path], rule: Pix
     return near_copy_groups(paths, threshold=settings.folds.near_copy_threshold, rule=rule).group
 
 
-def _pixels(paths: Sequence[Path], sizes: Collection[int], rule: PixelRule) -> dict[int, np.ndarray]:
+def _pixels(paths: Sequence[Path], sizes: Collection[int], rule: PixelRule) -> Pixels:
     """Return the photos at every size, each decoded once."""
     pixels: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
     for path in paths:

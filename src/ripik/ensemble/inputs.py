@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ripik.ensemble.fold_models import as_blended
+from ripik.ensemble.fold_models import as_blended, stacked
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions
 from ripik.splits import witnesses
 from ripik.splits.run import Run
@@ -21,7 +21,7 @@ def known_rows(run: Run, members: Sequence[str]) -> LabelledPredictions:
     """
     fold, merged = run.folds["fold"].to_numpy(), run.settings.blend.views != "auto"
     photo = np.unique(np.stack([run.photos("train"), fold]), axis=1, return_inverse=True)[1].ravel()
-    said = np.stack([read_oof(run, run.settings.variants[name], merged=merged) for name in members])
+    said = stacked([read_oof(run, run.settings.variants[name], merged=merged) for name in members])
     return LabelledPredictions(MemberPredictions(said, photo), run.targets(), fold, witnesses.train(run))
 
 

@@ -40,7 +40,8 @@ class Recipe:
 class MemberPredictions:
     """Rows to fit on or to predict: what the members say of them, and which of them show one photo.
 
-    probabilities: float (members, views, n, C). photo: (n,), equal for near copies.
+    probabilities: float (members, views, n, C), NaN for views that a member does not have. photo: (n,), equal for near
+    copies.
     """
 
     probabilities: FloatArray
@@ -135,9 +136,7 @@ def fit(recipe: Recipe, known: LabelledPredictions, metric: Metric, how: BlendSe
     `calibration.calibrate` does, offsets as `offsets.fit_offsets` does, on probabilities as they stand after the steps
     before.
     """
-    probabilities, every = known.rows.probabilities, list(range(known.rows.probabilities.shape[1]))
-    chosen = recipe.choose_views and len(every) > 1
-    views = [choose_views(member, known.y, merging) if chosen else every for member in probabilities]
+    views = [_chosen(recipe, member, known.y, merging) for member in known.rows.probabilities]
     members = _members(recipe, views, merging, known.rows)
     how_long = {"seed": how.seed, "restarts": how.restarts, "bags": how.bags}
     blended = fit_blend(recipe.method, members, known.y, metric, groups=known.group, **how_long)
@@ -160,6 +159,17 @@ def _shifted(models: list[FloatArray], fitted: FloatArray, shares: FloatArray | 
 def _members(recipe: Recipe, views: list[list[int]], merging: str, rows: MemberPredictions) -> FloatArray:
     merged = np.stack([merge(member[used], merging) for member, used in zip(rows.probabilities, views, strict=True)])
     return vote(merged, rows.photo) if recipe.copies_vote else merged
+
+
+def _chosen(recipe: Recipe, member: FloatArray, y: np.ndarray, merging: str) -> list[int]:
+    """Return the indices of the views of a member that count: all that it has, unless they are chosen."""
+    own = views_of(member)
+    return choose_views(member[own], y, merging) if recipe.choose_views and len(own) > 1 else own
+
+
+def views_of(member: FloatArray) -> list[int]:
+    """Return the indices of the views, (views, n, C), that a member has; they stand before those that it has not."""
+    return np.flatnonzero(np.isfinite(member).all(axis=(1, 2))).tolist()
 
 
 def choose_views(probabilities: np.ndarray, y: np.ndarray, how: str) -> list[int]:

@@ -32,6 +32,11 @@ class Pass:
     view: str = IDENTITY
     size: int = 0  # pixels a side that are stored; 0: of what the network sees
 
+    @property
+    def name(self) -> str:
+        """The view, with its size where that is not the one the network was trained at."""
+        return f"{self.view}@{self.size}" if self.size else self.view
+
 
 def training_passes(variant: Variant) -> list[Pass]:
     """Return what the variant trains on: the photos, their augmented copies, or both, photos first."""
@@ -64,10 +69,15 @@ class Reading:
     @property
     def passes(self) -> list[Pass]:
         """Everything the variant trains on and predicts."""
-        views = self.settings.prediction.views
-        seen = [Pass(split, view=view) for split in ("train", "test") for view in views]
+        seen = [*self.predicted("train"), *self.predicted("test")]
         inner = [Pass("train")] if self.variant.inner_split else []
         return list(dict.fromkeys(training_passes(self.variant) + inner + seen))
+
+    def predicted(self, split: str) -> list[Pass]:
+        """Return what is predicted of a split: every view, at every size that the variant predicts."""
+        own = self.variant.image_size
+        sizes = [0 if size == own else size for size in self.variant.predict_sizes or (own,)]
+        return [Pass(split, view=view, size=size) for size in sizes for view in self.settings.prediction.views]
 
     @property
     def from_pixels(self) -> bool:
@@ -86,6 +96,11 @@ class Reading:
     def side(self, pass_: Pass) -> int:
         """Return the pixels a side of the images that are stored for a pass."""
         return pass_.size or self.variant.image_size
+
+    @property
+    def sides(self) -> list[int]:
+        """The pixels a side of the photos that are predicted."""
+        return list(dict.fromkeys(self.side(pass_) for pass_ in self.predicted("test")))
 
     def path(self, pass_: Pass) -> Path:
         """Return the packed file of what the network reads for a pass, rows in the order of the split.

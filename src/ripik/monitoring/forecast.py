@@ -264,7 +264,8 @@ def job_seconds(
     parts = math.inf if job.fold is None else settings.folds.n_splits
     held, rows = size.train / parts, (shown - shown / parts) * (1 - variant.inner_split)
     batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
-    predicted = (held + size.test) * len(settings.prediction.views)
+    areas = sum((side / variant.image_size) ** 2 for side in Reading(settings, variant).sides)
+    predicted = (held + size.test) * len(settings.prediction.views) * areas
     epochs = variant.epochs * (cost.epoch + batches * cost.step)
     begins = costs.process if first else -cost.first
     return begins + cost.fixed + epochs + cost.image * predicted

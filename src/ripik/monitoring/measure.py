@@ -42,7 +42,7 @@ SEARCHED = (60, 240)  # images among which near copies are looked for
 DECODED, COPIED = 192, 64  # photos, and photos of which two copies are made
 BATCH = 8  # of heavy trainings, and 16 images of passes, on a CPU, where an image costs the same in any batch
 LIGHT_ROWS, LIGHT_EPOCHS, HEAVY_EPOCHS = 640, 6, 2
-ALL_ROWS = {"near_copies_per_epoch": "all"}  # which of a few random rows are near copies changes no step's time
+REHEARSED = {"near_copies_per_epoch": "all", "predict_sizes": ()}  # neither changes the time of a step or an image
 BLENDED = (150, 450)  # rows
 
 
@@ -206,8 +206,8 @@ class _Measuring:
         light = Reading(self.settings, variant).head_alone
         size = variant.batch_size if light or gpus else min(variant.batch_size, BATCH)
         short = {"epochs": LIGHT_EPOCHS if light else HEAVY_EPOCHS, "inner_split": 0.0, "early_stopping": 0}
-        variants = {name: each.model_copy(update=ALL_ROWS) for name, each in self.settings.variants.items()}
-        variants[variant.name] = variant.model_copy(update={**ALL_ROWS, **short, "batch_size": size})
+        variants = {name: each.model_copy(update=REHEARSED) for name, each in self.settings.variants.items()}
+        variants[variant.name] = variant.model_copy(update={**REHEARSED, **short, "batch_size": size})
         settings = self.within("rows", variants=variants)
         some = self.some(LIGHT_ROWS, LIGHT_ROWS) if light else self.some(7 * size, 2 * size)
         held = max(1, len(some.train) // (10 if light else 7))

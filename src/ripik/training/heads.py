@@ -52,7 +52,7 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
 
 def predict_head(training: Training, report: Reporter, memory: RowMemory | None = None) -> None:
     """Write a finished head's probabilities unless they are there; see `write_predictions`."""
-    write_predictions(training, lambda: head_of(training), report, (memory or RowMemory()).open)
+    write_predictions(training, lambda size: head_of(training), report, (memory or RowMemory()).open)
 
 
 def train_heads(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ripik.errors import InputError, nearest
-from ripik.features.store import Pass, VariantData, training_passes
+from ripik.features.store import VariantData, pixel_passes, training_passes
 from ripik.models.weight_files import weights_inputs
 from ripik.names import ALL, DATA, HEAD, LOGISTIC, ONE
 from ripik.settings import Settings
@@ -148,7 +148,7 @@ class Training:
         run, variant, start = self.run, self.variant, self.start
         return {
             "version": NETWORK,
-            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute"}),
+            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute", "predict_sizes"}),
             "weights": weights_inputs(variant),
             "seed_number": self.job.seed,
             "fold": self.job.fold,
@@ -165,11 +165,14 @@ class Training:
 
     def prediction_inputs(self) -> dict[str, Any]:
         """Return what determines its predictions."""
+        reading, how = self.data.reading, self.run.settings.prediction.recorded(exclude={"merge", "batch_size"})
+        seen = {"views": [pass_.name for pass_ in reading.predicted("train")]}
+        pixels = pixel_passes([*reading.predicted("train"), *reading.predicted("test")])
         return {
             "training": artifacts.digest(self.inputs()),
             "weights": self.weights_digest,
-            "prediction": self.run.settings.prediction.recorded(exclude={"merge", "batch_size"}),
-            "pixels": [self.data.pixel_inputs(Pass(split)) for split in ("train", "test")],
+            "prediction": how | seen,
+            "pixels": [self.data.pixel_inputs(pass_) for pass_ in pixels],
         }
 
     @property

@@ -84,11 +84,22 @@ def between(inputs: Any, outputs: Any, precision: str) -> keras.Model:
     return network
 
 
-def trained_network(training: Training) -> keras.Model:
-    """Return the trained part of a finished training with its weights."""
-    trained_part = _trained_part(training, _built_backbone(training))
+def trained_network(training: Training, size: int = 0) -> keras.Model:
+    """Return the trained part of a finished training with its weights; size: of the photos that it reads.
+
+    0 is the size of the training. Layers do not depend on it: a network of convolutions takes any.
+    """
+    trained_part = network_at(training, size)
     read_weights(trained_part, training.checked_weights())
     return trained_part
+
+
+def network_at(training: Training, size: int = 0) -> keras.Model:
+    """Return a trained part of any values that reads photos of a size; 0: of the size of the training."""
+    if not size:
+        return _trained_part(training, _built_backbone(training))
+    variant = training.variant
+    return _trained_part(training, build_backbone(variant.backbone, size, precision=variant.precision), size)
 
 
 def whole_network(
@@ -149,11 +160,14 @@ class Parts:
         read_weights(self.trained_part, training.checked_weights())
 
 
-def predictor_of(training: Training, source: Source) -> Predictor:
-    """Return what predicts with a finished training: for a head alone NumPy, else the engine of the settings."""
+def predictor_of(training: Training, source: Source, size: int = 0) -> Predictor:
+    """Return what predicts with a finished training: for a head alone NumPy, else the engine of the settings.
+
+    source: what it reads, on which engines are compared. size: see `trained_network`.
+    """
     if training.data.reading.head_alone:
         return head_of(training)
-    return predictor_by(trained_network(training), training, source)
+    return predictor_by(trained_network(training, size), training, source)
 
 
 def predictor_by(
@@ -176,11 +190,11 @@ def _whole_backbone(training: Training, precision: str) -> keras.Model:
     return build_backbone(training.variant.backbone, training.variant.image_size, precision=precision)
 
 
-def _trained_part(training: Training, backbone: keras.Model | None) -> keras.Model:
+def _trained_part(training: Training, backbone: keras.Model | None, size: int = 0) -> keras.Model:
     variant, reading = training.variant, training.data.reading
     parts = cut(backbone, variant.train_from) if backbone is not None else Cut(None, None)
     if reading.from_pixels:
-        shape: tuple[int, ...] = (variant.image_size, variant.image_size, 3)
+        shape: tuple[int, ...] = (size or variant.image_size,) * 2 + (3,)
     elif parts.frozen is not None:
         shape = parts.frozen.output.shape[1:]
     else:

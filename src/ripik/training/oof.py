@@ -13,6 +13,7 @@ from ripik.analysis.view_gains import merge
 from ripik.console import table
 from ripik.data.csv_tables import names_of
 from ripik.errors import InputError
+from ripik.features.store import VariantData
 from ripik.settings import Label
 from ripik.splits import witnesses
 from ripik.splits.folds import check_groups
@@ -111,8 +112,8 @@ def read_oof(run: Run, variant: Variant, *, merged: bool) -> FloatArray:
     _check_finished(trainings)
     ids = run.competition.train["image_id"]
     position = pd.Series(np.arange(len(ids)), index=ids)
-    how = run.settings.prediction
-    total = np.zeros((1 if merged else len(how.views), len(ids), len(run.competition.classes)))
+    how, seen = run.settings.prediction, VariantData(run, variant).reading.predicted("train")
+    total = np.zeros((1 if merged else len(seen), len(ids), len(run.competition.classes)))
     for each in trainings:
         if each.job.fold is not None:
             values, known = _stored(each, "oof")

@@ -11,7 +11,7 @@ from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job, layout_of
 from ripik.training.jobs import Training
-from ripik.training.predictions import write_predictions
+from ripik.training.predictions import first_pass, write_predictions
 from ripik.training.signs import last_scores, scores_told, telling
 from ripik.training.trainer import train
 from ripik.training.warm import Network, network_of
@@ -39,7 +39,8 @@ def predict_job(training: Training, report: Reporter, network: Network | None = 
     network: one for trainings of this shape; None: a new one.
     """
 
-    def predictor() -> Predictor:
-        return (network or Network()).trained(training, PackedRows([training.data.path(Pass("train"))]))
+    def at_size(size: int) -> Predictor:
+        source = PackedRows([training.data.path(Pass("train", view=first_pass(training).view, size=size))])
+        return (network or Network()).trained(training, source, size)
 
-    write_predictions(training, predictor, report)
+    write_predictions(training, at_size, report)

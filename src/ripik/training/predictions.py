@@ -3,6 +3,7 @@
 Whatever engine predicts: nothing here imports Keras.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from ripik.features.store import Pass
 from ripik.models.head_files import read_head
 from ripik.models.predictor import Predictor
 from ripik.models.softmax_head import head_predictor
-from ripik.names import ViewName
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
 from ripik.training.jobs import Training
+
+AtSize = Callable[[int], Predictor]  # pixels a side, 0 for the size of the training → what predicts photos of it
 
 
 def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: str, batch_size: int) -> np.ndarray:
@@ -27,21 +29,22 @@ def predict_rows(predictor: Predictor, source: Source, rows: np.ndarray, view: s
 
 
 def predict_views(
-    predictor: Predictor,
-    sources: Mapping[ViewName, Source],
+    at_size: AtSize,
+    sources: Mapping[Pass, Source],
     rows: np.ndarray,
     batch_size: int,
     report: Reporter | None = None,
 ) -> np.ndarray:
     """Return the outputs of rows through every view, float32 (views, len(rows), …).
 
-    sources: by view, what the predictor reads: pixels, not yet seen through it, or outputs of frozen layers, which are.
+    at_size: returns the network that reads photos of a pass's size. sources: by pass, what it reads: pixels, not yet
+    seen through the view, or outputs of frozen layers, which are.
     """
     found = []
-    for number, (view, source) in enumerate(sources.items(), start=1):
-        found.append(predict_rows(predictor, source, rows, view, batch_size))
+    for number, (pass_, source) in enumerate(sources.items(), start=1):
+        found.append(predict_rows(at_size(pass_.size), source, rows, pass_.view, batch_size))
         if report is not None:
-            report(float(number), len(sources), f"{number}/{len(sources)}, {view}")
+            report(float(number), len(sources), f"{number}/{len(sources)}, {pass_.name}")
     return np.stack(found)
 
 
@@ -56,12 +59,13 @@ def head_of(training: Training) -> Predictor:
 
 
 def write_predictions(
-    training: Training, make: Callable[[], Predictor], report: Reporter, opened: Callable[[Path], Source] = open_rows
+    training: Training, make: AtSize, report: Reporter, opened: Callable[[Path], Source] = open_rows
 ) -> None:
     """Write a training's probabilities of its held rows and of the test set, one array a view, unless they are there.
 
     predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. make: what loads the
-    trained network; it is called only when something is to be predicted. opened: returns the rows of a packed file.
+    trained network; it is called only when something is to be predicted, once a size. opened: returns the rows of a
+    packed file.
     """
     predicted = training.predicted
     if predicted.is_fresh:
@@ -69,12 +73,12 @@ def write_predictions(
     training.check_stores()
     competition = training.run.competition
     with predicted.making() as more:
-        predictor = make()
-        more |= {"engine": predictor.record(), "frozen": _frozen_engine(training)}
+        at_size = functools.cache(make)
+        more |= {"engine": at_size(first_pass(training).size).record(), "frozen": _frozen_engine(training)}
         held = training.held_rows
         arrays = {
-            "oof": _predict_split(training, predictor, "train", held, report, opened),
-            "test": predict_test(training, predictor, report, opened),
+            "oof": _predict_split(training, at_size, "train", held, report, opened),
+            "test": predict_test(training, at_size, report, opened),
             "held_ids": competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": competition.test["image_id"].to_numpy(dtype=str),
         }
@@ -83,27 +87,32 @@ def write_predictions(
 
 
 def predict_test(
-    training: Training, predictor: Predictor, report: Reporter, opened: Callable[[Path], Source] = open_rows
+    training: Training, at_size: AtSize, report: Reporter, opened: Callable[[Path], Source] = open_rows
 ) -> np.ndarray:
     """Return what a finished training says of the test set by view, float32 (views, m, C).
 
     Images that cannot be read have the class shares of the training rows in every view.
     """
     competition = training.run.competition
-    predicted = _predict_split(training, predictor, "test", np.arange(len(competition.test)), report, opened)
+    predicted = _predict_split(training, at_size, "test", np.arange(len(competition.test)), report, opened)
     predicted[:, ~competition.test["readable"].to_numpy()] = competition.class_shares()
     return predicted
 
 
+def first_pass(training: Training) -> Pass:
+    """Return the first pass of train.csv that a training predicts."""
+    return training.data.reading.predicted("train")[0]
+
+
 def _frozen_engine(training: Training) -> dict | None:
     """Return what the store tells of the engine that made the frozen outputs; None where the network reads pixels."""
-    path = training.data.path(Pass("train"))
+    path = training.data.path(first_pass(training))
     return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 
 
 def _predict_split(
     training: Training,
-    predictor: Predictor,
+    at_size: AtSize,
     split: str,
     rows: np.ndarray,
     report: Reporter,
@@ -113,5 +122,5 @@ def _predict_split(
         report(done, total, f"predicted {split} {note}")
 
     how = training.run.settings.prediction
-    sources = {view: opened(training.data.path(Pass(split, view=view))) for view in how.views}
-    return predict_views(predictor, sources, rows, how.batch_size, told)
+    sources = {pass_: opened(training.data.path(pass_)) for pass_ in training.data.reading.predicted(split)}
+    return predict_views(at_size, sources, rows, how.batch_size, told)

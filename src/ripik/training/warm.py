@@ -12,9 +12,10 @@ import numpy as np
 from ripik.features.batches import Source
 from ripik.models import backend
 from ripik.models.engines import Compute, Predictor, make_predictor
+from ripik.models.weights import read_weights
 from ripik.names import KERAS
 from ripik.training.jobs import Training
-from ripik.training.network import Parts, between, predictor_by, predictor_of
+from ripik.training.network import Parts, between, network_at, predictor_by, predictor_of
 from ripik.training.optimizer import Compiled, compile_model
 from ripik.training.shapes import shape_of
 
@@ -29,6 +30,7 @@ class Network:
     shape: str | None = None
     built: list[Parts] = field(default_factory=list)
     compiled: list[Compiled] = field(default_factory=list)
+    at_sizes: dict[int, tuple[keras.Model, Compute]] = field(default_factory=dict)
 
     def parts(self, training: Training) -> Parts:
         """Return the networks, whatever their values."""
@@ -63,13 +65,23 @@ class Network:
         """What predicts with the trained part as it is, by Keras."""
         return make_predictor(self.built[0].trained_part, KERAS, np.empty(0), self.compute)
 
-    def trained(self, training: Training, source: Source) -> Predictor:
-        """Return what predicts with a finished training."""
+    def trained(self, training: Training, source: Source, size: int = 0) -> Predictor:
+        """Return what predicts with a finished training; size: of the photos, 0 for that of the training."""
         if self.shape is None:
-            return predictor_of(training, source)
+            return predictor_of(training, source, size)
+        if size:
+            return self._trained_at(training, source, size)
         parts = self.parts(training)
         parts.set_trained(training)
         return predictor_by(parts.trained_part, training, source, self.compute)
+
+    def _trained_at(self, training: Training, source: Source, size: int) -> Predictor:
+        if size not in self.at_sizes:
+            network = network_at(training, size)
+            self.at_sizes[size] = network, backend.predicting(network)
+        network, compute = self.at_sizes[size]
+        read_weights(network, training.checked_weights())
+        return predictor_by(network, training, source, compute)
 
 
 _KEPT: list[Network] = []  # by this process: one at most, so that its memory does not grow

@@ -1,5 +1,6 @@
 """Predict a test set with the finished models of a run, as the run itself does, far from its training images."""
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from ripik.execution.runner import execute
 from ripik.execution.task import Reporter, Task
 from ripik.features.frozen_passes import fill_passes, frozen_predictor
 from ripik.features.pixels import pixels
-from ripik.features.store import Pass, VariantData
+from ripik.features.store import Pass, Reading, VariantData
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.models import backend
+from ripik.models.predictor import Predictor
 from ripik.models.weights import make_initial_weights
 from ripik.names import KERAS, NUMPY
 from ripik.settings import JobSettings, Settings
@@ -34,7 +36,7 @@ from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, predicting
 from ripik.training.network import predictor_of
-from ripik.training.predictions import predict_test
+from ripik.training.predictions import first_pass, predict_test
 
 TEST = "test.npy"  # of a job: its probabilities of the test set by view, float32 (views, m, C)
 
@@ -65,7 +67,7 @@ def infer(settings: Settings, models: Path, target: Path) -> None:
     """
     trained = open_trained(settings, models)
     variants = {name: trained.run.settings.variants[name] for name in trained.manifest.members}
-    for size in {variant.image_size for variant in variants.values()}:
+    for size in {side for variant in variants.values() for side in Reading(trained.run.settings, variant).sides}:
         pixels(trained.run, "test", False, size)
     for name, variant in variants.items():
         data = VariantData(trained.run, variant)
@@ -144,7 +146,7 @@ def _place(opened: Run, manifest: Manifest, models: Path) -> None:
 
 def lacking_test_passes(data: VariantData) -> list[Pass]:
     """Return the passes of the test set whose outputs are not stored, or are of other images."""
-    wanted = {Pass("test", view=view) for view in data.run.settings.prediction.views}
+    wanted = set(data.reading.predicted("test"))
     return [pass_ for pass_ in data.lacking() if pass_ in wanted]
 
 
@@ -211,9 +213,15 @@ def predict_job(trained: Trained, job: Job, report: Reporter) -> None:
     training, settings = Training(trained.run, job), trained.run.settings
     backend.make_deterministic(training.seed)
     make_initial_weights(settings, training.variant)
-    first = Pass("test", view=settings.prediction.views[0])
-    predictor = predictor_of(training, PackedRows([training.data.path(first)]))
-    check_engine(trained.recorded(job)["engine"], predictor.record(), settings, str(job))
-    values = predict_test(training, predictor, report)
+    view, recorded = first_pass(training).view, trained.recorded(job)["engine"]
+
+    @functools.cache
+    def at_size(size: int) -> Predictor:
+        source = PackedRows([training.data.path(Pass("test", view=view, size=size))])
+        predictor = predictor_of(training, source, size)
+        check_engine(recorded, predictor.record(), settings, str(job))
+        return predictor
+
+    values = predict_test(training, at_size, report)
     with artifacts.replacing(training.folder / TEST) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
