@@ -11,7 +11,20 @@ from typing import Any, get_args
 import pytest
 
 from ripik import cli
-from ripik.names import BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName
+from ripik.names import (
+    BlendMethod,
+    KnownMetric,
+    LivePolicy,
+    Merging,
+    Mixing,
+    NearCopies,
+    Precision,
+    Preset,
+    RecipeName,
+    Solver,
+    SubmissionKind,
+    ViewName,
+)
 from ripik.settings import (
     AugmentationSettings,
     BlendSettings,
@@ -34,7 +47,8 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 SOURCES = ROOT / "src" / "ripik"
-KINDS = (BlendMethod, KnownMetric, Merging, Precision, Preset, SubmissionKind, ViewName)
+KINDS = (BlendMethod, KnownMetric, LivePolicy, Merging, Mixing, NearCopies, Precision, Preset, RecipeName, Solver)
+KINDS += (SubmissionKind, ViewName)
 NAMES = [name for kind in KINDS for name in get_args(kind)]
 TABLES = {
     "recipe": [RecipeSettings],

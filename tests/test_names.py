@@ -21,10 +21,12 @@ from ripik.names import (
     KnownMetric,
     LabelMetric,
     Preset,
+    RecipeName,
     SubmissionKind,
     ViewName,
     scores_probabilities,
 )
+from ripik.recipes import RECIPES
 
 
 def load(folder: Path, *overrides: str) -> object:
@@ -38,6 +40,7 @@ def test_names_are_what_is_implemented() -> None:
     assert tuple(VIEWS) == get_args(ViewName)
     assert tuple(PRESETS) == get_args(Preset)
     assert get_args(BlendMethod) == METHODS
+    assert tuple(RECIPES) == get_args(RecipeName)
     assert tuple(CONTENT) == tuple(VALUES) == get_args(SubmissionKind)
 
 
@@ -64,6 +67,10 @@ def test_common_names_of_metrics_are_understood(tmp_path: Path, common: str, own
         ("augmentation.preset=sorce", "source"),
         ('blend.methods=["gredy"]', "greedy"),
         ("competition.submission=label", "labels"),
+        ("recipe.preset=quik", "quick"),
+        ("finetuning.policy=trivia", "trivial"),
+        ("finetuning.mix=mixupp", "mixup"),
+        ("variants.original.solver=logistics", "logistic"),
     ],
 )
 def test_unknown_names_are_refused_when_the_configuration_is_read(tmp_path: Path, setting: str, hint: str) -> None:

@@ -133,6 +133,14 @@ def test_batches_may_be_asked_for_in_any_order() -> None:
         np.testing.assert_array_equal(batches[index], np.arange(4 * index, 4 * index + 4))
 
 
+@pytest.mark.parametrize("threads", [1, 7])
+def test_as_many_threads_read_batches_as_the_process_has(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    batches = Batches(ArrayRows(np.arange(200, dtype="float32")), np.arange(200), 4)
+    np.testing.assert_array_equal(np.concatenate([batches[index] for index in range(len(batches))]), np.arange(200))
+    assert 1 <= len(batches.readers._threads) <= max(2, threads)
+
+
 def test_dropout_is_the_same_draws_wherever_the_epoch_is_taken_up() -> None:
     source, targets = ArrayRows(np.ones((400, 50), "float32")), np.eye(2, dtype="float32")[np.arange(400) % 2]
     how = {"targets": targets, "dropout": 0.25, "seed": (7, 1)}

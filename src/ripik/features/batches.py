@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from ripik.errors import RipikError
+from ripik.execution import environment
 from ripik.features.tta import IDENTITY, VIEWS
 
-AHEAD, READERS = 4, 2  # batches read while the network works on one, and the threads that read them
+READERS, AHEAD = 2, 2  # threads that read batches, at least, and how many of them each may be ahead of the network
 
 
 class Source(Protocol):
@@ -120,7 +121,8 @@ class Batches:
         self.class_weights, self.devices = class_weights, devices
         self.dropout, self.seed, self.altered = dropout, tuple(seed), altered
         self.failure: RipikError | None = None
-        self.readers = ThreadPoolExecutor(READERS)
+        readers = max(READERS, environment.threads())
+        self.readers, self.ahead = ThreadPoolExecutor(readers), AHEAD * readers
         self.asked: dict[int, Future] = {}
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ class Batches:
 
     def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
         """Return a batch; what could not be read is also kept in `failure`."""
-        wanted = range(index, min(index + 1 + AHEAD, len(self)))
+        wanted = range(index, min(index + 1 + self.ahead, len(self)))
         self.asked = {number: self.asked.get(number) or self.readers.submit(self.make, number) for number in wanted}
         return self.asked.pop(index).result()
 
