@@ -70,17 +70,8 @@ def before() -> Iterator[None]:
 
 def step(backbone: str, size: int, train_from: str, batch_size: int) -> Callable[[], float]:
     """Return what takes a step of a network on random images and returns its seconds; it is compiled already."""
-    from ripik.models import backend
-    from ripik.models.backbone import build_backbone, cut
-    from ripik.training.network import build_trained_part
-    from ripik.training.optimizer import compile_model
-    from ripik.variants import Variant
-
-    backend.make_deterministic(0)
-    parts, rng = cut(build_backbone(backbone, size), train_from), np.random.default_rng(0)
-    shape: Any = (size, size, 3) if parts.frozen is None else parts.frozen.output.shape[1:]
-    model = build_trained_part(shape, parts.body, CLASSES, dropout=0.2, seed=0)
-    compile_model(model, Variant(name="measured", train_from=train_from), 1000)
+    model, shape = compiled(backbone, size, train_from)
+    rng = np.random.default_rng(0)
     inputs = rng.random((batch_size, *shape), dtype="float32")
     targets = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, batch_size)]
 
@@ -92,6 +83,22 @@ def step(backbone: str, size: int, train_from: str, batch_size: int) -> Callable
     for _ in range(WARM):
         take()
     return take
+
+
+def compiled(backbone: str, size: int, train_from: str, **how: Any) -> tuple[Any, Any]:
+    """Return a compiled trained part and the shape of its inputs; how: settings of the variant."""
+    from ripik.models import backend
+    from ripik.models.backbone import build_backbone, cut
+    from ripik.training.network import build_trained_part
+    from ripik.training.optimizer import compile_model
+    from ripik.variants import Variant
+
+    backend.make_deterministic(0)
+    parts = cut(build_backbone(backbone, size), train_from)
+    shape: Any = (size, size, 3) if parts.frozen is None else parts.frozen.output.shape[1:]
+    model = build_trained_part(shape, parts.body, CLASSES, dropout=0.2, seed=0)
+    compile_model(model, Variant(name="measured", train_from=train_from, **how), 1000)
+    return model, shape
 
 
 if __name__ == "__main__":
