@@ -63,7 +63,7 @@ def tables_of(section: type[Section], *without: str) -> st.SearchStrategy[dict[s
 
 
 DEPENDENT = (  # on the layers that are trained
-    *("live", "mix", "crop_from", "weight_decay", "rate_decay", "clip", "average", "solver", "predict_sizes"),
+    *("live", "mix", "crop_from", "weight_decay", "rate_decay", "clip", "average", "soup", "solver", "predict_sizes"),
 )
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(lambda name: name not in RESERVED_NAMES)
 SECTIONS = {

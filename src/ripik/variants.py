@@ -47,6 +47,7 @@ class TrainingSettings(Section):
     rate_decay: Annotated[float, Field(gt=0, le=1), Added()] = 1.0  # of the learning rate, a block from the head down
     clip: Annotated[float, Field(ge=0), Added()] = 0.0  # largest norm of the gradient; 0: any
     average: Annotated[Fraction, Added()] = 0.0  # how slowly a running mean of the weights fades; 0: the last weights
+    soup: Annotated[int, Field(ge=0), Added()] = 0  # last epochs whose weights are averaged to predict; 0: the last's
     seed: Seed = 0
     seeds: Count = 1
     refit: bool = False  # a last training on all rows predicts the test set
@@ -83,9 +84,17 @@ class Variant(SharedSettings):
         return self
 
     @model_validator(mode="after")
-    def _heads_learn_by_plain_adam(self) -> "Variant":
-        if self.train_from == HEAD and (self.weight_decay or self.rate_decay != 1 or self.clip or self.average):
-            raise ValueError("weight_decay, rate_decay, clip and average are not for a head: set them in [finetuning]")
+    def _weights_are_kept_of_what_is_finetuned(self) -> "Variant":
+        if self.train_from == HEAD and (
+            self.weight_decay or self.rate_decay != 1 or self.clip or self.average or self.soup
+        ):
+            raise ValueError(
+                "weight_decay, rate_decay, clip, average and soup are not for a head: set them in [finetuning]"
+            )
+        if self.soup and self.inner_split:
+            raise ValueError("soup averages the last epochs, and inner_split chooses one of them: set one of them to 0")
+        if self.soup > self.epochs:
+            raise ValueError(f"soup = {self.soup} is more than the epochs, {self.epochs}")
         return self
 
     @model_validator(mode="after")

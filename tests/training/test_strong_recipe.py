@@ -33,6 +33,7 @@ STRONG = (
     "finetuning.rate_decay=0.8",
     "finetuning.clip=1.0",
     "finetuning.average=0.9",
+    "finetuning.soup=2",
     "finetuning.epochs=3",
     "finetuning.batch_size=4",
 )
@@ -71,10 +72,11 @@ def test_it_resumes_to_the_same_weights(opened: Open) -> None:
     history = pd.read_csv(training.folder / "history.csv").drop(columns="seconds")
     shutil.rmtree(training.folder)
     with pytest.raises(KeyboardInterrupt):
-        train(training, stop_after(1))
+        train(training, stop_after(2))
     trainer = Trainer.create(training)
     trainer.restore()
-    assert len(trainer.history) == 1
+    assert len(trainer.history) == 2
+    assert trainer.soup
     train(training, silent)
     for one, other in zip(whole, trained_network(training).get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -93,6 +95,27 @@ def test_what_predicts_are_the_running_means(opened: Open) -> None:
         np.testing.assert_array_equal(said[id(variable)], mean)
 
 
+def test_a_soup_is_the_mean_of_the_last_epochs(opened: Open) -> None:
+    training = Training(opened(), JOB)
+    trainer, found = Trainer.create(training), []
+    trainer.restore()
+    while trainer.wants_more():
+        trainer.run_epoch(silent, lambda: False)
+        found.append(trainer.predicting())
+    trainer.finish()
+    last = [(a + b) / 2 for a, b in zip(*found[1:], strict=True)]
+    values = dict(zip(map(id, trainer.model.variables), last, strict=True))
+    for variable, weight in zip(trainer.trained_part.weights, trained_network(training).get_weights(), strict=True):
+        np.testing.assert_allclose(weight, values[id(variable)], rtol=1e-6, atol=1e-9)
+    assert (
+        np.abs(
+            values[id(trainer.trained_part.weights[-2])]
+            - dict(zip(map(id, trainer.model.variables), found[2], strict=True))[id(trainer.trained_part.weights[-2])]
+        ).max()
+        > 1e-7
+    )
+
+
 def test_photos_for_crops_are_stored_at_their_own_size(opened: Open, tiny: Tiny) -> None:
     run = opened()
     assert (tiny.run / "pixels" / "48" / "train.npy").exists()
@@ -109,6 +132,9 @@ def test_photos_for_crops_are_stored_at_their_own_size(opened: Open, tiny: Tiny)
         (["variants.finetuned.solver=logistic"], "fits a head"),
         (["variants.original.solver=logistic", "variants.original.label_smoothing=0.1"], "label_smoothing"),
         (["variants.original.solver=logistic", "features.store=false"], "features.store must be true"),
+        (["variants.original.soup=1"], "not for a head"),
+        (["finetuning.soup=9"], "more than the epochs"),
+        (["training.inner_split=0.2", "finetuning.soup=1"], "chooses one of them"),
         (["finetuning.crop_from=8"], "at least 32"),
         (["variants.original.predict_sizes=[64]"], "needs train_from"),
         (["finetuning.predict_sizes=[64, 64]"], "a size twice"),

@@ -38,6 +38,7 @@ class Session(ABC):
     progress: Progress = field(default_factory=Progress)
     metrics: Arrays = field(default_factory=list)  # of the epoch begun
     best: Arrays = field(default_factory=list)  # variables of the model after its best epoch
+    soup: Arrays = field(default_factory=list)  # means of the model's variables after the last epochs, so far
     longest: float = 0.0  # seconds of an epoch of this session
 
     @property
@@ -157,8 +158,23 @@ class Session(ABC):
         self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
         if self.best_epoch() == epoch - 1:
             self.best = self.predicting()
+        self._stir(epoch)
         rate = self.course.rate(epoch * self.course.epoch_steps)
         self.log.scalars("epoch", row | {"learning_rate": rate}, epoch)
+
+    def _stir(self, epoch: int) -> None:
+        """Take the variables after one of the last epochs (from 1) into the mean that is to predict.
+
+        A soup of one training's checkpoints (Izmailov et al. 2018, arXiv 1803.05407; Wortsman et al. 2022, ICML).
+        """
+        number = epoch - (self.variant.epochs - self.variant.soup)
+        if number < 1 or not self.variant.soup:
+            return
+        now = self.predicting()
+        self.soup = [
+            before + (value - before) / number if np.issubdtype(value.dtype, np.floating) else value
+            for before, value in zip(self.soup or now, now, strict=True)
+        ]
 
     def _score_inner(self) -> dict[str, float]:
         if not len(self.inner):
@@ -184,6 +200,8 @@ class Session(ABC):
         arrays = self.variables()
         if self.best and (self.progress.batches or self.best_epoch() != len(self.history) - 1):
             arrays["best"] = self.best
+        if self.soup:
+            arrays["soup"] = self.soup
         checkpoint.save(self.state, self.inputs, Checkpoint(self.progress, arrays, self.arithmetic))
 
     def restore(self) -> None:
@@ -196,12 +214,13 @@ class Session(ABC):
             return
         self.take_up(saved.arrays)
         self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
+        self.soup = saved.arrays.get("soup", [])
         self.best = saved.arrays.get("best", self.predicting() if self.history else [])
 
     def finish(self) -> None:
         """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
         last, best, history = (self.folder / name for name in ("last.weights.h5", "best.weights.h5", "history.csv"))
-        both = ((last, self.predicting()), (best, self.best))
+        both = ((last, self.soup or self.predicting()), (best, self.best))
         values = {path.name: self.write_weights(path, model) for path, model in both}
         artifacts.write_csv(history, pd.DataFrame(self.history))
         artifacts.write_meta(
