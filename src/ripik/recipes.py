@@ -23,12 +23,22 @@ STRONG_FINETUNING = {
     "clip": 1.0,
     "average": 0.99,
 }
+TWO_SIZES = STRONG_FINETUNING | {"predict_sizes": [160, 192]}  # FixRes: Touvron et al. 2019, NeurIPS
 FITTED = {"solver": "logistic", "image_size": 160}
+FROM_IT = {"train_from": "all", "start": "fitted"}
 RECIPES: Mapping[RecipeName, Mapping[str, Mapping[str, Any]]] = {
     "source": {},
     "quick": {
-        "finetuning": STRONG_FINETUNING,
-        "variants": {"fitted": FITTED, "strong": {"train_from": "all", "start": "fitted"}},
+        "finetuning": TWO_SIZES,
+        "variants": {"fitted": FITTED, "strong": FROM_IT},
+    },
+    "strong": {
+        "finetuning": TWO_SIZES,
+        "variants": {
+            "fitted": FITTED | {"seeds": 2},
+            "strong": FROM_IT | {"seeds": 2},
+            "larger": FROM_IT | {"image_size": 192, "predict_sizes": [192, 224]},
+        },
     },
 }
 
