@@ -1,6 +1,6 @@
 """Photos as people have them, drawn here: five sizes, turned by EXIF, transparent, of 16 bits, in several formats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,14 +13,15 @@ SIZES = ((96, 64), (150, 150), (224, 301), (640, 480), (1100, 733))  # width, he
 ORIENTATION = 0x0112
 
 
-def write_photos(folder: Path, count: int) -> None:
-    """Write photos of which no two show the same: with number n the size, the turn and the format change."""
+def write_photos(folder: Path, count: int, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
+    """Write photos of which no two show the same: with the number the size, the turn and the format change."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        width, height = SIZES[number % len(SIZES)]
+        width, height = sizes[number % len(sizes)]
+        kind, turn = number // len(sizes), number + number // (len(sizes) * len(KINDS))
         pixels = cv2.resize(draw_photo(100_000 + number), (width, height), interpolation=cv2.INTER_CUBIC)
-        name, write = KINDS[number // len(SIZES) % len(KINDS)]
-        write(pixels, folder / name.format(number), 1 + number % 8)
+        name, write = KINDS[kind % len(KINDS)]
+        write(pixels, folder / name.format(number), 1 + turn % 8)
 
 
 def _turned(turn: int) -> Image.Exif:
@@ -37,8 +38,8 @@ def _transparent(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.dstack([pixels, alpha]))
 
 
-def _jpeg(pixels: np.ndarray, path: Path, turn: int) -> None:
-    Image.fromarray(pixels).save(path, quality=90, exif=_turned(turn))
+def _plain(pixels: np.ndarray, path: Path, turn: int) -> None:
+    Image.fromarray(pixels).save(path, exif=_turned(turn))
 
 
 def _grey(pixels: np.ndarray, path: Path, turn: int) -> None:
@@ -58,12 +59,12 @@ def _deep(pixels: np.ndarray, path: Path, turn: int) -> None:
 
 
 KINDS: tuple[tuple[str, Callable[[np.ndarray, Path, int], None]], ...] = (
-    ("{}.jpg", _jpeg),
+    ("{}.jpg", _plain),
     ("{}.JPEG", _grey),
     ("{}.png", _alpha),
     ("{}.webp", _alpha),
-    ("{}-turned.jpg", _jpeg),
+    ("{}-turned.jpg", _plain),
     ("{}-palette.png", _palette),
     ("{}-16-bit.png", _deep),
-    ("{}-turned.png", _jpeg),
+    ("{}-turned.png", _plain),
 )

@@ -70,9 +70,9 @@ def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np
     folder.mkdir(parents=True)
     with artifacts.making(folder / "meta.json", _inputs(run, fitted, shares, trainings), files):
         graphs, order = _write_graphs(run, trainings, folder, report)
-        artifacts.write_json(
-            folder / LABELS, _labels(run, fitted, shares, graphs, _models(run, members, order, fitted))
-        )
+        jobs = [[each.job for each in predicting(run, settings.variants[name])] for name in members]
+        models = places(jobs, order, apart=fitted.recipe.prior_shift)
+        artifacts.write_json(folder / LABELS, _labels(run, fitted, shares, graphs, models))
         shutil.copyfile(predict.__file__, folder / SCRIPT)
         pinned = [f"{name}=={importlib.metadata.version(name)}\n" for name in RUNS_ON]
         artifacts.write_text(folder / REQUIREMENTS, "".join(pinned))
@@ -135,16 +135,18 @@ def _difference(run: Run, path: Path, trainings: Sequence[Training]) -> float:
     return float(np.abs(said - np.stack(recorded, axis=1)).max())
 
 
-def _models(run: Run, members: Sequence[str], order: Sequence[Job], fitted: Fitted) -> list[list[list[int]]]:
-    """Return, for each time that the blend is applied, the places of each member's trainings; see `fold_models`."""
-    jobs = [[each.job for each in predicting(run, run.settings.variants[name])] for name in members]
-    places = {job: order.index(job) for member in jobs for job in member}
-    if not fitted.recipe.prior_shift:
-        return [[[places[job] for job in member] for member in jobs]]
-    folds: list[int | None] = [*sorted({job.fold for member in jobs for job in member if job.fold is not None})] or [
+def places(members: Sequence[Sequence[Job]], order: Sequence[Job], *, apart: bool) -> list[list[list[int]]]:
+    """Return, each time that the blend is applied, where in `order` each member's jobs stand; see `fold_models`.
+
+    apart: it is applied to each fold's models, or else once, to all.
+    """
+    index = {job: place for place, job in enumerate(order)}
+    if not apart:
+        return [[[index[job] for job in jobs] for jobs in members]]
+    folds: list[int | None] = [*sorted({job.fold for jobs in members for job in jobs if job.fold is not None})] or [
         None
     ]
-    return [[[places[job] for job in member if job.fold in (fold, None)] for member in jobs] for fold in folds]
+    return [[[index[job] for job in jobs if job.fold in (fold, None)] for jobs in members] for fold in folds]
 
 
 def _labels(

@@ -159,21 +159,21 @@ def load(about: dict[str, Any]) -> Callable[[list[np.ndarray]], np.ndarray]:
     return run
 
 
-def is_photo(path: Path, parts: tuple[str, ...]) -> bool:
-    """Whether it is one by its ending or its content; hidden and the operating system's files are left out."""
-    left_out = any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
-    return not left_out and path.is_file() and (path.suffix.lower() in ENDINGS or cv2.haveImageReader(str(path)))
+def photos_below(folder: Path) -> list[str]:
+    """Return the names of the photos in a folder and below it, without hidden and the operating system's files."""
+
+    def is_photo(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        left_out = any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
+        return not left_out and path.is_file() and (path.suffix.lower() in ENDINGS or cv2.haveImageReader(str(path)))
+
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_photo(path))
 
 
 def main(folder: Path, target: Path) -> None:
     """Write filename, label and one p_<label> a class of every photo below the folder."""
     about = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
-    run, classes, found = (
-        load(about),
-        about["classes"],
-        ((path, path.relative_to(folder)) for path in folder.rglob("*")),
-    )
-    names = sorted(name.as_posix() for path, name in found if is_photo(path, name.parts))
+    run, classes, names = load(about), about["classes"], photos_below(folder)
     with target.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["filename", "label", *(f"p_{label}" for label in classes)])
