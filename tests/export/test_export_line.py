@@ -20,7 +20,11 @@ from ripik.export.build import PACKAGES
 
 LACKING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 BARE = os.environ.get("BARE_PYTHON", sys.executable)
-NETWORK = ("--set", "network.backbone=EfficientNetB0", "--set", "network.image_size=64")
+CHANGES = (
+    *("network.backbone=EfficientNetB0", "network.image_size=64"),
+    *("variants.augmented.solver=logistic", "variants.finetuned.predict_sizes=[64,80]"),
+)
+NETWORK = [part for change in CHANGES for part in ("--set", change)]
 ABSENT = "import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, ('tensorflow', 'keras', 'ripik'))))"
 
 pytestmark = [
@@ -77,7 +81,7 @@ def test_the_photos_are_all_that_a_graph_reads(exported: Tiny) -> None:
         graph = onnx.load(path).graph
         (images,) = graph.input
         assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-        assert [size.dim_value for size in images.type.tensor_type.shape.dim][1:] == [64, 64, 3]
+        assert [size.dim_value for size in images.type.tensor_type.shape.dim][1:] in ([64, 64, 3], [80, 80, 3])
 
 
 def test_it_is_written_once(exported: Tiny) -> None:

@@ -20,7 +20,7 @@ from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble.fold_models import as_blended
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions, Recipe, fit
 from ripik.export import predict as script
-from ripik.export.build import places
+from ripik.export.build import models_of
 from ripik.features.pixels import resize
 from ripik.features.tta import VIEWS
 from ripik.names import BlendMethod
@@ -94,9 +94,9 @@ def test_the_same_files_are_photos(tmp_path: Path) -> None:
     assert script.photos_below(tmp_path) == list(photos_below(tmp_path)[0]) == ["a.PNG", "b.jpg", "f", "sub/c.webp"]
 
 
-def _said(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
-    """Return probabilities of rows of known classes by two views, float32 (2, n, 3)."""
-    logits = rng.normal(0, 1, (2, len(y), 3)) + 1.5 * np.eye(3)[y]
+def _said(rng: np.random.Generator, y: np.ndarray, views: int) -> np.ndarray:
+    """Return probabilities of rows of known classes, float32 (views, n, 3)."""
+    logits = rng.normal(0, 1, (views, len(y), 3)) + 1.5 * np.eye(3)[y]
     powers = np.exp(logits)
     return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
 
@@ -111,7 +111,7 @@ def test_what_the_trainings_say_is_blended_as_in_the_run(method: str, shifted: b
     rng, metric = np.random.default_rng(0), get_metric("macro_f1")
     y = rng.integers(0, 3, 60)
     jobs = [[Job("a", fold, seed) for fold in (0, 1) for seed in (0, 1)], [Job("b", 0), Job("b", 1)], [Job("c", None)]]
-    said = [{job: _said(rng, y) for job in member} for member in jobs]
+    said = [{job: _said(rng, y, views=2 + (job.variant == "b")) for job in member} for member in jobs]
     recipe = Recipe(method, offsets=method == "equal", choose_views=views == "auto", prior_shift=shifted)
     known = MemberPredictions(as_blended(said, settings, apart=False)[0], np.arange(60))
     whole = fit(recipe, LabelledPredictions(known, y, y, np.arange(60)), metric, settings.blend, merging)
@@ -122,16 +122,14 @@ def test_what_the_trainings_say_is_blended_as_in_the_run(method: str, shifted: b
     rows = [MemberPredictions(each, np.arange(60)) for each in as_blended(said, settings, apart=shifted)]
     wanted = fitted.apply(rows, shares)
 
-    order = [job for member in reversed(jobs) for job in member]
-    everyone = {job: values for member in said for job, values in member.items()}
     about: dict[str, Any] = {
         "fitted": json.loads(json.dumps(fitted.as_json())),
         "merge": merging,
         "views_chosen": views == "auto",
-        "models": places(jobs, order, apart=shifted),
+        "models": models_of(jobs, apart=shifted),
         "shares": shares.tolist(),
     }
-    found = script.decide(np.stack([everyone[job] for job in order]), about)
+    found = script.decide({str(job): values for member in said for job, values in member.items()}, about)
     np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 

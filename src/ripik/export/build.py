@@ -69,9 +69,9 @@ def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with artifacts.making(folder / "meta.json", _inputs(run, fitted, shares, trainings), files):
-        graphs, order = _write_graphs(run, trainings, folder, report)
+        graphs = _write_graphs(run, trainings, folder, report)
         jobs = [[each.job for each in predicting(run, settings.variants[name])] for name in members]
-        models = places(jobs, order, apart=fitted.recipe.prior_shift)
+        models = models_of(jobs, apart=fitted.recipe.prior_shift)
         artifacts.write_json(folder / LABELS, _labels(run, fitted, shares, graphs, models))
         shutil.copyfile(predict.__file__, folder / SCRIPT)
         pinned = [f"{name}=={importlib.metadata.version(name)}\n" for name in RUNS_ON]
@@ -96,66 +96,65 @@ def _inputs(run: Run, fitted: Fitted, shares: np.ndarray, trainings: Sequence[Tr
     }
 
 
-def _write_graphs(
-    run: Run, trainings: Sequence[Training], folder: Path, report: Reporter
-) -> tuple[list[dict[str, Any]], list[Job]]:
-    """Write a graph for each frozen part; return what is told of the graphs, and whose outputs stand in which order."""
+def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report: Reporter) -> list[dict[str, Any]]:
+    """Write a graph for each frozen part and side of photos; return what is told of them."""
     from ripik.export.graphs import networks, shared_by, write_graph  # loads Keras, which the step does not need
     from ripik.models.weights import make_initial_weights
 
     for name in dict.fromkeys(each.job.variant for each in trainings):
         make_initial_weights(run.settings, run.settings.variants[name])
-    graphs, order, furthest = list[dict[str, Any]](), list[Job](), 0.0
-    for group in shared_by(trainings):
-        for own, network in networks(group):
+    graphs, furthest, done, sharings = list[dict[str, Any]](), 0.0, 0, shared_by(trainings)
+    total = sum(len(each.trainings) for each in sharings)
+    for sharing in sharings:
+        for own, network in networks(sharing):
             path = folder / f"graph{len(graphs) + 1}.onnx"
-            report(len(order), len(trainings), f"{path.name}: {len(own)} trainings")
+            report(done, total, f"{path.name}: {len(own)} trainings at {sharing.side} pixels")
             write_graph(network, path)
-            furthest = max(furthest, _difference(run, path, own))
-            graphs.append({"file": path.name, "size": own[0].variant.image_size, "trainings": [str(t) for t in own]})
-            order += [each.job for each in own]
-    report(len(order), len(trainings))
-    say(f"export: {len(graphs)} graphs of {len(order)} trainings, within {furthest:.0e} of the run on test images")
+            furthest = max(furthest, _difference(path, own, sharing.side))
+            graphs.append({"file": path.name, "size": sharing.side, "trainings": [str(each) for each in own]})
+            done += len(own)
+    report(done, total)
+    say(f"export: {len(graphs)} graphs of {len(trainings)} trainings, within {furthest:.0e} of the run on test images")
     if not furthest <= AGREEMENT:
         warn(f"the graphs compute in float32 and differ from the run by {furthest:.0e}, more than {AGREEMENT:.0e}")
-    return graphs, order
+    return graphs
 
 
-def _difference(run: Run, path: Path, trainings: Sequence[Training]) -> float:
+def _difference(path: Path, trainings: Sequence[Training], side: int) -> float:
     """Return how far a graph is from the recorded probabilities of some test images, at most."""
     import onnxruntime
 
+    run, reading = trainings[0].run, trainings[0].data.reading
+    number, seen = next((at, each) for at, each in enumerate(reading.predicted("test")) if reading.side(each) == side)
     rows = np.flatnonzero(run.competition.test["readable"].to_numpy())[:SAMPLE]
     photos = [decode(file, run.competition.rule) for file in run.competition.test["path"].iloc[rows]]
-    view = predict.VIEWS[run.settings.prediction.views[0]]
-    images = np.stack([view(resize(photo, trainings[0].variant.image_size)) for photo in photos])
+    images = np.stack([predict.VIEWS[seen.view](resize(photo, side)) for photo in photos])
     session = onnxruntime.InferenceSession(path)
     (said,) = session.run(None, {session.get_inputs()[0].name: images})
-    recorded = [np.load(each.predictions, allow_pickle=False)["test"][0, rows] for each in trainings]
+    recorded = [np.load(each.predictions, allow_pickle=False)["test"][number, rows] for each in trainings]
     return float(np.abs(said - np.stack(recorded, axis=1)).max())
 
 
-def places(members: Sequence[Sequence[Job]], order: Sequence[Job], *, apart: bool) -> list[list[list[int]]]:
-    """Return, each time that the blend is applied, where in `order` each member's jobs stand; see `fold_models`.
+def models_of(members: Sequence[Sequence[Job]], *, apart: bool) -> list[list[list[str]]]:
+    """Return, each time that the blend is applied, which of each member's jobs it is applied to; see `fold_models`.
 
     apart: it is applied to each fold's models, or else once, to all.
     """
-    index = {job: place for place, job in enumerate(order)}
     if not apart:
-        return [[[index[job] for job in jobs] for jobs in members]]
+        return [[[str(job) for job in jobs] for jobs in members]]
     folds: list[int | None] = [*sorted({job.fold for jobs in members for job in jobs if job.fold is not None})] or [
         None
     ]
-    return [[[index[job] for job in jobs if job.fold in (fold, None)] for jobs in members] for fold in folds]
+    return [[[str(job) for job in jobs if job.fold in (fold, None)] for jobs in members] for fold in folds]
 
 
 def _labels(
-    run: Run, fitted: Fitted, shares: np.ndarray, graphs: list[dict[str, Any]], models: list[list[list[int]]]
+    run: Run, fitted: Fitted, shares: np.ndarray, graphs: list[dict[str, Any]], models: list[list[list[str]]]
 ) -> dict[str, Any]:
     """Return the content of labels.json.
 
-    graphs: each with the photos' size and the trainings whose probabilities it tells. models: the places of each
-    member's trainings among those of all graphs, once for all folds together, or fold by fold.
+    graphs: each with the side of the photos and the trainings whose probabilities it tells. models: each member's
+    trainings, once for all folds together, or fold by fold.
     """
     how, told = run.settings.prediction, fitted.as_json()
     told["blend"].pop("trajectory")

@@ -15,7 +15,7 @@ from keras import ops
 
 from ripik.errors import InputError
 from ripik.features.store import Pass
-from ripik.models.backbone import Cut, cut, normalizations
+from ripik.models.backbone import Cut, build_backbone, cut, normalizations
 from ripik.models.head_files import read_head
 from ripik.names import ALL, FLOAT32, HEAD
 from ripik.training.jobs import Training
@@ -24,6 +24,14 @@ from ripik.training.network import whole_network
 MOST_BYTES = 2**31  # of a file of ONNX
 IMAGES = "images"  # a graph's input
 OPSET = 18
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Trainings whose networks begin with the same frozen part, and the side of the photos that they read."""
+
+    trainings: list[Training]
+    side: int
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,14 @@ class Part:
     bias: np.ndarray
 
     @classmethod
-    def of(cls, training: Training, *, frozen: bool) -> "Part":
+    def of(cls, training: Training, side: int, *, frozen: bool) -> "Part":
         """Load the network; of a head alone the frozen part only where it is asked for."""
         train_from = training.variant.train_from
         if train_from == HEAD and not frozen:
             return cls(training, Cut(None, None), *read_head(training.checked_weights()))
         backbone, kernel, bias = whole_network(training)
+        if side != training.variant.image_size:
+            backbone = _at_side(backbone, training.variant.backbone, side)
         for layer in normalizations(backbone):  # tf2onnx takes Keras' tensors for inputs of the graph
             layer.mean, layer.variance = (ops.convert_to_numpy(each) for each in (layer.mean, layer.variance))
         return cls(training, cut(backbone, train_from), kernel, bias)
@@ -61,41 +71,49 @@ class Part:
         return head(found)
 
 
-def shared_by(trainings: Sequence[Training]) -> list[list[Training]]:
-    """Return the trainings by the frozen part that they share; one whose network has none stands alone."""
-    groups: dict[Any, list[Training]] = {}
+def _at_side(backbone: keras.Model, name: str, side: int) -> keras.Model:
+    """Return a backbone of the same weights that reads photos of another side."""
+    other = build_backbone(name, side)
+    other.set_weights(backbone.get_weights())
+    for layer in normalizations(other):
+        layer.finalize_state()
+    return other
+
+
+def shared_by(trainings: Sequence[Training]) -> list[Sharing]:
+    """Return the trainings by the frozen part that they share; one whose network has none alone, once a side."""
+    groups: dict[Any, Sharing] = {}
     for each in trainings:
-        alone = each.variant.train_from == ALL
-        groups.setdefault(str(each) if alone else _frozen_part(each), []).append(each)
+        for side in each.data.reading.sides:
+            key = str(each) if each.variant.train_from == ALL else _frozen_part(each)
+            groups.setdefault((key, side), Sharing([], side)).trainings.append(each)
     return list(groups.values())
 
 
 def _frozen_part(training: Training) -> tuple[Any, ...]:
     variant, reading = training.variant, training.data.reading
     stored = "" if reading.from_pixels else reading.path(Pass("train")).parent
-    return variant.backbone, variant.weights, variant.train_from, variant.image_size, variant.precision, stored
+    return variant.backbone, variant.weights, variant.train_from, variant.precision, stored
 
 
-def networks(trainings: Sequence[Training]) -> Iterator[tuple[list[Training], keras.Model]]:
+def networks(sharing: Sharing) -> Iterator[tuple[list[Training], keras.Model]]:
     """Yield the network of trainings with one frozen part, and which they are: all, unless that would be too large."""
     parts: list[Part] = []
-    for each in trainings:
-        part = Part.of(each, frozen=not parts)
-        parts.append(part)
-        if sum(part.bytes for part in parts) > MOST_BYTES / 2 or each is trainings[-1]:
-            yield [part.training for part in parts], _joined(parts)
+    for each in sharing.trainings:
+        parts.append(Part.of(each, sharing.side, frozen=not parts))
+        if sum(part.bytes for part in parts) > MOST_BYTES / 2 or each is sharing.trainings[-1]:
+            yield [part.training for part in parts], _joined(parts, sharing.side)
             parts = []
 
 
-def _joined(parts: Sequence[Part]) -> keras.Model:
+def _joined(parts: Sequence[Part], side: int) -> keras.Model:
     """Return the network from photos to what every part says, (n, parts, C)."""
     training, frozen = parts[0].training, parts[0].cut.frozen
-    size, reading = training.variant.image_size, training.data.reading
-    images = keras.Input((size, size, 3), dtype="uint8", name=IMAGES)
+    images = keras.Input((side, side, 3), dtype="uint8", name=IMAGES)
     features = ops.cast(images, FLOAT32)
     if frozen is not None:
         features = frozen(features)
-        if not reading.from_pixels:  # rounded as they are stored
+        if not training.data.reading.from_pixels:  # rounded as they are stored
             features = ops.cast(ops.cast(features, training.run.settings.features.dtype), FLOAT32)
     return keras.Model(images, ops.stack([part.probabilities(features) for part in parts], axis=1))
 

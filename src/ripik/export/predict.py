@@ -120,14 +120,14 @@ def rank(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     return np.interp(values, distinct, np.bincount(where, LEVELS) / np.bincount(where))
 
 
-def decide(said: np.ndarray, about: dict[str, Any]) -> np.ndarray:
-    """Return the blend's probabilities (n, C) of what the trainings say, (trainings, views, n, C)."""
+def decide(said: dict[str, np.ndarray], about: dict[str, Any]) -> np.ndarray:
+    """Return the blend's probabilities (n, C) of what every training says through its views, (views, n, C)."""
     fitted, found = about["fitted"], []
     weights, knots = (np.array(fitted["blend"][key]) if fitted["blend"][key] else None for key in ("weights", "knots"))
     if not about["views_chosen"]:
-        said = np.stack([merge(views, about["merge"])[None] for views in said])
+        said = {name: merge(views, about["merge"])[None] for name, views in said.items()}
     for model in about["models"]:  # all folds together, or one after another
-        members = [said[jobs].mean(axis=0, dtype=np.float64) for jobs in model]
+        members = [np.stack([said[name] for name in names]).mean(axis=0, dtype=np.float64) for names in model]
         merged = np.stack([merge(m[v], about["merge"]) for m, v in zip(members, fitted["views"], strict=True)])
         mixed = blend(merged, fitted["blend"]["method"], weights, knots)
         if fitted["recipe"]["prior_shift"] and fitted["calibration"]:
@@ -141,20 +141,21 @@ def decide(said: np.ndarray, about: dict[str, Any]) -> np.ndarray:
     return softmax(logs(blended) + fitted["offsets"]["values"]) if fitted["offsets"] else blended
 
 
-def load(about: dict[str, Any]) -> Callable[[list[np.ndarray]], np.ndarray]:
-    """Return what tells of photos, uint8 RGB of any size, what the trainings say, (trainings, views, n, C)."""
+def load(about: dict[str, Any]) -> Callable[[list[np.ndarray]], dict[str, np.ndarray]]:
+    """Return what tells of photos, uint8 RGB of any size, what every training says through its views, (views, n, C)."""
     import onnxruntime
 
-    graphs = [(onnxruntime.InferenceSession(HERE / each["file"]), each["size"]) for each in about["graphs"]]
+    graphs = [(onnxruntime.InferenceSession(HERE / each["file"]), each) for each in about["graphs"]]
 
-    def run(photos: list[np.ndarray]) -> np.ndarray:
-        said = []
-        for graph, size in graphs:
-            sized = [resize(photo, size) for photo in photos]
-            seen = [np.stack([VIEWS[view](image) for image in sized]) for view in about["views"]]
-            (images,) = graph.get_inputs()
-            said.append(np.stack([graph.run(None, {images.name: each})[0] for each in seen]).transpose(2, 0, 1, 3))
-        return np.concatenate(said)
+    def run(photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        said: dict[str, list[np.ndarray]] = {}
+        for session, graph in graphs:
+            (images,), sized = session.get_inputs(), [resize(photo, graph["size"]) for photo in photos]
+            for view in about["views"]:
+                (found,) = session.run(None, {images.name: np.stack([VIEWS[view](image) for image in sized])})
+                for place, name in enumerate(graph["trainings"]):
+                    said.setdefault(name, []).append(found[:, place])
+        return {name: np.stack(views) for name, views in said.items()}
 
     return run
 
