@@ -20,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
+.PHONY: help setup demo data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -113,6 +113,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
 	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
+
+pictures: $(READY)  ## run the demo and make the README's pictures of it (ONLY=report: of the run that is there; needs Chromium)
+	@$(BIN)/python -m benchmarks.pictures $(if $(ONLY),--only $(ONLY))
 
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
 	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta \

@@ -22,7 +22,11 @@ LACKING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 BARE = os.environ.get("BARE_PYTHON", sys.executable)
 CHANGES = (
     *("network.backbone=EfficientNetB0", "network.image_size=64"),
-    *("variants.augmented.solver=logistic", "variants.finetuned.predict_sizes=[64,80]"),
+    *(
+        "variants.augmented.solver=logistic",
+        "variants.finetuned.refit=true",
+        "variants.finetuned.predict_sizes=[64,80]",
+    ),
 )
 NETWORK = [part for change in CHANGES for part in ("--set", change)]
 ABSENT = "import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, ('tensorflow', 'keras', 'ripik'))))"

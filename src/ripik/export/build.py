@@ -98,7 +98,12 @@ def _inputs(run: Run, fitted: Fitted, shares: np.ndarray, trainings: Sequence[Tr
 
 def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report: Reporter) -> list[dict[str, Any]]:
     """Write a graph for each frozen part and side of photos; return what is told of them."""
-    from ripik.export.graphs import networks, shared_by, write_graph  # loads Keras, which the step does not need
+    from ripik.export.graphs import (
+        forget,
+        networks,
+        shared_by,
+        write_graph,
+    )  # loads Keras, which the step does not need
     from ripik.models.weights import make_initial_weights
 
     for name in dict.fromkeys(each.job.variant for each in trainings):
@@ -113,6 +118,8 @@ def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report:
             furthest = max(furthest, _difference(path, own, sharing.side))
             graphs.append({"file": path.name, "size": sharing.side, "trainings": [str(each) for each in own]})
             done += len(own)
+            del network
+            forget()
     report(done, total)
     say(f"export: {len(graphs)} graphs of {len(trainings)} trainings, within {furthest:.0e} of the run on test images")
     if not furthest <= AGREEMENT:

@@ -4,6 +4,7 @@ A graph reads photos, uint8 RGB (n, S, S, 3), and tells what each of its trainin
 Keras converts by tf2onnx, so TensorFlow is its backend here.
 """
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,3 +128,9 @@ def write_graph(network: keras.Model, path: Path) -> None:
     found = [each.name for each in onnx.load(path, load_external_data=False).graph.input]
     if len(found) != 1:
         raise InputError(f"the network {network.name} keeps {', '.join(found[1:])} outside its graph: not exported.")
+
+
+def forget() -> None:
+    """Free what Keras and TensorFlow keep of networks that nothing refers to any more."""
+    keras.utils.clear_session()
+    gc.collect()
