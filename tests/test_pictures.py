@@ -25,7 +25,7 @@ def test_pictures_are_small_and_shown(path: Path) -> None:
 
 def test_badges_say_what_the_project_says() -> None:
     licence, python = ((PICTURES / f"{name}.svg").read_text(encoding="utf-8") for name in ("licence", "python"))
-    assert f"<title>Licence: {PROJECT['license']}</title>" in licence
+    assert f"<title>licence: {PROJECT['license']}</title>" in licence
     versions = re.search(r"<title>Python: (.*)</title>", python)
     first, last = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
     assert versions

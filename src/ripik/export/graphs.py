@@ -5,6 +5,7 @@ Keras converts by tf2onnx, so TensorFlow is its backend here.
 """
 
 import gc
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def write_graph(network: keras.Model, path: Path) -> None:
     import onnx
 
     inputs = [keras.InputSpec(shape=(None, *network.input.shape[1:]), dtype="uint8", name=IMAGES)]
-    network.export(path, format="onnx", verbose=False, input_signature=inputs, opset_version=OPSET)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="In the future `np.object`")  # Keras asks whether NumPy has it
+        network.export(path, format="onnx", verbose=False, input_signature=inputs, opset_version=OPSET)
     found = [each.name for each in onnx.load(path, load_external_data=False).graph.input]
     if len(found) != 1:
         raise InputError(f"the network {network.name} keeps {', '.join(found[1:])} outside its graph: not exported.")
