@@ -8,6 +8,8 @@ PEERS := .venv-bench
 OLDEST := .venv-oldest
 CLUSTER := .venv-cluster
 JAX := .venv-jax
+BARE := .venv-bare
+ONNX := $(VENV)/.onnx
 RIPIK = $(BIN)/python -m ripik
 OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
 	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
@@ -18,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data plan folds augment train predict ensemble report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu test test-all test-oldest test-cluster test-jax torture faults fuzz golden lint audit lock clean
+.PHONY: help setup demo data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +62,14 @@ predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of phot
 
 ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: of those finished)
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN) $(if $(PARTIAL),--partial)
+
+export: $(ONNX)  ## write the blend as ONNX graphs and a script that predicts without this package
+	@$(RIPIK) export $(OPTIONS)
+
+$(ONNX): $(READY) requirements-export.txt
+	@echo "installing what writes ONNX graphs into $(VENV) (once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements-export.txt
+	@touch $(ONNX)
 
 compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
 	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
@@ -104,6 +114,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
 	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
+pictures: $(READY)  ## run the demo and make the README's pictures of it (ONLY=report: of the run that is there; needs Chromium)
+	@$(BIN)/python -m benchmarks.pictures $(if $(ONLY),--only $(ONLY))
+
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
 	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta \
 	training/test_warm training/test_layerwise_adam training/test_strong_recipe training/test_fitted_heads))
@@ -141,6 +154,12 @@ $(JAX)/.ready: requirements.lock tests/jax.txt
 	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check -r $(JAX)/requirements.txt -r tests/jax.txt
 	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(JAX)/.ready
+
+test-export: $(ONNX)  ## compare an exported blend, run where neither TensorFlow nor this package is, with the run itself
+	@test -x $(BARE)/bin/python || $(PYTHON) -m venv $(BARE)
+	@grep -hE '^(onnxruntime|numpy|opencv-python-headless)==' requirements.lock requirements-export.txt > $(BARE)/requirements.txt
+	@$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(BARE)/requirements.txt
+	@BARE_PYTHON=$(CURDIR)/$(BARE)/bin/python $(BIN)/python -m pytest tests/export $(PYTEST)
 
 torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \

@@ -38,6 +38,7 @@ RESERVED_NAMES = (
     "report",
     "augmented_images",
     "kernel",
+    "export",
     "analysis",
     "running",
 )

@@ -127,6 +127,12 @@ STEPS = (
         alone=True,
     ),
     Step(
+        "export",
+        "ripik.export.build:export",
+        "write the blend as ONNX graphs and a script that predicts without this package",
+        alone=True,
+    ),
+    Step(
         "plan",
         "ripik.monitoring.plan:plan",
         "measure for minutes, and tell the time, disk and memory of the whole run",

@@ -91,6 +91,11 @@ class Layout:
         """The folder of a Kaggle kernel, `train` or `infer`."""
         return self.run / "kernel" / kind
 
+    @property
+    def exported(self) -> Path:
+        """The folder of the blend as it predicts without this package."""
+        return self.run / "export"
+
     def pixels(self, size: int) -> Path:
         """The folder of decoded images of `size` × `size` pixels."""
         return self.run / "pixels" / str(size)

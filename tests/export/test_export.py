@@ -1,0 +1,108 @@
+"""The step `export`: which trainings share a graph, what the graphs compute, and what is refused; without ONNX."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import FAST, Tiny, ripik
+from ripik.errors import InputError
+from ripik.export import build
+from ripik.export.build import export, models_of
+from ripik.features.store import Pass
+from ripik.splits.run import Run
+from ripik.storage.packed_rows import PackedRows
+from ripik.storage.paths import Job
+from ripik.training.jobs import Training, predicting
+
+
+def trainings(tiny: Tiny, *overrides: str) -> list[Training]:
+    """Return those that predict the test set, of all variants."""
+    run = Run.open(tiny.settings(*FAST, *overrides))
+    return [each for variant in run.settings.variants.values() for each in predicting(run, variant)]
+
+
+def names(sharings: list[Any]) -> list[list[str]]:
+    return [[str(each) for each in sharing.trainings] for sharing in sharings]
+
+
+def test_a_graph_computes_once_what_its_trainings_share(finished: Tiny) -> None:
+    from ripik.export.graphs import shared_by
+
+    heads = [f"{name}/fold{fold}" for name in ("original", "augmented") for fold in (0, 1)]
+    alone = [["finetuned/fold0"], ["finetuned/fold1"]]
+    blocks = ["augmented_finetuned/fold0", "augmented_finetuned/fold1"]
+    assert names(shared_by(trainings(finished))) == [heads, *alone, blocks]
+
+    larger = "variants.augmented.image_size=48"
+    assert names(shared_by(trainings(finished, larger)))[:2] == [heads[:2], heads[2:]]
+
+    sizes = shared_by(trainings(finished, "variants.finetuned.predict_sizes=[48,32]"))
+    assert [(name, each.side) for each in sizes[1:-1] for name in names([each])[0]] == [
+        (name, side) for (name,) in alone for side in (48, 32)
+    ]
+
+
+def test_the_networks_say_what_the_run_recorded(finished: Tiny) -> None:
+    from ripik.export.graphs import networks, shared_by
+
+    seen = 0
+    for sharing in shared_by(trainings(finished)):
+        images = PackedRows([sharing.trainings[0].data.reading.pixels_path(Pass("test"))]).read(np.arange(3))
+        for own, network in networks(sharing):
+            said = network.predict_on_batch(images)
+            recorded = [np.load(each.predictions)["test"][0, :3] for each in own]
+            np.testing.assert_allclose(said, np.stack(recorded, axis=1), atol=2e-6)
+            seen += len(own)
+    assert seen == 8
+
+
+def test_a_network_reads_photos_of_another_side(finished: Tiny) -> None:
+    from ripik.export.graphs import Sharing, networks
+    from ripik.training.network import trained_network
+
+    finetuned = next(each for each in trainings(finished) if each.job.variant == "finetuned")
+    images = np.random.default_rng(0).integers(0, 256, (2, 49, 49, 3), dtype=np.uint8)
+    ((_, network),) = networks(Sharing([finetuned], 49))
+    wanted = trained_network(finetuned, 49).predict_on_batch(images)
+    np.testing.assert_allclose(network.predict_on_batch(images)[:, 0], wanted, atol=2e-6)
+
+
+def test_a_graph_that_would_be_too_large_is_several(finished: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ripik.export import graphs
+
+    blocks = graphs.shared_by(trainings(finished))[-1]
+    monkeypatch.setattr(graphs, "MOST_BYTES", 1000)
+    assert [[str(each) for each in own] for own, _ in graphs.networks(blocks)] == [
+        [str(each)] for each in blocks.trainings
+    ]
+
+
+def test_what_is_blended_is_told_together_or_fold_by_fold() -> None:
+    first = [Job("a", fold, seed) for fold in (0, 1) for seed in (0, 1)]
+    members, (zero, zeros_second, one, ones_second) = [first, [Job("b", None)]], map(str, first)
+    assert models_of(members, apart=False) == [[[str(job) for job in first], ["b/refit"]]]
+    assert models_of(members, apart=True) == [[[zero, zeros_second], ["b/refit"]], [[one, ones_second], ["b/refit"]]]
+    assert models_of(members[1:], apart=True) == [[["b/refit"]]]
+
+
+def test_the_packages_it_needs_are_named(finished: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: Any = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else there(name))
+    monkeypatch.setattr(build, "PACKAGES", ("keras", "onnx"))
+    with pytest.raises(InputError, match=r"needs the packages onnx\. Run `make export`"):
+        export(finished.settings(*FAST))
+
+
+def test_a_run_without_a_blend_is_refused(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "PACKAGES", ())
+    done = ripik(tiny, "export")
+    assert done.returncode == 2
+    assert "Run `make ensemble` first" in done.stderr
+
+
+def test_the_requirements_are_those_of_the_script() -> None:
+    pinned = (Path(__file__).parents[2] / "requirements-export.txt").read_text(encoding="utf-8")
+    assert {line.partition("==")[0] for line in pinned.splitlines()} == set(build.PACKAGES)
