@@ -24,6 +24,9 @@ COMMON_NAMES = {
     "map10": "map@10",
 }
 
+LayoutName = Literal["csv", "folders"]  # of the organiser's files
+FOLDERS: Final = "folders"
+
 SubmissionKind = Literal["labels", "probability", "probabilities", "ranking"]
 LABELS: Final = "labels"
 PROBABILITY: Final = "probability"

@@ -7,9 +7,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import (
+    FOLDERS,
     LOGISTIC,
     BlendMethod,
     KnownMetric,
+    LayoutName,
     Merging,
     Preset,
     RecipeName,
@@ -17,7 +19,7 @@ from ripik.names import (
     ViewName,
     own_name,
 )
-from ripik.sections import Added, Count, Folders, Section, Seed, Text
+from ripik.sections import Added, Count, Folders, FoldersOrNone, Section, Seed, Text
 from ripik.variants import Variant, check_start
 
 Label = int | str
@@ -47,11 +49,12 @@ class CompetitionSettings(Section):
     """Where the organiser's files are and how they are to be read."""
 
     root: str = ""  # empty: <paths.input>/<run>
+    layout: Annotated[LayoutName, Added()] = "csv"  # folders: train_images holds a folder for each class, and no CSVs
     train_csv: Text = "train/train.csv"
     train_images: Folders = "train/images"  # or several folders
-    test_csv: Text = "test/test.csv"
-    test_images: Folders = "test/images"
-    sample_submission: Text = "sample_submission.csv"
+    test_csv: str = "test/test.csv"  # empty: none; ids are the sample's, or else names of files
+    test_images: FoldersOrNone = "test/images"  # empty: there is no test set
+    sample_submission: str = "sample_submission.csv"  # empty: none, and no submission is written
     id_column: Text = "image_id"
     filename_column: str = "filename"  # empty: the file is named <id><image_extension>, or <id> with another ending
     image_extension: str = ".jpg"
@@ -72,18 +75,40 @@ class CompetitionSettings(Section):
     @property
     def extension(self) -> str | None:
         """The ending of files that are named by their ids, with its dot; None where a column names the files."""
-        ending = f".{self.image_extension}" if self.image_extension.isalnum() else self.image_extension
-        return None if self.filename_column else ending
+        return None if self.filename_column else self.ending
+
+    @property
+    def ending(self) -> str:
+        """The `image_extension` with its dot."""
+        return f".{self.image_extension}" if self.image_extension.isalnum() else self.image_extension
 
     @property
     def dataset(self) -> str:
         """The Kaggle dataset as owner/name, also where its address is given."""
         return dataset_name(self.kaggle_dataset)
 
+    @property
+    def of_folders(self) -> bool:
+        """Whether the classes of training images are told by the folders that they lie in."""
+        return self.layout == FOLDERS
+
     def image_folders(self, split: str) -> tuple[str, ...]:
-        """Return the folders with the images of a split, `train` or `test`."""
+        """Return the folders with the images of a split, `train` or `test`; none where there is no test set."""
         folders = self.train_images if split == "train" else self.test_images
-        return (folders,) if isinstance(folders, str) else folders
+        return ((folders,) if folders else ()) if isinstance(folders, str) else folders
+
+    @property
+    def has_sample(self) -> bool:
+        """Whether the settings name a sample submission, and there is a test set for it."""
+        return bool(self.sample_submission and self.test_images)
+
+    def table(self, split: str) -> str:
+        """Return the CSV that lists a split's images; empty where none does."""
+        return "" if self.of_folders else self.train_csv if split == "train" else self.test_csv
+
+    def listed_in(self, split: str) -> str:
+        """Return what lists the images of a split, for messages: its CSV, or else its folders."""
+        return self.table(split) or ", ".join(self.image_folders(split))
 
 
 class PathSettings(Section):

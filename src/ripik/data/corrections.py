@@ -11,6 +11,7 @@ import pandas as pd
 
 from ripik.data.csv_tables import check_ids, first, line_of, listed, names_of, read_table
 from ripik.data.label_cells import read_labels
+from ripik.data.places import Place
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
@@ -36,7 +37,7 @@ def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, 
         ids = given["image_id"][unknown].tolist()
         raise InputError(
             f"{path}, line {line_of(unknown[0])}: {first(ids)} {'is' if len(ids) == 1 else 'are'} not among the ids "
-            f"of {how.train_csv}. Only labels of training images can be corrected; mend or remove "
+            f"of {how.listed_in('train')}. Only labels of training images can be corrected; mend or remove "
             f"{'the line' if len(ids) == 1 else f'these {len(ids)} lines'}."
         )
     wanted = dict(zip(given["image_id"], given["label"], strict=True))
@@ -69,7 +70,7 @@ def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}; it has {names_of(list(table.columns))}. {HINT}")
     check_ids(table[names["image_id"]], path)
-    labels = read_labels(table[names["label"]], path, how).astype(object)
+    labels = read_labels(table[names["label"]], Place(path), how).astype(object)
     wrong = labels.index[~labels.isin(list(classes))]
     if len(wrong):
         raise InputError(
