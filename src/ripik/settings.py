@@ -23,6 +23,7 @@ from ripik.sections import Added, Count, Folders, FoldersOrNone, Section, Seed, 
 from ripik.variants import Variant, check_start
 
 Label = int | str
+INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"  # a label that is a whole number, plainly written
 Alpha = Annotated[Literal["white", "black", "drop"], Added()]
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
@@ -59,6 +60,7 @@ class CompetitionSettings(Section):
     filename_column: str = "filename"  # empty: the file is named <id><image_extension>, or <id> with another ending
     image_extension: str = ".jpg"
     label_column: Text = "label"
+    label_columns: Annotated[tuple[Text, ...], Added()] = ()  # one a class: 0 and 1, or shares; in place of the former
     sample_id_column: Annotated[str, Added()] = ""  # of the sample; empty: train.csv's, or the one with test ids
     sample_label_column: Annotated[str, Added()] = ""  # the same; empty: train.csv's, or the one beside the ids
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
@@ -71,6 +73,20 @@ class CompetitionSettings(Section):
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name or its address, for `ripik data`
+
+    @model_validator(mode="after")
+    def _columns_are_of_classes(self) -> "CompetitionSettings":
+        if self.label_columns and self.of_folders:
+            raise ValueError('label_columns are of a CSV, and layout = "folders" has none: leave out one of them')
+        if len(self.label_columns) == 1 or len(set(self.label_columns)) < len(self.label_columns):
+            raise ValueError("label_columns names a column for each class, two at least, each once")
+        if self.label_columns and self.classes and {*map(str, self.classes)} != set(self.label_columns):
+            raise ValueError(
+                "classes and label_columns name other classes: leave out the one, or name the same in both"
+            )
+        if self.label_type == "integer" and not all(re.fullmatch(INTEGER, name) for name in self.label_columns):
+            raise ValueError('label_columns are the labels, and not all are whole numbers: set label_type = "string"')
+        return self
 
     @property
     def extension(self) -> str | None:

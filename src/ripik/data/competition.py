@@ -17,6 +17,7 @@ from ripik.data.places import Place
 from ripik.data.spellings import visible
 from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
+from ripik.names import SHARE
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
@@ -28,7 +29,8 @@ class Competition:
 
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
-        `competition.group_column`) where that is set, in the order of train.csv; and readable (bool).
+        `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
+        soft, `share_<label>` of every class.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
@@ -60,6 +62,21 @@ class Competition:
         return self.form
 
     @property
+    def share_columns(self) -> list[str]:
+        """The columns of `train` that hold the shares of soft labels, in class order."""
+        return [f"{SHARE}{label}" for label in self.classes]
+
+    @functools.cached_property
+    def shares(self) -> np.ndarray | None:
+        """The shares of every training row's classes, float64 (n, C); None unless labels are soft."""
+        soft = set(self.share_columns) <= set(self.train.columns)
+        return self.train[self.share_columns].to_numpy(np.float64) if soft else None
+
+    def share_inputs(self) -> dict[str, str]:
+        """Return what a step that trains or scores records of soft labels; nothing where there are none."""
+        return {} if self.shares is None else {"shares": artifacts.digest(self.shares.tolist())}
+
+    @property
     def is_corrected(self) -> pd.Series:
         """Whether `competition.corrections` gives a training row another label, bool (n,)."""
         return self.train["training_label"] != self.train["label"]
@@ -73,9 +90,9 @@ class Competition:
         return self._indices("training_label")
 
     def correction_inputs(self) -> dict[str, str]:
-        """Return what a step that trains records of the corrections; nothing where no label is corrected."""
-        corrected = self.is_corrected.any()
-        return {"corrections": artifacts.digest(self.train["training_label"].tolist())} if corrected else {}
+        """Return what a step that trains records of labels beside train.csv's; nothing where there are none."""
+        corrected, labels = self.is_corrected.any(), self.train["training_label"].tolist()
+        return {**({"corrections": artifacts.digest(labels)} if corrected else {}), **self.share_inputs()}
 
     def _indices(self, column: str) -> pd.Series:
         index = {label: position for position, label in enumerate(self.classes)}
@@ -147,7 +164,7 @@ def fingerprint(competition: Competition, split: str) -> str:
 
 def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tuple[Label, ...]:
     present = sorted(train["label"].unique().tolist())
-    classes = how.classes or tuple(present)
+    classes = how.classes or _in_order(how) or tuple(present)
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
         raise InputError(
@@ -166,7 +183,8 @@ def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tup
     absent = [label for label in classes if label not in present]
     if absent:
         raise InputError(
-            f"{place.whole}: no row has the label {first(absent)}, which competition.classes names. Take it out there."
+            f"{place.whole}: no row has the label {first(absent)}, which "
+            f"competition.{'classes' if how.classes else 'label_columns'} names. Take it out there."
         )
     if len(classes) < 2:
         raise InputError(
@@ -174,6 +192,11 @@ def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tup
             f"competition.{'train_images' if how.of_folders else 'label_column'} right?"
         )
     return tuple(classes)
+
+
+def _in_order(how: CompetitionSettings) -> tuple[Label, ...]:
+    """Return the labels in the order of `competition.label_columns`; none where one column holds them."""
+    return tuple(name if how.label_type == "string" else int(name) for name in how.label_columns)
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

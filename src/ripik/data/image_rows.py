@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from ripik.data.class_folders import class_rows, hint_of_folders, loose_rows
-from ripik.data.csv_tables import check_filled, check_ids, first, names_of, read_table
+from ripik.data.csv_tables import COLUMN_SETTINGS, check_filled, check_ids, first, names_of, read_table
 from ripik.data.image_paths import image_paths
+from ripik.data.label_shares import check_label_column, hint_of_columns, read_shares
 from ripik.data.places import Place
 from ripik.data.sample_columns import id_column_of, left_over
 from ripik.errors import InputError
@@ -38,7 +39,13 @@ def train_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[
         return frame.assign(readable=True), place
     path = root / how.train_csv
     _check_there(path, hint_of_folders(root / how.image_folders("train")[0]))
-    return _listed_rows(root, "train", how, [how.label_column], missing_ok), Place(path)
+    check_label_column(root, how)
+    frame = read_table(path, _columns(how, [*(how.label_columns or [how.label_column])]), _hint(root, how))
+    images = _listed_rows(root, "train", how, frame, missing_ok)
+    place = Place(path)
+    if how.label_columns:
+        return pd.concat([images, read_shares(frame[list(how.label_columns)], place)], axis=1), place
+    return images.assign(label=frame[how.label_column]), place
 
 
 def test_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[pd.DataFrame, Sample | None]:
@@ -49,8 +56,8 @@ def test_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[p
     """
     if not how.image_folders("test"):
         return pd.DataFrame({"image_id": [], "path": [], "readable": []}).astype({"readable": bool}), None
-    listed = how.table("test") != ""
-    test = _listed_rows(root, "test", how, [], missing_ok) if listed else None
+    csv = how.table("test")
+    test = _listed_rows(root, "test", how, read_table(root / csv, _columns(how, [])), missing_ok) if csv else None
     path = root / how.sample_submission
     if not how.sample_submission or (how.of_folders and not path.exists()):
         folders = [root / folder for folder in how.image_folders("test")]
@@ -70,22 +77,28 @@ def _check_there(path: Path, hint: str) -> None:
         )
 
 
+def _columns(how: CompetitionSettings, more: list[str]) -> list[str]:
+    return [how.id_column, *([how.filename_column] if how.filename_column else []), *more]
+
+
+def _hint(root: Path, how: CompetitionSettings) -> str:
+    """Return what a table's error ends with."""
+    return COLUMN_SETTINGS if how.label_columns else COLUMN_SETTINGS + hint_of_columns(root, how)
+
+
 def _listed_rows(
-    root: Path, split: str, how: CompetitionSettings, required: list[str], missing_ok: bool
+    root: Path, split: str, how: CompetitionSettings, frame: pd.DataFrame, missing_ok: bool
 ) -> pd.DataFrame:
+    """Return the images of a CSV, whose content is `frame`."""
     path = root / how.table(split)
-    columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
-    frame = read_table(path, columns)
     ids = frame[how.id_column]
     check_ids(ids, path)
     names = frame[how.filename_column or how.id_column]
     folders = [root / folder for folder in how.image_folders(split)]
     paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=how.extension)
     result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
-    if how.label_column in required:
-        result["label"] = frame[how.label_column]
     if how.group_column:
-        return _with_group(result, frame, path, how.group_column, needed=bool(required))
+        return _with_group(result, frame, path, how.group_column, needed=split == "train")
     return result
 
 

@@ -6,7 +6,7 @@ from ripik.data.csv_tables import CONTROL, SHOWN, check_filled
 from ripik.data.places import Place
 from ripik.data.spellings import folded, same_names, visible
 from ripik.errors import InputError
-from ripik.settings import CompetitionSettings
+from ripik.settings import INTEGER, CompetitionSettings
 
 NO_VALUES = {
     "",
@@ -22,7 +22,6 @@ NO_VALUES = {
     "-nan",
     "undefined",
 }  # as others write it
-INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"
 
 
 def read_labels(texts: pd.Series, place: Place, how: CompetitionSettings) -> pd.Series:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.metrics import get_metric
+from ripik.analysis.truth import labels_of
 from ripik.analysis.view_gains import merge as merge_views
 from ripik.console import progress, say, warn
 from ripik.data.image_check import tell_unreadable
@@ -183,11 +184,11 @@ def _class_shares(
     Without a test set they are those of the training rows.
     """
     if not len(run.competition.test):
-        return shares_of_train(known.y, len(run.competition.classes))
+        return shares_of_train(labels_of(known.y), len(run.competition.classes))
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
     said = [plain.apply(each)[rows] for each in models]
-    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, witnesses.test(run)[rows])
+    return estimate_shares(plain.apply(known.rows), labels_of(known.y), known.group, said, witnesses.test(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:

@@ -36,10 +36,10 @@ def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     if not len(run.competition.test):
         return {"expected_score": None, "shift": shift}
     if table is None or not shift["differs"]:
-        return {"expected_score": asdict(predictive(run.targets(), oof, groups, metric, photos)), "shift": shift}
+        return {"expected_score": asdict(predictive(run.truth(), oof, groups, metric, photos)), "shift": shift}
     like = _likeness(run, table, groups)
     counts = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
-    expected = expect(run.targets(), oof, groups, metric, photos, like) if like.speaks else None
+    expected = expect(run.truth(), oof, groups, metric, photos, like) if like.speaks else None
     return {"expected_score": None, "shift": shift | counts | {"expected_score": expected and asdict(expected)}}
 
 

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from ripik.analysis import intervals
 from ripik.analysis.intervals import Interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.truth import labels_of
 from ripik.ensemble.offsets import MATRIX, MOST_CELLS
 from ripik.ensemble.recipe import Fitted, LabelledPredictions, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
@@ -152,7 +153,7 @@ def repeatable(
 def repartition(known: LabelledPredictions, seed: int) -> IntArray:
     """Return other parts, as many as there are folds, (n,): groups dealt out class by class in seeded order."""
     _, first, group = np.unique(known.group, return_index=True, return_inverse=True)
-    order = np.lexsort((np.random.default_rng(seed).random(len(first)), known.y[first]))
+    order = np.lexsort((np.random.default_rng(seed).random(len(first)), labels_of(known.y)[first]))
     dealt = np.empty(len(first), np.int64)
     dealt[order] = np.arange(len(first)) % len(np.unique(known.fold))
     return dealt[group]

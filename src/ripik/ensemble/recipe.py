@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, log_loss
+from ripik.analysis.truth import class_means
 from ripik.analysis.view_gains import merge
 from ripik.ensemble.blend import Blend, fit_blend
 from ripik.ensemble.calibration import Calibration, calibrate
@@ -54,7 +55,7 @@ class MemberPredictions:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPredictions:
-    """Rows whose truth is known: class indices, folds, and the groups that never cross folds, all (n,)."""
+    """Rows whose truth is known: class indices (or shares, `truth`), folds, and groups that never cross folds, (n,)."""
 
     rows: MemberPredictions
     y: IntArray
@@ -140,7 +141,7 @@ def fit(recipe: Recipe, known: LabelledPredictions, metric: Metric, how: BlendSe
     members = _members(recipe, views, merging, known.rows)
     how_long = {"seed": how.seed, "restarts": how.restarts, "bags": how.bags}
     blended = fit_blend(recipe.method, members, known.y, metric, groups=known.group, **how_long)
-    shares = np.bincount(known.y, minlength=members.shape[2]) / len(known.y)
+    shares = class_means(known.y, members.shape[2])
     calibration = calibrate(blended.apply(members), known.y) if recipe.prior_shift else None
     found = Fitted(recipe, views, merging, blended, shares, calibration, None)
     if recipe.offsets:

@@ -123,7 +123,7 @@ class Course:
             self.source,
             self.examples(epoch)[done * self.variant.batch_size :],
             self.variant.batch_size,
-            targets=np.eye(len(run.competition.classes), dtype="float32")[run.training_targets()],
+            targets=run.training_shares(),
             class_weights=class_weights(run, self.variant, self.rows, self.shares),
             devices=self.devices,
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
