@@ -221,11 +221,8 @@ def test_the_line_scores_soft_labels_by_their_shares(folder: Path) -> None:
     run = Run.open(how)
     training = Training(run, jobs_of(how, how.variants["original"])[0])
     _, targets = Course(training, training.rows).batches(0).make(0)
-    assert {tuple(np.round(row, 2).tolist()) for row in targets} == {
-        (0.7, 0.2, 0.1),
-        (0.25, 0.5, 0.25),
-        (0.0, 0.0, 1.0),
-    }
+    found = {tuple(row) for row in np.rint(100 * targets).astype(int).tolist()}
+    assert found == {(70, 20, 10), (25, 50, 25), (0, 0, 100)}
     blend = analysis.load(run.layout.ensemble)
     expected = LOG_LOSS.function(run.truth(), blend.probabilities)
     record = analysis.read_blend(run.layout.run)

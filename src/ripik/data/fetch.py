@@ -105,7 +105,7 @@ def _clear(work: Path) -> None:
 def _fill(settings: Settings, source: Path | None, download: Download | None, work: Path, target: Path) -> None:
     how, origin = settings.competition, source or _downloaded(settings, download, work / "download")
     try:
-        found = _gather(origin, work / "unpacked")
+        found = gather(origin, work / "unpacked")
     except DamagedArchiveError:
         if source is None:
             shutil.rmtree(work / "download")
@@ -126,7 +126,7 @@ def _downloaded(settings: Settings, download: Download | None, folder: Path) -> 
     return download(settings, folder)
 
 
-def _gather(origin: Path, unpacked: Path) -> Found:
+def gather(origin: Path, unpacked: Path) -> Found:
     """Return every file of a folder or zip, archives opened: what lies in `x.zip` stands in a folder `x.zip`."""
     unpacked.mkdir()
     files = files_in(origin) if origin.is_dir() else [origin]

@@ -39,7 +39,8 @@ def train_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[
         return frame.assign(readable=True), place
     path = root / how.train_csv
     _check_there(path, hint_of_folders(root / how.image_folders("train")[0]))
-    check_label_column(root, how)
+    if not how.label_columns:
+        check_label_column(root, how)
     frame = read_table(path, _columns(how, [*(how.label_columns or [how.label_column])]), _hint(root, how))
     images = _listed_rows(root, "train", how, frame, missing_ok)
     place = Place(path)
