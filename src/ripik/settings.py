@@ -65,6 +65,8 @@ class CompetitionSettings(Section):
     sample_label_column: Annotated[str, Added()] = ""  # the same; empty: train.csv's, or the one beside the ids
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
+    weight_column: Annotated[str, Added()] = ""  # of train.csv: how much a row counts in training
+    ignore: Annotated[str, Added()] = ""  # of train.csv: 1 where training leaves a row out; it is scored all the same
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Annotated[KnownMetric, BeforeValidator(own_name)] = "macro_f1"
@@ -73,6 +75,14 @@ class CompetitionSettings(Section):
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name or its address, for `ripik data`
+
+    @model_validator(mode="after")
+    def _columns_are_of_a_csv(self) -> "CompetitionSettings":
+        columns = {"group_column": self.group_column, "weight_column": self.weight_column, "ignore": self.ignore}
+        named = [key for key, column in columns.items() if column]
+        if named and self.of_folders:
+            raise ValueError(f'{named[0]} names a column of train.csv, and layout = "folders" has none: leave it empty')
+        return self
 
     @model_validator(mode="after")
     def _columns_are_of_classes(self) -> "CompetitionSettings":

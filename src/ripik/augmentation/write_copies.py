@@ -48,7 +48,8 @@ def augment(settings: Settings, *, preview: bool = False) -> Path:
     }
     inputs = {**made_from, "copies": how.copies, **competition.correction_inputs()}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
-    train, listing = competition.train, artifacts.csv_text(_index(competition.train, how.copies))
+    train = competition.train[~competition.ignored]
+    listing = artifacts.csv_text(_index(train, how.copies))
     if (
         _is_listed(csv, listing)
         and artifacts.is_fresh(meta, inputs)

@@ -1,6 +1,7 @@
 """Read and check what the organiser gave: CSVs or class folders, and the images."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.data.corrections import corrected_labels
+from ripik.data.corrections import with_corrections
 from ripik.data.csv_tables import first, listed
 from ripik.data.image_rows import Sample, test_rows, train_rows
 from ripik.data.label_cells import read_labels
@@ -30,7 +31,7 @@ class Competition:
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
-        soft, `share_<label>` of every class.
+        soft, `share_<label>` of every class; weight (float) and ignored (bool) where rows differ in these.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
@@ -77,6 +78,17 @@ class Competition:
         return {} if self.shares is None else {"shares": artifacts.digest(self.shares.tolist())}
 
     @property
+    def ignored(self) -> np.ndarray:
+        """Which training rows training leaves out, bool (n,); they are predicted and scored all the same."""
+        none = np.zeros(len(self.train), bool)
+        return self.train["ignored"].to_numpy(bool) if "ignored" in self.train else none
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """How much each training row counts in training, float64 (n,), above 0; None: all the same."""
+        return self.train["weight"].to_numpy(np.float64) if "weight" in self.train else None
+
+    @property
     def is_corrected(self) -> pd.Series:
         """Whether `competition.corrections` gives a training row another label, bool (n,)."""
         return self.train["training_label"] != self.train["label"]
@@ -92,7 +104,13 @@ class Competition:
     def correction_inputs(self) -> dict[str, str]:
         """Return what a step that trains records of labels beside train.csv's; nothing where there are none."""
         corrected, labels = self.is_corrected.any(), self.train["training_label"].tolist()
-        return {**({"corrections": artifacts.digest(labels)} if corrected else {}), **self.share_inputs()}
+        left_out = self.train["image_id"][self.ignored].tolist()
+        return {
+            **({"corrections": artifacts.digest(labels)} if corrected else {}),
+            **({"ignored": artifacts.digest(left_out)} if left_out else {}),
+            **({} if self.weights is None else {"weights": artifacts.digest(self.weights.tolist())}),
+            **self.share_inputs(),
+        }
 
     def _indices(self, column: str) -> pd.Series:
         index = {label: position for position, label in enumerate(self.classes)}
@@ -124,7 +142,7 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
     submission whose ids are not those of the test set or that asks for what it cannot get (`form_of`), and corrections
-    that do not fit (see `corrections.corrected_labels`).
+    that do not fit (see `corrections.with_corrections`).
     """
     how, root = settings.competition, layout_of(settings).input
     train, place = train_rows(root, how, missing_ok)
@@ -132,7 +150,8 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     _check_disjoint(train, test, root, how)
     train = train.assign(label=read_labels(train["label"], place, how))
     classes = _classes(train, place, how)
-    train = train.assign(training_label=corrected_labels(train, how, root, classes))
+    train = with_corrections(train, how, root, classes)
+    _check_trained(train, classes, how)
     return _whole(train, test, sample, classes, how)
 
 
@@ -197,6 +216,18 @@ def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tup
 def _in_order(how: CompetitionSettings) -> tuple[Label, ...]:
     """Return the labels in the order of `competition.label_columns`; none where one column holds them."""
     return tuple(name if how.label_type == "string" else int(name) for name in how.label_columns)
+
+
+def _check_trained(train: pd.DataFrame, classes: Sequence[Label], how: CompetitionSettings) -> None:
+    """Raise InputError where all rows of a class are left out of training."""
+    if "ignored" in train:
+        left = set(train["training_label"][~train["ignored"]])
+        gone = [label for label in classes if label not in left]
+        if gone:
+            raise InputError(
+                f"{how.listed_in('train')}: competition.ignore leaves out all images of {first(gone)}, and a class "
+                "without images cannot be learned. Keep some."
+            )
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:

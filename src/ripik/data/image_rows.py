@@ -12,6 +12,7 @@ from ripik.data.csv_tables import COLUMN_SETTINGS, check_filled, check_ids, firs
 from ripik.data.image_paths import image_paths
 from ripik.data.label_shares import check_label_column, hint_of_columns, read_shares
 from ripik.data.places import Place
+from ripik.data.row_weights import with_weights
 from ripik.data.sample_columns import id_column_of, left_over
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
@@ -42,7 +43,7 @@ def train_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[
     if not how.label_columns:
         check_label_column(root, how)
     frame = read_table(path, _columns(how, [*(how.label_columns or [how.label_column])]), _hint(root, how))
-    images = _listed_rows(root, "train", how, frame, missing_ok)
+    images = with_weights(_listed_rows(root, "train", how, frame, missing_ok), frame, path, how)
     place = Place(path)
     if how.label_columns:
         return pd.concat([images, read_shares(frame[list(how.label_columns)], place)], axis=1), place

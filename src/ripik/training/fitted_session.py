@@ -19,7 +19,7 @@ from ripik.features.store import Pass, training_passes
 from ripik.models.linear_head import LinearHead, Weights, fit_path
 from ripik.names import NUMPY
 from ripik.splits.splitting import split
-from ripik.training.examples import class_weights
+from ripik.training.examples import class_weights, row_weights
 from ripik.training.head_session import HeadSession
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # scikit-learn's C
@@ -78,7 +78,11 @@ class FittedSession(HeadSession):
         versions = len(features) // len(rows)
         truth = run.training_truth()[rows]
         y = np.tile(truth, (versions, *[1] * (truth.ndim - 1)))
-        return fit_path(features, y, len(run.competition.classes), strengths, weights=self._weights(rows))
+        own = row_weights(run, rows)
+        counts = None if own is None else np.tile(own[rows], versions)
+        return fit_path(
+            features, y, len(run.competition.classes), strengths, weights=self._weights(rows), counts=counts
+        )
 
     def _weights(self, rows: np.ndarray) -> Weights:
         found = class_weights(self.training.run, self.variant, rows)
