@@ -225,6 +225,9 @@ class DecisionSettings(Section):
 
     copies_vote: Literal["auto", "on", "off"] = "auto"  # near copies of one photo share their mean probabilities
     offsets: Literal["auto", "on", "off"] = "auto"  # added to log-probabilities, for label metrics; auto: if in reach
+    ranks: Annotated[Literal["auto", "on", "off"], Added()] = (
+        "auto"  # thresholds of the expected rank, for quadratic_kappa
+    )
     prior_shift: bool = False  # whether probabilities follow the class shares estimated on the rows to be predicted
 
 
