@@ -20,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
+.PHONY: help setup demo new data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## draw a small competition and run the whole line on it
 	@$(RIPIK) demo $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+
+new: $(READY)  ## look at SOURCE=folder, zip or name on Kaggle, and write configs/<name>.toml for it (CONFIG=, SET=answers)
+	@$(RIPIK) new --source '$(SOURCE)' $(if $(filter file,$(origin CONFIG)),,--config '$(CONFIG)') \
+		$(foreach setting,$(SET),--set '$(setting)')
 
 data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
 	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')

@@ -17,7 +17,7 @@ CASES: tuple[Case, ...] = (
     *bad_input_config.CASES,
     *bad_input_edited.CASES,
 )
-for _name in ("scores", "weights", "archives", "images", "names", "submissions"):
+for _name in ("scores", "weights", "archives", "images", "names", "submissions", "layouts"):
     if importlib.util.find_spec(f"tests.bad_input_{_name}"):
         CASES += importlib.import_module(f"tests.bad_input_{_name}").CASES
 TABLE = Path(__file__).with_suffix(".md")

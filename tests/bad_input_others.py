@@ -135,7 +135,6 @@ CORRECTIONS = (
                 corrections("image_id,label\n1,1\u200b\n"),
                 ("line 2", "'1\\u200b'", "integer"),
             ),
-            ("no label", corrections("image_id,label\n1,\n"), ("line 2", "label is missing", "remove the row")),
             ("another column", corrections("image_id,class\n1,2\n"), ("no column label", "image_id and label")),
             ("semicolons", corrections("image_id;label\n1;2\n"), ("semicolons", "with commas")),
             ("header only", corrections("image_id,label\n"), ("header but no rows", "image_id and label")),

@@ -8,6 +8,7 @@ from typing import Any
 from ripik import __version__
 from ripik.config import load_settings
 from ripik.execution import command
+from ripik.settings import Settings
 from ripik.steps import STEPS, Step
 
 COMMON = ("config", "set", "step")  # arguments that are not the step's own
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code, as `execution.command.run` does."""
     options = parser().parse_args(arguments)
     given = {name: value for name, value in vars(options).items() if name not in COMMON}
+    if options.step.writes_config:
+        given |= {"config": options.config, "answers": options.set}
+        return command.run(options.step, lambda: Settings(run=options.step.name, variants={}), given)
     return command.run(options.step, lambda: load_settings(options.config, options.set), given)
 
 
@@ -34,7 +38,8 @@ def _add(parsers: Any, step: Step) -> None:
     summary = f"{step.summary[0].upper()}{step.summary[1:]}."
     added: argparse.ArgumentParser = parsers.add_parser(step.name, help=step.summary, description=summary)
     added.set_defaults(step=step)
-    added.add_argument("--config", type=Path, default=Path(step.config), metavar="TOML", help=f"default: {step.config}")
+    told = f"default: {step.config}" if step.config else "the file to write; default: configs/<source>.toml"
+    added.add_argument("--config", type=Path, default=Path(step.config), metavar="TOML", help=told)
     added.add_argument(
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting; may be repeated"
     )

@@ -236,7 +236,7 @@ def _validated(path: Path, raw: dict[str, Any]) -> Settings:
 
 
 def _unordered(how: CompetitionSettings) -> list[str]:
-    if how.metric != "quadratic_kappa" or how.label_type == "integer" or how.classes:
+    if how.metric != "quadratic_kappa" or how.label_type == "integer" or how.classes or how.label_columns:
         return []
     return [
         'competition.metric = "quadratic_kappa" counts how far apart two classes are, and labels that are text have no '

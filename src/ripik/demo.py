@@ -48,7 +48,7 @@ def truth() -> pd.Series:
 def hidden_score(run: Run, submission: pd.DataFrame, labels: pd.Series) -> float:
     """Return the macro F1 of a submission against the hidden labels."""
     index = {label: position for position, label in enumerate(run.competition.classes)}
-    form = run.competition.form
+    form = run.competition.asked
     predicted = submission.set_index(form.id_column)[form.columns[0]].loc[labels.index].map(index)
     return macro_f1(*margins(confusion_matrix(labels.map(index).to_numpy(), predicted.to_numpy(), len(index))))
 

@@ -24,6 +24,10 @@ COMMON_NAMES = {
     "map10": "map@10",
 }
 
+SHARE: Final = "share_"  # what the names of columns of soft labels begin with
+LayoutName = Literal["csv", "folders"]  # of the organiser's files
+FOLDERS: Final = "folders"
+
 SubmissionKind = Literal["labels", "probability", "probabilities", "ranking"]
 LABELS: Final = "labels"
 PROBABILITY: Final = "probability"

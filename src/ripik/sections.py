@@ -19,6 +19,10 @@ Folders = Annotated[
     Annotated[Text, Tag("a text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("a list")],
     Discriminator(lambda value: "a list" if isinstance(value, list | tuple) else "a text"),
 ]
+FoldersOrNone = Annotated[
+    Annotated[str, Tag("a text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("a list")],
+    Discriminator(lambda value: "a list" if isinstance(value, list | tuple) else "a text"),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -7,9 +7,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import (
+    FOLDERS,
     LOGISTIC,
     BlendMethod,
     KnownMetric,
+    LayoutName,
     Merging,
     Preset,
     RecipeName,
@@ -17,10 +19,11 @@ from ripik.names import (
     ViewName,
     own_name,
 )
-from ripik.sections import Added, Count, Folders, Section, Seed, Text
+from ripik.sections import Added, Count, Folders, FoldersOrNone, Section, Seed, Text
 from ripik.variants import Variant, check_start
 
 Label = int | str
+INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"  # a label that is a whole number, plainly written
 Alpha = Annotated[Literal["white", "black", "drop"], Added()]
 Methods = Annotated[tuple[BlendMethod, ...], Field(min_length=1)]
 
@@ -47,19 +50,23 @@ class CompetitionSettings(Section):
     """Where the organiser's files are and how they are to be read."""
 
     root: str = ""  # empty: <paths.input>/<run>
+    layout: Annotated[LayoutName, Added()] = "csv"  # folders: train_images holds a folder for each class, and no CSVs
     train_csv: Text = "train/train.csv"
     train_images: Folders = "train/images"  # or several folders
-    test_csv: Text = "test/test.csv"
-    test_images: Folders = "test/images"
-    sample_submission: Text = "sample_submission.csv"
+    test_csv: str = "test/test.csv"  # empty: none; ids are the sample's, or else names of files
+    test_images: FoldersOrNone = "test/images"  # empty: there is no test set
+    sample_submission: str = "sample_submission.csv"  # empty: none, and no submission is written
     id_column: Text = "image_id"
     filename_column: str = "filename"  # empty: the file is named <id><image_extension>, or <id> with another ending
     image_extension: str = ".jpg"
     label_column: Text = "label"
+    label_columns: Annotated[tuple[Text, ...], Added()] = ()  # one a class: 0 and 1, or shares; in place of the former
     sample_id_column: Annotated[str, Added()] = ""  # of the sample; empty: train.csv's, or the one with test ids
     sample_label_column: Annotated[str, Added()] = ""  # the same; empty: train.csv's, or the one beside the ids
     group_column: str = ""  # of train.csv: rows with the same value stay in one fold, as near copies do
     corrections: str = ""  # CSV of image_id, label to train on in place of train.csv's; a path, or one below the root
+    weight_column: Annotated[str, Added()] = ""  # of train.csv: how much a row counts in training
+    ignore: Annotated[str, Added()] = ""  # of train.csv: 1 where training leaves a row out; it is scored all the same
     label_type: Literal["integer", "string"] = "integer"
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Annotated[KnownMetric, BeforeValidator(own_name)] = "macro_f1"
@@ -69,21 +76,65 @@ class CompetitionSettings(Section):
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name or its address, for `ripik data`
 
+    @model_validator(mode="after")
+    def _columns_are_of_a_csv(self) -> "CompetitionSettings":
+        columns = {"group_column": self.group_column, "weight_column": self.weight_column, "ignore": self.ignore}
+        named = [key for key, column in columns.items() if column]
+        if named and self.of_folders:
+            raise ValueError(f'{named[0]} names a column of train.csv, and layout = "folders" has none: leave it empty')
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_of_classes(self) -> "CompetitionSettings":
+        if self.label_columns and self.of_folders:
+            raise ValueError('label_columns are of a CSV, and layout = "folders" has none: leave out one of them')
+        if len(self.label_columns) == 1 or len(set(self.label_columns)) < len(self.label_columns):
+            raise ValueError("label_columns names a column for each class, two at least, each once")
+        if self.label_columns and self.classes and {*map(str, self.classes)} != set(self.label_columns):
+            raise ValueError(
+                "classes and label_columns name other classes: leave out the one, or name the same in both"
+            )
+        if self.label_type == "integer" and not all(re.fullmatch(INTEGER, name) for name in self.label_columns):
+            raise ValueError('label_columns are the labels, and not all are whole numbers: set label_type = "string"')
+        return self
+
     @property
     def extension(self) -> str | None:
         """The ending of files that are named by their ids, with its dot; None where a column names the files."""
-        ending = f".{self.image_extension}" if self.image_extension.isalnum() else self.image_extension
-        return None if self.filename_column else ending
+        return None if self.filename_column else self.ending
+
+    @property
+    def ending(self) -> str:
+        """The `image_extension` with its dot."""
+        return f".{self.image_extension}" if self.image_extension.isalnum() else self.image_extension
 
     @property
     def dataset(self) -> str:
         """The Kaggle dataset as owner/name, also where its address is given."""
         return dataset_name(self.kaggle_dataset)
 
+    @property
+    def of_folders(self) -> bool:
+        """Whether the classes of training images are told by the folders that they lie in."""
+        return self.layout == FOLDERS
+
     def image_folders(self, split: str) -> tuple[str, ...]:
-        """Return the folders with the images of a split, `train` or `test`."""
+        """Return the folders with the images of a split, `train` or `test`; none where there is no test set."""
         folders = self.train_images if split == "train" else self.test_images
-        return (folders,) if isinstance(folders, str) else folders
+        return ((folders,) if folders else ()) if isinstance(folders, str) else folders
+
+    @property
+    def has_sample(self) -> bool:
+        """Whether the settings name a sample submission, and there is a test set for it."""
+        return bool(self.sample_submission and self.test_images)
+
+    def table(self, split: str) -> str:
+        """Return the CSV that lists a split's images; empty where none does."""
+        return "" if self.of_folders else self.train_csv if split == "train" else self.test_csv
+
+    def listed_in(self, split: str) -> str:
+        """Return what lists the images of a split, for messages: its CSV, or else its folders."""
+        return self.table(split) or ", ".join(self.image_folders(split))
 
 
 class PathSettings(Section):
@@ -174,6 +225,9 @@ class DecisionSettings(Section):
 
     copies_vote: Literal["auto", "on", "off"] = "auto"  # near copies of one photo share their mean probabilities
     offsets: Literal["auto", "on", "off"] = "auto"  # added to log-probabilities, for label metrics; auto: if in reach
+    ranks: Annotated[Literal["auto", "on", "off"], Added()] = (
+        "auto"  # thresholds of the expected rank, for quadratic_kappa
+    )
     prior_shift: bool = False  # whether probabilities follow the class shares estimated on the rows to be predicted
 
 

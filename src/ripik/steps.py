@@ -35,7 +35,8 @@ class Option:
 @dataclass(frozen=True)
 class Step:
     """function: "module:name", called with the settings and the options by name. alone: one of them at a time in a run,
-    as it writes what others read."""
+    as it writes what others read. writes_config: it makes the configuration that others read, and is given its path
+    and what is set, by `config` and `answers`."""
 
     name: str
     function: str
@@ -43,6 +44,7 @@ class Step:
     options: Sequence[Option] = ()
     alone: bool = False
     config: str = "configs/ripik.toml"
+    writes_config: bool = False
 
 
 def whole_number(text: str) -> int:
@@ -82,6 +84,14 @@ TOPIC = Option(
 
 STEPS = (
     Step("config", "ripik.config:show", "print the effective configuration as TOML"),
+    Step(
+        "new",
+        "ripik.kaggle.downloads:new",
+        "look at a folder, a zip or a name on Kaggle, and write the configuration that fits it",
+        [Option("--source", {"required": True, "metavar": "WHERE", "help": "a folder, a zip, or a name on Kaggle"})],
+        config="",
+        writes_config=True,
+    ),
     Step(
         "data",
         "ripik.kaggle.downloads:data",

@@ -30,8 +30,8 @@ def scores(p: Predictions) -> pd.DataFrame:
     Raises InputError for fewer than two groups, and for a metric that has no value on these rows.
     """
     names = dict.fromkeys([p.metric, ACCURACY, LOG_LOSS])
-    y, values, groups = p.targets, p.probabilities, p.groups
-    rows = [{"score": name, **asdict(interval(y, values, groups, get_metric(name)))} for name in names]
+    values, groups = p.probabilities, p.groups
+    rows = [{"score": name, **asdict(interval(p.truth(name), values, groups, get_metric(name)))} for name in names]
     if p.corrected_targets is not None:
         found = interval(p.corrected_targets, values, groups, get_metric(p.metric))
         rows.insert(1, {"score": CORRECTED.format(p.metric), **asdict(found)})
@@ -60,13 +60,15 @@ def fold_scores(p: Predictions) -> pd.DataFrame:
     Columns: fold, images, groups, the competition's metric under its name, accuracy (once). A class that a fold lacks
     is left out of its mean over classes (`metrics.score_part`).
     """
-    y, values, groups, fold = p.targets, p.probabilities, p.groups, p.frame["fold"].to_numpy()
+    values, groups, fold = p.probabilities, p.groups, p.frame["fold"].to_numpy()
     wanted = [get_metric(name) for name in dict.fromkeys([p.metric, ACCURACY])]
     rows = []
     for number in np.unique(fold):
         held = fold == number
         size = {"fold": int(number), "images": int(held.sum()), "groups": len(np.unique(groups[held]))}
-        rows.append(size | {metric.name: score_part(metric, y[held], values[held]) for metric in wanted})
+        rows.append(
+            size | {metric.name: score_part(metric, p.truth(metric.name)[held], values[held]) for metric in wanted}
+        )
     return pd.DataFrame(rows)
 
 

@@ -73,7 +73,7 @@ def gains(members: Mapping[str, Predictions], other: Predictions) -> pd.DataFram
     for name, member in members.items():
         b = align(member, other)
         groups = joined(member.groups, b.groups)
-        found = difference(member.targets, member.probabilities, b.probabilities, groups, metric)
+        found = difference(member.truth(metric.name), member.probabilities, b.probabilities, groups, metric)
         rows.append({"name": name, **asdict(found), "verdict": verdict(found, metric)})
     return pd.DataFrame(rows, columns=["name", "value", "low", "high", "error", "verdict"])
 

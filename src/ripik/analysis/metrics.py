@@ -21,6 +21,7 @@ from ripik.analysis import confusions
 from ripik.analysis.confusions import Counts, confusion_matrix, weighted_confusion
 from ripik.analysis.confusions import FloatArray as FloatArray
 from ripik.analysis.confusions import IntArray as IntArray
+from ripik.analysis.truth import OF_SHARES, check_shares, dot, is_soft, labels_of
 from ripik.errors import InputError, nearest
 from ripik.names import own_name
 
@@ -58,14 +59,22 @@ class Metric:
     def function(self, y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:
         """Return the score of (n, C) probabilities, rows counted `weights` (n,) times (None: once each).
 
+        The targets are class indices (n,), or shares (n, C), of which a metric of labels takes the greatest.
+
         Raises `InputError` on missing values, wrong shapes, and weights that are not all finite and above 0.
         """
         check_probabilities(probabilities)
         check_targets(y_true_index, *probabilities.shape)
+        y_true_index = y_true_index if self.takes_shares else labels_of(y_true_index)
         if weights is None:
             return self.unchecked(y_true_index, probabilities)
         check_weights(weights, len(y_true_index))
         return self.unchecked(y_true_index, probabilities, weights)
+
+    @property
+    def takes_shares(self) -> bool:
+        """Whether rows may be scored by shares of the classes, (n, C), and not only by the greatest (`truth`)."""
+        return self.name == OF_SHARES
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -93,7 +102,7 @@ def score_part(metric: Metric, y_true_index: IntArray, probabilities: FloatArray
     Counted as 0, as `Metric.function` counts them, they would say how many classes the part lacks, not how good the
     predictions are. Arguments and errors as of `Metric.function`.
     """
-    value, counts = metric.function(y_true_index, probabilities), np.bincount(y_true_index)
+    value, counts = metric.function(y_true_index, probabilities), np.bincount(labels_of(y_true_index))
     classes = probabilities.shape[1]
     all_there = np.count_nonzero(counts) == classes
     return value if all_there or not metric.class_mean else over_present(value, counts, classes)
@@ -122,7 +131,10 @@ def check_probabilities(probabilities: FloatArray, what: str = "probabilities") 
 
 
 def check_targets(y_true_index: IntArray, n_rows: int, n_classes: int) -> None:
-    """Raise `InputError` unless the targets are (n_rows,) integers in 0..n_classes-1."""
+    """Raise `InputError` unless the targets are (n_rows,) integers in 0..n_classes-1, or shares (n_rows, n_classes)."""
+    if is_soft(y_true_index):
+        check_shares(y_true_index, n_rows, n_classes)
+        return
     if y_true_index.shape != (n_rows,):
         raise InputError(f"The targets have shape {y_true_index.shape} for {n_rows} rows of probabilities.")
     if not np.issubdtype(y_true_index.dtype, np.integer):
@@ -147,7 +159,7 @@ def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatAr
 
 
 def losses(y_true_index: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return every row's -log(probability of the true class), clipped to float64's epsilon, (n,).
+    """Return every row's -log(probability of the true class), clipped to float64's epsilon, (n,); of shares the mean.
 
     Raises `InputError` where a row does not sum to 1 (within 1e-3), which would make the loss meaningless.
     """
@@ -157,8 +169,10 @@ def losses(y_true_index: IntArray, probabilities: FloatArray) -> FloatArray:
             f"log_loss needs rows that sum to 1: {len(off)} of {len(probabilities)} do not "
             f"(first: row {off[0]}); score normalised probabilities."
         )
-    true_class = probabilities[np.arange(len(probabilities)), y_true_index]
     epsilon = np.finfo(np.float64).eps
+    if is_soft(y_true_index):
+        return -dot(y_true_index, np.log(np.clip(probabilities, epsilon, 1.0 - epsilon)))
+    true_class = probabilities[np.arange(len(probabilities)), y_true_index]
     found: FloatArray = -np.log(np.clip(true_class, epsilon, 1.0 - epsilon))
     return found
 

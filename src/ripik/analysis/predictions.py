@@ -12,6 +12,8 @@ import pandas as pd
 
 from ripik.analysis.groups import FOLDS, read_folds
 from ripik.analysis.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
+from ripik.analysis.soft_labels import AGAIN, share_columns, with_shares
+from ripik.analysis.truth import OF_SHARES, Truth
 from ripik.data.csv_tables import check_ids, first, line_of, read_table, whole_numbers
 from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
@@ -32,7 +34,7 @@ class Predictions:
         were corrected), fold (int), group (int, equal for near copies of one photo), `p_<label>` a class
         (float in [0, 1]), predicted (text; the most probable class, the first of equals), confidence (its probability),
         margin (probability of the label less that of the most probable other class, in [-1, 1]; negative: wrong),
-        loss (-log of the label's probability).
+        loss (-log of the label's probability); and where labels are soft, `share_<label>` a class.
     classes: the labels in class order, as text, as `label` and `predicted` are.
     metric: the name of the competition's metric (`ripik.analysis.metrics`).
     meta: what the `meta.json` beside the file tells; empty where there is none.
@@ -54,6 +56,13 @@ class Predictions:
     def targets(self) -> IntArray:
         """The class index of every row, int64 (n,)."""
         return pd.Index(self.classes).get_indexer(pd.Index(self.frame["label"])).astype(np.int64)
+
+    def truth(self, metric: str) -> Truth:
+        """Return what a metric scores by: `targets`, or where labels are soft, for log loss, their shares (n, C)."""
+        names = share_columns(self.classes)
+        if metric != OF_SHARES or not set(names) <= set(self.frame.columns):
+            return self.targets
+        return self.frame[names].to_numpy(np.float64, copy=True)
 
     @property
     def corrected_targets(self) -> IntArray | None:
@@ -85,7 +94,7 @@ def load(path: str | Path, *, metric: str | None = None, folds: str | Path | Non
     known = read_folds(Path(folds) if folds else run / FOLDS, given["image_id"], file)
     frame = pd.DataFrame({"image_id": given["image_id"], "path": _paths(run, "train", given["image_id"])})
     frame["label"] = given["label"]
-    frame = _with_corrections(frame, run, classes)
+    frame = with_shares(_with_corrections(frame, run, classes), run / IMAGES, classes)
     frame["fold"] = known["fold"]
     if "fold" in given:
         frame["fold"] = whole_numbers(given["fold"], file)
@@ -227,7 +236,7 @@ def _told_of_images(run: Path, split: str, ids: pd.Series, column: str) -> pd.Se
     path = run / IMAGES
     if not path.is_file():
         return pd.Series("", index=ids.index)
-    frame = read_table(path, ["image_id", "split", "path"], "Any `make train` writes it again.")
+    frame = read_table(path, ["image_id", "split", "path"], AGAIN)
     of_split = frame.assign(corrected=frame.get("corrected", ""))[frame["split"] == split].set_index("image_id")[column]
     return ids.map(of_split[~of_split.index.duplicated()]).fillna("")
 

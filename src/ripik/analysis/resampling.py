@@ -39,7 +39,7 @@ class Drawable:
             metrics.check_targets(y, *side.shape)
         if len({side.shape[1] for side in sides}) > 1:
             raise InputError(f"The two sides have {' and '.join(str(side.shape[1]) for side in sides)} classes.")
-        if names.shape != y.shape or (names != names).any():
+        if names.shape != y.shape[:1] or (names != names).any():
             raise InputError(f"The groups must be one value a row ({len(y)} in all), none of them missing.")
         order, group = _canonical(y, sides, names, weights)
         if group[-1] < 1:

@@ -45,7 +45,7 @@ def views(run: str | Path, variant: str) -> pd.DataFrame:
     """
     p = load(Path(run) / variant)
     names, stored, how = _stored(p)
-    metric, y = get_metric(p.metric), p.targets
+    metric, y = get_metric(p.metric), p.truth(p.metric)
     _check_same(p, _merged(stored, how))
     rows = []
     for index, name in enumerate(names):

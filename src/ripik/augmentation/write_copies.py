@@ -21,12 +21,14 @@ from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
 JPEG_QUALITY = 95
+SLASH = "__"  # in names of files, for / in ids
 LONGEST_ID = 200  # bytes; file names end at 255
 
 
 def augment(settings: Settings, *, preview: bool = False) -> Path:
     """Write `<id>_<copy>.jpg` for every training image and copy, and augmented.csv; return the CSV's path.
 
+    In names of files the / of an id is written as two underscores.
     preview: write a contact sheet instead (`contact_sheet`), and return its path.
 
     augmented.csv: image_id (of the source), copy, filename, label (as corrected: it is there to train on). Files that
@@ -46,7 +48,8 @@ def augment(settings: Settings, *, preview: bool = False) -> Path:
     }
     inputs = {**made_from, "copies": how.copies, **competition.correction_inputs()}
     csv, meta = folder / "augmented.csv", folder / "meta.json"
-    train, listing = competition.train, artifacts.csv_text(_index(competition.train, how.copies))
+    train = competition.train[~competition.ignored]
+    listing = artifacts.csv_text(_index(train, how.copies))
     if (
         _is_listed(csv, listing)
         and artifacts.is_fresh(meta, inputs)
@@ -81,9 +84,15 @@ def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rul
 
 
 def _check_ids(ids: pd.Series) -> None:
-    for image_id in ids:
-        if Path(image_id).name != image_id or len(image_id.encode()) > LONGEST_ID:
+    names = ids.map(_stem)
+    for image_id, name in zip(ids, names, strict=True):
+        if Path(name).name != name or len(name.encode()) > LONGEST_ID:
             raise InputError(f"the id {image_id!r} cannot be part of a file name, so its copies cannot be written.")
+    same = ids[names.duplicated(keep=False)].tolist()
+    if same:
+        raise InputError(
+            f"copies of {same[0]!r} and {same[1]!r} would have the same file name, as / becomes {SLASH}. Rename one."
+        )
 
 
 def _forget_others(folder: Path, inputs: dict) -> None:
@@ -110,7 +119,12 @@ def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationS
 
 
 def _name(image_id: str, copy: int) -> str:
-    return f"{image_id}_{copy}.jpg"
+    return f"{_stem(image_id)}_{copy}.jpg"
+
+
+def _stem(image_id: str) -> str:
+    """Return an id as a part of file names: with SLASH for the / between its folders."""
+    return image_id.replace("/", SLASH)
 
 
 def _index(train: pd.DataFrame, copies: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
-"""Read and check what the organiser gave: three CSVs and two folders of images."""
+"""Read and check what the organiser gave: CSVs or class folders, and the images."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripik.data.corrections import corrected_labels
-from ripik.data.csv_tables import check_filled, check_ids, first, line_of, listed, names_of, read_table
-from ripik.data.image_paths import image_paths
+from ripik.data.corrections import with_corrections
+from ripik.data.csv_tables import first, listed
+from ripik.data.image_rows import Sample, test_rows, train_rows
 from ripik.data.label_cells import read_labels
 from ripik.data.pixel_rule import USUAL, PixelRule
-from ripik.data.sample_columns import id_column_of, left_over
+from ripik.data.places import Place
 from ripik.data.spellings import visible
 from ripik.data.submission_form import Form, form_of
 from ripik.errors import InputError
+from ripik.names import SHARE
 from ripik.settings import CompetitionSettings, Label, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
-
-GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class Competition:
 
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
-        `competition.group_column`) where that is set, in the order of train.csv; and readable (bool).
+        `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
+        soft, `share_<label>` of every class; weight (float) and ignored (bool) where rows differ in these.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
-    sample: the sample submission, all columns as text.
+    sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
-    form: what a submission is made of, as the sample and the settings ask for it.
+    form: what a submission is made of, as the sample and the settings ask for it; None where there is no sample.
     rule: how its images are decoded. ruled: the splits with images of which the rule makes other pixels than OpenCV.
     """
 
@@ -42,7 +43,7 @@ class Competition:
     test: pd.DataFrame
     sample: pd.DataFrame
     classes: tuple[Label, ...]
-    form: Form
+    form: Form | None
     rule: PixelRule = USUAL
     ruled: tuple[str, ...] = ()
 
@@ -50,6 +51,42 @@ class Competition:
     def fingerprints(self) -> dict[str, str]:
         """A hash of each split's ids and images as they were when first asked for; see `fingerprint`."""
         return {split: _digest(self.rows(split)) for split in ("train", "test")}
+
+    @property
+    def asked(self) -> Form:
+        """The form of a submission; InputError where there is no sample submission to ask for one."""
+        if self.form is None:
+            raise InputError(
+                "there is no sample submission, so no submission can be made or checked: put the organiser's into the "
+                "competition's folder and name it in competition.sample_submission."
+            )
+        return self.form
+
+    @property
+    def share_columns(self) -> list[str]:
+        """The columns of `train` that hold the shares of soft labels, in class order."""
+        return [f"{SHARE}{label}" for label in self.classes]
+
+    @functools.cached_property
+    def shares(self) -> np.ndarray | None:
+        """The shares of every training row's classes, float64 (n, C); None unless labels are soft."""
+        soft = set(self.share_columns) <= set(self.train.columns)
+        return self.train[self.share_columns].to_numpy(np.float64) if soft else None
+
+    def share_inputs(self) -> dict[str, str]:
+        """Return what a step that trains or scores records of soft labels; nothing where there are none."""
+        return {} if self.shares is None else {"shares": artifacts.digest(self.shares.tolist())}
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """Which training rows training leaves out, bool (n,); they are predicted and scored all the same."""
+        none = np.zeros(len(self.train), bool)
+        return self.train["ignored"].to_numpy(bool) if "ignored" in self.train else none
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """How much each training row counts in training, float64 (n,), above 0; None: all the same."""
+        return self.train["weight"].to_numpy(np.float64) if "weight" in self.train else None
 
     @property
     def is_corrected(self) -> pd.Series:
@@ -65,9 +102,15 @@ class Competition:
         return self._indices("training_label")
 
     def correction_inputs(self) -> dict[str, str]:
-        """Return what a step that trains records of the corrections; nothing where no label is corrected."""
-        corrected = self.is_corrected.any()
-        return {"corrections": artifacts.digest(self.train["training_label"].tolist())} if corrected else {}
+        """Return what a step that trains records of labels beside train.csv's; nothing where there are none."""
+        corrected, labels = self.is_corrected.any(), self.train["training_label"].tolist()
+        left_out = self.train["image_id"][self.ignored].tolist()
+        return {
+            **({"corrections": artifacts.digest(labels)} if corrected else {}),
+            **({"ignored": artifacts.digest(left_out)} if left_out else {}),
+            **({} if self.weights is None else {"weights": artifacts.digest(self.weights.tolist())}),
+            **self.share_inputs(),
+        }
 
     def _indices(self, column: str) -> pd.Series:
         index = {label: position for position, label in enumerate(self.classes)}
@@ -99,24 +142,17 @@ def read_competition(settings: Settings, *, missing_ok: bool = False) -> Competi
     With `missing_ok` up to half of each CSV's images may be missing; they are not readable.
     Raises InputError for missing files, columns or images, duplicate ids, missing or unknown labels, a sample
     submission whose ids are not those of the test set or that asks for what it cannot get (`form_of`), and corrections
-    that do not fit (see `corrections.corrected_labels`).
+    that do not fit (see `corrections.with_corrections`).
     """
     how, root = settings.competition, layout_of(settings).input
-    if not (root / how.train_csv).exists():
-        raise InputError(
-            f"there is no {root / how.train_csv}. `make data` fetches the competition named in the configuration, "
-            "`make demo` draws a small one to try; competition.root=FOLDER names a folder of your own."
-        )
-    train = _read_images(root, how.train_csv, "train", how, [how.label_column], missing_ok)
-    test = _read_images(root, how.test_csv, "test", how, [], missing_ok)
-    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
+    train, place = train_rows(root, how, missing_ok)
+    test, sample = test_rows(root, how, missing_ok)
     _check_disjoint(train, test, root, how)
-    train = train.assign(label=read_labels(train["label"], root / how.train_csv, how))
-    classes = _classes(train, root / how.train_csv, how)
-    train = train.assign(training_label=corrected_labels(train, how, root, classes))
-    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
-    train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes, form)
+    train = train.assign(label=read_labels(train["label"], place, how))
+    classes = _classes(train, place, how)
+    train = with_corrections(train, how, root, classes)
+    _check_trained(train, classes, how)
+    return _whole(train, test, sample, classes, how)
 
 
 def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label, ...]) -> Competition:
@@ -126,12 +162,18 @@ def read_test_set(settings: Settings, train: pd.DataFrame, classes: tuple[Label,
     Raises InputError as `read_competition` does.
     """
     how, root = settings.competition, layout_of(settings).input
-    test = _read_images(root, how.test_csv, "test", how, [], True)
-    sample, sample_ids, left_out = _read_sample(root / how.sample_submission, how, test)
-    form = form_of(sample, how, classes, root / how.sample_submission, sample_ids, left_out)
-    train = train.assign(training_label=train["label"])
-    train, test, sample = (frame.reset_index(drop=True) for frame in (train, test, sample))
-    return Competition(train, test, sample, classes, form)
+    test, sample = test_rows(root, how, True)
+    return _whole(train.assign(training_label=train["label"]), test, sample, classes, how)
+
+
+def _whole(
+    train: pd.DataFrame, test: pd.DataFrame, sample: Sample | None, classes: tuple[Label, ...], how: CompetitionSettings
+) -> Competition:
+    train, test = train.reset_index(drop=True), test.reset_index(drop=True)
+    if sample is None:
+        return Competition(train, test, pd.DataFrame(), classes, None)
+    form = form_of(sample.table, how, classes, sample.path, sample.id_column, sample.left_out)
+    return Competition(train, test, sample.table.reset_index(drop=True), classes, form)
 
 
 def fingerprint(competition: Competition, split: str) -> str:
@@ -139,37 +181,9 @@ def fingerprint(competition: Competition, split: str) -> str:
     return competition.fingerprints[split]
 
 
-def _read_images(
-    root: Path, csv: str, split: str, how: CompetitionSettings, required: list[str], missing_ok: bool
-) -> pd.DataFrame:
-    path = root / csv
-    columns = [how.id_column, *([how.filename_column] if how.filename_column else []), *required]
-    frame = read_table(path, columns)
-    ids = frame[how.id_column]
-    check_ids(ids, path)
-    names = frame[how.filename_column or how.id_column]
-    folders = [root / folder for folder in how.image_folders(split)]
-    paths, present = image_paths(names, folders, path, missing_ok=missing_ok, extension=how.extension)
-    result = pd.DataFrame({"image_id": ids, "path": paths, "readable": present})
-    if how.label_column in required:
-        result["label"] = frame[how.label_column]
-    if how.group_column:
-        return _with_group(result, frame, path, how.group_column, needed=bool(required))
-    return result
-
-
-def _with_group(images: pd.DataFrame, frame: pd.DataFrame, path: Path, column: str, needed: bool) -> pd.DataFrame:
-    if column not in frame.columns:
-        if needed:
-            raise InputError(f"{path} has no column {column}; it has {names_of(list(frame.columns))}. {GROUP_HINT}")
-        return images
-    check_filled(frame[column], path, f"the {column}, which competition.group_column names, is empty")
-    return images.assign(group=frame[column])
-
-
-def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple[Label, ...]:
+def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tuple[Label, ...]:
     present = sorted(train["label"].unique().tolist())
-    classes = how.classes or tuple(present)
+    classes = how.classes or _in_order(how) or tuple(present)
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
         raise InputError(
@@ -180,38 +194,40 @@ def _classes(train: pd.DataFrame, path: Path, how: CompetitionSettings) -> tuple
         raise InputError(f"competition.classes names a class twice: {listed(classes)}. Name each once.")
     unknown = [label for label in present if label not in classes]
     if unknown:
-        line = line_of(train.index[train["label"] == unknown[0]][0])
+        where = place.at(train.index[train["label"] == unknown[0]][0])
         raise InputError(
-            f"{path}, line {line}: label {visible(unknown[0])} is not one of competition.classes {listed(classes)}. "
-            "Mend the cell, or add the class to the setting."
+            f"{where}: label {visible(unknown[0])} is not one of competition.classes {listed(classes)}. "
+            f"{place.remedy}, or add the class to the setting."
         )
     absent = [label for label in classes if label not in present]
     if absent:
         raise InputError(
-            f"{path}: no row has the label {first(absent)}, which competition.classes names. Take it out there."
+            f"{place.whole}: no row has the label {first(absent)}, which "
+            f"competition.{'classes' if how.classes else 'label_columns'} names. Take it out there."
         )
     if len(classes) < 2:
         raise InputError(
-            f"{path}: at least two classes are needed, found {listed(classes)} only. Is competition.label_column right?"
+            f"{place.whole}: at least two classes are needed, found {listed(classes)} only. Is "
+            f"competition.{'train_images' if how.of_folders else 'label_column'} right?"
         )
     return tuple(classes)
 
 
-def _read_sample(path: Path, how: CompetitionSettings, test: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the sample submission, the name of its ids' column, and the columns that were left out of it."""
-    sample = read_table(path, [])
-    column = id_column_of(sample, how, test["image_id"], path)
-    check_ids(sample[column], path)
-    given, wanted = set(sample[column]), set(test["image_id"])
-    if given != wanted:
-        missing, extra = sorted(wanted - given), sorted(given - wanted)
-        raise InputError(
-            f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({first(missing)}), "
-            f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
-            "write them the same in both."
-        )
-    left_out = left_over(sample, how, column)
-    return sample.drop(columns=left_out), column, left_out
+def _in_order(how: CompetitionSettings) -> tuple[Label, ...]:
+    """Return the labels in the order of `competition.label_columns`; none where one column holds them."""
+    return tuple(name if how.label_type == "string" else int(name) for name in how.label_columns)
+
+
+def _check_trained(train: pd.DataFrame, classes: Sequence[Label], how: CompetitionSettings) -> None:
+    """Raise InputError where all rows of a class are left out of training."""
+    if "ignored" in train:
+        left = set(train["training_label"][~train["ignored"]])
+        gone = [label for label in classes if label not in left]
+        if gone:
+            raise InputError(
+                f"{how.listed_in('train')}: competition.ignore leaves out all images of {first(gone)}, and a class "
+                "without images cannot be learned. Keep some."
+            )
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
@@ -219,6 +235,6 @@ def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: Co
     folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
     if both and folders[0] & folders[1]:
         raise InputError(
-            f"{len(both)} ids stand in {how.train_csv} and in {how.test_csv}: {first(both)}. "
+            f"{len(both)} ids stand in {how.listed_in('train')} and in {how.listed_in('test')}: {first(both)}. "
             "Split them, or give the test images a folder of their own."
         )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ripik.data.csv_tables import check_ids, first, line_of, listed, names_of, read_table
 from ripik.data.label_cells import read_labels
+from ripik.data.places import Place
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings, Label
@@ -18,17 +19,21 @@ from ripik.settings import CompetitionSettings, Label
 HINT = "competition.corrections names a CSV with the columns image_id and label."
 
 
-def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, classes: Sequence[Label]) -> pd.Series:
-    """Return the labels of the training rows with those of `competition.corrections` in place of the organiser's.
+def with_corrections(
+    train: pd.DataFrame, how: CompetitionSettings, root: Path, classes: Sequence[Label]
+) -> pd.DataFrame:
+    """Return the training rows with training_label: `competition.corrections` in place of the organiser's labels.
 
-    train: frame with image_id and label. root: the competition's folder. The CSV has image_id and label, or the
+    Rows whose correction is empty are left out of training: `ignored` is true there, and the label stays.
+    train: frame with image_id, label and, where `competition.ignore` is set, ignored.
+    root: the competition's folder. The CSV has image_id and label, or the
     competition's own names of these two columns; further columns are not looked at. Its path is absolute, or relative
     to the working directory, or to the competition's folder; the first that exists is taken.
     Raises InputError for a missing file or column, an id that is empty, given twice or not in train.csv, a label that
     is none of the classes, and for corrections that leave a class without rows.
     """
     if not how.corrections:
-        return train["label"]
+        return train.assign(training_label=train["label"])
     path = corrections_path(how.corrections, root)
     given = _read(path, how, classes)
     unknown = given.index[~given["image_id"].isin(train["image_id"])]
@@ -36,14 +41,17 @@ def corrected_labels(train: pd.DataFrame, how: CompetitionSettings, root: Path, 
         ids = given["image_id"][unknown].tolist()
         raise InputError(
             f"{path}, line {line_of(unknown[0])}: {first(ids)} {'is' if len(ids) == 1 else 'are'} not among the ids "
-            f"of {how.train_csv}. Only labels of training images can be corrected; mend or remove "
+            f"of {how.listed_in('train')}. Only labels of training images can be corrected; mend or remove "
             f"{'the line' if len(ids) == 1 else f'these {len(ids)} lines'}."
         )
-    wanted = dict(zip(given["image_id"], given["label"], strict=True))
+    empty = given["image_id"][given["label"] == ""]
+    wanted = {image: label for image, label in zip(given["image_id"], given["label"], strict=True) if label != ""}
     together = [wanted.get(image_id, label) for image_id, label in zip(train["image_id"], train["label"], strict=True)]
     labels = pd.Series(together, index=train.index, dtype=train["label"].dtype)
-    _check_left(labels, path, classes)
-    return labels
+    ignored = train["image_id"].isin(empty) | train.get("ignored", False)
+    _check_left(labels[~ignored], path, classes)
+    train = train.assign(training_label=labels)
+    return train.assign(ignored=ignored) if ignored.any() else train
 
 
 def corrections_path(name: str, root: Path) -> Path:
@@ -69,8 +77,12 @@ def _read(path: Path, how: CompetitionSettings, classes: Sequence[Label]) -> pd.
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}; it has {names_of(list(table.columns))}. {HINT}")
     check_ids(table[names["image_id"]], path)
-    labels = read_labels(table[names["label"]], path, how).astype(object)
-    wrong = labels.index[~labels.isin(list(classes))]
+    texts = table[names["label"]]
+    filled = texts.str.strip() != ""
+    labels = texts.astype(object).where(filled, "")
+    if filled.any():
+        labels[filled] = read_labels(texts[filled], Place(path), how).astype(object)
+    wrong = labels.index[filled & ~labels.isin(list(classes))]
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: image {table[names['image_id']][wrong[0]]} is given the label "

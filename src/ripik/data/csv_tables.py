@@ -42,7 +42,7 @@ def read_table(
     """
     place = path if name is None else name
     starts, rows = _rows(_text(path, place), place, as_is)
-    again = AGAIN if hint == COLUMN_SETTINGS or name is not None else hint
+    again = AGAIN if hint.startswith(COLUMN_SETTINGS) or name is not None else hint
     if not rows:
         raise InputError(f"{place} is empty; a header and rows are needed. {again}")
     header = _header(rows[0], place)
@@ -51,6 +51,15 @@ def read_table(
         raise InputError(f"{place} has a header but no rows. {again}")
     columns_ = {column: [row[at] for row in rows[1:]] for at, column in enumerate(header)}
     return pd.DataFrame(columns_, index=[line - 2 for line in starts[1:]], dtype=str)
+
+
+def header_of(path: Path) -> list[str]:
+    """Return the first line of a CSV as fields; empty where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def _text(path: Path, place: object) -> str:

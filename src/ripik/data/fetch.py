@@ -56,14 +56,13 @@ def _check_origin(settings: Settings, source: Path | None, target: Path) -> None
     how = settings.competition
     for key in ("train_csv", "train_images", "test_csv", "test_images", "sample_submission"):
         value = getattr(how, key)
-        if not all(is_inside(path) for path in ([value] if isinstance(value, str) else value)):
+        if not all(is_inside(path) for path in ([value] if isinstance(value, str) else value) if path):
             raise InputError(f"competition.{key} = {value!r} is not a path inside the input folder.")
     if source is None and not (how.kaggle_dataset or settings.kaggle.competition):
         raise InputError(
             "there is no source for the data: set competition.kaggle_dataset to owner/name, or kaggle.competition to "
             "the competition's name in its address, or give a folder or zip "
-            f"(--source PATH), or put {how.train_csv}, {how.test_csv}, {how.sample_submission}, "
-            f"{_folders(how, 'train')} and {_folders(how, 'test')} into {target} yourself."
+            f"(--source PATH), or put {_wanted(how)} into {target} yourself."
         )
     if source is not None and not source.exists():
         raise InputError(f"there is no source {source}. Give a folder or a zip.")
@@ -71,8 +70,11 @@ def _check_origin(settings: Settings, source: Path | None, target: Path) -> None
         raise InputError(f"the source {source} holds {target} itself, which is to be filled. Give another folder.")
 
 
-def _folders(how: CompetitionSettings, split: str) -> str:
-    return ", ".join(how.image_folders(split))
+def _wanted(how: CompetitionSettings) -> str:
+    """Return the names of the files and folders that [competition] names."""
+    tables = [how.table("train"), how.table("test"), how.sample_submission if how.has_sample else ""]
+    *names, last = [*filter(None, tables), *how.image_folders("train"), *how.image_folders("test")]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 @contextmanager
@@ -103,7 +105,7 @@ def _clear(work: Path) -> None:
 def _fill(settings: Settings, source: Path | None, download: Download | None, work: Path, target: Path) -> None:
     how, origin = settings.competition, source or _downloaded(settings, download, work / "download")
     try:
-        found = _gather(origin, work / "unpacked")
+        found = gather(origin, work / "unpacked")
     except DamagedArchiveError:
         if source is None:
             shutil.rmtree(work / "download")
@@ -124,7 +126,7 @@ def _downloaded(settings: Settings, download: Download | None, folder: Path) -> 
     return download(settings, folder)
 
 
-def _gather(origin: Path, unpacked: Path) -> Found:
+def gather(origin: Path, unpacked: Path) -> Found:
     """Return every file of a folder or zip, archives opened: what lies in `x.zip` stands in a folder `x.zip`."""
     unpacked.mkdir()
     files = files_in(origin) if origin.is_dir() else [origin]

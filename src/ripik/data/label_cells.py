@@ -1,13 +1,12 @@
 """The labels of a CSV that people write: whole numbers or text, each class spelled in one way."""
 
-from pathlib import Path
-
 import pandas as pd
 
-from ripik.data.csv_tables import CONTROL, SHOWN, check_filled, line_of
+from ripik.data.csv_tables import CONTROL, SHOWN, check_filled
+from ripik.data.places import Place
 from ripik.data.spellings import folded, same_names, visible
 from ripik.errors import InputError
-from ripik.settings import CompetitionSettings
+from ripik.settings import INTEGER, CompetitionSettings
 
 NO_VALUES = {
     "",
@@ -23,29 +22,28 @@ NO_VALUES = {
     "-nan",
     "undefined",
 }  # as others write it
-INTEGER = r"-?(?:0|[1-9][0-9]{0,17})"
 
 
-def read_labels(texts: pd.Series, path: Path, how: CompetitionSettings) -> pd.Series:
+def read_labels(texts: pd.Series, place: Place, how: CompetitionSettings) -> pd.Series:
     """Return labels as int64, or as text where `label_type` is string.
 
     Raises InputError for an empty label, for one that is no integer, and unless `competition.classes` names them all,
     for a text that reads as a missing value or has a space around it, and for one name in two spellings (`spellings`).
     """
     if how.label_type == "string":
-        return _texts(texts, path, {str(label) for label in how.classes})
-    check_filled(texts, path, "the label is missing")
+        return _texts(texts, place, {str(label) for label in how.classes})
+    check_filled(texts, place.whole, "the label is missing")
     wrong = texts.index[~texts.str.fullmatch(INTEGER)]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: label {texts[wrong[0]]!r} is not an integer, plainly written. "
+            f"{place.at(wrong[0])}: label {texts[wrong[0]]!r} is not an integer, plainly written. "
             'Mend it; for labels that are text set competition.label_type = "string".'
         )
     return texts.astype("int64")
 
 
-def _texts(texts: pd.Series, path: Path, named: set[str]) -> pd.Series:
-    check_filled(texts, path, "the label is missing")
+def _texts(texts: pd.Series, place: Place, named: set[str]) -> pd.Series:
+    check_filled(texts, place.whole, "the label is missing")
     others = texts[~texts.isin(list(named))]
     blank = [text for text in others.unique() if not folded(text)]
     for wrong, why in (
@@ -57,26 +55,27 @@ def _texts(texts: pd.Series, path: Path, named: set[str]) -> pd.Series:
         if wrong.any():
             row = others.index[wrong][0]
             raise InputError(
-                f"{path}, line {line_of(row)}: the label {visible(texts[row])} {why}. Mend it, or if it is a class, "
+                f"{place.at(row)}: the label {visible(texts[row])} {why}. Mend it, or if it is a class, "
                 "name all classes in competition.classes."
             )
-    _check_spellings(texts, path, named)
+    _check_spellings(texts, place, named)
     return texts
 
 
-def _check_spellings(texts: pd.Series, path: Path, named: set[str]) -> None:
+def _check_spellings(texts: pd.Series, place: Place, named: set[str]) -> None:
     twice = [labels for labels in same_names(texts.unique()) if not named.issuperset(labels)]
     if not twice:
         return
     rows = texts.drop_duplicates()
-    count, lines = texts.value_counts(), dict(zip(rows, map(line_of, rows.index), strict=True))
+    count, firsts = texts.value_counts(), dict(zip(rows, map(place.within, rows.index), strict=True))
     spellings = [
-        " and ".join(f"{visible(label)} (rows: {count[label]}, the first on line {lines[label]})" for label in labels)
+        " and ".join(f"{visible(label)} (rows: {count[label]}, the first {firsts[label]})" for label in labels)
         for labels in twice[:SHOWN]
     ]
     more = f"; and {len(twice) - SHOWN} other names" if len(twice) > SHOWN else ""
     raise InputError(
-        f"{path}: a name is spelled in several ways, each of which would be a class: {'; '.join(spellings)}{more}. "
-        "They differ in case, in characters that cannot be seen, or in how a character is stored. Write each name in "
-        "one way, or if these are different classes, name all classes in competition.classes."
+        f"{place.whole}: a name is spelled in several ways, each of which would be a class: "
+        f"{'; '.join(spellings)}{more}. They differ in case, in characters that cannot be seen, or in how a character "
+        "is stored. Write each name in one way, or if these are different classes, name all classes in "
+        "competition.classes."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,7 +20,7 @@ SAMPLE_COLUMNS = (
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # as `read_table` calls a column without a name, and as pandas does
 
 
-def id_column_of(sample: pd.DataFrame, how: CompetitionSettings, ids: pd.Series, place: object) -> str:
+def id_column_of(sample: pd.DataFrame, how: CompetitionSettings, ids: Iterable[str], place: object) -> str:
     """Return the column of a sample submission's ids: the named one, train.csv's, or the only one with the `ids`.
 
     Raises InputError, which calls the sample `place`, where there is none of these.

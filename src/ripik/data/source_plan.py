@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
+
 from ripik.console import say
-from ripik.data.archives import SUFFIX, is_inside
+from ripik.data.archives import is_inside
 from ripik.data.csv_tables import line_of, read_table
 from ripik.data.file_names import FileNames, Wanted, composed, other_endings, wanted_names
+from ripik.data.sample_columns import id_column_of
+from ripik.data.source_folders import Found, ends_with, files_below, hint_of, is_one_of, lies_in, shown
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 from ripik.storage import artifacts
 
-Found = dict[PurePosixPath, Path]  # where a file stands in the source, and where it lies
 Held = dict[PurePosixPath, list[PurePosixPath]]  # by folder: what an image's name may mean in it
-SHOWN = 5
 NAMES = (
     "Set competition.filename_column, or, if files are named by id, "
     'set it to "" and competition.id_column and image_extension.'
@@ -32,18 +34,37 @@ def plan(found: Found, how: CompetitionSettings, origin: Path) -> Found:
     Raises InputError for files that are absent or ambiguous.
     """
     names = FileNames(path.as_posix() for path in found)
-    sample = _choose_table(found, how.sample_submission, origin)
-    tables = [_table_of(found, names, how, split, origin) for split in ("train", "test")]
-    made = {PurePosixPath(how.sample_submission): found[sample]}
-    placed = [
-        _placed(table, set(other.full) - set(table.full)) for table, other in zip(tables, tables[::-1], strict=True)
-    ]
-    if not all(table.full for table in tables):
+    sample, made = _sample_of(found, how, origin), dict[PurePosixPath, PurePosixPath]()
+    listed = {split: _list_of(found, how, split, sample, origin) for split in ("train", "test")}
+    for split in (split for split, path in listed.items() if path is None):
+        made |= files_below(found, how.image_folders(split), origin)
+    loose = {file.parent for file in made.values()}
+    made |= {PurePosixPath(how.sample_submission): sample} if sample else {}
+    tables = [_table_of(found[path], path, names, how, split) for split, path in listed.items() if path is not None]
+    full = [set(table.full) for table in tables]
+    others = [set().union(loose, *full[:at], *full[at + 1 :]) - own for at, own in enumerate(full)]
+    placed = [_placed(table, other) for table, other in zip(tables, others, strict=True)]
+    if len(tables) > 1 and not all(full):
         _check_shared(tables, placed)
     for table, files in zip(tables, placed, strict=True):
-        made[PurePosixPath(table.target)] = found[table.path]
-        made |= {at: found[file] for at, file in files.items()}
-    return made
+        made |= {PurePosixPath(table.target): table.path, **files}
+    return {place: found[file] for place, file in made.items()}
+
+
+def _sample_of(found: Found, how: CompetitionSettings, origin: Path) -> PurePosixPath | None:
+    """Return the sample submission; None where there is none, which class folders can do without."""
+    name = composed(PurePosixPath(how.sample_submission).name)
+    lacking = how.of_folders and not any(composed(path.name) == name for path in found)
+    return _choose_table(found, how, how.sample_submission, origin) if how.has_sample and not lacking else None
+
+
+def _list_of(
+    found: Found, how: CompetitionSettings, split: str, sample: PurePosixPath | None, origin: Path
+) -> PurePosixPath | None:
+    """Return the CSV with the names of a split's images; None where nothing but their folders tells them."""
+    if how.table(split):
+        return _choose_table(found, how, how.table(split), origin)
+    return sample if split == "test" else None
 
 
 def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPath, PurePosixPath]]) -> None:
@@ -51,7 +72,7 @@ def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPa
     shared = sorted(set(placed[0].values()) & set(placed[1].values()))
     if shared:
         raise InputError(
-            f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {_list(shared)}. The "
+            f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {shown(shared)}. The "
             "images of one of them lie in several folders, so it cannot be told whose they are. Add what is missing to "
             "the folder of the other images, or list the right folders in [competition] (train_images, test_images)."
         )
@@ -78,32 +99,43 @@ class _Table:
         return Counter(folder for held in self.held for folder in held)
 
 
-def _table_of(found: Found, names: FileNames, how: CompetitionSettings, split: str, origin: Path) -> _Table:
-    csv = how.train_csv if split == "train" else how.test_csv
-    path = _choose_table(found, csv, origin)
-    images = _images(found[path], path, how)
-    return _Table(path, csv, how.image_folders(split), images, _held(names, images))
+def _table_of(file: Path, path: PurePosixPath, names: FileNames, how: CompetitionSettings, split: str) -> _Table:
+    """Return the table of a split's images; path: where its file stands in the source."""
+    target = how.table(split) or how.sample_submission
+    images = _images(file, path, how) if how.table(split) else _of_sample(file, path, how)
+    return _Table(path, target, how.image_folders(split), images, _held(names, images))
 
 
-def _choose_table(found: Found, wanted: str, origin: Path) -> PurePosixPath:
+def _choose_table(found: Found, how: CompetitionSettings, wanted: str, origin: Path) -> PurePosixPath:
     name = PurePosixPath(wanted)
     named = [path for path in found if composed(path.name) == composed(name.name)]
-    chosen = [path for path in named if _ends_with(path, name)] or named
+    chosen = [path for path in named if ends_with(path, name)] or named
     if not chosen:
         tables = [path for path in found if path.suffix.lower() == ".csv"]
         raise InputError(
-            f"{origin} holds no {name.name}. Its {len(found)} files have these CSVs: {_list(tables)}. "
+            f"{origin} holds no {name.name}. Its {len(found)} files have these CSVs: {shown(tables)}. "
             "Name the right ones in [competition] (train_csv, test_csv, sample_submission)."
+            f"{hint_of(found, how) if wanted == how.train_csv else ''}"
         )
     if len({artifacts.file_digest(found[path]) for path in chosen}) > 1:
-        raise InputError(f"{origin} holds {len(chosen)} different {name.name}: {_list(chosen)}. Keep one of them.")
+        raise InputError(f"{origin} holds {len(chosen)} different {name.name}: {shown(chosen)}. Keep one of them.")
     return min(chosen, key=lambda path: (len(path.parts), path))
 
 
 def _images(path: Path, table: PurePosixPath, how: CompetitionSettings) -> list[Wanted]:
     column = how.filename_column or how.id_column
     texts = read_table(path, [column], NAMES, name=table)[column]
-    images = wanted_names(texts.tolist(), how.extension)
+    return _checked(texts, wanted_names(texts.tolist(), how.extension), table)
+
+
+def _of_sample(path: Path, table: PurePosixPath, how: CompetitionSettings) -> list[Wanted]:
+    """Return the images of a sample submission, which are called as its ids, with an ending or without."""
+    cells = read_table(path, [], NAMES, name=table)
+    texts = cells[id_column_of(cells, how, [], table)]
+    return _checked(texts, wanted_names(texts.tolist(), how.ending), table)
+
+
+def _checked(texts: pd.Series, images: list[Wanted], table: PurePosixPath) -> list[Wanted]:
     wrong = next(
         ((row, image) for row, image in zip(texts.index, images, strict=True) if not is_inside(image.name)), None
     )
@@ -164,14 +196,14 @@ def _full_folder(table: _Table) -> PurePosixPath | None:
     Raises InputError where there are several such folders, or no image is found at all.
     """
     full = table.full
-    full = [folder for folder in full if _is_one_of(folder, table.folders)] or full
+    full = [folder for folder in full if is_one_of(folder, table.folders)] or full
     full = [folder for folder in full if folder.is_relative_to(table.path.parent)] or full
     if len(full) > 1:
-        raise InputError(f"{len(full)} folders hold the images of {table.path}: {_list(full)}. Keep one of them.")
+        raise InputError(f"{len(full)} folders hold the images of {table.path}: {shown(full)}. Keep one of them.")
     if not any(table.held):
         names = [image.name for image in table.images]
         raise InputError(
-            f"no folder holds the images of {table.path}, the first of them {_list(names)}. Add the folder to the "
+            f"no folder holds the images of {table.path}, the first of them {shown(names)}. Add the folder to the "
             "source, or set competition.filename_column, or id_column and image_extension, so that the names are right."
         )
     return full[0] if full else None
@@ -184,7 +216,7 @@ def _gathered(table: _Table, others: set[PurePosixPath]) -> list[PurePosixPath]:
     """
     usable = {folder for folder in table.counts if folder not in others}
     if len(table.folders) > 1:
-        usable = {folder for folder in usable if _lies_in(folder, table.folders)}
+        usable = {folder for folder in usable if lies_in(folder, table.folders)}
     held = [{folder: files for folder, files in each.items() if folder in usable} for each in table.held]
     missing = [image.name for image, each in zip(table.images, held, strict=True) if not each]
     if missing:
@@ -194,11 +226,11 @@ def _gathered(table: _Table, others: set[PurePosixPath]) -> list[PurePosixPath]:
         image, each = twice[0]
         raise InputError(
             f"the images of {table.path} lie in several folders, and {len(twice)} of them in more than one: "
-            f"{image.told} in {_list(sorted(each))}. Keep one of each, or list the right folders in [competition] "
+            f"{image.told} in {shown(sorted(each))}. Keep one of each, or list the right folders in [competition] "
             "(train_images, test_images)."
         )
     folders = sorted({folder for each in held for folder in each})
-    say(f"data: the images of {table.path} are gathered from {len(folders)} folders: {_list(folders)}")
+    say(f"data: the images of {table.path} are gathered from {len(folders)} folders: {shown(folders)}")
     return [
         _only(files, image, table) for image, each in zip(table.images, held, strict=True) for files in each.values()
     ]
@@ -208,7 +240,7 @@ def _missing(table: _Table, missing: Sequence[str]) -> InputError:
     counts = table.counts
     best = max(sorted(counts), key=lambda folder: counts[folder])
     return InputError(
-        f"{len(missing)} of the {len(table.images)} images of {table.path} are missing: {_list(missing)}; the folder "
+        f"{len(missing)} of the {len(table.images)} images of {table.path} are missing: {shown(missing)}; the folder "
         f"that holds most is {best}. Add them there, or take their rows out of the CSV."
     )
 
@@ -217,29 +249,11 @@ def _only(files: Sequence[PurePosixPath], image: Wanted, table: _Table) -> PureP
     if len(files) > 1:
         raise InputError(
             f"{table.path}: {visible(image.told)} may be any of {len(files)} files: "
-            f"{_list([visible(str(file)) for file in files])}. Keep one of them."
+            f"{shown([visible(str(file)) for file in files])}. Keep one of them."
         )
     return files[0]
 
 
 def _target(folder: PurePosixPath, targets: Sequence[str]) -> PurePosixPath:
     """Return the place of what lies in a folder of the source: the one called so, or else the first."""
-    return PurePosixPath(next((target for target in targets if _lies_in(folder, [target])), targets[0]))
-
-
-def _is_one_of(folder: PurePosixPath, targets: Iterable[str]) -> bool:
-    return any(_ends_with(folder, PurePosixPath(target)) for target in targets)
-
-
-def _lies_in(folder: PurePosixPath, targets: Sequence[str]) -> bool:
-    return any(_is_one_of(place, targets) for place in (folder, *folder.parents))
-
-
-def _ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
-    """Whether a path ends with another; an archive counts as the folder that it would unpack to."""
-    parts = [composed(part).removesuffix(SUFFIX) for part in path.parts[-len(end.parts) :]]
-    return parts == [composed(part).removesuffix(SUFFIX) for part in end.parts]
-
-
-def _list(values: Sequence[object]) -> str:
-    return (", ".join(str(value) for value in values[:SHOWN]) or "none") + (", …" if len(values) > SHOWN else "")
+    return PurePosixPath(next((target for target in targets if lies_in(folder, [target])), targets[0]))

@@ -86,9 +86,11 @@ def form_of(
     return Form(kind, found.id_column, found.columns, positive, note, found.own_names(kind), depth)
 
 
-def tell_form(form: Form) -> None:
+def tell_form(form: Form | None) -> None:
     """Say what was inferred of a submission's form, in one line; nothing where there is nothing to tell."""
-    if form.note:
+    if form is None:
+        say("submission: none is written, as there is no sample submission; all else is made")
+    elif form.note:
         say(f"submission: {form.note}")
 
 

@@ -120,8 +120,8 @@ def _load(settings: Settings, side: str) -> Predictions:
 
 
 def _score(metric: Metric, a: Predictions, b: Predictions, groups: np.ndarray) -> Scored:
-    apart = difference(a.targets, a.probabilities, b.probabilities, groups, metric)
-    of_a, of_b = (interval(side.targets, side.probabilities, groups, metric) for side in (a, b))
+    apart = difference(a.truth(metric.name), a.probabilities, b.probabilities, groups, metric)
+    of_a, of_b = (interval(side.truth(metric.name), side.probabilities, groups, metric) for side in (a, b))
     return Scored(metric.name, of_a, of_b, apart, verdict(apart, metric))
 
 

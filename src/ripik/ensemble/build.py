@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.metrics import get_metric
+from ripik.analysis.truth import labels_of
 from ripik.analysis.view_gains import merge as merge_views
 from ripik.console import progress, say, warn
 from ripik.data.image_check import tell_unreadable
 from ripik.data.submission_form import tell_form
-from ripik.ensemble.class_shares import ClassShares, estimate_shares
+from ripik.ensemble.class_shares import ClassShares, estimate_shares, shares_of_train
 from ripik.ensemble.expectation import expectation, why_left_out
 from ripik.ensemble.finished import blend_artifact
 from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
@@ -39,6 +40,8 @@ from ripik.training.scores import Scores, score_rows
 def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool = False) -> Path:
     """Blend the variants (none: all), predicting what is missing first; return the path of the submission CSV.
 
+    Without a sample submission none is written, and the path is that of the blend's test.csv.
+
     Writes ensemble/oof.csv (each row as a recipe tuned on the other folds blends it), test.csv (by the recipe tuned on
     all), weights.json, and a checked, logged submission. A blend whose inputs did not change is not made again.
     With `partial`, variants that are not trained to the end are left out, and a warning names them.
@@ -54,13 +57,18 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     predict_run(run, members)
     blend = blend_artifact(run, members)
     if blend.is_fresh and not _may_be_checked(run):
-        record = artifacts.read_json(blend.meta)
-        submission = Path(record["submission"])
-        if artifacts.is_whole(submission, record["sha256"]):
-            say(f"ensemble: up to date, {submission}")
-            return submission
-        say(f"ensemble: {submission} was changed or moved away since it was written; another one is written")
+        made, digest = _made(blend)
+        if digest is None or artifacts.is_whole(made, digest):
+            say(f"ensemble: up to date, {made}")
+            return made
+        say(f"ensemble: {made} was changed or moved away since it was written; another one is written")
     return _blend(run, members, blend)
+
+
+def _made(blend: Artifact) -> tuple[Path, str | None]:
+    """Return the submission of a finished blend and its checksum; without one, the blend's test.csv and None."""
+    record = artifacts.read_json(blend.meta)
+    return (Path(record["submission"]), record["sha256"]) if "submission" in record else (blend.outputs[1], None)
 
 
 def _may_be_checked(run: Run) -> bool:
@@ -81,22 +89,26 @@ def _finished(run: Run, names: Sequence[str]) -> list[str]:
 
 
 def _blend(run: Run, members: Sequence[str], blend: Artifact) -> Path:
-    artifacts.check_writable(run.layout.submissions)
-    check_log(run.layout.submissions / "log.csv")
+    if run.competition.form:
+        artifacts.check_writable(run.layout.submissions)
+        check_log(run.layout.submissions / "log.csv")
     oof, test, weights = blend.outputs
     with blend.making(anew=True) as more:
         known, said = known_rows(run, members), said_of_test(run, members)
         found = _nest(run, known)
         rows = test_rows(run, said, apart=found.fitted.recipe.prior_shift)
         shares = _class_shares(run, test_rows(run, said, apart=True), known, found)
-        blended, cv = found.fitted.apply(rows, shares.estimated), score_rows(run, found.oof)
+        blended, cv = _blended(run, found, rows, shares), score_rows(run, found.oof)
         _write_frame(oof, run, "train", found.oof)
         _write_frame(test, run, "test", blended)
         record = _record(run, members, known, found, cv) | _of_test(run, found, shares)
         artifacts.write_json(weights, record)
-        submission = write_submission(run, blended, record)
-        more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
+        if run.competition.form:
+            submission = write_submission(run, blended, record)
+            more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
     print_blend(record, found)
+    if not run.competition.form:
+        return test
     say(f"submission: {submission} ({len(run.competition.test)} rows, checked against the sample submission)")
     return submission
 
@@ -157,14 +169,26 @@ def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     }
 
 
+def _blended(run: Run, found: Nested, rows: Sequence[MemberPredictions], shares: ClassShares) -> np.ndarray:
+    """Return the test set's probabilities, (m, C)."""
+    if not len(run.competition.test):
+        return np.empty((0, len(run.competition.classes)))
+    return found.fitted.apply(rows, shares.estimated)
+
+
 def _class_shares(
     run: Run, models: Sequence[MemberPredictions], known: LabelledPredictions, found: Nested
 ) -> ClassShares:
-    """Return the class shares that the readable test images seem to have, by the calibrated models of each fold."""
+    """Return the class shares that the readable test images seem to have, by the calibrated models of each fold.
+
+    Without a test set they are those of the training rows.
+    """
+    if not len(run.competition.test):
+        return shares_of_train(labels_of(known.y), len(run.competition.classes))
     plain, readable = found.fitted.plain(), run.competition.test["readable"].to_numpy()
     rows = np.flatnonzero(readable | ~readable.any())
     said = [plain.apply(each)[rows] for each in models]
-    return estimate_shares(plain.apply(known.rows), known.y, known.group, said, witnesses.test(run)[rows])
+    return estimate_shares(plain.apply(known.rows), labels_of(known.y), known.group, said, witnesses.test(run)[rows])
 
 
 def _write_frame(path: Path, run: Run, split: str, values: np.ndarray) -> None:

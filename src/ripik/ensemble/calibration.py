@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ripik.analysis.metrics import FloatArray, IntArray, check_targets
+from ripik.analysis.truth import dot, minus
 from ripik.ensemble.probabilities import check_classes, check_distributions, logs, softmax
 from ripik.errors import InputError
 
@@ -65,7 +66,7 @@ def calibrate(probabilities: FloatArray, y: IntArray) -> Calibration:
 def score_rows(calibration: Calibration, values: FloatArray, y: IntArray) -> FloatArray:
     """Return each row's slope of the loss by every parameter, (n, 1 + C); values are logarithms (n, C)."""
     rest = calibration.of_logs(values)
-    rest[np.arange(len(y)), y] -= 1
+    minus(rest, y)
     by_scale = np.exp(calibration.parameters[0]) * (rest * values).sum(axis=1)
     return np.column_stack([by_scale, rest])
 
@@ -82,13 +83,12 @@ def curvature(calibration: Calibration, values: FloatArray) -> FloatArray:
 
 
 def _loss(parameters: FloatArray, values: FloatArray, y: IntArray) -> tuple[float, FloatArray]:
-    scale, rows = np.exp(parameters[0]), np.arange(len(y))
+    scale = np.exp(parameters[0])
     moved = scale * values + parameters[1:]
     moved -= moved.max(axis=1, keepdims=True)
     powers = np.exp(moved)
     sums = powers.sum(axis=1)
-    loss = float((np.log(sums) - moved[rows, y]).sum()) + PRIOR / 2 * float(parameters @ parameters)
-    rest = powers / sums[:, None]
-    rest[rows, y] -= 1
+    loss = float((np.log(sums) - dot(y, moved)).sum()) + PRIOR / 2 * float(parameters @ parameters)
+    rest = minus(powers / sums[:, None], y)
     slope = np.concatenate([[scale * (rest * values).sum()], rest.sum(axis=0)])
     return loss, slope + PRIOR * parameters

@@ -78,6 +78,12 @@ def estimate_shares(
     return ClassShares(fit.train, estimated, low, high, moved)
 
 
+def shares_of_train(y: IntArray, classes: int) -> ClassShares:
+    """Return the shares of the training rows of classes y (n,) for those of a test set that is not there."""
+    train = np.bincount(y, minlength=classes) / len(y)
+    return ClassShares(train, train, train, train, np.zeros(classes, bool))
+
+
 def _beyond_chance(differences: FloatArray, draws: FloatArray) -> NDArray[np.bool_]:
     """Return which differences (C,) exceed, in deviations, the greatest of all classes' in 95 % of the draws."""
     errors = np.maximum(draws.std(axis=0, ddof=1), np.finfo(np.float64).tiny)

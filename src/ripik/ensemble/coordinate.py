@@ -9,6 +9,7 @@ import numpy as np
 
 from ripik.analysis.confusions import confusion_matrix
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
+from ripik.analysis.truth import labels_of
 from ripik.ensemble.probabilities import TIE, BlendResult, checked_members, point, split_votes, weighted_mean
 
 STEPS = (0.5, 0.2, 0.1, 0.05, 0.02)
@@ -120,7 +121,7 @@ def _utility(members: FloatArray, y: IntArray, metric: Metric) -> Callable[[Floa
     """Return weights -> utility; label metrics look only at the rows on which members disagree."""
     if metric.from_confusion is None:
         return lambda weights: metric.utility(metric.unchecked(y, weighted_mean(members, weights)))
-    from_confusion, n_classes, votes = metric.from_confusion, members.shape[2], split_votes(members, y)
+    from_confusion, n_classes, votes = metric.from_confusion, members.shape[2], split_votes(members, labels_of(y))
 
     def utility(weights: FloatArray) -> float:
         predicted = weighted_mean(votes.members, weights).argmax(axis=1)

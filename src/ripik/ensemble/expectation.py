@@ -16,13 +16,15 @@ from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.training.scores import LEVEL, ends
 
+NO_TEST_SET = "there is no test set"
 FEWEST = 20  # groups a side, below which train and test are not told apart
 
 
 def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     """Return `expected_score` and `shift` of weights.json, by the blend's OOF probabilities (n, C).
 
-    expected_score: where the score of a test set like train will fall; None where the two differ beyond chance.
+    expected_score: where the score of a test set like train will fall; None where the two differ beyond chance, and
+    where there is no test set.
     shift: `left_out` (why train and test were not told apart; empty where they were) and, where they were, `auc`,
     `differs` and, where they differ, `effective_photos`, `covered`, and `expected_score` by the training rows weighted
     by their likeness to the test set; None where they cannot speak for it.
@@ -31,16 +33,20 @@ def expectation(run: Run, oof: FloatArray) -> dict[str, Any]:
     metric, left_out = get_metric(run.settings.competition.metric), why_left_out(run)
     table = None if left_out else tell_apart(run)
     shift = {"left_out": left_out} | ({} if table is None else _difference(table))
+    if not len(run.competition.test):
+        return {"expected_score": None, "shift": shift}
     if table is None or not shift["differs"]:
-        return {"expected_score": asdict(predictive(run.targets(), oof, groups, metric, photos)), "shift": shift}
+        return {"expected_score": asdict(predictive(run.truth(), oof, groups, metric, photos)), "shift": shift}
     like = _likeness(run, table, groups)
     counts = {"training_photos": len(np.unique(groups)), "effective_photos": like.effective, "covered": like.covered}
-    expected = expect(run.targets(), oof, groups, metric, photos, like) if like.speaks else None
+    expected = expect(run.truth(), oof, groups, metric, photos, like) if like.speaks else None
     return {"expected_score": None, "shift": shift | counts | {"expected_score": expected and asdict(expected)}}
 
 
 def why_left_out(run: Run) -> str:
     """Return why train and test cannot be told apart without passes through frozen layers; empty where they can."""
+    if not len(run.competition.test):
+        return NO_TEST_SET
     try:
         if not is_at_hand(run):
             return "no features of train and test are stored"

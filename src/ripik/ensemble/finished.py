@@ -57,7 +57,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         **run.competition.correction_inputs(),
         "competition": {
             **run.settings.competition.recorded(exclude={"submission", "positive_class"}),
-            **run.competition.form.as_settings(),
+            **(run.competition.form.as_settings() if run.competition.form else {}),
         },
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }

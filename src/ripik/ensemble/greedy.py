@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, check_targets
+from ripik.analysis.truth import labels_of, likelihoods
 from ripik.ensemble.probabilities import (
     TIE,
     BlendResult,
@@ -121,11 +122,11 @@ class _ByProbabilities(_Scorer):
 
 def _scorer(members: FloatArray, y: IntArray, metric: Metric, counts: Counts) -> _Scorer:
     n_members, _, n_classes = members.shape
-    known = (members[:, np.arange(len(y)), y], counts, n_members)
+    known = (likelihoods(y, members), counts, n_members)
     if metric.from_confusion is None:
         drawn = np.repeat(np.arange(len(y)), counts)
         return _ByProbabilities(*known, metric, members[:, drawn], y[drawn])
-    votes = split_votes(members, y, counts)
+    votes = split_votes(members, labels_of(y), counts)
     cells = votes.y * n_classes + np.arange(n_members)[:, None] * n_classes**2
     row_counts = np.tile(counts[votes.open_rows], n_members).astype(np.float64)
     return _ByLabels(*known, metric, votes, row_counts, cells)

@@ -22,7 +22,7 @@ def known_rows(run: Run, members: Sequence[str]) -> LabelledPredictions:
     fold, merged = run.folds["fold"].to_numpy(), run.settings.blend.views != "auto"
     photo = np.unique(np.stack([run.photos("train"), fold]), axis=1, return_inverse=True)[1].ravel()
     said = stacked([read_oof(run, run.settings.variants[name], merged=merged) for name in members])
-    return LabelledPredictions(MemberPredictions(said, photo), run.targets(), fold, witnesses.train(run))
+    return LabelledPredictions(MemberPredictions(said, photo), run.truth(), fold, witnesses.train(run))
 
 
 def said_of_test(run: Run, members: Sequence[str]) -> list[dict[Job, np.ndarray]]:

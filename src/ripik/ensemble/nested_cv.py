@@ -19,11 +19,13 @@ from threadpoolctl import threadpool_limits
 from ripik.analysis import intervals
 from ripik.analysis.intervals import Interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.truth import labels_of
 from ripik.ensemble.offsets import MATRIX, MOST_CELLS
 from ripik.ensemble.recipe import Fitted, LabelledPredictions, Recipe, fit
 from ripik.settings import BlendSettings, DecisionSettings
 
 DRAWS = 200  # of the bootstrap that tells how sure a gain is
+ORDERED = "quadratic_kappa"  # the metric that knows an order of the classes
 OFFSETS_MARGIN = 1.0  # standard errors
 DIGITS = 9  # scores that agree so far are equal
 Progress = Callable[[int], None]
@@ -76,7 +78,7 @@ def nest(
     tuning: without one, two others must be left to choose by.
 
     `by_partition` tells how much of the nested score is the luck of the partition: the rows are divided again by seed,
-    and again all is chosen and fitted without each part (only whether offsets are used stays as all rows chose).
+    and again all is chosen and fitted without each part (but offsets and ranks are used as all rows chose).
     """
     with threadpool_limits(1):  # the arrays are small: threads of BLAS would wait for each other
         return _nest(
@@ -107,7 +109,8 @@ def _nest(
     fitted = tuning.fitted(recipe)
     show()
     how, too_many = repeatable(how, recipe, *size)
-    settled = decision.model_copy(update={"offsets": "on" if recipe.offsets else "off"})
+    switches = {"offsets": recipe.offsets, "ranks": recipe.ranks}
+    settled = decision.model_copy(update={name: "on" if used else "off" for name, used in switches.items()})
     scores = []
     for seed in range(how.seed, how.seed + how.partitions):
         again = replace(known, fold=repartition(known, seed))
@@ -152,7 +155,7 @@ def repeatable(
 def repartition(known: LabelledPredictions, seed: int) -> IntArray:
     """Return other parts, as many as there are folds, (n,): groups dealt out class by class in seeded order."""
     _, first, group = np.unique(known.group, return_index=True, return_inverse=True)
-    order = np.lexsort((np.random.default_rng(seed).random(len(first)), known.y[first]))
+    order = np.lexsort((np.random.default_rng(seed).random(len(first)), labels_of(known.y)[first]))
     dealt = np.empty(len(first), np.int64)
     dealt[order] = np.arange(len(first)) % len(np.unique(known.fold))
     return dealt[group]
@@ -228,13 +231,20 @@ class CrossFitter:
         voting = self.decision.copies_vote
         if voting == "auto" and len(np.unique(self.known.rows.photo)) == len(self.known.y):
             voting = "off"  # nothing to learn from
-        labels = not self.metric.uses_probabilities
         return {
             "copies vote": _switch("copies_vote", voting, first=True),
             "chosen views": _switch("choose_views", self.how.views if views > 1 else "off"),
             "blend": {method: {"method": method} for method in methods},
-            "offsets": _switch("offsets", self.decision.offsets if labels else "off"),
+            "offsets": self._decisions(),
         }
+
+    def _decisions(self) -> dict[str, dict[str, Any]]:
+        """Return whether class offsets are used, for metrics of labels, or ranks, where the metric knows an order."""
+        offsets = _switch("offsets", "off" if self.metric.uses_probabilities else self.decision.offsets)
+        if self.metric.name != ORDERED or self.decision.ranks == "off":
+            return offsets
+        ranks = {"ranks": {"offsets": False, "ranks": True}}
+        return ranks if self.decision.ranks == "on" else offsets | ranks
 
     def _stage(self, stage: str, options: dict[str, Recipe], without: Sequence[int]) -> tuple[Recipe, list[Option]]:
         rows, recipes = np.flatnonzero(~np.isin(self.known.fold, without)), list(options.values())

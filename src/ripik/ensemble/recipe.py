@@ -1,6 +1,7 @@
 """From the members' probabilities to the submitted ones: a recipe's steps, each fitted on rows whose truth is known.
 
-views merged → copies of a photo vote → members blended → (calibrated, class shares adapted) → class offsets.
+views merged → copies of a photo vote → members blended → (calibrated, class shares adapted) → class offsets, or where
+classes are ordered, the expected rank with thresholds.
 `nested_cv` chooses which of these steps are taken.
 """
 
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric, log_loss
+from ripik.analysis.truth import class_means
 from ripik.analysis.view_gains import merge
 from ripik.ensemble.blend import Blend, fit_blend
 from ripik.ensemble.calibration import Calibration, calibrate
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.ensemble.offsets import Offsets, fit_offsets
+from ripik.ensemble.ranks import Ranks, fit_ranks
 from ripik.settings import BlendSettings
 
 
@@ -30,9 +33,11 @@ class Recipe:
     offsets: bool = False
     choose_views: bool = False
     prior_shift: bool = False
+    ranks: bool = False  # in place of offsets
 
     def __str__(self) -> str:
         parts = {"copies vote": self.copies_vote, "offsets": self.offsets, "chosen views": self.choose_views}
+        parts |= {"ranks": self.ranks}
         return " + ".join([self.method, *(name for name, used in parts.items() if used)])
 
 
@@ -54,7 +59,7 @@ class MemberPredictions:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPredictions:
-    """Rows whose truth is known: class indices, folds, and the groups that never cross folds, all (n,)."""
+    """Rows whose truth is known: class indices (or shares, `truth`), folds, and groups that never cross folds, (n,)."""
 
     rows: MemberPredictions
     y: IntArray
@@ -77,6 +82,7 @@ class Fitted:
     shares: FloatArray  # of the classes where it was fitted, (C,)
     calibration: Calibration | None  # of one fold's models, where class shares are followed
     offsets: Offsets | None
+    ranks: Ranks | None = None
 
     def apply(
         self, rows: MemberPredictions | Sequence[MemberPredictions], shares: FloatArray | None = None
@@ -92,11 +98,13 @@ class Fitted:
         if self.recipe.prior_shift and self.calibration:
             said = _shifted([self.calibration.apply(each) for each in said], self.shares, shares)
         blended: FloatArray = np.mean(said, axis=0)
-        return self.offsets.apply(blended) if self.offsets else blended
+        decision = self.offsets or self.ranks
+        return decision.apply(blended) if decision else blended
 
     def plain(self) -> Fitted:
-        """Return the blend alone: neither class shares nor offsets."""
-        return replace(self, recipe=replace(self.recipe, prior_shift=False, offsets=False), offsets=None)
+        """Return the blend alone: neither class shares nor offsets or ranks."""
+        recipe = replace(self.recipe, prior_shift=False, offsets=False, ranks=False)
+        return replace(self, recipe=recipe, offsets=None, ranks=None)
 
     def of_used(self) -> Fitted:
         """Return the same for the members whose weight is not 0, in their order."""
@@ -113,6 +121,7 @@ class Fitted:
             "shares": self.shares.tolist(),
             "calibration": self.calibration.as_json() if self.calibration else None,
             "offsets": self.offsets.as_json() if self.offsets else None,
+            **({"ranks": self.ranks.as_json()} if self.ranks else {}),
         }
 
     @classmethod
@@ -126,6 +135,7 @@ class Fitted:
             np.array(content["shares"]),
             Calibration.from_json(content["calibration"]) if content["calibration"] else None,
             Offsets.from_json(content["offsets"]) if content["offsets"] else None,
+            Ranks.from_json(content["ranks"]) if content.get("ranks") else None,
         )
 
 
@@ -133,19 +143,22 @@ def fit(recipe: Recipe, known: LabelledPredictions, metric: Metric, how: BlendSe
     """Fit a recipe on rows whose truth is known; `merging` is how views are merged.
 
     Views are chosen by log loss (`choose_views`), the blend as `blend.fit_blend` does, a calibration as
-    `calibration.calibrate` does, offsets as `offsets.fit_offsets` does, on probabilities as they stand after the steps
-    before.
+    `calibration.calibrate` does, offsets as `offsets.fit_offsets` does or ranks as `ranks.fit_ranks`, on probabilities
+    as they stand after the steps before.
     """
     views = [_chosen(recipe, member, known.y, merging) for member in known.rows.probabilities]
     members = _members(recipe, views, merging, known.rows)
     how_long = {"seed": how.seed, "restarts": how.restarts, "bags": how.bags}
     blended = fit_blend(recipe.method, members, known.y, metric, groups=known.group, **how_long)
-    shares = np.bincount(known.y, minlength=members.shape[2]) / len(known.y)
+    shares = class_means(known.y, members.shape[2])
     calibration = calibrate(blended.apply(members), known.y) if recipe.prior_shift else None
     found = Fitted(recipe, views, merging, blended, shares, calibration, None)
     if recipe.offsets:
         before = found.apply(known.rows)
         return replace(found, offsets=fit_offsets(before, known.y, metric, groups=known.group, seed=how.seed))
+    if recipe.ranks:
+        before = found.apply(known.rows)
+        return replace(found, ranks=fit_ranks(before, known.y, groups=known.group, seed=how.seed))
     return found
 
 

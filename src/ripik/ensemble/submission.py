@@ -98,7 +98,7 @@ def submission_name(run: str, time: datetime, cv: float) -> str:
 
 def submission_of(competition: Competition, probabilities: FloatArray) -> pd.DataFrame:
     """Return the submission of the test set's probabilities (m, C), rows in the order of test.csv, checked."""
-    known = competition.sample, competition.classes, competition.form
+    known = competition.sample, competition.classes, competition.asked
     frame = submission_frame(known[0], competition.test["image_id"], probabilities, *known[1:])
     check_submission(frame, *known)
     return frame

@@ -124,6 +124,8 @@ def _say_test(record: dict[str, Any]) -> None:
     test, cv = record["test"], record["scores"]["cross_fitted"]
     if of_another_kind := sentence(test, record["metric"]):
         warn(f"CV {record['metric']} {cv:.4f} is of photos like train. {of_another_kind}")
+    elif test["expected_score"] is None:
+        say(f"CV {record['metric']} {cv:.4f}; {test['shift']['left_out']}.")
     else:
         expected = Interval.from_json(test["expected_score"])
         say(

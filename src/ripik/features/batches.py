@@ -95,7 +95,8 @@ class Batches:
 
     Pixels are seen through `view`, and stay uint8; float16 becomes float32. Asked for one, threads read the next few
     too.
-    class_weights: float (C,); a third element then has the weight of every example. devices: among so many of them each
+    class_weights: float (C,); a third element then has the weight of every example. row_weights: the same of every row
+    of the targets, (n,); the two are multiplied. devices: among so many of them each
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
     more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
     `keras.layers.Dropout` does, by draws that depend on `seed` and a batch's first example alone, with any backend.
@@ -110,6 +111,7 @@ class Batches:
         *,
         targets: np.ndarray | None = None,
         class_weights: np.ndarray | None = None,
+        row_weights: np.ndarray | None = None,
         devices: int = 1,
         dropout: float = 0.0,
         seed: Sequence[int] = (),
@@ -118,7 +120,7 @@ class Batches:
     ) -> None:
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, VIEWS[view]
-        self.class_weights, self.devices = class_weights, devices
+        self.class_weights, self.row_weights, self.devices = class_weights, row_weights, devices
         self.dropout, self.seed, self.altered = dropout, tuple(seed), altered
         self.failure: RipikError | None = None
         readers = max(READERS, environment.threads())
@@ -140,14 +142,23 @@ class Batches:
         if self.targets is None:
             return self._read(chosen)
         filled = np.concatenate([chosen, chosen[:1].repeat(-len(chosen) % self.devices)])
-        inputs, targets = self._dropped(self._read(filled), int(chosen[0])), self.targets[filled % len(self.targets)]
+        rows = filled % len(self.targets)
+        inputs, targets, own = self._dropped(self._read(filled), int(chosen[0])), self.targets[rows], self._own(rows)
         if self.altered is not None:
-            inputs, targets = self.altered(filled, inputs, targets)
-        if self.class_weights is None and self.devices == 1:
+            inputs, both = self.altered(filled, inputs, np.concatenate([targets, own], axis=1))
+            targets, own = np.split(both, [targets.shape[1]], axis=1)  # an example's weight is mixed as its target
+        if self.class_weights is None and self.row_weights is None and self.devices == 1:
             return inputs, targets
         weights = np.ones(len(filled)) if self.class_weights is None else targets @ self.class_weights
+        weights = weights * own[:, 0] if own.size else weights
         weights[len(chosen) :] = 0
         return inputs, targets, (weights * len(filled) / len(chosen)).astype(np.float32)
+
+    def _own(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of rows as a column, float32 (len(rows), 1); (len(rows), 0) where they have none."""
+        if self.row_weights is None:
+            return np.empty((len(rows), 0), np.float32)
+        return self.row_weights[rows, None].astype(np.float32)
 
     def _dropped(self, inputs: np.ndarray, first: int) -> np.ndarray:
         if not self.dropout:

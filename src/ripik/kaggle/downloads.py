@@ -2,12 +2,15 @@
 
 import re
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ripik.data.fetch import fetch
+from ripik.data.survey.configuration import write_configuration
 from ripik.errors import InputError
 from ripik.kaggle.client import failure, has_credentials, reason_of, run_kaggle
-from ripik.kaggle_addresses import competition_name
+from ripik.kaggle_addresses import competition_name, dataset_name
 from ripik.settings import Settings
 
 NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
@@ -16,6 +19,23 @@ NAME = re.compile(r"\w[\w-]*/\w[\w.-]*(/\d+)?")
 def data(settings: Settings, source: Path | None = None) -> Path:
     """Fill the input folder from a folder or zip, or else from Kaggle, and return it: the step `data`."""
     return fetch(settings, source, download)
+
+
+def new(settings: Settings, source: str, config: Path, answers: Sequence[str]) -> Path:
+    """Write the configuration of a folder, a zip, or what Kaggle has under a name or address: the step `new`.
+
+    source: a path, else owner/name of a dataset, else a competition's name. Other arguments as of
+    `survey.configuration.write_configuration`; raises as it and `download` do.
+    """
+    if Path(source).exists() or source.lower().endswith(".zip") or source.startswith((".", "/", "~")):
+        return write_configuration(Path(source).expanduser(), config, answers)
+    dataset, slug = dataset_name(source), competition_name(source)
+    with tempfile.TemporaryDirectory(prefix="ripik-new-") as scratch:
+        if "/" in dataset and slug == source:
+            archive = download_dataset(dataset, Path(scratch))
+            return write_configuration(archive, config, answers, {"kaggle_dataset": dataset})
+        archive = download_competition(slug, Path(scratch))
+        return write_configuration(archive, config, answers, {"competition": slug})
 
 
 def download(settings: Settings, folder: Path) -> Path:

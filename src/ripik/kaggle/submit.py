@@ -165,14 +165,15 @@ def check(settings: Settings, path: Path) -> None:
             f"{path} was changed since it was written ({record.name} tells its checksum). Run `make ensemble`: it "
             "writes another."
         )
+    form = competition.asked
     columns, hint = list(competition.sample.columns), "Write the sample submission's columns."
     frame = read_table(path, columns, hint, as_is=True)
     frame = frame.reset_index(drop=True)
-    if competition.form.kind in (PROBABILITY, PROBABILITIES):
-        values = list(competition.form.columns)
+    if form.kind in (PROBABILITY, PROBABILITIES):
+        values = list(form.columns)
         frame[values] = frame[values].apply(lambda column: _numbers(column, path))
-    check_submission(frame, competition.sample, competition.classes, competition.form)
-    tell_form(competition.form)
+    check_submission(frame, competition.sample, competition.classes, form)
+    tell_form(form)
     say(f"submit: {path} is as the sample submission asks ({len(frame)} rows)")
 
 

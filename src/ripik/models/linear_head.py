@@ -74,11 +74,14 @@ def fit_path(
     *,
     weights: Weights = None,
     rows: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
 ) -> Iterator[LinearHead]:
     """Yield a head for each of the strengths, each fitted from the one before: so begin with the smallest.
 
-    features: (n, d); y: class indices (n,) in 0…n_classes−1. Columns are standardised on the rows fitted to; a constant
-    column is left out of account. The same rows give the same heads, as long as the number of BLAS threads is the same.
+    features: (n, d); y: class indices (n,) in 0…n_classes−1, or shares of the classes (n, n_classes), of which a row
+    stands for one of each class, counted by its share. counts: how much each row counts, (n,); None: 1.
+    Columns are standardised on the rows fitted to; a constant column is left out of account. The same rows give the
+    same heads, as long as the number of BLAS threads is the same.
     Method: L2-penalised softmax regression by L-BFGS (scikit-learn's LogisticRegression), in float32.
     Raises InputError for features that are no finite numbers.
     """
@@ -87,9 +90,20 @@ def fit_path(
     columns = np.empty((len(chosen), features.shape[1]), np.float32)
     for block in _blocks(len(chosen)):
         columns[block] = (features[chosen[block]] - mean) / scale
+    columns, truth, counted = _single(columns, y[chosen], None if counts is None else counts[chosen])
     solver = LogisticRegression(tol=TOLERANCE, max_iter=ITERATIONS, class_weight=weights, warm_start=True)
     for strength in strengths:
-        yield LinearHead(mean, scale, *_solve(solver.set_params(C=strength), columns, y[chosen], n_classes))
+        yield LinearHead(mean, scale, *_solve(solver.set_params(C=strength), columns, truth, n_classes, counted))
+
+
+def _single(
+    columns: np.ndarray, y: np.ndarray, counts: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return rows of one class each, their classes, and how much each counts (None: 1)."""
+    if y.ndim == 1:
+        return columns, y, counts
+    row, of_class = np.nonzero(y)
+    return columns[row], of_class, y[row, of_class] * (1 if counts is None else counts[row])
 
 
 def out_of_fold(
@@ -116,7 +130,7 @@ def out_of_fold(
 
 
 def _solve(
-    solver: LogisticRegression, columns: np.ndarray, y: np.ndarray, n_classes: int
+    solver: LogisticRegression, columns: np.ndarray, y: np.ndarray, n_classes: int, counts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (d, C) and bias (C,), −∞ for a class that has no rows."""
     weights = np.zeros((columns.shape[1], n_classes), np.float32)
@@ -124,7 +138,7 @@ def _solve(
     if len(present) == 1:
         bias[present] = 0
         return weights, bias
-    solver.fit(columns, y)
+    solver.fit(columns, y, sample_weight=counts)
     if len(present) == 2:  # one set of weights, for the second class against the first
         weights[:, present[1]], bias[present] = solver.coef_[0], (0, solver.intercept_[0])
     else:

@@ -63,9 +63,9 @@ class Evidence:
 
     @property
     def submission(self) -> str:
-        """The name of the submission CSV that the blend wrote; empty without a blend."""
+        """The name of the submission CSV that the blend wrote; empty without a blend, or a sample submission."""
         meta = artifacts.read_meta(self.run.layout.ensemble / "meta.json") if self.record else None
-        return Path(meta["submission"]).name if meta else ""
+        return Path(meta.get("submission", "")).name if meta else ""
 
     @property
     def focus_metric(self) -> str:

@@ -81,7 +81,7 @@ def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], liken
         lambda: models.blend(evidence),
         lambda: models.adding(evidence),
         lambda: data.folds(evidence),
-        *([lambda: data.test_set(evidence)] if (evidence.focus.path.parent / "test.csv").is_file() else []),
+        *([lambda: data.test_set(evidence)] if _tested(evidence) else []),
         *([lambda: data.adversarial(likeness)] if likeness else []),
         lambda: data.augmentation(evidence),
         lambda: provenance.times(evidence),
@@ -93,6 +93,11 @@ def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], liken
             sections.append(make())
             show(done)
     return [section for section in sections if section.blocks]
+
+
+def _tested(evidence: Evidence) -> bool:
+    """Whether there are predictions of a test set."""
+    return len(evidence.run.competition.test) > 0 and (evidence.focus.path.parent / "test.csv").is_file()
 
 
 def _render(evidence: Evidence, sections: list[Section]) -> str:

@@ -66,6 +66,11 @@ def _tell_labels(settings: Settings, competition: Competition) -> None:
             f"folds: {how.corrections} corrects {corrected} labels of {how.train_csv}: they are trained on, the "
             "organiser's are scored"
         )
+    left_out = int(competition.ignored.sum())
+    if left_out:
+        say(
+            f"folds: training leaves out {left_out} rows of {how.train_csv}; they are predicted and scored all the same"
+        )
     listed = {str(label) for label in how.classes}
     tags = [labels for labels in same_words(map(str, competition.classes)) if not listed.issuperset(labels)]
     if tags:
@@ -142,8 +147,10 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     check_groups(frame, path)
     way_out = "Move a group of it to another fold, or delete the file and run `make folds`."
     _check_spread(frame["fold"], frame["label"], str(path), way_out)
-    corrected = f"{settings.competition.corrections}: with these corrections"
-    _check_spread(frame["fold"], competition.train["training_label"], corrected, "Take back one in another fold.")
+    trained, what = ~competition.ignored, f"{settings.competition.corrections}: with these corrections"
+    what = what if trained.all() else "without the rows that competition.ignore or the corrections leave out"
+    labels = competition.train["training_label"][trained]
+    _check_spread(frame["fold"][trained], labels, what, "Take back one in another fold.")
     return frame.assign(label=competition.train["label"].to_numpy())
 
 

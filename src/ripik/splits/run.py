@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ripik.analysis.truth import OF_SHARES
 from ripik.config import to_toml
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
@@ -80,6 +81,28 @@ class Run:
         """Return the class index of every row of train.csv by the organiser's labels: what is scored, int64 (n,)."""
         return self.competition.class_indices().to_numpy()
 
+    def truth(self) -> np.ndarray:
+        """Return what is scored: `targets`, or where labels are soft and the metric takes them so, their shares (n, C),
+        float64 (`analysis.truth`)."""
+        shares = self.competition.shares
+        return shares if shares is not None and self.settings.competition.metric == OF_SHARES else self.targets()
+
+    def training_shares(self) -> np.ndarray:
+        """Return what every row of train.csv is trained on: one-hot, or the shares of soft labels; float32 (n, C)."""
+        one_hot = np.eye(len(self.competition.classes), dtype="float32")[self.training_targets()]
+        shares = self.competition.shares
+        if shares is None:
+            return one_hot
+        corrected = self.competition.is_corrected.to_numpy()
+        return np.where(corrected[:, None], one_hot, shares).astype("float32")
+
+    def training_truth(self) -> np.ndarray:
+        """Return what trainings are scored by: `training_targets`, or where labels are soft, shares float64 (n, C)."""
+        if self.competition.shares is None:
+            return self.training_targets()
+        shares = self.training_shares().astype(np.float64)
+        return shares / shares.sum(axis=1, keepdims=True)
+
     def training_targets(self) -> np.ndarray:
         """Return the class index of every row of train.csv that is trained on: as corrected, int64 (n,)."""
         return self.competition.training_indices().to_numpy()
@@ -102,7 +125,8 @@ def record_run(run: Run) -> None:
     """Write `config.toml` (every default written out) and `images.csv`, unless they stand there as they would be.
 
     Columns of `images.csv`: image_id, split (train or test), path (absolute), train above test; and where labels are
-    corrected, corrected (the label as it is trained on, where that is another than the organiser's).
+    corrected, corrected (the label as it is trained on, where that is another than the organiser's); and where labels
+    are soft, `share_<label>` of every class.
     """
     _write_if_changed(run.layout.config, to_toml(run.settings))
     _write_if_changed(run.layout.images, artifacts.csv_text(_images(run.competition)))
@@ -112,6 +136,9 @@ def _images(competition: Competition) -> pd.DataFrame:
     splits = [competition.rows(split)[["image_id", "path"]].assign(split=split) for split in ("train", "test")]
     both = pd.concat(splits, ignore_index=True)
     both = both.assign(path=[str(Path(path).absolute()) for path in both["path"]])[["image_id", "split", "path"]]
+    if competition.shares is not None:
+        names = competition.share_columns
+        both = pd.concat([both, pd.concat([competition.train[names], competition.test[[]]], ignore_index=True)], axis=1)
     other = competition.is_corrected
     if not other.any():
         return both

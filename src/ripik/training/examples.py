@@ -123,8 +123,9 @@ class Course:
             self.source,
             self.examples(epoch)[done * self.variant.batch_size :],
             self.variant.batch_size,
-            targets=np.eye(len(run.competition.classes), dtype="float32")[run.training_targets()],
+            targets=run.training_shares(),
             class_weights=class_weights(run, self.variant, self.rows, self.shares),
+            row_weights=row_weights(run, self.rows),
             devices=self.devices,
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
             seed=(seed, epoch),
@@ -138,6 +139,12 @@ class Course:
             return None
         live = Live(variant.policy, variant.live, variant.image_size) if variant.live else None
         return Versions(live, variant.mix, variant.mix_alpha, self.keys, (self.training.seed, epoch))
+
+
+def row_weights(run: Run, rows: np.ndarray) -> np.ndarray | None:
+    """Return how much each row of train.csv counts in the loss, float (n,), in the mean of `rows` 1; None: alike."""
+    weights = run.competition.weights
+    return None if weights is None else weights / weights[rows].mean()
 
 
 def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray | None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from ripik.analysis.metrics import get_metric
+from ripik.analysis.truth import labels_of
 from ripik.errors import InputError
 from ripik.execution.task import Reporter
 from ripik.features.store import Pass, training_passes
 from ripik.models.linear_head import LinearHead, Weights, fit_path
 from ripik.names import NUMPY
 from ripik.splits.splitting import split
-from ripik.training.examples import class_weights
+from ripik.training.examples import class_weights, row_weights
 from ripik.training.head_session import HeadSession
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # scikit-learn's C
@@ -56,7 +57,7 @@ class FittedSession(HeadSession):
     def _chosen(self, rows: np.ndarray) -> float:
         """Return the strength of the least log loss on photos of groups that a head was not fitted to."""
         run = self.training.run
-        targets, groups = run.training_targets(), run.folds["group"].to_numpy()
+        targets, groups, truth = run.training_targets(), run.folds["group"].to_numpy(), run.training_truth()
         number = min(PARTS, len(np.unique(groups[rows])))
         if number < 2:
             raise InputError(f'{self.training}: too few photos to fit a head. Set solver = "adam".')
@@ -67,7 +68,7 @@ class FittedSession(HeadSession):
             heads = self._fitted(rows[part != held], STRENGTHS)
             for place, head in enumerate(heads):
                 said = head.probabilities(photos[part == held]).astype(np.float64)
-                losses[place] += loss(targets[rows[part == held]], said) * (part == held).sum()
+                losses[place] += loss(truth[rows[part == held]], said) * (part == held).sum()
         return STRENGTHS[int(losses.argmin())]
 
     def _fitted(self, rows: np.ndarray, strengths: Any) -> Iterator[LinearHead]:
@@ -75,8 +76,13 @@ class FittedSession(HeadSession):
         run = self.training.run
         features = np.concatenate([self._read(pass_, rows) for pass_ in self._passes()])
         versions = len(features) // len(rows)
-        y = np.tile(run.training_targets()[rows], versions)
-        return fit_path(features, y, len(run.competition.classes), strengths, weights=self._weights(rows))
+        truth = run.training_truth()[rows]
+        y = np.tile(truth, (versions, *[1] * (truth.ndim - 1)))
+        own = row_weights(run, rows)
+        counts = None if own is None else np.tile(own[rows], versions)
+        return fit_path(
+            features, y, len(run.competition.classes), strengths, weights=self._weights(rows), counts=counts
+        )
 
     def _weights(self, rows: np.ndarray) -> Weights:
         found = class_weights(self.training.run, self.variant, rows)
@@ -95,8 +101,12 @@ class FittedSession(HeadSession):
         return source.read((blocks + rows).ravel()).astype(np.float32, copy=False)
 
     def _scores(self, rows: np.ndarray) -> dict[str, float]:
-        truth = self.training.run.training_targets()[rows]
+        truth = self.training.run.training_truth()[rows]
         said = self.head.probabilities(self._read(Pass("train"), rows)).astype(np.float64)
         said /= said.sum(axis=1, keepdims=True)
         loss = get_metric("log_loss").function(truth, said)
-        return {"accuracy": float((said.argmax(axis=1) == truth).mean()), "loss": loss, "strength": self.strength}
+        return {
+            "accuracy": float((said.argmax(axis=1) == labels_of(truth)).mean()),
+            "loss": loss,
+            "strength": self.strength,
+        }

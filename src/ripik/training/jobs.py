@@ -102,8 +102,8 @@ class Training:
 
     @property
     def rows(self) -> np.ndarray:
-        """The rows of train.csv outside the held fold: all of them for a refit."""
-        return np.flatnonzero(self.run.folds["fold"].to_numpy() != self._held)
+        """The rows of train.csv outside the held fold that are trained on: of all folds for a refit."""
+        return np.flatnonzero((self.run.folds["fold"].to_numpy() != self._held) & ~self.run.competition.ignored)
 
     @property
     def held_rows(self) -> np.ndarray:

@@ -80,7 +80,8 @@ def rows_digest(run: Run) -> str:
     """Return a hash of the ids and labels of train.csv and the ids of the test set, in their order."""
     train = run.competition.train
     rows = [train[name].tolist() for name in ("image_id", "label", "training_label")]
-    return artifacts.digest([*rows, run.competition.test["image_id"].tolist()])
+    soft = list(run.competition.share_inputs().values())
+    return artifacts.digest([*rows, run.competition.test["image_id"].tolist(), *soft])
 
 
 def written_oof(path: Path, run: Run) -> FloatArray:

@@ -69,13 +69,13 @@ def score_rows(run: Run, values: FloatArray) -> Scores:
 
     Intervals are drawn over witnesses (`intervals`). What the corrected labels would say stands beside it.
     """
-    metric, truth = get_metric(run.settings.competition.metric), run.targets()
+    metric, truth, labels = get_metric(run.settings.competition.metric), run.truth(), run.targets()
     fold, groups = run.folds["fold"].to_numpy(), witnesses.train(run)
     classes = [str(label) for label in run.competition.classes]
     return Scores(
         interval(truth, values, groups, metric),
         [score_part(metric, truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
-        interval(truth, values, groups, get_metric("accuracy")),
-        dict(zip(classes, per_class_f1(truth, values, groups), strict=True)),
+        interval(labels, values, groups, get_metric("accuracy")),
+        dict(zip(classes, per_class_f1(labels, values, groups), strict=True)),
         interval(run.training_targets(), values, groups, metric) if run.competition.is_corrected.any() else None,
     )

@@ -180,7 +180,7 @@ class Session(ABC):
         if not len(self.inner):
             return {}
         run, found = self.training.run, self.predict_inner()
-        truth = run.training_targets()[self.inner]
+        truth = run.training_truth()[self.inner]
         metric = get_metric(run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)
         return {"inner_loss": float(loss), f"inner_{metric.name}": float(score_part(metric, truth, found))}

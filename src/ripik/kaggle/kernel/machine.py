@@ -103,7 +103,7 @@ def _data(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[
     images that have not changed since, which the times tell, and Kaggle may give a mount new times.
     """
     mount, how = machine.need(facts["data"], "the competition's data"), load_settings(config).competition
-    wanted = (how.test_csv, how.sample_submission, *how.image_folders("test"))
+    wanted = (how.table("test"), how.sample_submission, *how.image_folders("test"))
     if facts["kind"] == "infer" and all((mount / name).exists() for name in wanted):
         return [f"competition.root={mount}"]
     root = machine.scratch / "input" / facts["run"]
@@ -174,7 +174,11 @@ def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict
         warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version goes on")
         return 0
     if code == 0:
-        submission = Path(artifacts.read_json(layout_of(settings).ensemble / "meta.json")["submission"])
+        made = artifacts.read_json(layout_of(settings).ensemble / "meta.json").get("submission")
+        if made is None:
+            say("FINISHED: there is no sample submission, so none is written")
+            return code
+        submission = Path(made)
         shutil.copyfile(submission, machine.working / SUBMISSION)
         say(f"FINISHED: {machine.working / SUBMISSION}, a copy of {submission.name}")
     return code

@@ -76,7 +76,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         classes=list(opened.competition.classes),
         rule=asdict(opened.competition.rule),
         test_images=images_digest(opened.competition.test),
-        form=opened.competition.form.as_settings(),
+        form=opened.competition.asked.as_settings(),
     )
     _finish(settings, folder, manifest)
     return manifest

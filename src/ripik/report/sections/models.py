@@ -105,9 +105,18 @@ def _view(row: dict[Hashable, Any]) -> list[str]:
     return [row["view"], *scores, signed(row["adds"]), change(row["low"], row["high"])]
 
 
+def _ranks(record: dict[str, Any]) -> Text:
+    """Return what the blend decides by where it has no class offsets."""
+    ranks = record.get("fitted", {}).get("ranks")
+    if not ranks:
+        return Text("The blend uses no class offsets.")
+    thresholds = ", ".join(number(value, 3) for value in ranks["thresholds"])
+    return Text(f"The blend takes the class of the expected rank, between the thresholds {thresholds}.")
+
+
 def _offsets(evidence: Evidence) -> list[Block]:
     fitted = (evidence.record or {}).get("fitted", {}).get("offsets")
     if not fitted:
-        return [Text("The blend uses no class offsets.")] if evidence.record else []
+        return [_ranks(evidence.record)] if evidence.record else []
     values = dict(zip(evidence.focus.classes, fitted["values"], strict=True))
     return [*drawn(plots.offsets(values))]

@@ -63,6 +63,8 @@ def _expected(test: dict[str, Any]) -> list[str]:
     if test["expected_score"] is not None:
         plain = test["expected_score"]
         return ["a test set of such photos scores (95 %)", ends(plain["low"], plain["high"])]
+    if "differs" not in test["shift"]:
+        return ["score on the test set", str(test["shift"]["left_out"])]
     weighted = test["shift"]["expected_score"]
     if weighted is None:
         return ["score on the test set", "cannot be said: it is of another kind"]

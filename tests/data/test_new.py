@@ -1,0 +1,170 @@
+"""`new` looks at files that nobody described, writes a configuration that reads them, and asks what they leave open."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import Tiny, in_this_process
+from layouts import LAYOUTS, write_csv, write_photo
+from organiser import zip_of
+from ripik import cli
+from ripik.config import load_settings
+from ripik.data.competition import read_competition
+from ripik.data.survey import configuration
+from ripik.ensemble.submission import check_submission
+from ripik.kaggle import downloads
+from ripik.settings import CompetitionSettings
+
+QUICK = (
+    *("folds.n_splits=2", "training.epochs=2", "network.backbone=SmallNet", "network.weights=random"),
+    *("network.image_size=32", "prediction.engine=keras", "variants={original={}}"),
+)
+TRAINS = {**dict.fromkeys(LAYOUTS, 18), "probability": 12}
+FORMS = {"one_hot": "probabilities", "probability": "probability"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new(source: object, *answers: str) -> int:
+    return cli.main(["new", "--source", str(source), *(part for answer in answers for part in ("--set", answer))])
+
+
+def zipped(layout: str, folder: Path) -> bytes:
+    LAYOUTS[layout](folder)
+    return zip_of({path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")})
+
+
+def written(name: str) -> CompetitionSettings:
+    return load_settings(Path("configs") / f"{name}.toml").competition
+
+
+def refused(capsys: pytest.CaptureFixture[str], source: object, *answers: str) -> str:
+    assert new(source, *answers) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_understood(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    LAYOUTS[name](folder / "src" / name)
+    assert new(f"src/{name}") == 0
+    text = (folder / "configs" / f"{name}.toml").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 15
+    assert all("  # " in line for line in text.splitlines()[3:])  # after the first line, the table, and the root
+    assert [line.split(" ")[0] for line in text.splitlines() if "ASKED" in line] == ["metric"]
+    found = read_competition(load_settings(Path("configs") / f"{name}.toml"))
+    assert (len(found.train), len(found.test)) == (TRAINS[name], 4)
+    assert found.asked.kind == FORMS.get(name, "labels")
+    assert "what was understood" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_from_new_to_a_checked_submission(folder: Path, name: str) -> None:
+    LAYOUTS[name](folder / "src" / name)
+    assert new(f"src/{name}") == 0
+    config = ["--config", f"configs/{name}.toml", *(part for each in QUICK[:-1] for part in ("--set", each))]
+    path = folder / "configs" / f"{name}.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "[variants]\noriginal = {}\n", encoding="utf-8")
+    with in_this_process():
+        assert cli.main(["train", *config]) == 0
+        assert cli.main(["ensemble", *config]) == 0
+    known = read_competition(load_settings(path))
+    (submission,) = (folder / "submissions").glob(f"{name}-*[0-9].csv")
+    ids = {known.asked.id_column: str}
+    check_submission(pd.read_csv(submission, dtype=ids), known.sample, known.classes, known.asked)
+
+
+def test_the_layout_of_the_demo_is_all_defaults(tiny: Tiny, folder: Path) -> None:
+    assert new(tiny.input) == 0
+    assert written("input") == CompetitionSettings(root=tiny.input.as_posix())
+
+
+def test_an_archive_is_put_in_place(folder: Path) -> None:
+    (folder / "cars.zip").write_bytes(zipped("class_folders", folder / "src"))
+    assert new("cars.zip") == 0
+    assert written("cars").root == ""
+    assert len(read_competition(load_settings(Path("configs/cars.toml"))).train) == 18
+    assert (folder / "input" / "cars" / "train" / "été" / "1.jpg").is_file()
+
+
+def test_a_name_on_kaggle_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(name: str, into: Path) -> Path:
+        archive = into / f"{name.rpartition('/')[2]}.zip"
+        archive.write_bytes(zipped("no_test_csv", into / "files"))
+        return archive
+
+    monkeypatch.setattr(downloads, "download_dataset", download)
+    monkeypatch.setattr(downloads, "download_competition", download)
+    assert new("https://www.kaggle.com/datasets/someone/leaves") == 0
+    assert written("leaves").kaggle_dataset == "someone/leaves"
+    assert new("https://www.kaggle.com/competitions/plants") == 0
+    settings = load_settings(Path("configs/plants.toml"))
+    assert settings.kaggle.competition == "plants"
+    assert len(read_competition(settings).train) == 18
+
+
+def ambiguous(root: Path) -> None:
+    LAYOUTS["no_test_csv"](root)
+    (root / "sample_submission.csv").unlink()
+    frame = pd.read_csv(root / "train.csv", dtype=str).rename(columns={"label": "colour"})
+    frame.assign(shape=frame["colour"].map({"0": "a", "1": "b", "2": "b"})).to_csv(root / "train.csv", index=False)
+
+
+def test_what_may_be_read_in_two_ways_is_refused_with_both(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ambiguous(folder / "src")
+    told = refused(capsys, "src")
+    assert "may be read in 2 ways: label_column=colour: 3 values; or label_column=shape: 2 values" in told
+    assert not (folder / "configs").exists()
+    assert new("src", "competition.label_column=shape") == 0
+    assert written("src").label_column == "shape"
+    assert written("src").sample_submission == ""
+
+
+def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ambiguous(folder / "src")
+    answers = iter(["x", "2"])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    assert new("src") == 0
+    assert written("src").label_column == "shape"
+
+
+def test_soft_labels_are_seen_without_a_sample(folder: Path) -> None:
+    LAYOUTS["one_hot"](folder / "src")
+    for name in ("sample_submission.csv", "test.csv"):
+        (folder / "src" / name).unlink()
+    rows = [f"Train_{number},{'0.5,0.3,0.2' if number % 2 else '0,0.4,0.6'},x" for number in range(18)]
+    write_csv(folder / "src" / "train.csv", "image_id,a,b,c,place", rows)
+    assert new("src") == 2  # no image is most of all b
+    rows = [row.replace("0.5,0.3,0.2", "0.3,0.5,0.2") if number % 3 else row for number, row in enumerate(rows)]
+    write_csv(folder / "src" / "train.csv", "image_id,a,b,c,place", rows)
+    assert new("src") == 0
+    assert written("src").label_columns == ("a", "b", "c")
+    assert written("src").test_images == ""
+
+
+def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no source nowhere" in refused(capsys, "./nowhere")
+    (folder / "src").mkdir()
+    assert "src holds no images" in refused(capsys, "src")
+    write_photo(folder / "src" / "images" / "1.jpg", 1)
+    assert "no folder holds one for each class" in refused(capsys, "src")
+    assert not (folder / "configs").exists()
+    LAYOUTS["class_folders"](folder / "cars")
+    assert new("cars") == 0
+    before = (folder / "configs" / "cars.toml").read_bytes()
+    assert "cars.toml exists. Give another name" in refused(capsys, "cars")
+    assert (folder / "configs" / "cars.toml").read_bytes() == before
+    assert "takes answers about [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
+
+
+def test_texts_of_a_source_cannot_break_the_toml() -> None:
+    text = configuration._toml(['a "b"', "été\\", "c\n"])
+    assert tomllib.loads(f"x = {text}")["x"] == ['a "b"', "été\\", "c\n"]
