@@ -52,9 +52,9 @@ class Trials:
     """Out-of-fold predictions of several trials of the same rows.
 
     y: class indices (n,). predictions: (trials, n, C), all NaN in the parts that a trial was not tried on. groups:
-    (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in the order that trials go through
-    them, (n,); None: in one. at_once: trials of a round, which are compared with those of earlier rounds alone; 0:
-    nothing is dropped.
+    (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in the order that trials go
+    through them, (n,); None: in one. at_once: trials of a round, which are compared with those of earlier rounds
+    alone; 0: nothing is dropped.
     """
 
     y: IntArray

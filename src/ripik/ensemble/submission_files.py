@@ -22,7 +22,7 @@ def write_submission(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
-    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle"})
+    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle", "tune"})
     row = {
         "file": path.name,
         "time": now.isoformat(timespec="seconds"),

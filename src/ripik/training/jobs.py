@@ -120,6 +120,11 @@ class Training:
         return self.run.layout.job(self.job)
 
     @property
+    def state(self) -> Path:
+        """The file of its saved state."""
+        return self.run.layout.state(self.job)
+
+    @property
     def meta(self) -> Path:
         """The file that marks it as finished."""
         return self.folder / "meta.json"
@@ -148,7 +153,7 @@ class Training:
         run, variant, start = self.run, self.variant, self.start
         return {
             "version": NETWORK,
-            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute", "predict_sizes"}),
+            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute", "predict_sizes", "tuned"}),
             "weights": weights_inputs(variant),
             "seed_number": self.job.seed,
             "fold": self.job.fold,
