@@ -1,5 +1,6 @@
 """The settings of a variant: its network, how it is trained, and what it starts from."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -114,16 +115,19 @@ class Variant(SharedSettings):
     @property
     def search(self) -> str:
         """The search that chose its settings, in words; empty where there was none."""
-        if not self.tuned:
-            return ""
-        trials, cv, corrected = (self.tuned[key] for key in TUNED)
-        return f"the best of {trials:.0f} trials: {cv:.4f}, corrected {corrected:.4f}"
+        return searched(self.tuned) if self.tuned else ""
 
     @model_validator(mode="after")
     def _early_stopping_looks_inside(self) -> "Variant":
         if self.early_stopping and not self.inner_split:
             raise ValueError("early_stopping needs inner_split > 0: it must never look at the held fold")
         return self
+
+
+def searched(mark: Mapping[str, float]) -> str:
+    """Return a mark of `tuned` in words."""
+    trials, cv, corrected = (mark[key] for key in TUNED)
+    return f"the best of {trials:.0f} trials: {cv:.4f}, corrected {corrected:.4f}"
 
 
 def check_start(variant: Variant, variants: dict[str, Variant]) -> None:

@@ -27,6 +27,8 @@ from ripik.tuning.study import Study, Told
 from ripik.tuning.trial import Outcome, Proposal, Trial
 from ripik.variants import Variant
 
+HEADS, ONE_BY_KERAS = "ripik.tuning.work:heads", "ripik.tuning.work:one"
+
 
 @dataclass(eq=False)
 class Tried:
@@ -188,14 +190,14 @@ class Search:
         self.waiting[name] = items
         wanted = [(tried.trial.proposal, fold) for tried, fold in items]
         arguments = self.run.settings, self.variant.name, wanted
-        return Task(name, "ripik.tuning.work:heads", arguments, needs_backend=False, shape="heads of a search")
+        return Task(name, HEADS, arguments, needs_backend=False, shape="heads of a search")
 
     def _task(self, tried: Tried, fold: int) -> Task:
         name = f"trial/{tried.trial.number}-fold{fold}"
         self.waiting[name] = [(tried, fold)]
         arguments = self.run.settings, self.variant.name, tried.trial.proposal, fold
         devices, shape = ALL if is_distributed(self.variant) else ONE, shape_of(tried.trial.trainings(fold)[0])
-        return Task(name, "ripik.tuning.work:one", arguments, devices=devices, shape=shape)
+        return Task(name, ONE_BY_KERAS, arguments, devices=devices, shape=shape)
 
 
 def _parted(items: list[tuple[Tried, int]], parts: int) -> Iterator[list[tuple[Tried, int]]]:

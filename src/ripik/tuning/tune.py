@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ from ripik.variants import Variant
 SHOWN = 5  # trials in the terminal
 WORDS = {
     "folds": "other folds",
-    "variant": "another variant",
     "start": "other weights to start from",
     "ranges": "other ranges",
     "pixels": "other photos",
@@ -186,9 +184,3 @@ def _falls(record: dict[str, Any]) -> bool:
 
 def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def told(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Return a sentence for each of the variants whose settings were searched for."""
-    searched = [(name, settings.variants[name].search) for name in names if name in settings.variants]
-    return [f"{name} was tuned: {search}." for name, search in searched if search]
