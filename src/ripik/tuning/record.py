@@ -43,6 +43,11 @@ def records(settings: Settings) -> list[dict[str, Any]]:
     return [record for record in found if isinstance(record, dict) and set(record) >= KEYS]
 
 
+def searched(settings: Settings) -> bool:
+    """Whether a variant was tuned, or the run holds a search."""
+    return any(variant.search for variant in settings.variants.values()) or bool(records(settings))
+
+
 def lines(record: Mapping[str, Any]) -> str:
     """Return the TOML of the best trial's values, with the mark that they were searched for."""
     mark = dict(
