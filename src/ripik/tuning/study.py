@@ -21,7 +21,7 @@ from ripik.storage.atomic import replacing
 from ripik.tuning.ranges import Ranges
 from ripik.tuning.trial import Proposal
 
-NAME, MADE_FROM = "search", "made_from"
+NAME, MADE_FROM, COUNT = "search", "made_from", "trials"
 STARTUP = 10  # trials that are drawn at random
 
 
@@ -94,6 +94,7 @@ class Study:
                 study.set_user_attr(MADE_FROM, json.dumps(artifacts.as_json(self.made_from)))
                 for trial in self.study.trials[self.stored :]:
                     study.add_trial(trial)
+                study.set_user_attr(COUNT, len(self.study.trials))
         self.stored = len(self.study.trials)
 
     def trials(self) -> list[tuple[Proposal, Told]]:
@@ -176,7 +177,10 @@ def stored(path: Path, optuna: Any = None) -> tuple[dict[str, Any], list[Any]] |
     try:
         with _Opened(optuna, path) as storage:
             study = optuna.load_study(study_name=NAME, storage=storage)
-            return json.loads(study.user_attrs[MADE_FROM]), study.trials
+            made_from, trials = json.loads(study.user_attrs[MADE_FROM]), study.trials
+            if len(trials) != study.user_attrs[COUNT]:
+                raise ValueError(f"{len(trials)} of {study.user_attrs[COUNT]} trials are there")
+            return made_from, trials
     except Exception as error:  # SQLAlchemy, SQLite and Optuna have one each for every kind of damage
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
