@@ -31,8 +31,15 @@ def record(variant: str = "original") -> dict[str, Any]:
     dropped = {**trials[0], "number": 3, "scores": [0.1], "whole": False}
     kinds = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "schedule": ["cosine", "constant"]}
     return {
-        "variant": variant, "metric": "macro_f1", "ranges": kinds, "trials": [*trials, dropped], "best": trials[1],
-        "naive": interval(0.61), "corrected": interval(0.58), "gain": interval(0.11), "default": True,
+        "variant": variant,
+        "metric": "macro_f1",
+        "ranges": kinds,
+        "trials": [*trials, dropped],
+        "best": trials[1],
+        "naive": interval(0.61),
+        "corrected": interval(0.58),
+        "gain": interval(0.11),
+        "default": True,
         "importances": {"learning_rate": 0.8, "schedule": 0.2},
     }
 

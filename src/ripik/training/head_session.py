@@ -39,7 +39,7 @@ class HeadSession(Session):
         head = SoftmaxHead(*_initial(training, source.row_shape), variant.label_smoothing, variant.weight_decay)
         return cls(
             training=training,
-            course=Course(training, rows, stored=source),
+            course=Course(training, rows, stored=source, draws=memory.draws),
             inner=inner,
             inputs=inputs,
             head=head,

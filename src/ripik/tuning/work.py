@@ -29,6 +29,7 @@ from ripik.training.predictions import open_rows, predict_split
 from ripik.training.session import DivergedError
 from ripik.tuning.trial import Outcome, Proposal, Trial
 
+DRAWN = 128  # batches whose dropout is remembered; trials of one batch size share it, epoch after epoch
 _KEPT: dict[str, tuple[Run, RowMemory]] = {}  # by this process, for the next task of the same search
 
 
@@ -96,8 +97,10 @@ def _opened(settings: Settings) -> tuple[Run, RowMemory]:
     """Return the run and the rows that this process has in memory, as an earlier task left them."""
     key = settings.model_dump_json() + artifacts.file_digest(layout_of(settings).folds)
     if key not in _KEPT:
+        memory = RowMemory.among(settings.jobs.jobs)
+        memory.share_draws(DRAWN)
         _KEPT.clear()
-        _KEPT[key] = Run.open(settings), RowMemory.among(settings.jobs.jobs)
+        _KEPT[key] = Run.open(settings), memory
     return _KEPT[key]
 
 
