@@ -8,12 +8,14 @@ turns: some plain trials, a whole search, and so on. The ratio is that of trials
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import optuna
 
 from ripik.config import load_settings
@@ -35,22 +37,28 @@ def main() -> None:
     place = run.parent.with_name(f"{run.parent.name}-speed")
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run, place / run.name, ignore=shutil.ignore_patterns("tune", "running"))
-    plain, ours = list[float](), list[float]()
+    plain, ours = np.zeros(2), np.zeros(2)
     for _ in range(given.rounds):
-        plain.append(plainly(given, place / run.name) / given.plain)
-        say(f"plainly: {plain[-1]:.1f} s a trial")
+        plain += told("plainly", plainly(given, place / run.name) / given.plain)
         shutil.rmtree(place / run.name / "tune", ignore_errors=True)
-        ours.append(command(given, "tune", ["--variant", given.variant, "--trials", str(given.trials)]) / given.trials)
-        say(f"ripik tune: {ours[-1]:.1f} s a trial")
-    mean = [sum(seconds) / len(seconds) for seconds in (plain, ours)]
-    say(f"trials an hour: {3600 / mean[1]:.0f} against {3600 / mean[0]:.0f}: ratio {mean[0] / mean[1]:.1f}")
+        words = ["--variant", given.variant, "--trials", str(given.trials)]
+        ours += told("ripik tune", command(given, "tune", words) / given.trials)
+    a, b = 3600 * given.rounds / ours[0], 3600 * given.rounds / plain[0]
+    wall, cpu = plain / ours
+    say(f"trials an hour: {a:.0f} against {b:.0f}; ratio {wall:.1f} by the clock, {cpu:.1f} by CPU time")
 
 
-def plainly(given: argparse.Namespace, run: Path) -> float:
-    """Do some trials as one would with Optuna alone; return their seconds."""
+def told(name: str, seconds: np.ndarray) -> np.ndarray:
+    """Print and return seconds a trial: of wall and of CPU time."""
+    say(f"{name}: {seconds[0]:.1f} s a trial, {seconds[1]:.1f} s of CPU time")
+    return seconds
+
+
+def plainly(given: argparse.Namespace, run: Path) -> np.ndarray:
+    """Do some trials as one would with Optuna alone; return their seconds of wall and CPU time."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     settings = load_settings(given.config)
-    ranges = ranges_of(settings, settings.variants[given.variant])
+    ranges, total = ranges_of(settings, settings.variants[given.variant]), np.zeros(2)
 
     def score(trial: optuna.Trial) -> float:
         sets = []
@@ -60,25 +68,27 @@ def plainly(given: argparse.Namespace, run: Path) -> float:
             else:
                 value = trial.suggest_float(key, where["low"], where["high"], log=where.get("log", False))
             sets += ["--set", f"variants.{given.variant}.{key}={value}"]
-        command(given, "train", ["--variants", given.variant, *sets])
+        nonlocal total
+        total = total + command(given, "train", ["--variants", given.variant, *sets])
         meta = json.loads((run / given.variant / "meta.json").read_text(encoding="utf-8"))
         return float(meta["scores"]["pooled"]["value"])
 
-    start = time.monotonic()
     optuna.create_study(direction="maximize").optimize(score, n_trials=given.plain)
-    return time.monotonic() - start
+    return total
 
 
-def command(given: argparse.Namespace, step: str, words: list[str]) -> float:
-    """Run a step in a process of its own, in the copy; return its seconds."""
+def command(given: argparse.Namespace, step: str, words: list[str]) -> np.ndarray:
+    """Run a step in a process of its own, in the copy; return its seconds of wall and CPU time."""
     place = layout_of(load_settings(given.config)).run.parent
     elsewhere = ["--set", f"paths.output={place.with_name(f'{place.name}-speed')}"]
-    start = time.monotonic()
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     line = [sys.executable, "-m", "ripik", step, "--config", str(given.config), *elsewhere, *words]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
-    return time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return np.array([time.monotonic() - start, cpu])
 
 
 if __name__ == "__main__":
