@@ -79,7 +79,7 @@ VALUES = (
         "an empty range",
         config("[tune.ranges]\ndropout = {low = 0.5, high = 0.2}"),
         "tune.ranges.dropout",
-        "low must be",
+        "is empty",
     ),
     by_set("negative", "training.epochs=-3", "training.epochs = -3", "greater than or equal to 1"),
     by_set("none", "training.batch_size=0", "training.batch_size = 0", "greater than or equal to 1"),

@@ -4,7 +4,9 @@ from typing import Any
 
 from ripik.variants import SharedSettings
 
-NOT_SEARCHED = ("weights", "seed", "seeds", "refit", "distribute")  # they change nothing, or what trials share
+NOT_SEARCHED = (  # they change nothing, or what trials share, or are lists themselves
+    *("weights", "seed", "seeds", "refit", "distribute", "predict_sizes"),
+)
 SEARCHED = [key for key in SharedSettings.model_fields if key not in NOT_SEARCHED]
 FORM = "write a list of choices, or { low = …, high = …, log = true or false }"
 

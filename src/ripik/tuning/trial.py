@@ -109,6 +109,7 @@ class Result:
             [
                 *(each.inputs() for each in self.trainings),
                 how.recorded(exclude={"batch_size"}),
+                list(self.trainings[0].variant.predict_sizes),
                 self.held_ids().tolist(),
             ]
         )

@@ -107,6 +107,7 @@ def _made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
         "pixels": None if "image_size" in ranges else shared["pixels"],
         "weights": None if "backbone" in ranges else shared["weights"],
         "seeds": variant.seeds,
+        "predict_sizes": list(variant.predict_sizes),
         "metric": run.settings.competition.metric,
         "prediction": how.recorded(exclude={"batch_size"}),
         "witnesses": artifacts.digest(witnesses.train(run).tolist()),

@@ -1,5 +1,6 @@
 """The tasks of a search: folds of trials, trained and predicted in a process that keeps what they share."""
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,18 +15,16 @@ from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.batches import Source
 from ripik.features.row_memory import RowMemory
-from ripik.features.store import Pass
 from ripik.models.predictor import Predictor
 from ripik.models.softmax_head import head_predictor, one_blas_thread
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.packed_rows import PackedRows
 from ripik.storage.paths import layout_of
 from ripik.training.head_session import HeadSession
 from ripik.training.heads import Together, run_sessions, session_kind
 from ripik.training.jobs import Training
-from ripik.training.predictions import open_rows, predict_split
+from ripik.training.predictions import AtSize, open_rows, predict_split
 from ripik.training.session import DivergedError
 from ripik.tuning.trial import Outcome, Proposal, Trial
 
@@ -109,7 +108,7 @@ def _of_heads(sessions: Sequence[HeadSession], memory: RowMemory, report: Report
     for session in sessions:
         values = session.best if session.variant.inner_split > 0 else session.predicting()
         predictor = head_predictor(*session.head.parts(values[0]))
-        said.append(_held(session.training, predictor, report, memory.open))
+        said.append(_held(session.training, _whatever(predictor), report, memory.open))
         history += session.history
     return Outcome(_mean(said), history, sum(row["seconds"] for row in history))
 
@@ -119,9 +118,15 @@ def _mean(of_seeds: Sequence[FloatArray]) -> FloatArray:
     return total / len(of_seeds)
 
 
+def _whatever(predictor: Predictor) -> AtSize:
+    """Return what predicts photos of any size: a head, which reads stored outputs."""
+    return lambda size: predictor
+
+
 def _by_keras(training: Training, report: Reporter) -> FloatArray | None:
     """Train unless it is trained, and return what it says of the held rows; None where it diverged."""
     from ripik.models import backend
+    from ripik.training.predict import at_size
     from ripik.training.trainer import train
     from ripik.training.warm import network_of
 
@@ -132,13 +137,15 @@ def _by_keras(training: Training, report: Reporter) -> FloatArray | None:
                 train(training, report, network)
         except DivergedError:
             return None
-        predictor = network.trained(training, PackedRows([training.data.path(Pass("train"))]))
-        return _held(training, predictor, report, open_rows)
+        return _held(training, functools.cache(lambda size: at_size(training, network, size)), report, open_rows)
 
 
-def _held(training: Training, predictor: Predictor, report: Reporter, opened: Callable[[Path], Source]) -> FloatArray:
-    """Return what a network says of the held rows, its views merged, float64 (held, C), as `oof.csv` would have it."""
-    said = predict_split(training, predictor, "train", training.held_rows, report, opened)
+def _held(training: Training, made: AtSize, report: Reporter, opened: Callable[[Path], Source]) -> FloatArray:
+    """Return what a network says of the held rows, its views merged, float64 (held, C), as `oof.csv` would have it.
+
+    made: what predicts photos of each size.
+    """
+    said = predict_split(training, made, "train", training.held_rows, report, opened)
     return merge(said, training.run.settings.prediction.merge).astype(np.float64)
 
 
