@@ -1,7 +1,11 @@
-"""What a search may look over: the keys, and the ranges and choices as they stand in a configuration."""
+"""The settings of a search: the keys it may look over, with their ranges and choices."""
 
 from typing import Any
 
+from pydantic import Field, model_validator
+
+from ripik.errors import nearest
+from ripik.sections import Count, Section, Seed
 from ripik.variants import SharedSettings
 
 NOT_SEARCHED = (  # they change nothing, or what trials share, or are lists themselves
@@ -43,3 +47,24 @@ def range_problem(key: str, where: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class TuneSettings(Section):
+    """Where `tune` searches, and how; trials of one variant, whose settings these are."""
+
+    ranges: dict[str, Any] = Field(default={})  # by key of [training], [network], [finetuning]; empty: the usual ones
+    at_once: Count = 8  # trials of a round, which are proposed together; the results of a round decide on the next
+    pruning: bool = True  # whether a trial ends at the first fold after which it is worse than the median
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _ranges_can_be_searched(self) -> "TuneSettings":
+        for key, where in self.ranges.items():
+            if key in NOT_SEARCHED:
+                raise ValueError(f"tune.ranges.{key}: no search is made over {key}")
+            if key not in SEARCHED:
+                raise ValueError(f"unknown key tune.ranges.{key}{nearest(key, SEARCHED)}")
+            problem = choices_problem(where) if isinstance(where, list) else range_problem(key, where)
+            if problem:
+                raise ValueError(f"tune.ranges.{key} {problem}")
+        return self

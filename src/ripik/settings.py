@@ -1,11 +1,10 @@
 """The settings of a run: what can be set, its type, its range and its default."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ripik.errors import nearest
 from ripik.kaggle_addresses import CompetitionName, dataset_name
 from ripik.names import (
     LOGISTIC,
@@ -18,7 +17,7 @@ from ripik.names import (
     ViewName,
     own_name,
 )
-from ripik.search_ranges import NOT_SEARCHED, SEARCHED, choices_problem, range_problem
+from ripik.search_ranges import TuneSettings
 from ripik.sections import Added, Count, Folders, Section, Seed, Text
 from ripik.variants import Variant, check_start
 
@@ -185,27 +184,6 @@ class JobSettings(Section):
     engine: Literal["local", "ray"] = "local"  # processes of this machine, or a Ray cluster (RAY_ADDRESS, or one here)
     jobs: Count = 1  # at once; a cluster that RAY_ADDRESS names runs as many as it has room for
     threads: Annotated[int, Field(ge=0)] = 0  # of a job; 0: as the run began, at first the cores divided among the jobs
-
-
-class TuneSettings(Section):
-    """Where `tune` searches, and how; trials of one variant, whose settings these are."""
-
-    ranges: dict[str, Any] = Field(default={})  # by key of [training], [network], [finetuning]; empty: the usual ones
-    at_once: Count = 8  # trials of a round, which are proposed together; the results of a round decide on the next
-    pruning: bool = True  # whether a trial ends at the first fold after which it is worse than the median
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _ranges_can_be_searched(self) -> "TuneSettings":
-        for key, where in self.ranges.items():
-            if key in NOT_SEARCHED:
-                raise ValueError(f"tune.ranges.{key}: no search is made over {key}")
-            if key not in SEARCHED:
-                raise ValueError(f"unknown key tune.ranges.{key}{nearest(key, SEARCHED)}")
-            problem = choices_problem(where) if isinstance(where, list) else range_problem(key, where)
-            if problem:
-                raise ValueError(f"tune.ranges.{key} {problem}")
-        return self
 
 
 class KaggleSettings(Section):

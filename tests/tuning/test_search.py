@@ -21,11 +21,13 @@ FAST = ("tune.at_once=4", "training.epochs=2", "tune.ranges.learning_rate={low=1
 RANGES = (*FAST, "tune.ranges.dropout={low=0.0, high=0.5}", "tune.ranges.batch_size=[4, 64]")
 
 
-def search(tiny: Tiny, *overrides: str, trials: int = 8, variant: str = "original") -> tuple[int, str]:
+def search(
+    tiny: Tiny, *overrides: str, trials: int = 8, variant: str = "original", hours: str = "1"
+) -> tuple[int, str]:
     """Search; return the exit code and what was printed."""
     work._KEPT.clear()
     sets = [part for override in (*RANGES, *overrides) for part in ("--set", override)]
-    done = ripik(tiny, "tune", "--variant", variant, "--trials", str(trials), *sets)
+    done = ripik(tiny, "tune", "--variant", variant, "--trials", str(trials), "--hours", hours, *sets)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -133,6 +135,12 @@ def test_more_trials_go_on_with_those_that_are_there(mine: Tiny) -> None:
     assert code == 0, said
     assert told(mine)[:8] == before
     assert len(told(mine)) == 10
+
+
+def test_no_round_begins_that_would_end_too_late(mine: Tiny) -> None:
+    before = told(mine)
+    code, said = search(mine, trials=12, hours="1e-9")
+    assert (code, told(mine) == before) == (0, True), said
 
 
 def test_trials_worse_than_the_median_are_dropped(searched: tuple[Tiny, str]) -> None:
