@@ -139,7 +139,7 @@ def test_more_trials_go_on_with_those_that_are_there(mine: Tiny) -> None:
 
 def test_no_round_begins_that_would_end_too_late(mine: Tiny) -> None:
     before = told(mine)
-    code, said = search(mine, trials=12, hours="1e-9")
+    code, said = search(mine, trials=12, hours="1e-12")
     assert (code, told(mine) == before) == (0, True), said
 
 
