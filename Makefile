@@ -20,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo new data plan folds augment train predict ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
+.PHONY: help setup demo new data plan folds augment train predict tune ensemble export report compare analyse status config submit kernel kernel-push kernel-status kernel-output bench bench-gpu pictures test test-all test-oldest test-cluster test-jax test-export torture faults fuzz golden lint audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ train: $(READY)  ## train and predict every missing (variant, fold)
 
 predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
 	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)') $(if $(OUT),--out '$(OUT)')
+
+tune: $(READY)  ## search for a variant's settings, tell what the best of many is worth (VARIANT=upper TRIALS=40 HOURS=2)
+	@$(RIPIK) tune $(OPTIONS) --variant '$(VARIANT)' $(if $(TRIALS),--trials $(TRIALS)) $(if $(HOURS),--hours $(HOURS))
 
 ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: of those finished)
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN) $(if $(PARTIAL),--partial)

@@ -25,7 +25,7 @@ from ripik import cli
 from ripik.config import load_settings
 from ripik.execution import environment as environment_module
 from ripik.execution.progress import View
-from ripik.execution.task import Task
+from ripik.execution.task import More, Task
 from ripik.settings import Settings
 
 if TYPE_CHECKING:
@@ -222,14 +222,17 @@ def tiny(tmp_path: Path, drawn: Drawn) -> Iterator[Tiny]:
 def in_this_process() -> Iterator[None]:
     """Let tasks be done here, one after the other: a process for each would load Keras for each."""
 
-    def here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> None:
+    def here(tasks: Sequence[Task], at_once: int, threads: int, shown: View, more: More | None = None) -> None:
         if "keras" not in sys.modules:
             environment_module.prepare_environment(threads)
-        for task in tasks:
+        waiting = list(tasks)
+        while waiting:
+            task = waiting.pop(0)
             module, name = task.function.split(":")
             shown.begin(task.name)
             told = getattr(importlib.import_module(module), name)(*task.arguments, lambda done, total, note="": None)
             shown.end(task.name, told or "")
+            waiting[:0] = more(task.name) if more else []
 
     with mock.patch("ripik.execution.runner.run_here", here), mock.patch.dict(os.environ):
         yield

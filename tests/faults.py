@@ -134,7 +134,7 @@ class World:
         """Return which of the promised files differ from those of the finished run."""
         found = [path for pattern in PROMISED for path in sorted((self.kept / "run").glob(pattern))]
         changed = [path for path in found if _bytes(self.run / path.relative_to(self.kept / "run")) != _bytes(path)]
-        csvs = [sorted(folder.glob("*-cv*.csv"))[-1] for folder in (self.kept / "submissions", self.submissions)]
+        csvs = [sorted(folder.glob("*-cv*[0-9].csv"))[-1] for folder in (self.kept / "submissions", self.submissions)]
         names = [str(path.relative_to(self.kept / "run")) for path in changed]
         return names + (["submission"] if _bytes(csvs[0]) != _bytes(csvs[1]) else [])
 

@@ -289,6 +289,15 @@ def test_starts_must_not_go_in_a_circle(tmp_path: Path, circle: tuple[str, ...])
     assert "circle" in refusal(tmp_path, tomli_w.dumps({"variants": tables}))
 
 
+def test_a_mark_of_a_search_is_whole(tmp_path: Path) -> None:
+    mark = "tuned = { trials = 40, cv = 0.61, corrected = 0.58 }"
+    found = load(tmp_path, f"[variants.a]\n{mark}\n[variants.b]").variants
+    assert found["a"].search == "the best of 40 trials: 0.6100, corrected 0.5800"
+    assert found["b"].search == ""
+    assert "tuned" not in found["b"].recorded()
+    assert "trials, cv, corrected" in refusal(tmp_path, "[variants.a]\ntuned = { trials = 40 }")
+
+
 @pytest.mark.parametrize(
     ("extra", "told"),
     [

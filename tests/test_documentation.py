@@ -38,6 +38,7 @@ from ripik.settings import (
     PathSettings,
     PredictionSettings,
     RecipeSettings,
+    TuneSettings,
 )
 from ripik.steps import STEPS
 from ripik.variants import NetworkSettings, SharedSettings, TrainingSettings, Variant
@@ -63,6 +64,7 @@ TABLES = {
     "blend": [BlendSettings],
     "decision": [DecisionSettings],
     "jobs": [JobSettings],
+    "tune": [TuneSettings],
     "kaggle": [KaggleSettings],
     "variants.<name>": [Variant],
 }

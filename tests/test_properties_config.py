@@ -62,8 +62,10 @@ def tables_of(section: type[Section], *without: str) -> st.SearchStrategy[dict[s
     )
 
 
+OF_A_LAYOUT = ("layout", "label_columns")
 DEPENDENT = (  # on the layers that are trained
     *("live", "mix", "crop_from", "weight_decay", "rate_decay", "clip", "average", "soup", "solver", "predict_sizes"),
+    "tuned",
 )
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(lambda name: name not in RESERVED_NAMES)
 SECTIONS = {
@@ -71,7 +73,7 @@ SECTIONS = {
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type)
     and issubclass(field.annotation, Section)
-    and name not in ("recipe", "training")
+    and name not in ("recipe", "training", "tune")
 }
 OF_A_START = (
     "early_stopping",
@@ -84,7 +86,7 @@ OF_A_START = (
 )  # finetuning's is another
 CONFIGURATIONS = st.fixed_dictionaries(
     {},
-    optional={name: tables_of(section, "time_limit") for name, section in SECTIONS.items()}
+    optional={name: tables_of(section, "time_limit", *OF_A_LAYOUT) for name, section in SECTIONS.items()}
     | {
         "network": tables_of(NetworkSettings, *DEPENDENT),
         "finetuning": tables_of(SharedSettings, *OF_A_START, *DEPENDENT),

@@ -41,6 +41,7 @@ RESERVED_NAMES = (
     "export",
     "analysis",
     "running",
+    "tune",
 )
 DEPTH = 10  # of values in lists and tables
 PLAIN = "A setting is a number, a text, true or false, or a list of these."

@@ -19,6 +19,7 @@ from ripik.names import (
     ViewName,
     own_name,
 )
+from ripik.search_ranges import TuneSettings
 from ripik.sections import Added, Count, Folders, FoldersOrNone, Section, Seed, Text
 from ripik.variants import Variant, check_start
 
@@ -274,6 +275,7 @@ class Settings(Section):
     blend: BlendSettings = BlendSettings()
     decision: DecisionSettings = DecisionSettings()
     jobs: JobSettings = JobSettings()
+    tune: TuneSettings = TuneSettings()
     training: LimitSettings = LimitSettings()
     kaggle: KaggleSettings = KaggleSettings()
     variants: dict[str, Variant]

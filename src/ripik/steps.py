@@ -54,6 +54,17 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def hours(text: str) -> float:
+    """Return a number of hours above 0 that stands in an argument."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is no number of hours above 0")
+    return found
+
+
 def _flag(name: str, help_text: str) -> Option:
     return Option(name, {"action": "store_true", "help": help_text})
 
@@ -141,6 +152,21 @@ STEPS = (
         "ripik.export.build:export",
         "write the blend as ONNX graphs and a script that predicts without this package",
         alone=True,
+    ),
+    Step(
+        "tune",
+        "ripik.tuning.tune:tune",
+        "search for a variant's settings, and tell what the best of many trials is worth",
+        [
+            Option(
+                "--variant", {"required": True, "metavar": "NAME", "help": "the variant whose settings are searched"}
+            ),
+            Option(
+                "--trials",
+                {"type": whole_number, "default": 40, "metavar": "N", "help": "trials in all, earlier ones too (40)"},
+            ),
+            Option("--hours", {"type": hours, "metavar": "H", "help": "begin no round that would end later"}),
+        ],
     ),
     Step(
         "plan",

@@ -1,5 +1,6 @@
 """The settings of a variant: its network, how it is trained, and what it starts from."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
 
 Size = Annotated[int, Field(ge=32, le=2048)]
 Sizes = tuple[Size, ...]
+TUNED = ("trials", "cv", "corrected")  # of a search: how many, the best one's CV, the same corrected for the choice
 
 
 class NetworkSettings(Section):
@@ -66,6 +68,7 @@ class Variant(SharedSettings):
     train_from: Text = HEAD  # head, all, or a layer or block of the backbone
     start: str = ""  # a variant whose weights of the same fold are the starting point
     solver: Annotated[Solver, Added()] = "adam"  # of a head; logistic: fitted at once, by logistic regression
+    tuned: Annotated[dict[str, float], Added()] = Field(default={})  # the search that chose these settings
 
     @model_validator(mode="after")
     def _live_augmentation_sees_pixels(self) -> "Variant":
@@ -85,12 +88,8 @@ class Variant(SharedSettings):
 
     @model_validator(mode="after")
     def _weights_are_kept_of_what_is_finetuned(self) -> "Variant":
-        if self.train_from == HEAD and (
-            self.weight_decay or self.rate_decay != 1 or self.clip or self.average or self.soup
-        ):
-            raise ValueError(
-                "weight_decay, rate_decay, clip, average and soup are not for a head: set them in [finetuning]"
-            )
+        if self.train_from == HEAD and (self.rate_decay != 1 or self.clip or self.average or self.soup):
+            raise ValueError("rate_decay, clip, average and soup are not for a head: set them in [finetuning]")
         if self.soup and self.inner_split:
             raise ValueError("soup averages the last epochs, and inner_split chooses one of them: set one of them to 0")
         if self.soup > self.epochs:
@@ -101,15 +100,34 @@ class Variant(SharedSettings):
     def _a_fitted_head_is_one(self) -> "Variant":
         if self.solver == LOGISTIC and self.train_from != HEAD:
             raise ValueError(f'solver = "{LOGISTIC}" fits a head; it needs train_from = "{HEAD}"')
-        if self.solver == LOGISTIC and (self.inner_split or self.label_smoothing):
-            raise ValueError(f'solver = "{LOGISTIC}" knows neither inner_split nor label_smoothing: set both to 0')
+        if self.solver == LOGISTIC and (self.inner_split or self.label_smoothing or self.weight_decay):
+            raise ValueError(
+                f'solver = "{LOGISTIC}" knows neither inner_split nor label_smoothing nor weight_decay: set all to 0'
+            )
         return self
+
+    @model_validator(mode="after")
+    def _a_search_is_told_whole(self) -> "Variant":
+        if self.tuned and set(self.tuned) != set(TUNED):
+            raise ValueError(f"tuned has the keys {', '.join(TUNED)}, as `make tune` writes them, and no others")
+        return self
+
+    @property
+    def search(self) -> str:
+        """The search that chose its settings, in words; empty where there was none."""
+        return searched(self.tuned) if self.tuned else ""
 
     @model_validator(mode="after")
     def _early_stopping_looks_inside(self) -> "Variant":
         if self.early_stopping and not self.inner_split:
             raise ValueError("early_stopping needs inner_split > 0: it must never look at the held fold")
         return self
+
+
+def searched(mark: Mapping[str, float]) -> str:
+    """Return a mark of `tuned` in words."""
+    trials, cv, corrected = (mark[key] for key in TUNED)
+    return f"the best of {trials:.0f} trials: {cv:.4f}, corrected {corrected:.4f}"
 
 
 def check_start(variant: Variant, variants: dict[str, Variant]) -> None:

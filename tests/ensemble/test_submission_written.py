@@ -10,12 +10,14 @@ import pytest
 
 from conftest import Tiny
 from made_up_trainings import finish
+from ripik.analysis.best_submission import best_submissions
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
 from ripik.ensemble.build import ensemble
 from ripik.kaggle.kernel.infer import _pinned
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.submit import newest
+from ripik.monitoring.status import status
 from ripik.splits.run import Run
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
@@ -154,3 +156,32 @@ def test_what_is_submitted_is_resolved_once_and_kept_for_a_kernel(tiny: Tiny) ->
     pinned = _pinned(settings, manifest, tiny.folder)
     hidden = read_test_set(pinned, known.train[["image_id", "label"]], known.classes)
     assert (hidden.form.kind, hidden.form.columns, hidden.form.positive) == ("probability", ("label",), 1)
+
+
+def test_the_nested_predictions_stand_beside_the_submission(tiny: Tiny) -> None:
+    of_two_classes(tiny, {"label": "1"})
+    submission = blended(tiny, "competition.metric=accuracy")
+    kept = pd.read_csv(submission.with_suffix(".oof.csv"), dtype={"image_id": str})
+    nested = pd.read_csv(tiny.run / "ensemble" / "oof.csv", dtype={"image_id": str})
+    pd.testing.assert_frame_equal(kept.drop(columns="group"), nested)
+    assert kept.groupby("group").size().tolist() == [3] * kept["group"].nunique()
+    (best,) = best_submissions(submission.parent)
+    assert (best.file, best.submissions, best.left_out) == (submission.name, 1, 0)
+    assert best.found.naive.value == pytest.approx(strictly(submission.with_suffix(".json"))["cv"])
+
+
+def test_a_tuned_member_is_named_wherever_its_cv_stands(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    of_two_classes(tiny, {"label": "1"})
+    plain = strictly(blended(tiny).with_suffix(".json"))
+    assert "tuned" not in plain
+    assert not any("tuned" in variant for variant in plain["configuration"]["variants"].values())
+    (tiny.run / "ensemble" / "weights.json").unlink()
+    mark = {"trials": 40, "cv": 0.61, "corrected": 0.58}
+    submission = blended(tiny, "variants.original.tuned={trials=40, cv=0.61, corrected=0.58}")
+    record = strictly(submission.with_suffix(".json"))
+    assert record["tuned"] == {"original": mark}
+    assert record["configuration"]["variants"]["original"]["tuned"] == mark
+    said = capsys.readouterr().out
+    assert "original was tuned, the best of 40 trials: 0.6100, corrected 0.5800. The CV of the blend does not" in said
+    status(tiny.settings("variants.original.tuned={trials=40, cv=0.61, corrected=0.58}"))
+    assert "original was tuned: the best of 40 trials: 0.6100, corrected 0.5800" in capsys.readouterr().out

@@ -140,6 +140,28 @@ def test_tasks_of_one_shape_share_their_processes(tmp_path: Path, jobs: int) -> 
     assert (len(ones) <= jobs, len(twos) <= jobs, ones & twos) == (True, True, set())
 
 
+def test_what_comes_of_a_task_is_done_first_and_by_the_same_processes(tmp_path: Path) -> None:
+    followed: list[str] = []
+
+    def more(name: str) -> list[Task]:
+        followed.append(name)
+        number = int(name[1:])
+        return [warm(note_pid, f"{name[0]}{number + 1}", tmp_path)] if number < 2 else []
+
+    firsts = [warm(note_pid, name, tmp_path) for name in ("a0", "b0")]
+    execute(firsts, JobSettings(jobs=1), more)
+    assert followed == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert len({pid(tmp_path / name) for name in followed}) == 1
+
+
+def test_a_failure_of_what_comes_next_ends_the_command(tmp_path: Path) -> None:
+    def more(name: str) -> list[Task]:
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        execute([task(note_pid, tmp_path, "a")], JobSettings(jobs=1), more)
+
+
 def test_no_more_processes_are_kept_than_jobs_run_at_once(tmp_path: Path) -> None:
     """The third task needs a process of its own, though the fourth would find that of the first two idle."""
     shapes = {"a": "one", "b": "one", "c": "two", "d": "one"}

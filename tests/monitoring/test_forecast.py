@@ -21,6 +21,7 @@ from ripik.monitoring.forecast import (
     total,
 )
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
+from ripik.monitoring.search_cost import search_seconds
 from ripik.storage.paths import Job
 from ripik.variants import Variant
 
@@ -68,6 +69,17 @@ def costs(settings) -> Costs:  # type: ignore[no-untyped-def]
     }
     images = {"pixels": {32: Line(0, 0.1)}, "copies": {32: Line(0, 0.2)}}
     return Costs(**here, **images, passes=dict.fromkeys(keys, line), rows=dict.fromkeys(keys, 40), jobs=jobs)
+
+
+def test_a_search_is_so_many_trials_of_all_folds(tiny: Tiny) -> None:
+    settings, size = tiny.settings("training.epochs=4", "jobs.threads=2"), Size(90, 30)
+    found = costs(settings)
+    for name, beside in (("original", 4), ("finetuned", 2)):
+        variant = settings.variants[name]
+        jobs = [Job(name, fold) for fold in range(3)]
+        each = sum(job_seconds(settings, variant, job, Size(90, 0), found, first=False) for job in jobs)
+        seconds = search_seconds(settings, variant, size, found, 2, trials=10)
+        assert seconds == pytest.approx(3 + 5 + 10 * each / beside)
 
 
 def test_a_job_is_its_epochs_its_predictions_and_its_start_and_end(tiny: Tiny) -> None:

@@ -247,7 +247,7 @@ def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[st
     for variant in found.variants:
         meta = artifacts.read_json(tiny.run / variant.name / "meta.json")
         assert (variant.oof.state, variant.oof.value) == (FRESH, meta["scores"]["pooled"]["value"])
-    (submission,) = (tiny.folder / "submissions").glob("tiny-*.csv")
+    (submission,) = (tiny.folder / "submissions").glob("tiny-*[0-9].csv")
     assert found.last["file"] == submission.name
     assert (found.report.state, found.next) == (MISSING, "next: make report")
     out = capsys.readouterr().out

@@ -96,6 +96,9 @@ MAKE: dict[str, Callable[[list[str]], Chart | None]] = {
     "times": lambda names: charts.times(
         pd.DataFrame({"step": "train", "what": names, "seconds": [0.5, 90.0, 7200.0, 3.0]})
     ),
+    "trials": lambda _: charts.trials([0, 1, 5, 7], [0.5, 0.4, 0.62, 0.6], {0: 0.5, 5: 0.62}, "macro_f1"),
+    "slice_of": lambda names: charts.slice_of(names[0], [1e-4, 1e-3, 1e-1], [0.5, 0.6, 0.4], "macro_f1"),
+    "slice_of_choices": lambda names: charts.slice_of(names[0], names, [0.5, 0.6, 0.4, 0.6], "macro_f1"),
 }
 
 
@@ -246,6 +249,8 @@ NOTHING: dict[str, Callable[[], Chart | None]] = {
     "group_sizes": lambda: charts.group_sizes(EMPTY({"images": [1], "train_groups": [0], "test_groups": [0]})),
     "shares": lambda: charts.shares(class_shares([])),
     "adversarial": lambda: charts.adversarial([], [0.5]),
+    "trials": lambda: charts.trials([3], [0.5], {3: 0.5}, "macro_f1"),
+    "slice_of": lambda: charts.slice_of("a", [1, 1], [0.5, 0.6], "macro_f1"),
     "times": lambda: charts.times(EMPTY({"step": ["a"], "what": ["b"], "seconds": [NAN]})),
 }
 

@@ -39,7 +39,7 @@ from trainings_here import prepare_here, silent
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=4", "augmentation.copies=2")
-HARD = ("network.dropout=0.3", "training.inner_split=0.4", "training.label_smoothing=0.1")
+HARD = ("network.dropout=0.3", "training.inner_split=0.4", "training.label_smoothing=0.1", "training.weight_decay=0.5")
 
 
 @pytest.fixture(scope="session")

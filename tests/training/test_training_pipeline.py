@@ -19,7 +19,7 @@ from ripik.storage import artifacts
 
 
 def submissions(tiny: Tiny) -> list[Path]:
-    return sorted((tiny.folder / "submissions").glob("tiny-*.csv"))
+    return sorted((tiny.folder / "submissions").glob("tiny-*[0-9].csv"))
 
 
 def test_the_submission_keeps_the_contract(finished: Tiny) -> None:

@@ -9,6 +9,7 @@ analysis.errors(oof).head(20)
 analysis.correlation(analysis.load_run("output/ripik"))
 """
 
+from ripik.analysis.best_submission import best_submissions
 from ripik.analysis.measures import (
     calibration,
     calibration_error,
@@ -31,6 +32,7 @@ __all__ = [
     "Predictions",
     "agreement",
     "align",
+    "best_submissions",
     "calibration",
     "calibration_error",
     "class_scores",

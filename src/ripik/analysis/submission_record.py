@@ -31,6 +31,11 @@ def record_path(submission: Path) -> Path:
     return submission.with_suffix(".json")
 
 
+def oof_path(submission: Path) -> Path:
+    """Return where the nested out-of-fold predictions stand that a submission CSV was chosen by."""
+    return submission.with_suffix(".oof.csv")
+
+
 def record_of(submission: Path) -> dict[str, Any]:
     """Return the record of a submission CSV; an empty one where there is none, or none that can be read."""
     try:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ripik import analysis
 from ripik.analysis import Predictions
+from ripik.analysis.best_submission import best_submissions
 from ripik.console import say, table
 from ripik.diagnostics.adversarial import adversarial
 from ripik.diagnostics.label_issues import label_issues
@@ -132,6 +133,8 @@ def _runs(layout: Layout, of: str) -> Answer:
     _print_table("Submissions so far", shown.assign(time=shown["time"].astype(str).str.slice(5, 16)))
     for row in answer[answer["changed"] != ""].itertuples():
         say(f"{row.file}: {row.changed}")
+    for best in best_submissions(layout.submissions):
+        say(best.sentence())
     return answer, ""
 
 

@@ -104,7 +104,7 @@ def _blend(run: Run, members: Sequence[str], blend: Artifact) -> Path:
         record = _record(run, members, known, found, cv) | _of_test(run, found, shares)
         artifacts.write_json(weights, record)
         if run.competition.form:
-            submission = write_submission(run, blended, record)
+            submission = write_submission(run, blended, found.oof, record)
             more |= {"submission": str(submission), "sha256": artifacts.file_digest(submission)}
     print_blend(record, found)
     if not run.competition.form:
@@ -144,6 +144,7 @@ def _record(run: Run, members: Sequence[str], known: LabelledPredictions, found:
         },
         "options": [asdict(option) | {"recipe": str(option.recipe)} for option in found.options],
         "left_out": found.left_out,
+        "tuned": {name: run.settings.variants[name].tuned for name in members if run.settings.variants[name].tuned},
         "refits": [name for name in members if run.settings.variants[name].refit],
         "recipes_without_part": {str(held): str(recipe) for held, recipe in found.recipes.items()},
         "fitted": found.fitted.as_json(),

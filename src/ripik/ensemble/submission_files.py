@@ -6,23 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from ripik.analysis.submission_record import record_path
+from ripik.analysis.submission_record import oof_path, record_path
 from ripik.ensemble.submission import submission_name, submission_of
 from ripik.ensemble.submission_log import append_log
+from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.training.oof import probability_columns
 
 
-def write_submission(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path:
-    """Write, check and log the submission of a blend that weights.json tells of; return its path."""
+def write_submission(run: Run, test: np.ndarray, oof: np.ndarray, record: dict[str, Any]) -> Path:
+    """Write, check and log the submission of a blend that weights.json tells of; return its path.
+
+    Beside it: what made it, and the nested out-of-fold predictions (n, C) that it was chosen by.
+    """
     frame = submission_of(run.competition, test)
     now, cv = datetime.now(), record["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
     while path.exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
     artifacts.write_csv(path, frame)
-    configuration = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle"})
+    artifacts.write_csv(oof_path(path), _oof_frame(run, oof))
+    configuration = _configuration(run)
     row = {
         "file": path.name,
         "time": now.isoformat(timespec="seconds"),
@@ -34,10 +41,27 @@ def write_submission(run: Run, test: np.ndarray, record: dict[str, Any]) -> Path
     }
     kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
     made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
-    content = {**row, **kept, **made}
+    content = {**row, **kept, **({"tuned": record["tuned"]} if record["tuned"] else {}), **made}
     artifacts.write_json(record_path(path), content)
     append_log(run.layout.submissions / "log.csv", row)
     return path
+
+
+def _configuration(run: Run) -> dict[str, Any]:
+    """Return the settings that can change a submission; of variants that were not tuned nothing says so."""
+    found = run.settings.model_dump(mode="json", exclude={"paths", "jobs", "training", "kaggle", "tune"})
+    for variant in found["variants"].values():
+        if not variant["tuned"]:
+            del variant["tuned"]
+    return found
+
+
+def _oof_frame(run: Run, oof: np.ndarray) -> pd.DataFrame:
+    """Return image_id, fold, label, group (equal numbers: one witness) and p_<label> a class, for each training row."""
+    train = run.competition.train
+    known = train[["image_id"]].assign(fold=run.folds["fold"], label=train["label"], group=witnesses.train(run))
+    columns = probability_columns(run.competition.classes)
+    return pd.concat([known, pd.DataFrame(oof, columns=columns)], axis=1)
 
 
 def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:

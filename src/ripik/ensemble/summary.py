@@ -9,6 +9,7 @@ from ripik.console import say, table, warn
 from ripik.ensemble.expectation import sentence
 from ripik.ensemble.nested_cv import Nested
 from ripik.training.scores import CORRECTED, LEVEL, ends
+from ripik.variants import searched
 
 
 def print_blend(record: dict[str, Any], found: Nested) -> None:
@@ -20,6 +21,7 @@ def print_blend(record: dict[str, Any], found: Nested) -> None:
     _options(found, record["metric"])
     _classes(record)
     _say_members(record)
+    _say_tuned(record)
     _say_spread(record, found)
     _say_test(record)
 
@@ -101,6 +103,12 @@ def _say_members(record: dict[str, Any]) -> None:
             f"{', '.join(record['refits'])}: refits predict the test set. No row shows how sure they are of what they "
             "have not seen; for class shares, the calibration of their folds' models is taken."
         )
+
+
+def _say_tuned(record: dict[str, Any]) -> None:
+    """Say that the CV is of settings that were searched for on the same rows."""
+    for name, mark in record["tuned"].items():
+        say(f"{name} was tuned, {searched(mark)}. The CV of the blend does not count that search.")
 
 
 def _say_spread(record: dict[str, Any], found: Nested) -> None:

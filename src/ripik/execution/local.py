@@ -16,7 +16,7 @@ from ripik.console import complain
 from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.execution import local, time_limit
 from ripik.execution.progress import Report, View
-from ripik.execution.task import ALL, Ended, Said, Task
+from ripik.execution.task import ALL, Ended, More, Said, Task
 from ripik.execution.workers import VISIBLE, Crew, Worker
 
 SECONDS = 20
@@ -61,7 +61,7 @@ def _count() -> int:
 PATIENCE = 300.0  # seconds a terminated process has to finish its batch, or the scoring of an epoch, and save
 
 
-def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> None:
+def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View, more: More | None = None) -> None:
     """Run the tasks, `at_once` at a time with `threads` each; the first failure stops the rest and is raised here.
 
     Tasks of one shape are done by the same processes, one after the other; a task without one gets a process of its
@@ -70,7 +70,7 @@ def run_here(tasks: Sequence[Task], at_once: int, threads: int, shown: View) -> 
     raised then. Raises OutOfTimeError at the time limit; when a task stops by itself as it would pass the limit, the
     others may go on until then, but none is started.
     """
-    work = _Work(list(tasks), Crew(at_once, threads), shown)
+    work = _Work(list(tasks), Crew(at_once, threads), shown, more)
     with _terminating(work.crew):
         while work.crew.busy or work.to_start():
             time_limit.check()
@@ -88,6 +88,7 @@ class _Work:
     waiting: list[Task]
     crew: Crew
     shown: View
+    more: More | None = None
     out_of_time: list[OutOfTimeError] = field(default_factory=list)
     deaths: list[SurroundingsError] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)  # tasks whose process died
@@ -111,7 +112,8 @@ class _Work:
             taken = [worker.gpu for worker in self.crew.busy]
             one = task.needs_backend and task.devices != ALL
             self.crew.give(task, local.least_used(self.visible, taken) if one else None)
-        self.crew.keep(self.to_start())
+        if self.more is None:
+            self.crew.keep(self.to_start())
 
     def _next(self) -> Task | None:
         """Return the task to be started now, if there is one: a task that takes all GPUs runs by itself."""
@@ -151,6 +153,8 @@ class _Work:
             raise ended.error
         elif task is not None:
             self.shown.end(task.name, ended.outcome)
+            if self.more is not None:
+                self.waiting[:0] = self.more(task.name)
 
     def _lose(self, worker: Worker) -> None:
         """Take note of a process that died: its task is lost, and the others go on."""

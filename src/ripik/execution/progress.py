@@ -66,7 +66,9 @@ class Overview:
         self.ended = 0
 
     def begin(self, name: str) -> None:
-        """Take note that a job begins."""
+        """Take note that a job begins; one whose name was not known is one more."""
+        if name not in self.names:
+            self.names.append(name)
         self.working[name] = Work(Report(name, 0, 0))
 
     def take(self, report: Report) -> Work:

@@ -21,7 +21,7 @@ from ripik.execution import time_limit
 from ripik.execution.local import PATIENCE
 from ripik.execution.progress import Report, View, view
 from ripik.execution.signals import Orders, ending_when_cancelled
-from ripik.execution.task import ALL, SMALLER, Ended, Message, Said, Task, perform
+from ripik.execution.task import ALL, SMALLER, Ended, Message, More, Said, Task, perform
 
 ADDRESS = "RAY_ADDRESS"
 REUSED = 50  # tasks of one shape that a worker does before it ends
@@ -41,7 +41,7 @@ class Began:
     host: str
 
 
-def run_on_cluster(tasks: Sequence[Task], at_once: int, threads: int) -> None:
+def run_on_cluster(tasks: Sequence[Task], at_once: int, threads: int, more: More | None = None) -> None:
     """Run the tasks, each in a worker process with `threads` CPUs, and a GPU where the cluster has any.
 
     A worker without a GPU does task after task of those that have a shape; else each has a worker of its own, as one
@@ -59,7 +59,7 @@ def run_on_cluster(tasks: Sequence[Task], at_once: int, threads: int) -> None:
         _check_room(nodes, threads)
         say(f"Ray: {len(nodes)} node{'s' if len(nodes) > 1 else ''}, room for {_room(nodes, threads)} jobs at once")
         with view([task.name for task in tasks], _room(nodes, threads)) as shown:
-            _run(ray, tasks, threads, _gpus(nodes), shown)
+            _run(ray, tasks, threads, _gpus(nodes), shown, more)
 
 
 def slots(at_once: int, threads: int) -> int:
@@ -138,7 +138,7 @@ def _gpus(nodes: Sequence[dict[str, float]]) -> int:
     return int(max((node.get("GPU", 0) for node in nodes), default=0))
 
 
-def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) -> None:
+def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View, more: More | None = None) -> None:
     messages, stopped = _Messages(ray, shown), list[OutOfTimeError]()
     running = _submit(ray, tasks, threads, gpus, messages)
     messages.workers = (RETRIES + 1) * len(running)
@@ -151,6 +151,9 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View) 
                 name = running.pop(reference)
                 try:
                     shown.end(name, _result(ray, reference, name))
+                    if more is not None and not stopped:
+                        running |= _submit(ray, more(name), threads, gpus, messages)
+                        messages.workers += (RETRIES + 1) * len(running)
                 except OutOfTimeError as reason:
                     stopped.append(reason)
     finally:

@@ -6,7 +6,7 @@ from ripik.errors import InputError
 from ripik.execution import environment, local
 from ripik.execution.local import run_here
 from ripik.execution.progress import view
-from ripik.execution.task import Task, distinct
+from ripik.execution.task import More, Task, distinct
 from ripik.names import LOCAL, RAY
 from ripik.settings import JobSettings, Settings
 from ripik.storage import artifacts
@@ -34,8 +34,11 @@ def at_once(settings: JobSettings) -> int:
     return slots(settings.jobs, threads_per_job(settings))
 
 
-def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
+def execute(tasks: Sequence[Task], settings: JobSettings, more: More | None = None) -> None:
     """Run the tasks where `settings.engine` says; the first failure stops the rest and is raised here.
+
+    more: called in this process when a task is done, with its name, for the tasks that come of it, under names of their
+    own; they are begun before others that wait, and workers are kept for them.
 
     What a task makes does not depend on where it runs, nor on how many run at once, nor on what its process has done
     before: each has as many threads as any other. Raises what `run_here` or `run_on_cluster` do.
@@ -46,10 +49,10 @@ def execute(tasks: Sequence[Task], settings: JobSettings) -> None:
     if settings.engine == RAY:
         from ripik.execution.ray_cluster import run_on_cluster
 
-        run_on_cluster(named, settings.jobs, threads)
+        run_on_cluster(named, settings.jobs, threads, more)
         return
     with view([task.name for task in named], settings.jobs) as shown:
-        run_here(named, settings.jobs, threads, shown)
+        run_here(named, settings.jobs, threads, shown, *([more] if more else []))
 
 
 def recorded_threads(settings: Settings) -> int | None:

@@ -64,6 +64,9 @@ class Task:
     shape: str | None = None
 
 
+More = Callable[[str], Sequence["Task"]]  # of the name of a task that is done: what is to be done after it
+
+
 def distinct(tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks, those of a name that another one has numbered."""
     seen: Counter[str] = Counter()

@@ -35,6 +35,14 @@ class Source(Protocol):
 Altered = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+Draws = Callable[[tuple[int, ...], tuple[int, ...]], np.ndarray]
+
+
+def uniform(seed: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """Return draws from [0, 1) that depend on the seed alone, float32 of a shape."""
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
 class ArrayRows:
     """An array in memory as a source."""
 
@@ -100,7 +108,8 @@ class Batches:
     batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
     more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
     `keras.layers.Dropout` does, by draws that depend on `seed` and a batch's first example alone, with any backend.
-    altered: what becomes of a batch's examples, images and targets before it is fed.
+    altered: what becomes of a batch's examples, images and targets before it is fed. draws: `uniform`, or what
+    remembers what that has drawn.
     """
 
     def __init__(
@@ -117,11 +126,12 @@ class Batches:
         seed: Sequence[int] = (),
         view: str = IDENTITY,
         altered: Altered | None = None,
+        draws: Draws = uniform,
     ) -> None:
         self.source, self.examples, self.batch_size = source, examples, batch_size
         self.targets, self.view = targets, VIEWS[view]
         self.class_weights, self.row_weights, self.devices = class_weights, row_weights, devices
-        self.dropout, self.seed, self.altered = dropout, tuple(seed), altered
+        self.dropout, self.seed, self.altered, self.draws = dropout, tuple(seed), altered, draws
         self.failure: RipikError | None = None
         readers = max(READERS, environment.threads())
         self.readers, self.ahead = ThreadPoolExecutor(readers), AHEAD * readers
@@ -163,7 +173,7 @@ class Batches:
     def _dropped(self, inputs: np.ndarray, first: int) -> np.ndarray:
         if not self.dropout:
             return inputs
-        draws = np.random.default_rng([*self.seed, first]).random(inputs.shape, dtype=np.float32)
+        draws = self.draws((*self.seed, first), inputs.shape)
         kept = np.divide(inputs, np.float32(1 - self.dropout))
         np.copyto(kept, np.float32(0), where=draws < self.dropout)
         return kept

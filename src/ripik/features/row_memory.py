@@ -1,26 +1,35 @@
 """Packed files read whole into memory, once for all that read them, as long as there is room."""
 
+import functools
 from pathlib import Path
 
 from ripik.execution.memory import usable_memory
-from ripik.features.batches import ArrayRows, Source
+from ripik.features.batches import ArrayRows, Draws, Source, uniform
 from ripik.storage.packed_rows import PackedRows
 
 SHARE = 0.25  # of the memory, at most, for all rows of a process
 
 
 class RowMemory:
-    """Opens packed files: in memory, checked against their checksums, or where they lie once the room is used up."""
+    """Opens packed files: in memory, checked against their checksums, or where they lie once the room is used up.
+
+    draws: what dropout is drawn by, in all trainings that share the rows.
+    """
 
     def __init__(self, room: int | None = None) -> None:
         """Take so many bytes at most; without a number a quarter of the memory that there is."""
         self.room = int(SHARE * usable_memory()) if room is None else room
+        self.draws: Draws = uniform
         self._opened: dict[tuple[Path, ...], Source] = {}
 
     @classmethod
     def among(cls, processes: int) -> "RowMemory":
         """Return what one of so many processes at once may take."""
         return cls(int(SHARE * usable_memory() / processes))
+
+    def share_draws(self, batches: int) -> None:
+        """Remember the draws of so many batches: those of one seed meet them again, whatever their dropout's rate."""
+        self.draws = functools.lru_cache(maxsize=batches)(uniform)
 
     def open(self, *paths: Path) -> Source:
         """Return the rows of the files, one file after the other.

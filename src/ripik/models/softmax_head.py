@@ -90,11 +90,17 @@ def _approach(mean: np.ndarray, value: np.ndarray, part: np.float32, room: np.nd
 class SoftmaxHead:
     """A kernel (d, C) and a bias (C,), float32, which stand in one vector, `values`."""
 
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray, label_smoothing: float = 0.0) -> None:
-        """Copy kernel and bias; the smoothing takes so much of every target and shares it among all classes."""
+    def __init__(
+        self, kernel: np.ndarray, bias: np.ndarray, label_smoothing: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        """Copy kernel and bias; the smoothing takes so much of every target and shares it among all classes.
+
+        Each step takes rate × weight_decay × value from the kernel (AdamW, Loshchilov and Hutter 2019, ICLR).
+        """
         self.values = np.concatenate([kernel.ravel(), bias]).astype(np.float32)
         self.gradient = np.empty_like(self.values)
         self.shape, self.smoothing = kernel.shape, np.float32(label_smoothing)
+        self.decay = np.float32(weight_decay)
         self.kernel, self.bias = self.parts(self.values)
 
     def parts(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +139,8 @@ class SoftmaxHead:
         kernel, bias = self.parts(self.gradient)
         np.matmul(inputs.T, found, out=kernel)
         found.sum(axis=0, out=bias)
+        if self.decay:
+            self.kernel *= ONE - np.float32(rate) * self.decay
         optimizer.update(self.values, self.gradient, rate)
         return float(losses.sum()), right
 

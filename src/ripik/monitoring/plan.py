@@ -13,6 +13,7 @@ from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.models.weight_files import check_weights
 from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
+from ripik.monitoring.search_cost import show_searches
 from ripik.settings import JobSettings, Settings
 from ripik.splits.folds import kept
 from ripik.splits.groups import groups_of, read_groups
@@ -67,6 +68,7 @@ def plan(
     _show_parts(found, at_once)
     _show_jobs(settings, chosen, costs)
     _show_scale(settings, chosen, costs, size, memory, devices, machines, images)
+    show_searches(settings, chosen, size, costs, at_once)
     say(f"plan: {duration(found.seconds)} in all on this machine, {_bytes(found.disk)} on disk")
     return found
 

@@ -34,6 +34,9 @@ def status(settings: Settings) -> Status:
     _show_variants(found)
     for job in _lines(found.jobs):
         say(job)
+    for variant in settings.variants.values():
+        if variant.search:
+            say(f"{variant.name} was tuned: {variant.search}")
     say(_line(found.blend, f"CV {found.metric}"))
     say(_last(found))
     say(_line(found.report))

@@ -16,12 +16,13 @@ from ripik.ensemble.train_or_test import tell_apart
 from ripik.report.album import Album, is_readable
 from ripik.report.blocks import Section
 from ripik.report.evidence import Evidence, Maps, gather
-from ripik.report.sections import data, models, photos, provenance, results
+from ripik.report.sections import data, models, photos, provenance, results, search
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import trainings_of
+from ripik.tuning.record import searched
 
 REPORT = 1  # to be raised when the page shows something else
 
@@ -73,6 +74,7 @@ def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], liken
     makers: list[Callable[[], Section]] = [
         lambda: results.summary(evidence),
         lambda: results.variants(evidence),
+        *([lambda: search.searches(evidence)] if searched(evidence.run.settings) else []),
         lambda: results.classes(evidence),
         lambda: results.confusion(evidence, album),
         lambda: photos.gallery(evidence, album, shown),

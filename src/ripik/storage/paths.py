@@ -124,6 +124,10 @@ class Layout:
         """The file that shows who is at work on a training."""
         return self.at_work.parent / f"{job.variant}-{job.folder}.json"
 
+    def tune(self, variant: str) -> Path:
+        """The folder of the trials of a search; its storage, record and result stand beside it, by the same name."""
+        return self.run / "tune" / variant
+
     @property
     def at_work(self) -> Path:
         """The file that shows which command is at work on what the trainings share."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from ripik.augmentation.live import Live
 from ripik.errors import InputError
-from ripik.features.batches import Altered, Batches, Source, epoch_examples, id_keys, one_a_group
+from ripik.features.batches import Altered, Batches, Draws, Source, epoch_examples, id_keys, one_a_group, uniform
 from ripik.features.store import Reading, training_passes
 from ripik.features.versions import Versions
 from ripik.names import NONE, ONE
@@ -44,13 +44,14 @@ def inner_split(training: Training) -> tuple[np.ndarray, np.ndarray]:
 class Course:
     """What a training goes through: the rows of train.csv it sees, and among how many devices a batch is divided.
 
-    stored: what its network reads, where that is open already.
+    stored: what its network reads, where that is open already. draws: what dropout is drawn by.
     """
 
     training: Training
     rows: np.ndarray
     devices: int = 1
     stored: Source | None = None
+    draws: Draws = uniform
 
     @property
     def variant(self) -> Variant:
@@ -130,6 +131,7 @@ class Course:
             dropout=self.variant.dropout if self.reading.head_alone else 0.0,
             seed=(seed, epoch),
             altered=self._altered(epoch),
+            draws=self.draws,
         )
 
     def _altered(self, epoch: int) -> Altered | None:

@@ -35,10 +35,11 @@ class HeadSession(Session):
         training.check_stores()
         inputs, (rows, inner) = training.inputs(), inner_split(training)
         source = memory.open(*(training.data.path(pass_) for pass_ in training_passes(training.variant)))
-        head = SoftmaxHead(*_initial(training, source.row_shape), training.variant.label_smoothing)
+        variant = training.variant
+        head = SoftmaxHead(*_initial(training, source.row_shape), variant.label_smoothing, variant.weight_decay)
         return cls(
             training=training,
-            course=Course(training, rows, stored=source),
+            course=Course(training, rows, stored=source, draws=memory.draws),
             inner=inner,
             inputs=inputs,
             head=head,

@@ -28,7 +28,7 @@ from ripik.training.jobs import Training
 from ripik.training.predictions import head_of, write_predictions
 from ripik.training.signs import epoch_told, last_scores, scores_told, telling
 
-Reporters = Mapping[Job, Reporter]
+Reporters = Mapping[Training, Reporter]
 
 
 def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
@@ -42,7 +42,7 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
         run, memory = Run.open(settings), RowMemory.among(settings.jobs.jobs)
         trainings = [Training(run, job) for job in jobs]
         failed = train_heads(trainings, report, memory, tells)
-        finished = [each for each in trainings if each.job not in failed]
+        finished = [each for each in trainings if each not in failed]
         for number, each in enumerate(finished, start=1):
             predict_head(each, _of_several(report, tells[each.job], number, len(trainings)), memory)
     if failed:
@@ -60,7 +60,7 @@ def train_heads(
     report: Reporter,
     memory: RowMemory | None = None,
     tells: Mapping[Job, Tell] | None = None,
-) -> dict[Job, InputError]:
+) -> dict[Training, InputError]:
     """Train every head that is not finished to its last epoch, from its saved state if there is one of the same inputs.
 
     Each head's folder gets what `trainer.train` writes. Returns the errors of those whose loss is no longer a number.
@@ -68,28 +68,33 @@ def train_heads(
     no room for another epoch.
     """
     memory = memory or RowMemory()
-    sessions = [_session(each, memory) for each in trainings if not each.is_trained]
+    sessions = [session_kind(each).create(each, memory) for each in trainings if not each.is_trained]
     for session in sessions:
         session.restore()
     reporters = _reporters(sessions, report, tells or {})
     with one_blas_thread(), noticing() as asked:
-        failed = _train(sessions, reporters, asked)
+        failed = run_sessions(sessions, reporters, asked)
     for session in sessions:
-        if session.training.job not in failed:
+        if session.training not in failed:
             session.finish()
     return failed
 
 
-def _session(training: Training, memory: RowMemory) -> HeadSession:
-    kind = FittedSession if training.variant.solver == LOGISTIC else HeadSession
-    return kind.create(training, memory)
+def session_kind(training: Training) -> type[HeadSession]:
+    """Return what trains such a head."""
+    return FittedSession if training.variant.solver == LOGISTIC else HeadSession
 
 
-def _train(sessions: Sequence[HeadSession], reporters: Reporters, asked: Callable[[], bool]) -> dict[Job, InputError]:
-    """Train epoch after epoch, each head in its turn, one on every core; asked to end, begin no more of them."""
+def run_sessions(
+    sessions: Sequence[HeadSession], reporters: Reporters, asked: Callable[[], bool]
+) -> dict[Training, InputError]:
+    """Train epoch after epoch, each head in its turn, one on every core; asked to end, begin no more of them.
+
+    Returns the errors of those whose loss is no longer a number.
+    """
     waiting = deque(session for session in sessions if session.wants_more())
     running: dict[Future, HeadSession] = {}
-    failed: dict[Job, InputError] = {}
+    failed: dict[Training, InputError] = {}
     stopped: list[Exception] = []
     cores = max(1, min(environment.threads(), len(waiting)))
     with ThreadPoolExecutor(cores) as pool:
@@ -99,7 +104,7 @@ def _train(sessions: Sequence[HeadSession], reporters: Reporters, asked: Callabl
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 session, error = running.pop(future), future.exception()
                 if isinstance(error, InputError):
-                    failed[session.training.job] = error
+                    failed[session.training] = error
                 elif isinstance(error, Exception):
                     stopped.append(error)
                 elif session.wants_more():
@@ -122,7 +127,7 @@ def _begin(
     except OutOfTimeError as reason:
         stopped.append(reason)
         return
-    running[pool.submit(session.run_epoch, reporters[session.training.job], asked)] = session
+    running[pool.submit(session.run_epoch, reporters[session.training], asked)] = session
 
 
 @contextmanager
@@ -137,8 +142,8 @@ def _at_work(settings: Settings, jobs: Sequence[Job]) -> Iterator[dict[Job, Tell
 def _reporters(sessions: Sequence[HeadSession], report: Reporter, tells: Mapping[Job, Tell]) -> Reporters:
     """Return what each head reports to: whoever asks for the job, and all heads' common report."""
     together = report if len(sessions) == 1 else Together(sessions, report)
-    jobs = [session.training.job for session in sessions]
-    return {job: telling(together, tells[job]) if job in tells else together for job in jobs}
+    trainings = [session.training for session in sessions]
+    return {each: telling(together, tells[each.job]) if each.job in tells else together for each in trainings}
 
 
 class Together:

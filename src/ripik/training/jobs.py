@@ -20,6 +20,9 @@ from ripik.storage.paths import Job
 from ripik.storage.up_to_date import Artifact
 from ripik.variants import Variant
 
+OF_OTHERS = {  # settings of a variant that determine no weights, or stand beside them
+    *("name", "seeds", "refit", "weights", "distribute", "predict_sizes", "tuned"),
+}
 NETWORK = 3  # to be raised when the trained part, its training or its prediction changes by more than rounding
 
 
@@ -120,6 +123,11 @@ class Training:
         return self.run.layout.job(self.job)
 
     @property
+    def state(self) -> Path:
+        """The file of its saved state."""
+        return self.run.layout.state(self.job)
+
+    @property
     def meta(self) -> Path:
         """The file that marks it as finished."""
         return self.folder / "meta.json"
@@ -148,7 +156,7 @@ class Training:
         run, variant, start = self.run, self.variant, self.start
         return {
             "version": NETWORK,
-            "variant": variant.recorded(exclude={"name", "seeds", "refit", "weights", "distribute", "predict_sizes"}),
+            "variant": variant.recorded(exclude=OF_OTHERS),
             "weights": weights_inputs(variant),
             "seed_number": self.job.seed,
             "fold": self.job.fold,

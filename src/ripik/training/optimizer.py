@@ -93,9 +93,7 @@ def compile_model(model: keras.Model, variant: Variant, steps: int) -> CosineDec
 
 
 def _adam(model: keras.Model, variant: Variant, schedule: Any) -> Any:
-    if variant.train_from == HEAD:
-        return keras.optimizers.Adam(schedule)
-    adam = operations.adam(model.dtype_policy.name)
+    adam = keras.optimizers.Adam if variant.train_from == HEAD else operations.adam(model.dtype_policy.name)
     if (variant.weight_decay, variant.rate_decay, variant.clip, variant.average) == (0.0, 1.0, 0.0, 0.0):
         return adam(schedule)
     return layerwise(adam)(

@@ -38,9 +38,10 @@ def predict_job(training: Training, report: Reporter, network: Network | None = 
 
     network: one for trainings of this shape; None: a new one.
     """
+    write_predictions(training, lambda size: at_size(training, network or Network(), size), report)
 
-    def at_size(size: int) -> Predictor:
-        source = PackedRows([training.data.path(Pass("train", view=first_pass(training).view, size=size))])
-        return (network or Network()).trained(training, source, size)
 
-    write_predictions(training, at_size, report)
+def at_size(training: Training, network: Network, size: int) -> Predictor:
+    """Return what predicts photos of a size with a finished training."""
+    source = PackedRows([training.data.path(Pass("train", view=first_pass(training).view, size=size))])
+    return network.trained(training, source, size)

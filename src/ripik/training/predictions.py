@@ -77,7 +77,7 @@ def write_predictions(
         more |= {"engine": at_size(first_pass(training).size).record(), "frozen": _frozen_engine(training)}
         held = training.held_rows
         arrays = {
-            "oof": _predict_split(training, at_size, "train", held, report, opened),
+            "oof": predict_split(training, at_size, "train", held, report, opened),
             "test": predict_test(training, at_size, report, opened),
             "held_ids": competition.train["image_id"].to_numpy(dtype=str)[held],
             "test_ids": competition.test["image_id"].to_numpy(dtype=str),
@@ -94,7 +94,7 @@ def predict_test(
     Images that cannot be read have the class shares of the training rows in every view.
     """
     competition = training.run.competition
-    predicted = _predict_split(training, at_size, "test", np.arange(len(competition.test)), report, opened)
+    predicted = predict_split(training, at_size, "test", np.arange(len(competition.test)), report, opened)
     predicted[:, ~competition.test["readable"].to_numpy()] = competition.class_shares()
     return predicted
 
@@ -110,14 +110,16 @@ def _frozen_engine(training: Training) -> dict | None:
     return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 
 
-def _predict_split(
+def predict_split(
     training: Training,
     at_size: AtSize,
     split: str,
     rows: np.ndarray,
     report: Reporter,
-    opened: Callable[[Path], Source],
+    opened: Callable[[Path], Source] = open_rows,
 ) -> np.ndarray:
+    """Return what a finished training says of rows of a split by view, float32 (views, len(rows), C)."""
+
     def told(done: float, total: int, note: str = "") -> None:
         report(done, total, f"predicted {split} {note}")
 

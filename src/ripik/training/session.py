@@ -27,6 +27,10 @@ from ripik.training.signs import EpochSigns, Position, epoch_told
 from ripik.variants import Variant
 
 
+class DivergedError(InputError):
+    """The loss of a training is no longer a number."""
+
+
 @dataclass(kw_only=True)
 class Session(ABC):
     """A job in training: what it reads, how far it is, and where its state is kept."""
@@ -86,7 +90,7 @@ class Session(ABC):
     @property
     def state(self) -> Path:
         """The file of the saved state."""
-        return self.training.run.layout.state(self.training.job)
+        return self.training.state
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -111,12 +115,12 @@ class Session(ABC):
     def run_epoch(self, report: Reporter, asked: Callable[[], bool]) -> None:
         """Train one epoch, or what is left of it, and save the state; asked to end, save it after the present batch.
 
-        Raises InputError when the loss is no longer a number.
+        Raises DivergedError when the loss is no longer a number.
         """
         start = time.monotonic()
         done, left, scores = self.train_epoch(report, asked)
         if not np.isfinite(scores["loss"]):
-            raise InputError(self._diverged())
+            raise DivergedError(self._diverged())
         self.progress.batches += done
         self.progress.seconds += time.monotonic() - start
         if done == left:

@@ -9,6 +9,7 @@ from ripik.training.jobs import Training, is_distributed
 VALUES = {  # settings of a variant that change numbers alone, or what is read: no network, nor what is compiled of it
     *("name", "start", "data", "with_original", "copies_per_epoch", "near_copies_per_epoch", "seed", "seeds", "refit"),
     *("epochs", "learning_rate", "inner_split", "early_stopping", "soup", "distribute", "weights", "class_weights"),
+    "tuned",
 }
 
 

@@ -1,0 +1,70 @@
+"""The settings of a search: the keys it may look over, with their ranges and choices."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from ripik.errors import nearest
+from ripik.sections import Count, Section, Seed
+from ripik.variants import SharedSettings
+
+NOT_SEARCHED = (  # they change nothing, or what trials share, or are lists themselves
+    *("weights", "seed", "seeds", "refit", "distribute", "predict_sizes"),
+)
+SEARCHED = [key for key in SharedSettings.model_fields if key not in NOT_SEARCHED]
+FORM = "write a list of choices, or { low = …, high = …, log = true or false }"
+
+
+OF_STORES = (
+    "backbone",
+    "image_size",
+    "crop_from",
+    "precision",
+)  # for each choice, all photos are stored or passed once
+
+
+def choices_problem(where: list[Any]) -> str:
+    """Return what is wrong with a list of choices; empty where nothing is."""
+    if len(where) < 2 or len({str(choice) for choice in where}) < len(where):
+        return "needs two choices at least, all different"
+    odd = [choice for choice in where if not isinstance(choice, int | float | str)]
+    return f"has the choice {odd[0]!r}, which is neither a number nor a text nor true or false" if odd else ""
+
+
+def range_problem(key: str, where: Any) -> str:
+    """Return what is wrong with a key's range; empty where nothing is."""
+    if key in OF_STORES:
+        return "needs a list of choices: for each of them photos, or the outputs of frozen layers, are stored once"
+    if not isinstance(where, dict) or not {"low", "high"} <= set(where) <= {"low", "high", "log"}:
+        return f"= {where!r}: {FORM}"
+    low, high, log = where["low"], where["high"], where.get("log", False)
+    if not (_is_number(low) and _is_number(high) and isinstance(log, bool)):
+        return f"= {where!r}: {FORM}"
+    if not low < high:
+        return f"is empty: low = {low} must be below high = {high}"
+    return f"has no logarithm from {low} on: low must be above 0, or log = false" if log and low <= 0 else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class TuneSettings(Section):
+    """Where `tune` searches, and how; trials of one variant, whose settings these are."""
+
+    ranges: dict[str, Any] = Field(default={})  # by key of [training], [network], [finetuning]; empty: the usual ones
+    at_once: Count = 8  # trials of a round, which are proposed together; the results of a round decide on the next
+    pruning: bool = True  # whether a trial ends at the first fold after which it is worse than the median
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _ranges_can_be_searched(self) -> "TuneSettings":
+        for key, where in self.ranges.items():
+            if key in NOT_SEARCHED:
+                raise ValueError(f"tune.ranges.{key}: no search is made over {key}")
+            if key not in SEARCHED:
+                raise ValueError(f"unknown key tune.ranges.{key}{nearest(key, SEARCHED)}")
+            problem = choices_problem(where) if isinstance(where, list) else range_problem(key, where)
+            if problem:
+                raise ValueError(f"tune.ranges.{key} {problem}")
+        return self

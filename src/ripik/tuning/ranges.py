@@ -1,0 +1,95 @@
+"""Where a search looks: ranges and choices by key, those of the configuration or the usual ones of a variant."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ripik.errors import InputError
+from ripik.names import ALL, HEAD, LOGISTIC
+from ripik.refusals import described
+from ripik.search_ranges import OF_STORES
+from ripik.settings import Settings
+from ripik.variants import Variant
+
+Ranges = dict[str, Any]  # by key: a list of choices, or a table of low, high and log
+Values = Mapping[str, Any]
+
+
+def ranges_of(settings: Settings, variant: Variant) -> Ranges:
+    """Return the configuration's ranges, or else the usual ones of the variant.
+
+    Raises InputError where there are none, or a value of theirs would be refused in a configuration.
+    """
+    ranges = dict(settings.tune.ranges) or usual(variant)
+    if not ranges:
+        raise InputError(
+            f'variants.{variant.name} has solver = "{LOGISTIC}", which finds its own strength: name what to search '
+            "over in [tune.ranges], for instance image_size = [160, 224]."
+        )
+    for key in ranges:
+        for value in _ends(ranges[key]):
+            with_values(settings, variant, {key: value})
+    return ranges
+
+
+def usual(variant: Variant) -> Ranges:
+    """Return ranges that a head, or a finetuning, is worth searching in; the variant's own values are in them."""
+    if variant.solver == LOGISTIC:
+        return {}
+    rate = variant.learning_rate
+    wide = 30.0 if variant.train_from == HEAD else 10.0
+    decays = (0.0, 0.01, 0.1, 1.0) if variant.train_from == HEAD else (0.0, 0.01, 0.05)
+    found: Ranges = {
+        "learning_rate": {"low": rate / wide, "high": rate * wide, "log": True},
+        "weight_decay": sorted({*decays, variant.weight_decay}),
+        "label_smoothing": {"low": 0.0, "high": max(0.2, variant.label_smoothing)},
+    }
+    if variant.train_from == HEAD:
+        found["dropout"] = {"low": 0.0, "high": max(0.6, variant.dropout)}
+        found["batch_size"] = sorted({32, 64, 128, variant.batch_size})
+    elif variant.train_from == ALL:
+        found["rate_decay"] = sorted({0.8, 0.9, 1.0, variant.rate_decay})
+    return found
+
+
+def with_values(settings: Settings, variant: Variant, values: Values) -> Settings:
+    """Return the settings with other values of a variant.
+
+    Raises InputError where a configuration with such values would be refused.
+    """
+    table = {**variant.model_dump(mode="json"), **values, "tuned": {}}
+    try:
+        changed = Variant.model_validate(table)
+        tables = {**settings.model_dump(mode="json"), "variants": None}
+        others = {name: each.model_dump(mode="json") for name, each in settings.variants.items()}
+        return Settings.model_validate(
+            {**tables, "variants": {**others, variant.name: changed.model_dump(mode="json")}}
+        )
+    except ValidationError as error:
+        told = "; ".join(dict.fromkeys(described(error, Variant, f"variants.{variant.name}")))
+        named = ", ".join(f"{key} = {value!r}" for key, value in values.items())
+        raise InputError(f"tune.ranges: with {named}, {told.removesuffix('.')}. Change that range.") from None
+
+
+def stores_of(settings: Settings, variant: Variant, ranges: Ranges) -> list[Settings]:
+    """Return settings, one for each combination of choices that reads stores of its own."""
+    keys = [key for key in OF_STORES if key in ranges]
+    every = itertools.product(*(ranges[key] for key in keys))
+    return [with_values(settings, variant, dict(zip(keys, values, strict=True))) for values in every]
+
+
+def holds(ranges: Ranges, values: Values) -> bool:
+    """Whether values, one a key, all lie where the search looks."""
+    return all(_holds(where, values[key]) for key, where in ranges.items())
+
+
+def _holds(where: Any, value: Any) -> bool:
+    if isinstance(where, list):
+        return value in where
+    return bool(where["low"] <= value <= where["high"])
+
+
+def _ends(where: Any) -> list[Any]:
+    return where if isinstance(where, list) else [where["low"], where["high"]]

@@ -1,0 +1,187 @@
+"""The step `tune`: search for a variant's settings, and tell what the best of many trials is worth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ripik.analysis.intervals import difference
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.selection import DRAWS, Selection, Trials, select
+from ripik.console import progress, say, table
+from ripik.errors import InputError
+from ripik.execution.locks import present, turn
+from ripik.features.prepare import prepare
+from ripik.models.weight_files import check_weights
+from ripik.settings import Settings
+from ripik.splits import witnesses
+from ripik.splits.run import Run, record_run, split_run
+from ripik.storage import artifacts
+from ripik.storage.paths import Job, layout_of
+from ripik.storage.up_to_date import differences
+from ripik.training.jobs import Training, chain, choose_variants
+from ripik.training.pipeline import check_settings, train
+from ripik.tuning.ranges import Ranges, ranges_of, stores_of
+from ripik.tuning.record import lines, record_path, sentences, storage_path, toml_path
+from ripik.tuning.search import Search, Tried
+from ripik.tuning.study import Study, stored
+from ripik.variants import Variant
+
+SHOWN = 5  # trials in the terminal
+WORDS = {
+    "folds": "other folds",
+    "start": "other weights to start from",
+    "ranges": "other ranges",
+    "pixels": "other photos",
+    "classes": "other classes",
+    "witnesses": "other groups of near copies",
+}
+
+
+def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0) -> Path:
+    """Search over a variant until there are so many trials, or no round more fits into the hours; return its TOML.
+
+    Makes the folds, what the variant starts from, and the stores first. Goes on with the search that is there.
+    Raises InputError for an unknown variant or key, an empty range, a damaged storage, and a search that was made from
+    something else: other folds, other settings.
+    """
+    check_settings(settings)
+    chosen = choose_variants(settings, [variant])[-1]
+    for each in chain(settings, chosen):
+        check_weights(each)
+    ranges = _ranges(settings, chosen)
+    with present(layout_of(settings).at_work.with_name(f"tune-{variant}.json"), f"the search over {variant}"):
+        run = _prepared(settings, chosen, ranges)
+        search = _search(run, chosen, ranges)
+        search.go_on(trials, hours)
+        return _conclude(search)
+
+
+def _ranges(settings: Settings, variant: Variant) -> Ranges:
+    """Return where to search: where the search that is there does, unless the configuration says where."""
+    before = stored(storage_path(settings, variant.name))
+    recorded = before[0].get("ranges") if before else None
+    if recorded and not settings.tune.ranges:
+        return dict(recorded)
+    return ranges_of(settings, variant)
+
+
+def _prepared(settings: Settings, variant: Variant, ranges: Ranges) -> Run:
+    if variant.start:
+        train(settings, [variant.start])
+    with turn(layout_of(settings), "tune"):
+        run = Run.open(settings)
+        split_run(run)
+        record_run(run)
+        for each in stores_of(settings, variant, ranges):
+            prepare(Run(each, run.competition, (run.folds, run.folds_digest)), [each.variants[variant.name]])
+    return run
+
+
+def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
+    made_from, path = _made_from(run, variant, ranges), storage_path(run.settings, variant.name)
+    before = stored(path)
+    if before is not None and before[0] != artifacts.as_json(made_from):
+        what = ", ".join(differences(before[0], artifacts.as_json(made_from), WORDS)) or "other settings"
+        raise InputError(
+            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
+            "away to search anew, or set back what has changed."
+        )
+    tuning, metric = run.settings.tune, run.settings.competition.metric
+    maximize = get_metric(metric).greater_is_better
+    return Search(run, variant, Study(path, ranges, tuning.seed, maximize, made_from))
+
+
+def _made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
+    """Return what trials of one search have in common."""
+    inputs = Training(run, Job(variant.name, 0)).inputs()
+    own = {key: value for key, value in inputs["variant"].items() if key not in ranges}
+    shared = {key: value for key, value in inputs.items() if key not in ("fold", "seed_number")}
+    how = run.settings.prediction
+    return {
+        **shared,
+        "variant": own,
+        "pixels": None if "image_size" in ranges else shared["pixels"],
+        "weights": None if "backbone" in ranges else shared["weights"],
+        "seeds": variant.seeds,
+        "predict_sizes": list(variant.predict_sizes),
+        "metric": run.settings.competition.metric,
+        "prediction": how.recorded(exclude={"batch_size"}),
+        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
+        "ranges": ranges,
+        "tune": run.settings.tune.recorded(exclude={"ranges"}),
+    }
+
+
+def _conclude(search: Search) -> Path:
+    """Choose the best, correct its score, write the record and the TOML, and tell."""
+    settings, name = search.run.settings, search.variant.name
+    if search.best() is None:
+        raise InputError(f"no trial of {name} went through all folds: give more TRIALS, or narrower [tune.ranges].")
+    record = _record(search, choose(search))
+    artifacts.write_json(record_path(settings, name), record)
+    path = toml_path(settings, name)
+    artifacts.write_text(path, lines(record))
+    _show(record)
+    say(f"tune: these lines of variants.{name} are the best trial's; they stand in {path}")
+    say(lines(record).rstrip())
+    return path
+
+
+def choose(search: Search) -> Selection:
+    """Return the best trial and its score corrected for the choice, dropping repeated in every draw."""
+    run, folds = search.run, search.run.folds["fold"].to_numpy()
+    at_once = run.settings.tune.at_once if run.settings.tune.pruning else 0
+    oof = np.stack([tried.oof for tried in search.tried])
+    trials = Trials(run.targets(), oof, witnesses.train(run), folds, at_once)
+    with progress("tune: the choice made again on draws", DRAWS) as show:
+        return select(trials, search.metric, progress=show)
+
+
+def _record(search: Search, found: Selection) -> dict[str, Any]:
+    run, best, first = search.run, search.tried[found.best], search.tried[0]
+    own = search.is_default(first) and first.whole and first is not best
+    pair = (run.targets(), first.oof, best.oof, witnesses.train(run), search.metric)
+    return {
+        "variant": search.variant.name,
+        "metric": search.metric.name,
+        "ranges": search.study.ranges,
+        "trials": [_trial(tried) for tried in search.tried],
+        "best": _trial(best),
+        "default": search.is_default(first),
+        "gain": asdict(difference(*pair)) if own else None,
+        "naive": asdict(found.naive),
+        "corrected": asdict(found.corrected),
+        "importances": search.study.importances(),
+        "versions": {**artifacts.versions(), "optuna": search.study.optuna.__version__},
+    }
+
+
+def _trial(tried: Tried) -> dict[str, Any]:
+    proposal = tried.trial.proposal
+    told = {"scores": tried.scores, "whole": tried.whole, "seconds": round(tried.seconds, 3)}
+    return {"number": proposal.number, "values": proposal.values, **told}
+
+
+def _show(record: dict[str, Any]) -> None:
+    whole = [trial for trial in record["trials"] if trial["whole"]]
+    better = sorted(whole, key=lambda trial: trial["scores"][-1], reverse=_falls(record))[:SHOWN]
+    keys = list(record["ranges"])
+    rows = [[str(t["number"]), f"{t['scores'][-1]:.4f}", *(_cell(t["values"][key]) for key in keys)] for t in better]
+    table(f"The best trials of {record['variant']}", ["trial", record["metric"], *keys], rows)
+    if record["importances"]:
+        told = ", ".join(f"{key} {share:.0%}" for key, share in record["importances"].items())
+        say(f"what the score depends on, by functional ANOVA: {told}")
+    for sentence in sentences(record):
+        say(sentence)
+
+
+def _falls(record: dict[str, Any]) -> bool:
+    return get_metric(record["metric"]).greater_is_better
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,69 @@
+"""The best of all submissions to a competition, by the nested OOF that is kept beside each."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from made_up_predictions import drawn, frames, write_json
+from ripik.analysis.best_submission import Best, best_submissions
+from ripik.ensemble.submission_log import append_log
+from ripik.errors import InputError
+
+CARS = {"run": "cars", "competition": {"root": "cars", "metric": "accuracy"}}
+LEAVES = {"run": "leaves", "competition": {"root": "leaves", "metric": "log_loss"}}
+
+
+def submit(
+    folder: Path, name: str, seed: int | None, configuration: dict[str, Any] | None = None, rows: int = 90
+) -> None:
+    """Log a submission; with a seed, its OOF says of the same rows what chance made of it."""
+    append_log(folder / "log.csv", {"file": f"{name}.csv", "time": f"2026-01-01T12:00:{len(name):02}", "cv": 0.5})
+    write_json(folder / f"{name}.json", {"configuration": configuration or CARS})
+    if seed is not None:
+        values, targets = drawn(rows)
+        said = np.random.default_rng(seed).permutation(values)
+        made = frames(0.5 * said + 0.5 * values, targets, copies=3)
+        table = made["oof"].assign(group=made["folds"]["group"])
+        table.sample(frac=1, random_state=seed).to_csv(folder / f"{name}.oof.csv", index=False)
+
+
+def test_the_best_of_several_is_corrected_and_older_ones_are_counted(tmp_path: Path) -> None:
+    for seed in range(8):
+        submit(tmp_path, "c" * (seed + 1), seed)
+    submit(tmp_path, "o" * 20, None)
+    submit(tmp_path, "l" * 21, 3, LEAVES)
+    cars, leaves = best_submissions(tmp_path)
+    assert (cars.submissions, cars.left_out, leaves.submissions, leaves.left_out) == (8, 1, 1, 0)
+    assert cars.found.corrected.value < cars.found.naive.value
+    said = cars.sentence()
+    assert said.startswith(f"cars, accuracy: best of 8: {cars.found.naive.value:.4f} ({cars.file}), corrected")
+    assert said.endswith("1 left out, without predictions of these images beside them")
+    assert leaves.sentence().startswith("leaves, log_loss: one submission with its predictions")
+
+
+def test_predictions_of_other_images_are_left_out(tmp_path: Path) -> None:
+    submit(tmp_path, "a", 1, rows=60)
+    submit(tmp_path, "bb", 2)
+    submit(tmp_path, "ccc", 3)
+    (best,) = best_submissions(tmp_path)
+    assert (best.submissions, best.left_out) == (2, 1)
+
+
+def test_submissions_without_predictions_have_no_best(tmp_path: Path) -> None:
+    submit(tmp_path, "a", None)
+    assert best_submissions(tmp_path) == []
+
+
+def damaged(folder: Path, old: str, new: str) -> list[Best]:
+    submit(folder, "a", 1)
+    path = folder / "a.oof.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    return best_submissions(folder)
+
+
+@pytest.mark.parametrize(("old", "new"), [("p_7", "q_7"), ("group", "grup"), ("0.", "x.")])
+def test_damaged_predictions_are_named(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(InputError, match=r"a\.oof\.csv"):
+        damaged(tmp_path, old, new)

@@ -1,0 +1,100 @@
+"""The best of many is worth less than it says, and the correction tells how much less."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from made_up_worlds import AT_ONCE, TRIALS, bias, world
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.selection import FEWEST, Search, Trials, replay, select, survives
+from ripik.errors import InputError
+
+NOISE = np.full(TRIALS, 0.5)  # abilities
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_of_equal_trials_the_best_claims_too_much_and_its_corrected_score_does_not(pruned: bool) -> None:
+    found = bias(30, NOISE, "log_loss", pruned=pruned, draws=30)
+    assert found.naive > 8 * found.naive_error
+    assert abs(found.corrected) < 3 * found.corrected_error
+    assert abs(found.corrected) < found.naive / 2
+    assert (found.cost < 0.7) == pruned
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_trial_that_is_truly_better_is_found_and_hardly_corrected(pruned: bool) -> None:
+    ability = NOISE.copy()
+    ability[TRIALS - 9] = 1.5
+    found = bias(10, ability, "log_loss", pruned=pruned, draws=20)
+    assert found.best == [TRIALS - 9] * 10
+    assert abs(found.corrected) < 3 * found.corrected_error
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "accuracy", "auc", "map@3"])
+def test_every_kind_of_metric_is_corrected_downwards(metric: str) -> None:
+    found = select(world(3, NOISE[:20], metric, pruned=True), get_metric(metric), draws=20)
+    assert found.corrected.value < found.naive.value
+    assert found.naive.low < found.naive.value < found.naive.high
+    assert found.optimism == pytest.approx(found.naive.low - found.corrected.low)
+
+
+def test_copies_of_one_photo_are_drawn_together() -> None:
+    trials = world(0, NOISE, "log_loss", pruned=False)
+    thrice = {name: np.repeat(getattr(trials, name), 3, axis=0) for name in ("y", "groups", "part")}
+    copies = replace(trials, predictions=np.repeat(trials.predictions, 3, axis=1), **thrice)
+    log_loss = get_metric("log_loss")
+    one, three = (select(each, log_loss, draws=50) for each in (trials, copies))
+    assert three.corrected.value == pytest.approx(one.corrected.value)
+    alone = select(replace(copies, groups=np.arange(len(copies.y))), log_loss, draws=50)
+    assert abs(alone.optimism) < abs(one.optimism)
+
+
+def test_one_trial_alone_was_not_chosen() -> None:
+    found = select(world(0, NOISE[:1], "log_loss", pruned=False), get_metric("log_loss"))
+    assert found.naive == found.corrected
+
+
+def test_the_same_seed_gives_the_same_score() -> None:
+    trials, metric = world(1, NOISE, "log_loss", pruned=True), get_metric("log_loss")
+    assert select(trials, metric, draws=10) == select(trials, metric, draws=10)
+    assert select(trials, metric, draws=10, seed=1) != select(trials, metric, draws=10)
+
+
+def test_a_trial_goes_on_while_it_is_no_worse_than_the_median() -> None:
+    assert survives(-9.0, np.arange(FEWEST - 1.0))
+    assert survives(1.5, np.arange(4.0))
+    assert not survives(1.4, np.arange(4.0))
+    assert not survives(float("-inf"), np.arange(4.0))
+
+
+def test_trials_are_compared_with_earlier_rounds_alone() -> None:
+    utility = np.repeat(np.arange(2.0 * AT_ONCE)[::-1, None], 3, axis=1)
+    alive = replay(utility, AT_ONCE)
+    assert alive[:AT_ONCE].all()
+    assert alive[AT_ONCE:].tolist() == [[True, False, False]] * AT_ONCE
+    assert replay(utility, 0).all()
+
+
+def test_what_a_dropped_trial_never_predicted_is_another_ones() -> None:
+    trials = world(0, NOISE, "accuracy", pruned=True)
+    tried = trials.tried()
+    source = Search(trials, get_metric("accuracy"), tried).utilities(np.ones(len(trials.y), np.int64))[1]
+    assert (source == np.arange(TRIALS)[:, None])[tried].all()
+    assert tried[source, np.arange(source.shape[1])].all()
+
+
+def test_predictions_with_holes_are_refused() -> None:
+    trials = world(0, NOISE[:8], "accuracy", pruned=False)
+    broken = trials.predictions.copy()
+    broken[2, np.flatnonzero(trials.parts == 1)[0]] = np.nan
+    with pytest.raises(InputError, match="each whole"):
+        replace(trials, predictions=broken).tried()
+    broken[2, trials.parts == 1] = np.nan
+    with pytest.raises(InputError, match="in their order"):
+        replace(trials, predictions=broken).tried()
+    broken[:, trials.parts > 0] = np.nan
+    with pytest.raises(InputError, match="no best one"):
+        select(replace(trials, predictions=broken), get_metric("accuracy"))
+    with pytest.raises(InputError, match="there are 3 labels"):
+        Trials(np.arange(3), trials.predictions, np.arange(3)).tried()

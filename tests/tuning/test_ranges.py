@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from ripik.config import load_settings
+from ripik.errors import InputError
+from ripik.settings import Settings
+from ripik.tuning.ranges import holds, ranges_of, stores_of, usual, with_values
+
+VARIANTS = """
+[variants]
+head = { learning_rate = 0.002, batch_size = 48 }
+fitted = { solver = "logistic" }
+upper = { train_from = "block6a", start = "head" }
+whole = { train_from = "all", rate_decay = 0.7 }
+"""
+
+
+def load(folder: Path, ranges: str = "") -> Settings:
+    path = folder / "cars.toml"
+    path.write_text(f"[tune.ranges]\n{ranges}\n{VARIANTS}", encoding="utf-8")
+    return load_settings(path)
+
+
+@pytest.mark.parametrize("name", ["head", "upper", "whole"])
+def test_the_usual_ranges_hold_the_variants_own_values(tmp_path: Path, name: str) -> None:
+    settings = load(tmp_path)
+    ranges = ranges_of(settings, settings.variants[name])
+    assert ranges == usual(settings.variants[name])
+    assert holds(ranges, settings.variants[name].model_dump())
+    assert not holds(ranges, settings.variants[name].model_dump() | {"learning_rate": 1.0})
+
+
+def test_the_configurations_ranges_stand_alone(tmp_path: Path) -> None:
+    settings = load(tmp_path, "dropout = { low = 0, high = 0.5 }\nbatch_size = [16, 32]")
+    assert list(ranges_of(settings, settings.variants["head"])) == ["dropout", "batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ranges", "told"),
+    [
+        ("fitted", "", "finds its own strength"),
+        ("head", "dropout = { low = 0.5, high = 1.5 }", r"with dropout = 1\.5, variants.head.dropout"),
+        ("head", "rate_decay = [0.8, 1.0]", r"with rate_decay = 0\.8, .*not for a head"),
+        ("upper", "live = [0.0, 1.0]", r"with live = 1\.0, .*need train_from"),
+        ("upper", "backbone = ['EfficientNetB0', 'ResNet50']", "another backbone"),
+    ],
+)
+def test_what_a_configuration_refuses_is_no_range(tmp_path: Path, name: str, ranges: str, told: str) -> None:
+    settings = load(tmp_path, ranges)
+    with pytest.raises(InputError, match=told):
+        ranges_of(settings, settings.variants[name])
+
+
+@pytest.mark.parametrize(
+    ("ranges", "told"),
+    [
+        ("lerning_rate = [1, 2]", "unknown key tune.ranges.lerning_rate .did you mean learning_rate"),
+        ("seed = [1, 2]", "no search is made over seed"),
+        ("dropout = { low = 0.5, high = 0.5 }", "is empty: low = 0.5 must be below high = 0.5"),
+        ("dropout = { low = 0, high = 0.5, log = true }", "has no logarithm from 0 on"),
+        ("dropout = { low = 0, high = true }", "write a list of choices, or"),
+        ("dropout = 0.3", "write a list of choices, or"),
+        ("dropout = [0.3]", "two choices at least"),
+        ("dropout = [0.3, {}]", "neither a number nor a text"),
+        ("image_size = { low = 96, high = 224 }", "needs a list of choices"),
+    ],
+)
+def test_a_table_that_cannot_be_searched_is_refused_when_it_is_read(tmp_path: Path, ranges: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        load(tmp_path, ranges)
+
+
+def test_values_go_to_one_variant(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    found = with_values(settings, settings.variants["head"], {"dropout": 0.4})
+    assert found.variants["head"].dropout == 0.4
+    assert {name: v for name, v in found.variants.items() if name != "head"} == {
+        name: v for name, v in settings.variants.items() if name != "head"
+    }
+    assert with_values(settings, settings.variants["head"], {}) == settings
+
+
+def test_every_combination_of_stores_is_prepared(tmp_path: Path) -> None:
+    settings = load(tmp_path, "image_size = [96, 128]\nprecision = ['auto', 'float32']\ndropout = [0.1, 0.2]")
+    head = settings.variants["head"]
+    found = [each.variants["head"] for each in stores_of(settings, head, ranges_of(settings, head))]
+    assert {(v.image_size, v.precision) for v in found} == {(s, p) for s in (96, 128) for p in ("auto", "float32")}
