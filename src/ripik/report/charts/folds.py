@@ -17,11 +17,10 @@ _UNITS = ((3600.0, "hours"), (60.0, "minutes"), (0.0, "seconds"))
 
 
 @theme()
-def fold_scores(frames: Mapping[str, pd.DataFrame], metric: str) -> Chart | None:
-    """Draw each member's score in each fold; columns fold and the metric's name. None without a finite score."""
-    every = {name: frame.set_index("fold")[metric].astype(np.float64).sort_index() for name, frame in frames.items()}
-    known = {name: line[np.isfinite(line)] for name, line in every.items()}
-    known = {name: line for name, line in known.items() if len(line)}
+def fold_scores(frame: pd.DataFrame, metric: str) -> Chart | None:
+    """Draw each member's score in each fold; index fold, a column a member. None without a finite score."""
+    lines = {name: line[np.isfinite(line)] for name, line in frame.astype(np.float64).sort_index().items()}
+    known = {str(name): line for name, line in lines.items() if len(line)}
     if not known:
         return None
     figure, axes = sheet(190)

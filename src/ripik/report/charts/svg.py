@@ -17,9 +17,9 @@ from itertools import accumulate
 from typing import Any
 
 import matplotlib as mpl
-from cycler import cycler
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 WIDTH = 350.0  # of a chart in CSS pixels: what a phone of 390 pixels has for it
 GROWTH = 1.2  # how much wider the page may show it

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ripik import analysis
 from ripik.config import to_toml
 from ripik.report import charts
-from ripik.report.blocks import Beside, Listing, Section, Table
+from ripik.report.blocks import Beside, Listing, Section, Table, drawn
 from ripik.report.charts.words import duration
 from ripik.report.evidence import Evidence
-from ripik.report.sections.results import drawn
 from ripik.storage import artifacts
 
 

@@ -10,21 +10,14 @@ import pandas as pd
 from ripik import analysis
 from ripik.report import charts
 from ripik.report.album import Album
-from ripik.report.blocks import Beside, Cell, Charts, Matrix, Photos, Section, Table, Text
-from ripik.report.charts.svg import Chart
-from ripik.report.charts.words import change, ends, number, share, signed, spoken
+from ripik.report.blocks import Beside, Cell, Matrix, Photos, Section, Table, Text, drawn, numbers
+from ripik.report.charts.words import capital, change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
 from ripik.report.sections.advice import advice
 
 MATRIX_CLASSES, PAIRS = 60, 100  # classes up to which a matrix can be read; pairs shown of more
 CELL_SIDE = 96  # of a photo, CSS pixels
 CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where room is scarce, of all cells
-
-
-def drawn(*charts: Chart | None) -> list[Charts]:
-    """Return the charts that make sense, as a block; nothing where none does."""
-    kept = [chart for chart in charts if chart is not None]
-    return [Charts(kept)] if kept else []
 
 
 def summary(evidence: Evidence) -> Section:
@@ -97,7 +90,7 @@ def variants(evidence: Evidence) -> Section:
     compared = pd.DataFrame(
         [{"name": name, **scores[evidence.focus_metric]} for name, scores in evidence.scores.items()]
     )
-    shown = {name: frame[["fold", evidence.focus_metric]] for name, frame in by_fold.items()}
+    folds = pd.DataFrame({name: frame.set_index("fold")[evidence.focus_metric] for name, frame in by_fold.items()})
     marked = [list(evidence.everyone).index(evidence.focus.name)]
     note = "The blend's row is its nested score: each fold by what was chosen and fitted without it."
     return Section(
@@ -105,12 +98,13 @@ def variants(evidence: Evidence) -> Section:
         "Variants",
         [
             *drawn(
-                charts.variant_scores(compared, evidence.focus_metric), charts.fold_scores(shown, evidence.focus_metric)
+                charts.variant_scores(compared, evidence.focus_metric), charts.fold_scores(folds, evidence.focus_metric)
             ),
             Beside(
                 [
                     Table("Out-of-fold scores" + (f". {note}" if evidence.blend else ""), columns, rows, marked),
                     *_gains(evidence),
+                    numbers(f"{capital(metric)} in each fold", folds.T.rename(columns="fold {}".format)),
                 ]
             ),
         ],
