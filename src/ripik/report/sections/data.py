@@ -17,7 +17,7 @@ from ripik.ensemble.train_or_test import read_auc
 from ripik.errors import InputError
 from ripik.report import charts as plots
 from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View, drawn, numbers
-from ripik.report.charts.words import share
+from ripik.report.charts.words import share, spoken
 from ripik.report.evidence import Evidence
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
@@ -29,7 +29,9 @@ def folds(evidence: Evidence) -> Section:
     charts = drawn(plots.fold_sizes(counts), plots.group_sizes(sizes))
     counts.insert(0, "all", counts.sum(axis=1))
     by_fold = numbers("Images by fold and label", counts.rename(index="fold {}".format), 0)
-    by_size = numbers("Groups of near copies by their images", sizes.set_index("images"), 0, "images")
+    by_size = numbers(
+        "Groups of near copies by their images", sizes.set_index("images").rename(columns=spoken), 0, "images"
+    )
     return Section("folds", "Folds and groups", [Beside([*charts, by_fold, by_size])])
 
 

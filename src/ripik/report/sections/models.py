@@ -39,12 +39,12 @@ def _inner(history: pd.DataFrame) -> list[str]:
 
 def _last(histories: dict[str, pd.DataFrame]) -> Table:
     """Return the last epoch of each variant's trainings on folds: their mean."""
-    means = {
-        name: history[history["fold"] >= 0].groupby(["fold", "seed"])[["epoch", "loss", *_inner(history)]].last().mean()
-        for name, history in histories.items()
-    }
+    means = {}
+    for name, history in histories.items():
+        folds = history[history["fold"] >= 0].groupby(["fold", "seed"]).last()
+        means[f"{name}, {number(folds['epoch'].mean(), 0)} epochs"] = folds[["loss", *_inner(history)]].mean()
     table = pd.DataFrame(means).T
-    return numbers("The last epoch of training, mean of the folds", table.rename(columns=spoken), 3)
+    return numbers("After the last epoch, mean of the folds", table.rename(columns=spoken), 3)
 
 
 def calibration(evidence: Evidence) -> Section:
@@ -56,7 +56,7 @@ def calibration(evidence: Evidence) -> Section:
     table = Table("How far confidence is from accuracy", ["", "calibration error (ECE)", "log loss"], rows)
     bins = analysis.calibration(evidence.focus)
     chart = plots.reliability({evidence.focus.name: bins})
-    return Section("calibration", "Calibration", [Beside([*drawn(chart), table, _bins(evidence.focus.name, bins)])])
+    return Section("calibration", "Calibration", [Beside([*drawn(chart), _bins(evidence.focus.name, bins), table])])
 
 
 def _bins(name: str, bins: pd.DataFrame) -> Table:
