@@ -161,9 +161,9 @@ def test_the_summary_tells_the_blends_score(page: Page, found: dict[str, Predict
     low, high = rows[f"CV by {len(others)} other partitions"].split(" to ")
     same(low, min(others), 4)
     same(high, max(others), 4)
-    assert rows["parts that chose as all rows did"].endswith(f"of {len(record['recipes_without_part'])}")
+    assert rows["recipe chosen again with a part left out"].endswith(f"of {len(record['recipes_without_part'])}")
     expected = record["test"]["expected_score"]
-    same_ends(rows["a test set of such photos scores (95 %)"], expected["low"], expected["high"])
+    same_ends(rows["expected test score (95 % interval)"], expected["low"], expected["high"])
     (submission,) = (reported.folder / "submissions").glob("tiny-*.csv")
     assert rows["submission"] == submission.name
 

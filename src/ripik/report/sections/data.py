@@ -1,4 +1,4 @@
-"""What the models learned from and what awaits them: folds, groups, test shares, adversarial validation, copies."""
+"""The training data and the test set: folds, groups, test shares, adversarial validation, copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the models got there: learning curves, calibration, the blend, and what views and offsets add."""
+"""Training and blending: learning curves, calibration, the blend, and what views and offsets add."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def calibration(evidence: Evidence) -> Section:
         [name, number(analysis.calibration_error(of), 4), number(evidence.scores[name]["log_loss"]["value"], 4)]
         for name, of in evidence.everyone.items()
     ]
-    table = Table("How far confidence is from accuracy", ["", "calibration error (ECE)", "log loss"], rows)
+    table = Table("Calibration error of each model", ["", "calibration error (ECE)", "log loss"], rows)
     bins = analysis.calibration(evidence.focus)
     chart = plots.reliability({evidence.focus.name: bins})
     return Section("calibration", "Calibration", [Beside([*drawn(chart), _bins(evidence.focus.name, bins), table])])
@@ -112,7 +112,7 @@ def _options(options: list[dict], metric: str) -> list[Table]:
     ]
     marked = [row for row, option in enumerate(options) if option["chosen"]]
     columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
-    return [Table("What was looked at on all folds", columns, rows, marked)] if rows else []
+    return [Table("Options compared on all folds", columns, rows, marked)] if rows else []
 
 
 def _with_error(gain: dict[str, float]) -> str:
@@ -123,7 +123,7 @@ def _hits(evidence: Evidence) -> Table:
     found = analysis.hits(evidence.members)
     rows = found[["member", "right", "only_right", "only_wrong"]].astype(str).to_numpy().tolist()
     columns = ["", "right", "it alone is right", "it alone is wrong"]
-    return Table("Images by the members that predict their class", columns, rows)
+    return Table("Images that each member predicts right", columns, rows)
 
 
 def adding(evidence: Evidence) -> Section:

@@ -55,14 +55,14 @@ def _expected(test: dict[str, Any]) -> list[str]:
     """Return the row on where the test set's score will fall."""
     if test["expected_score"] is not None:
         plain = test["expected_score"]
-        return ["a test set of such photos scores (95 %)", ends(plain["low"], plain["high"])]
+        return ["expected test score (95 % interval)", ends(plain["low"], plain["high"])]
     if "differs" not in test["shift"]:
-        return ["score on the test set", str(test["shift"]["left_out"])]
+        return ["expected test score", str(test["shift"]["left_out"])]
     weighted = test["shift"]["expected_score"]
     if weighted is None:
-        return ["score on the test set", "cannot be said: it is of another kind"]
+        return ["expected test score", "unknown: the test set differs from the training set"]
     value, reach = number(weighted["value"], 4), ends(weighted["low"], weighted["high"])
-    return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
+    return ["CV weighted towards the test set; expected test score (95 %)", f"{value}; {reach}"]
 
 
 def _spread(record: dict[str, Any]) -> list[list[str]]:
@@ -71,7 +71,11 @@ def _spread(record: dict[str, Any]) -> list[list[str]]:
     same, by_fold = sum(recipe == record["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
     by_fold, others = by_fold[np.isfinite(by_fold)], scores["cross_fitted_by_partition"]
     again = [[f"CV by {len(others)} other partitions", _ends(np.array(others))]] if others else []
-    return [["CV by fold", _ends(by_fold)], *again, ["parts that chose as all rows did", f"{same} of {len(parts)}"]]
+    return [
+        ["CV by fold", _ends(by_fold)],
+        *again,
+        ["recipe chosen again with a part left out", f"{same} of {len(parts)}"],
+    ]
 
 
 def _ends(scores: np.ndarray) -> str:
@@ -131,7 +135,7 @@ def _gains(evidence: Evidence) -> list[Table]:
     gains = analysis.gains(evidence.members, evidence.blend).to_dict("records")
     rows = [[row["name"], signed(row["value"]), change(row["low"], row["high"]), row["verdict"]] for row in gains]
     columns = ["over", "gain", "95 %", "the blend is"]
-    return [Table(f"What the blend gains over each ({spoken(evidence.focus_metric)})", columns, rows)]
+    return [Table(f"Gain of the blend over each model ({spoken(evidence.focus_metric)})", columns, rows)]
 
 
 def classes(evidence: Evidence) -> Section:
