@@ -182,6 +182,13 @@ def test_learning_curves_tell_the_mean_of_the_folds_and_the_refit() -> None:
     assert "mean 1.000" in shown(made(charts.learning_curves(shorter, "loss")))
 
 
+def test_one_epoch_is_drawn_as_marks_at_a_whole_number() -> None:
+    chart = made(charts.learning_curves(history(folds=3, epochs=1), "loss"))
+    assert len(marks(chart)) > 3
+    assert "1" in shown(chart)
+    assert {"0.96", "0.98", "1.02", "1.04"}.isdisjoint(shown(chart))
+
+
 def test_train_against_test_tells_the_auc_and_the_means() -> None:
     chart = made(charts.adversarial([0.1, 0.4], [0.4, 0.9, NAN], 0.612))
     assert chart.title == "Train against test: AUC 0.612"

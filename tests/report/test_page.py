@@ -312,7 +312,7 @@ def test_the_last_epoch_of_each_variant(page: Page, reported: Tiny) -> None:
     for (name, row), member in zip(rows.items(), MEMBERS, strict=True):
         history = analysis.history(reported.run, member).query("fold >= 0")
         last = history[history["epoch"] == history.groupby(["fold", "seed"])["epoch"].transform("max")]
-        assert name == f"{member}, {last['epoch'].mean():.0f} epochs"
+        assert name == f"{member}, epoch {last['epoch'].mean():.0f}"
         same(row["loss"], last["loss"].mean(), 3)
 
 

@@ -49,7 +49,7 @@ def trajectory(records: Sequence[Mapping[str, Any]], metric: str, members: Seque
         below.plot(steps, line, label=shorten(f"{number(line[-1], 2)} {name}", 22), **step)
     above.set(title=f"{spoken(metric)}, in-sample", ylim=around(score, least=0.004))
     below.set(title="weight", xlabel="step", ylim=(0, None))
-    below.locator_params(axis="x", integer=True)
+    below.locator_params(axis="x", integer=True, min_n_ticks=1)
     above.locator_params(axis="y", nbins=4)
     legend(figure)
     ends = [f"{plain(name)} {number(value, 2)}" for name, value in zip(members, shares[-1], strict=True)]

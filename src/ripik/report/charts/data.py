@@ -42,7 +42,7 @@ def group_sizes(frame: pd.DataFrame) -> Chart | None:
         labels = [*labels[: SIZES - 1], f"{labels[SIZES - 1]} or more"]
         counts = np.vstack([counts[: SIZES - 1], counts[SIZES - 1 :].sum(axis=0)])
     names = [f"{label} image{'s' * (label != '1')}" for label in labels]
-    figure, axes = rows(names, "groups", unit=30)
+    figure, axes = rows(names, "groups", unit=34)
     for series, (name, found) in enumerate(zip(("train", "test"), counts.T, strict=True)):
         look = {"y": np.arange(len(labels)) + 0.36 * series - 0.18, "height": 0.3, "color": mark(series)["color"]}
         bars(axes, [*found], [str(each) for each in found], label=name, **look)

@@ -27,7 +27,7 @@ def fold_scores(frame: pd.DataFrame, metric: str) -> Chart | None:
     for name, line in known.items():
         axes.plot(line, label=shorten(name), clip_on=False)
     axes.set(title=spoken(metric), xlabel="fold")
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     legend(figure)
     return chart(figure, f"{capital(spoken(metric))} in each fold", _told_scores(known, metric))
 
@@ -47,7 +47,7 @@ def learning_curves(history: pd.DataFrame, column: str, name: str = "") -> Chart
     for index, each in enumerate(shown):
         told += _curves(axes, history, each, "" if each == column else "inner ", mark(index))
     axes.set(title=spoken(column), xlabel="epoch")
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     legend(figure)
     runs = count(len(history[["fold", "seed"]].drop_duplicates()), "training run")
     text = f"{capital(spoken(column))} of {runs} over {count(history['epoch'].nunique(), 'epoch')}; at the end: "
@@ -115,10 +115,11 @@ def _curves(axes: Axes, history: pd.DataFrame, column: str, prefix: str, style: 
     """Draw a column's lines; return what the legend says of the mean, and of the training on all folds."""
     table = history.pivot_table(index="epoch", columns=["fold", "seed"], values=column)
     on_folds = table.columns.get_level_values("fold") >= 0
-    folds, dashes = table.loc[:, on_folds], {"marker": "", "linestyle": style["linestyle"]}
+    folds, look = table.loc[:, on_folds], {"marker": "o" if len(table) == 1 else ""}
+    dashes = look | {"linestyle": style["linestyle"]}
     for _, line in folds.items():
         axes.plot(line.dropna(), color=style["color"], linewidth=0.9, alpha=0.6, **dashes)
-    refit = {"marker": "", "color": mark(2)["color"], "linestyle": mark(2 + prefix.count("i"))["linestyle"]}
+    refit = look | {"color": mark(2)["color"], "linestyle": mark(3 if prefix else 2)["linestyle"]}
     bold = {"color": INK, "linewidth": 2, **dashes}
     found = {
         "mean" if folds.shape[1] > 1 else "fold": (folds.dropna().mean(axis=1), bold),

@@ -27,8 +27,8 @@ def folds(evidence: Evidence) -> Section:
     """Images of every class by fold, and how large the groups of near copies are."""
     counts, sizes = analysis.fold_classes(evidence.folder), analysis.group_sizes(evidence.folder)
     charts = drawn(plots.fold_sizes(counts), plots.group_sizes(sizes))
-    counts.insert(0, "all", counts.sum(axis=1))
-    by_fold = numbers("Images by fold and label", counts.rename(index="fold {}".format), 0)
+    whole = pd.concat([counts.sum(axis=1).rename("all"), counts], axis=1)
+    by_fold = numbers("Images by fold and label", whole.rename(index="fold {}".format), 0)
     by_size = numbers(
         "Groups of near copies by their images", sizes.set_index("images").rename(columns=spoken), 0, "images"
     )

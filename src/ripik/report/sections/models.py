@@ -42,7 +42,7 @@ def _last(histories: dict[str, pd.DataFrame]) -> Table:
     means = {}
     for name, history in histories.items():
         folds = history[history["fold"] >= 0].groupby(["fold", "seed"]).last()
-        means[f"{name}, {number(folds['epoch'].mean(), 0)} epochs"] = folds[["loss", *_inner(history)]].mean()
+        means[f"{name}, epoch {number(folds['epoch'].mean(), 0)}"] = folds[["loss", *_inner(history)]].mean()
     table = pd.DataFrame(means).T
     return numbers("After the last epoch, mean of the folds", table.rename(columns=spoken), 3)
 
