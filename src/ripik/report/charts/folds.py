@@ -115,7 +115,8 @@ def _curves(axes: Axes, history: pd.DataFrame, column: str, prefix: str, style: 
     """Draw a column's lines; return what the legend says of the mean, and of the training on all folds."""
     table = history.pivot_table(index="epoch", columns=["fold", "seed"], values=column)
     on_folds = table.columns.get_level_values("fold") >= 0
-    folds, look = table.loc[:, on_folds], {"marker": "o" if len(table) == 1 else ""}
+    folds = table.loc[:, on_folds]
+    look: dict[str, Any] = {"marker": "o" if len(table) == 1 else ""}
     dashes = look | {"linestyle": style["linestyle"]}
     for _, line in folds.items():
         axes.plot(line.dropna(), color=style["color"], linewidth=0.9, alpha=0.6, **dashes)
