@@ -77,7 +77,7 @@ _STYLE: dict[str, Any] = {
     **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("color", LINE), ("major.size", 0))},
     "xtick.labelcolor": QUIET,
     "xtick.labelsize": _SMALL,
-    "xtick.major.pad": 5.0,
+    "xtick.major.pad": 7.0,
     "ytick.labelcolor": INK,
 }
 _NO_DATES = dict.fromkeys(("Date", "Creator", "Type", "Format"))
