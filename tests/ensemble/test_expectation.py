@@ -122,11 +122,11 @@ def test_the_report_tells_it_first(shifted: Tiny, monkeypatch: pytest.MonkeyPatc
     _, test = blend(shifted)
     page = Page(step.report(shifted.settings(*FAST)))
     rows = {name: cells["ensemble"] for name, cells in page.table("ensemble", "summary").items()}
-    assert "a test set of such photos scores (95 %)" not in rows
+    assert "expected test score (95 % interval)" not in rows
     if speaks:
         value = test["shift"]["expected_score"]["value"]
-        assert rows["on test-like photos; a test set of them scores (95 %)"].startswith(f"{value:.4f}; ")
+        assert rows["CV weighted towards the test set; expected test score (95 %)"].startswith(f"{value:.4f}; ")
     else:
-        assert rows["score on the test set"] == "cannot be said: it is of another kind"
+        assert rows["expected test score"] == "unknown: the test set differs from the training set"
     summary = page.section("summary").text
     assert summary.index("The test set is of another kind") < summary.index("Next: ")

@@ -41,6 +41,21 @@ CONTRAST = """element => {
   return (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05);
 }"""
 
+CHART_TEXTS = """all => all.flatMap(svg => {
+  const name = svg.querySelector("title").textContent, whole = svg.getBoundingClientRect();
+  const texts = [...svg.querySelectorAll("text")].filter(each => each.textContent.trim());
+  const boxes = texts.map(each => each.getBoundingClientRect());
+  const shared = (a, b) => Math.min(
+    Math.min(a.right, b.right) - Math.max(a.left, b.left), Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) - 3);
+  const cut = box => box.left < whole.left - 1 || box.right > whole.right + 1
+    || box.top < whole.top - 2 || box.bottom > whole.bottom + 2;
+  return texts.flatMap((each, i) => [
+    ...(cut(boxes[i]) ? [`${name}: ${each.textContent} is cut off`] : []),
+    ...texts.slice(0, i).filter((_, j) => shared(boxes[i], boxes[j]) > 1)
+      .map(other => `${name}: ${each.textContent} stands on ${other.textContent}`),
+  ]);
+})"""
+
 
 @dataclass
 class Opened:
@@ -135,6 +150,11 @@ def test_numbers_of_the_matrix_stand_out_from_their_colours(opened: Opened) -> N
 def test_texts_stand_out_from_the_paper(opened: Opened) -> None:
     for selector in ("p.quiet", ".caption", "td", "nav a", ".note", ".notable", "th"):
         assert opened.page.eval_on_selector(selector, CONTRAST) >= 4.5, selector
+
+
+def test_texts_of_the_charts_are_whole_and_stand_apart(opened: Opened) -> None:
+    assert opened.page.locator("figure.chart svg").count() >= 10
+    assert opened.page.eval_on_selector_all("figure.chart svg", CHART_TEXTS) == []
 
 
 def test_a_wrong_cell_shows_its_photos_and_no_others(wide: Any) -> None:
@@ -238,3 +258,4 @@ def test_scripts_in_names_do_not_run(browser: Any, tmp_path: Path) -> None:
         assert page.locator("script, img[onerror], main i").count() == 0
         assert page.locator("#matrix th", has_text=SCRIPT).count() >= 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.eval_on_selector_all("figure.chart svg", CHART_TEXTS) == []

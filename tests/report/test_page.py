@@ -74,6 +74,8 @@ def check_whole(page: Page) -> None:
         assert texts
         assert titles[0].text
         assert texts[0].text
+    charted = [section for section in page.all("section") if section.all("svg")]
+    assert [section.get("aria-labelledby") for section in charted if not section.all("table")] == []
     assert page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0].get("content") == POLICY
     tags = {node.tag for node in page.all()}
     assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "base", "form"})
@@ -159,9 +161,9 @@ def test_the_summary_tells_the_blends_score(page: Page, found: dict[str, Predict
     low, high = rows[f"CV by {len(others)} other partitions"].split(" to ")
     same(low, min(others), 4)
     same(high, max(others), 4)
-    assert rows["parts that chose as all rows did"].endswith(f"of {len(record['recipes_without_part'])}")
+    assert rows["recipe chosen again with a part left out"].endswith(f"of {len(record['recipes_without_part'])}")
     expected = record["test"]["expected_score"]
-    same_ends(rows["a test set of such photos scores (95 %)"], expected["low"], expected["high"])
+    same_ends(rows["expected test score (95 % interval)"], expected["low"], expected["high"])
     (submission,) = (reported.folder / "submissions").glob("tiny-*[0-9].csv")
     assert rows["submission"] == submission.name
 
@@ -280,6 +282,38 @@ def test_what_the_blend_looked_at(page: Page, reported: Tiny) -> None:
     for row, option in zip(rows.values(), record["options"], strict=True):
         same(row["cross-fitted macro F1"], option["score"], 4)
         assert ("chosen" in row.values()) == option["chosen"]
+
+
+def test_numbers_of_the_charts_stand_in_tables(page: Page, found: dict[str, Predictions], reported: Tiny) -> None:
+    record, alike = analysis.read_blend(reported.run), analysis.correlation({name: found[name] for name in MEMBERS})
+    folds = {name: analysis.fold_scores(of)["macro_f1"].tolist() for name, of in found.items()}
+    bins, sizes = analysis.calibration(found["ensemble"]), analysis.group_sizes(reported.run)
+    tables = {
+        ("fold 0", "variants"): [folds[name] for name in found],
+        (MEMBERS[0], "blend"): alike.to_numpy().tolist(),
+        ("train groups", "folds"): sizes[["train_groups", "test_groups"]].to_numpy().tolist(),
+    }
+    for (column, where), wanted in tables.items():
+        rows = page.table(column, where).values()
+        assert [[value(cell) for cell in row.values()] for row in rows] == [
+            pytest.approx(row, abs=0.006) for row in wanted
+        ]
+    for row, of in zip(page.table("mean confidence").values(), bins.to_dict("records"), strict=True):
+        same(row["right"], 100 * of["accuracy"], 1)
+        same_ends(row["95 %"], of["accuracy_low"], of["accuracy_high"])
+    column = "weight" if len(record["trajectory"]) < 2 else f"step {record['trajectory'][-1]['step']}"
+    rows = page.table(column, "blend")
+    for name, weight in record["weights"].items():
+        same(rows[name][column], weight, 4)
+
+
+def test_the_last_epoch_of_each_variant(page: Page, reported: Tiny) -> None:
+    rows = page.table("loss", "learning")
+    for (name, row), member in zip(rows.items(), MEMBERS, strict=True):
+        history = analysis.history(reported.run, member).query("fold >= 0")
+        last = history[history["epoch"] == history.groupby(["fold", "seed"])["epoch"].transform("max")]
+        assert name == f"{member}, epoch {last['epoch'].mean():.0f}"
+        same(row["loss"], last["loss"].mean(), 3)
 
 
 def test_likeness_of_train_and_test(page: Page, reported: Tiny) -> None:

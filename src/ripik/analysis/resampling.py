@@ -94,7 +94,9 @@ class Drawable:
         of_counts = self._of_counts(metric, side)
         if not metric.class_mean:
             return of_counts
-        present = len(np.unique(self.y))
+        from_margins, margins, present = metric.from_margins, self.margins(side), len(np.unique(self.y))
+        if self.weights is None and from_margins is not None:  # the margins have the classes' rows already
+            return lambda times: metrics.over_present(from_margins(*(of := margins(times))), of[1], present)
         return lambda times: metrics.over_present(of_counts(times), np.bincount(self.y, times), present)
 
     def _of_counts(self, metric: Metric, side: int) -> Score:
@@ -109,11 +111,13 @@ class Drawable:
     def margins(self, side: int = 0) -> Callable[[IntArray], tuple[NDArray[Any], ...]]:
         """Return `confusions.margins` of one side, without weights, as a function of how many times a row is taken."""
         classes, predicted = self.sides[side].shape[1], self.sides[side].argmax(axis=1)
-        hit = predicted == self.y
+        hit, every = np.flatnonzero(predicted == self.y), np.arange(len(self.y))
+        rows = np.concatenate([hit, every, every])  # counted at once: draws are many, and rows may be few
+        of = np.concatenate([self.y[hit], self.y + classes, predicted + 2 * classes])
 
         def count(times: IntArray) -> tuple[NDArray[Any], ...]:
-            taken = (times * hit, self.y), (times, self.y), (times, predicted)
-            return tuple(np.bincount(of, number, minlength=classes).astype(np.int64) for number, of in taken)
+            counts = np.bincount(of, times[rows], minlength=3 * classes).astype(np.int64)
+            return tuple(counts.reshape(3, classes))
 
         return count
 

@@ -64,11 +64,11 @@ def meaning(auc: Interval) -> str:
         much = " a little" if auc.value < LITTLE else ""
         return (
             f"Train and test differ{much}: look at the photos that give it away. Where the test set holds what train "
-            "does not, the CV does not speak for it."
+            "does not, the CV does not hold for it."
         )
     if auc.high > LITTLE:
         return "Too few images to tell: they may be alike, or differ."
-    return "Train and test cannot be told apart, so as far as these features see, the CV speaks for the test set."
+    return "Train and test cannot be told apart, so as far as these features show, the CV holds for the test set."
 
 
 def _write_page(page: Path, images: pd.DataFrame, auc: Interval, rule: PixelRule) -> None:

@@ -209,6 +209,6 @@ def _sentence(score: pd.Series, metric: str) -> str:
     claims |= {RANDOM: "random folds of photos", GROUPED: "grouped folds"}
     phrases = ", ".join(f"{words} {score[split]:.2f}" for split, words in claims.items() if split in score)
     return (
-        f"{metric}: {phrases}. Of these only the last can be trusted: in the others a photo, or a copy of it, stands "
-        "on both sides, so they tell how well photos are remembered."
+        f"{metric}: {phrases}. Of these only the last can be trusted: in the others a photo, or a copy of it, is "
+        "on both sides of the split, so they measure leakage."
     )

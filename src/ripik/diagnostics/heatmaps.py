@@ -1,4 +1,4 @@
-"""Heat maps of training photos: what the model that did not see a photo in training saw in it, by Grad-CAM."""
+"""Heat maps of training photos: Grad-CAM by the model that was not trained on the photo."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ Request = tuple[str, str]  # image id and class label, both as text
 
 
 def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request, np.ndarray]:
-    """Return a map for each request, (image id, label as text): float32 (h, w) of 0–1, what speaks for that class.
+    """Return a map for each request, (image id, label as text): float32 (h, w) of 0–1, Grad-CAM of that class.
 
     A training photo is explained by the variant's model, of the first seed, whose fold held it out, in the plain view.
     Maps have the resolution of the network's last features and cover the whole photo (`gradcam.resize_map`). They are

@@ -28,7 +28,7 @@ class Album:
         self.maps = maps or {}
 
     def tile(self, image_id: str, caption: str, note: str = "", explain: Sequence[str] = (), side: int = 96) -> Tile:
-        """Return a photo's tile: the photo, then what speaks for each of the classes `explain`, where that is known.
+        """Return a photo's tile: the photo, then the heat map of each of the classes `explain`, where there is one.
 
         side: of a picture in CSS pixels.
         """
@@ -41,7 +41,7 @@ class Album:
             if (image_id, label) in self.maps:
                 heat = self.maps[image_id, label]
                 claim = f"for {label}" if heat.any() else f"nothing for {label}"
-                views.append(View(f"photo {image_id}, what speaks {claim}", jpeg_uri(overlay(photo, heat)), claim))
+                views.append(View(f"photo {image_id}, Grad-CAM {claim}", jpeg_uri(overlay(photo, heat)), claim))
         return Tile(views, caption, note)
 
 

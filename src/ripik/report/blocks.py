@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import pandas as pd
+
 from ripik.report.charts.svg import Chart
+from ripik.report.charts.words import number
 
 
 @dataclass(frozen=True)
@@ -115,3 +118,16 @@ class Section:
     anchor: str
     title: str
     blocks: Sequence[Block] = field(default_factory=tuple)
+
+
+def drawn(*charts: Chart | None) -> list[Charts]:
+    """Return the charts that make sense, as a block; nothing where none does."""
+    kept = [chart for chart in charts if chart is not None]
+    return [Charts(kept)] if kept else []
+
+
+def numbers(caption: str, frame: pd.DataFrame, digits: int = 4, corner: str = "") -> Table:
+    """Return a table of numbers; the frame's index heads the rows, `corner` stands over it."""
+    values = frame.to_numpy(dtype="float64")
+    rows = [[str(name), *(number(each, digits) for each in row)] for name, row in zip(frame.index, values, strict=True)]
+    return Table(caption, [corner, *map(str, frame.columns)], rows)

@@ -1,6 +1,5 @@
 """Charts over folds and time: scores and sizes of the folds, learning curves, what took how long."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,51 +7,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ripik.report.charts.lines import NAMES, draw, names_at_ends, padded
-from ripik.report.charts.panels import (
-    GAP,
-    LABELS,
-    ROW,
-    SMALL,
-    Column,
-    around,
-    bars,
-    mark,
-    panel,
-    rows,
-    scale,
-    sheet,
-    write,
-)
-from ripik.report.charts.svg import INK, QUIET, WIDTH, Chart, plain, shorten, text_width, theme
+from ripik.report.charts.parts import ROW, bars, legend, mark, rows, sheet
+from ripik.report.charts.svg import INK, Chart, plain, shorten, theme
 from ripik.report.charts.words import capital, chart, count, duration, listed, number, spoken
 
-LEFT = 42.0  # pixels left of a panel for the numbers of its y axis
 SHOWN_TIMES = 24
+NUMBERED = 6  # folds up to which there is room for numbers
 _UNITS = ((3600.0, "hours"), (60.0, "minutes"), (0.0, "seconds"))
 
 
 @theme()
-def fold_scores(frames: Mapping[str, pd.DataFrame], metric: str) -> Chart | None:
-    """Draw each member's score in each fold; columns fold and the metric's name. None without a finite score."""
-    every = {name: frame.set_index("fold")[metric].astype(np.float64).sort_index() for name, frame in frames.items()}
-    known = {name: line[np.isfinite(line)] for name, line in every.items()}
-    known = {name: line for name, line in known.items() if len(line)}
+def fold_scores(frame: pd.DataFrame, metric: str) -> Chart | None:
+    """Draw each member's score in each fold; index fold, a column a member. None without a finite score."""
+    lines = {name: line[np.isfinite(line)] for name, line in frame.astype(np.float64).sort_index().items()}
+    known = {str(name): line for name, line in lines.items() if len(line)}
     if not known:
         return None
-    folds = sorted({int(fold) for line in known.values() for fold in line.index})
-    height = max(150.0, 16.0 * len(known))
-    figure = sheet(height + 60)
-    axes = panel(figure, LEFT, 24, WIDTH - LEFT - NAMES, height)
-    axes.set(xlim=padded(folds), ylim=around(*known.values()))
-    scale(axes, "y")
-    axes.set_xticks(folds[:: math.ceil(len(folds) / 8)])
-    axes.tick_params(axis="x", labelcolor=QUIET)
-    for index, line in enumerate(known.values()):
-        draw(axes, line.index, line.to_numpy(), mark(index))
-    names_at_ends(axes, {name: float(line.iloc[-1]) for name, line in known.items()})
-    write(figure, 0, 13, spoken(metric), color=QUIET, fontsize=SMALL)
-    write(figure, LEFT, height + 54, "fold", color=QUIET, fontsize=SMALL)
+    figure, axes = sheet(190)
+    for name, line in known.items():
+        axes.plot(line, label=shorten(name), clip_on=False)
+    axes.set(title=spoken(metric), xlabel="fold")
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    legend(figure)
     return chart(figure, f"{capital(spoken(metric))} in each fold", _told_scores(known, metric))
 
 
@@ -66,49 +42,37 @@ def learning_curves(history: pd.DataFrame, column: str, name: str = "") -> Chart
     shown = [each for each in (column, f"inner_{column}") if each in history and np.isfinite(history[each]).any()]
     if not shown:
         return None
-    figure = sheet(204)
-    axes = panel(figure, LEFT, 24, WIDTH - LEFT - NAMES + 8, 140)
-    axes.set(xlim=padded(history["epoch"], 0.02), ylim=around(history[shown]))
-    scale(axes, "x", lambda epoch: number(epoch) if epoch == int(epoch) else "", ticks=6)
-    scale(axes, "y")
-    ends = {}
+    figure, axes = sheet(180)
+    told: list[str] = []
     for index, each in enumerate(shown):
-        for kind, line in _curves(axes, history, each, index).items():
-            ends[f"{'' if each == column else 'inner '}{kind} {number(float(line.iloc[-1]), 3)}"] = float(line.iloc[-1])
-    names_at_ends(axes, ends, marked=False)
-    write(figure, 0, 13, spoken(column), color=QUIET, fontsize=SMALL)
-    write(figure, LEFT, 198, "epoch", color=QUIET, fontsize=SMALL)
+        told += _curves(axes, history, each, "" if each == column else "inner ", mark(index))
+    axes.set(title=spoken(column), xlabel="epoch")
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    legend(figure)
     runs = count(len(history[["fold", "seed"]].drop_duplicates()), "training run")
     text = f"{capital(spoken(column))} of {runs} over {count(history['epoch'].nunique(), 'epoch')}; at the end: "
     title = f"{capital(spoken(column))} while training" + (f": {name}" if name else "")
-    return chart(figure, title, text + f"{listed(ends)}.")
+    return chart(figure, title, text + f"{listed(told)}.")
 
 
 @theme()
 def fold_sizes(frame: pd.DataFrame) -> Chart | None:
     """Draw how many images of each class stand in each fold; index fold, columns labels. None without images.
 
-    More than eight folds have bars without numbers.
+    More than six folds have bars without numbers.
     """
     if frame.empty or not frame.to_numpy().any():
         return None
-    numbered = len(frame) <= 8
+    numbered = len(frame) <= NUMBERED
     labels = [*frame.columns, "all"] if numbered else [*frame.columns]
-    left = min(max(text_width(plain(label)) for label in ["fold", *labels]), LABELS) + GAP
-    figure = sheet(22 + ROW * len(labels) + 4)
-    width = (WIDTH - left) / len(frame)
-    write(figure, left - GAP, 13, "fold", side="right", color=QUIET, fontsize=SMALL)
-    for row, label in enumerate(labels):
-        weight = "bold" if row == len(frame.columns) else "normal"
-        write(figure, left - GAP, 36 + ROW * row, shorten(label, LABELS), side="right", fontweight=weight)
-    most = float(frame.to_numpy().max())
-    for index, (fold, counts) in enumerate(frame.iterrows()):
-        axes = panel(figure, left + width * index, 22, width - 4, ROW * len(labels))
-        axes.set(xlim=(0, most), ylim=(len(labels) - 0.5, -0.5), xticks=[], yticks=[])
-        bars(axes, counts, 0.78, alpha=0.25)
-        write(figure, left + width * index, 13, str(fold), color=QUIET, fontsize=SMALL)
-        if numbered:
-            _write_counts(axes, [*counts, counts.sum()])
+    figure, panels = sheet(ROW * len(labels) + 24, 1, len(frame), sharex=True, sharey=True, squeeze=False)
+    for axes, (fold, counts) in zip(panels[0], frame.iterrows(), strict=True):
+        texts = [f"{int(images)}" if numbered else "" for images in [*counts, counts.sum()]][: len(labels)]
+        bars(axes, [*counts, 0][: len(labels)], texts, height=0.7)
+        axes.set(title=f"fold {fold}" if numbered else f"{fold}", xticks=[])
+        axes.grid(visible=False)
+    panels[0, 0].set_yticks(range(len(labels)), labels=[shorten(label, 18) for label in labels])
+    panels[0, 0].set_ylim(len(labels) - 0.5, -0.5)
     return chart(figure, "Images of each class in the folds", _told_sizes(frame))
 
 
@@ -128,11 +92,9 @@ def times(frame: pd.DataFrame) -> Chart | None:
         seconds = {each: seconds[each] for each in seconds if each in longest}
         seconds[f"{len(rest)} shorter ones"] = sum(rest)
     total = float(frame["seconds"].sum())
-    columns = [Column("", [duration(each) for each in seconds.values()])]
     size, unit = next((size or 1.0, unit) for size, unit in _UNITS if max(seconds.values()) >= size)
-    lengths = [each / size for each in seconds.values()]
-    figure, axes = rows([*seconds], (0, max(lengths)), header=unit, columns=columns)
-    bars(axes, lengths, 0.55)
+    figure, axes = rows([*seconds], unit)
+    bars(axes, [each / size for each in seconds.values()], [duration(each) for each in seconds.values()])
     longest_first = sorted(seconds, key=lambda each: -seconds[each])[:3]
     phrases = listed(f"{each} {duration(seconds[each])}" for each in longest_first)
     return chart(
@@ -149,30 +111,25 @@ def _steps(frame: pd.DataFrame) -> list[str]:
     return names
 
 
-def _curves(axes: Axes, history: pd.DataFrame, column: str, index: int) -> dict[str, "pd.Series[float]"]:
-    """Draw the column's lines and return those to be named: the mean, and the training on all folds."""
-    style, named = mark(index), {}
+def _curves(axes: Axes, history: pd.DataFrame, column: str, prefix: str, style: dict[str, Any]) -> list[str]:
+    """Draw a column's lines; return what the legend says of the mean, and of the training on all folds."""
     table = history.pivot_table(index="epoch", columns=["fold", "seed"], values=column)
     on_folds = table.columns.get_level_values("fold") >= 0
     folds = table.loc[:, on_folds]
+    look: dict[str, Any] = {"marker": "o" if len(table) == 1 else ""}
+    dashes = look | {"linestyle": style["linestyle"]}
     for _, line in folds.items():
-        axes.plot(line.dropna(), color=style.colour, linestyle=style.dashes, linewidth=0.9, alpha=0.6, clip_on=False)
-    if len(mean := folds.dropna().mean(axis=1)):
-        named["mean" if folds.shape[1] > 1 else "fold"] = mean
-        axes.plot(mean, color=INK, linestyle=style.dashes, linewidth=2, clip_on=False)
-    if len(refit := table.loc[:, ~on_folds].mean(axis=1).dropna()):
-        named["refit"] = refit
-        axes.plot(refit, color=mark(2).colour, linestyle=(0, (1.5, 1.5)), linewidth=1.6, clip_on=False)
-    for line in named.values():
-        axes.plot(line.index[-1:], line.iloc[-1:], "o", color=INK, markersize=4, clip_on=False)
-    return named
-
-
-def _write_counts(axes: Axes, counts: list[float]) -> None:
-    for row, images in enumerate(counts):
-        weight = "bold" if row == len(counts) - 1 else "normal"
-        place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline", "fontweight": weight}
-        axes.text(0.02, row, f"{int(images)}", color=INK, **place)
+        axes.plot(line.dropna(), color=style["color"], linewidth=0.9, alpha=0.6, **dashes)
+    refit = look | {"color": mark(2)["color"], "linestyle": mark(3 if prefix else 2)["linestyle"]}
+    bold = {"color": INK, "linewidth": 2, **dashes}
+    found = {
+        "mean" if folds.shape[1] > 1 else "fold": (folds.dropna().mean(axis=1), bold),
+        "refit": (table.loc[:, ~on_folds].mean(axis=1).dropna(), refit),
+    }
+    told = {f"{prefix}{kind} {number(line.iloc[-1], 3)}": each for kind, each in found.items() if len(line := each[0])}
+    for label, (line, look) in told.items():
+        axes.plot(line, label=label, **look)
+    return [*told]
 
 
 def _told_scores(lines: Mapping[str, "pd.Series[float]"], metric: str) -> str:

@@ -13,10 +13,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 WIDTH = 350.0  # of a chart in CSS pixels: what a phone of 390 pixels has for it
 GROWTH = 1.2  # how much wider the page may show it
@@ -29,6 +32,13 @@ VARIABLES = {
     **{colour: f"--c{index}" for index, colour in enumerate(COLOURS)},
 }
 
+_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1)), (0, (7, 1.5)), (0, (1, 3)), "-")
+MARKS: list[dict[str, Any]] = [  # so that no two series are told apart by colour alone
+    {"color": colour, "marker": marker, "linestyle": dashes, "fillstyle": fill}
+    for fill in ("full", "none")
+    for colour, marker, dashes in zip(COLOURS, "osD^vPX*", _DASHES, strict=True)
+]
+_SMALL = 10.5  # of numbers on axes, in CSS pixels
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ripik",
@@ -37,26 +47,46 @@ _STYLE: dict[str, Any] = {
     "text.color": INK,
     "axes.edgecolor": LINE,
     "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.grid": True,
     "axes.labelcolor": QUIET,
+    "axes.labelpad": 6.0,
+    "axes.labelsize": _SMALL,
+    "axes.prop_cycle": cycler(**{key: [each[key] for each in MARKS] for key in MARKS[0]}),
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
+    "axes.titlecolor": QUIET,
+    "axes.titlelocation": "left",
+    "axes.titlesize": _SMALL,
     "figure.facecolor": "none",
     "figure.dpi": 72.0,
-    "savefig.facecolor": "none",
-    "savefig.dpi": 72.0,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": INK,
+    "grid.color": LINE,
+    "legend.borderpad": 0.2,
+    "legend.columnspacing": 1.2,
+    "legend.fontsize": SIZE,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    "lines.linewidth": 1.4,
+    "lines.markeredgewidth": 1.3,
+    "lines.markersize": 5.5,
     "lines.solid_capstyle": "butt",
     "lines.dash_capstyle": "butt",
     "path.simplify": False,
+    "savefig.facecolor": "none",
+    "savefig.dpi": 72.0,
+    **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("color", LINE), ("major.size", 0))},
+    "xtick.labelcolor": QUIET,
+    "xtick.labelsize": _SMALL,
+    "xtick.major.pad": 7.0,
+    "ytick.labelcolor": INK,
 }
 _NO_DATES = dict.fromkeys(("Date", "Creator", "Type", "Format"))
 _HEX = re.compile(r"#[0-9a-fA-F]{6}\b")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _REFERRED = re.compile(r"(?:href=\"#|url\(#)([^\")]+)")
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_ROOM = "\u2002"  # behind a character as wide as high: matplotlib has no glyph of it and takes it for narrower
 _NOT_TURNED = re.compile(r"rotate\(-?0(?:\.0*)?[ )]")
-_NARROW, _BROAD = frozenset("iljtfrI1.,:;'|!()[] "), frozenset("mwMW@%<>+=~&#…")
 
 
 @dataclass(frozen=True)
@@ -74,7 +104,8 @@ def theme() -> Iterator[None]:
     keep = ("backend", "backend_fallback", "toolbar")
     plain = {key: value for key, value in mpl.rcParamsDefault.items() if key not in keep}
     settings: Any = {**plain, **_STYLE}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
         yield
 
 
@@ -100,36 +131,22 @@ def plain(text: object) -> str:
     return " ".join("".join("\ufffd" if each in "\ufffe\uffff" else each for each in kept).split())
 
 
-def text_width(text: str, size: float = SIZE) -> float:
-    """Return about how many pixels a text takes in a page's sans-serif font, whichever that is; rather too many."""
-    return size * sum(map(_advance, text))
-
-
-def shorten(text: object, width: float, size: float = SIZE) -> str:
-    """Return the text in one line, cut with "…" where it would take more than this many pixels."""
+def shorten(text: object, most: int = 24) -> str:
+    """Return a text to be drawn, in one line, cut with "…" where it is longer; a wide character counts two."""
     whole = plain(text)
-    if text_width(whole, size) <= width:
-        return whole
-    kept = whole
-    while kept and text_width(kept + "…", size) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
-
-
-def _advance(character: str) -> float:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Cf"):
-        return 0.0
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.0
-    if character in _NARROW:
-        return 0.42
-    return 0.99 if character in _BROAD else 0.77 if character.isupper() else 0.635
+    widths = [2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in whole]
+    fit = sum(width < most for width in accumulate(widths))
+    kept = whole if sum(widths) <= most else whole[:fit].rstrip() + "…"
+    return "".join(each + _ROOM * (width - 1) for each, width in zip(kept, [*widths[:fit], 1], strict=False))
 
 
 def _saved(figure: Figure) -> str:
     made = io.StringIO()
-    with theme(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
+    with theme():
+        FigureCanvasSVG(figure)
+        if engine := figure.get_layout_engine():  # once: savefig would draw the figure twice for it
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(made, format="svg", metadata=_NO_DATES)
     return made.getvalue()
 
@@ -137,7 +154,7 @@ def _saved(figure: Figure) -> str:
 def _cleaned(element: ET.Element, referred: frozenset[str]) -> ET.Element:
     """Return the element without namespaces, style sheets (they would hold for the page) and what draws nothing."""
     new = ET.Element(_local(element.tag), {_local(key): value for key, value in element.attrib.items()})
-    new.text, new.tail = element.text if new.tag == "text" else None, None
+    new.text = (element.text or "").replace(_ROOM, "") if new.tag == "text" else None
     _clean_attributes(new.attrib, referred)
     for child in element:
         made = _cleaned(child, referred)

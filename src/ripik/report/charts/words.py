@@ -73,7 +73,7 @@ def ends(low: float | None, high: float | None) -> str:
     return f"{number(low, 3)}–{number(high, 3)}" if known(low) and known(high) else number(None)
 
 
-def signed(value: float | None, digits: int = 4) -> str:
+def signed(value: float | None, digits: int | None = 4) -> str:
     """Return a number with its sign; a dash where there is none."""
     return f"{'+' if known(value) and value > 0 else ''}{number(value, digits)}"
 

@@ -64,7 +64,7 @@ def _next(evidence: Evidence) -> str:
     return (
         f"Next: look at label {found.label} predicted as {found.predicted} ({found.count} of {found.of_label} images, "
         f"{share(found.count / found.of_label)}), the mistake that costs most: without it macro F1 would be "
-        f"{found.stake:.3f} higher{other}; the surest of them is photo {lowest}."
+        f"{found.stake:.3f} higher{other}; the most confident is photo {lowest}."
     )
 
 

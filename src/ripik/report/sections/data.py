@@ -1,9 +1,10 @@
-"""What the models learned from and what awaits them: folds, groups, test shares, adversarial validation, copies."""
+"""The training data and the test set: folds, groups, test shares, adversarial validation, copies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ripik import analysis
@@ -15,10 +16,9 @@ from ripik.diagnostics.photo_page import DENSITY, fit, jpeg_uri
 from ripik.ensemble.train_or_test import read_auc
 from ripik.errors import InputError
 from ripik.report import charts as plots
-from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View
-from ripik.report.charts.words import share
+from ripik.report.blocks import Beside, Photos, Section, Table, Text, Tile, View, drawn, numbers
+from ripik.report.charts.words import share, spoken
 from ripik.report.evidence import Evidence
-from ripik.report.sections.results import drawn
 
 SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a picture
 
@@ -26,10 +26,13 @@ SHEETS, SIDE = 2, 96  # photos of the augmentation sheet; CSS pixels of a pictur
 def folds(evidence: Evidence) -> Section:
     """Images of every class by fold, and how large the groups of near copies are."""
     counts, sizes = analysis.fold_classes(evidence.folder), analysis.group_sizes(evidence.folder)
-    rows = [[f"fold {fold}", f"{row.sum()}", *map(str, row)] for fold, row in counts.iterrows()]
-    table = Table("Images by fold and label", ["", "all", *map(str, counts.columns)], rows)
     charts = drawn(plots.fold_sizes(counts), plots.group_sizes(sizes))
-    return Section("folds", "Folds and groups", [Beside([*charts, table])])
+    whole = pd.concat([counts.sum(axis=1).rename("all"), counts], axis=1)
+    by_fold = numbers("Images by fold and label", whole.rename(index="fold {}".format), 0)
+    by_size = numbers(
+        "Groups of near copies by their images", sizes.set_index("images").rename(columns=spoken), 0, "images"
+    )
+    return Section("folds", "Folds and groups", [Beside([*charts, by_fold, by_size])])
 
 
 def test_set(evidence: Evidence) -> Section:
@@ -59,9 +62,10 @@ def adversarial(path: Path) -> Section:
         f"A linear head on stored features tells train from test with an AUC of {auc.value:.3f} (95 % {auc.low:.3f} to "
         f"{auc.high:.3f}; 0.5 is guessing). {meaning(auc)}"
     )
-    return Section(
-        "adversarial", "Train or test?", [Text(text), *drawn(plots.adversarial(sides[0], sides[1], auc.value))]
-    )
+    chances = table.groupby("split")["p_test"].quantile(np.array([0.05, 0.25, 0.5, 0.75, 0.95])).unstack()
+    quantiles = numbers("Quantiles of the probability of test", chances.rename(columns="{:.0%}".format), 3)
+    chart = plots.adversarial(sides[0], sides[1], auc.value)
+    return Section("adversarial", "Train or test?", [Text(text), Beside([*drawn(chart), quantiles])])
 
 
 def augmentation(evidence: Evidence) -> Section:

@@ -1,32 +1,50 @@
-"""How the models got there: learning curves, calibration, the blend, and what views and offsets add."""
+"""Training and blending: learning curves, calibration, the blend, and what views and offsets add."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ripik import analysis
 from ripik.console import say
 from ripik.errors import RipikError
 from ripik.report import charts as plots
-from ripik.report.blocks import Beside, Block, Section, Table, Text
-from ripik.report.charts.words import change, number, signed, spoken
+from ripik.report.blocks import Beside, Block, Section, Table, Text, drawn, numbers
+from ripik.report.charts.words import change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
-from ripik.report.sections.results import drawn
+
+STEPS = 5  # of the search for the weights that the table shows
 
 
 def learning(evidence: Evidence) -> Section:
     """The training loss of every fold by epoch, and the inner split's score where there is one."""
-    charts = []
-    for name in (name for name in evidence.members if evidence.has(name, "history.csv")):
-        history = analysis.history(evidence.folder, name)
-        scores = [column for column in history.columns if column.startswith("inner_") and column != "inner_loss"]
-        charts += [plots.learning_curves(history, column, name) for column in ["loss", *scores]]
+    names = [name for name in evidence.members if evidence.has(name, "history.csv")]
+    histories = {name: analysis.history(evidence.folder, name) for name in names}
+    charts = [
+        plots.learning_curves(history, column, name)
+        for name, history in histories.items()
+        for column in ["loss", *(each for each in _inner(history) if each != "inner_loss")]
+    ]
     text = "A thin line a fold, on its training rows; dashed: on the inner split, where there is one."
-    blocks = drawn(*charts)
-    return Section("learning", "Learning curves", [Text(text), *blocks] if blocks else [])
+    blocks: list[Block] = [Text(text), *drawn(*charts), _last(histories)] if histories else []
+    return Section("learning", "Learning curves", blocks)
+
+
+def _inner(history: pd.DataFrame) -> list[str]:
+    return [column for column in history.columns if column.startswith("inner_")]
+
+
+def _last(histories: dict[str, pd.DataFrame]) -> Table:
+    """Return the last epoch of each variant's trainings on folds: their mean."""
+    means = {}
+    for name, history in histories.items():
+        folds = history[history["fold"] >= 0].groupby(["fold", "seed"]).last()
+        means[f"{name}, epoch {number(folds['epoch'].mean(), 0)}"] = folds[["loss", *_inner(history)]].mean()
+    table = pd.DataFrame(means).T
+    return numbers("After the last epoch, mean of the folds", table.rename(columns=spoken), 3)
 
 
 def calibration(evidence: Evidence) -> Section:
@@ -35,21 +53,51 @@ def calibration(evidence: Evidence) -> Section:
         [name, number(analysis.calibration_error(of), 4), number(evidence.scores[name]["log_loss"]["value"], 4)]
         for name, of in evidence.everyone.items()
     ]
-    table = Table("How far confidence is from accuracy", ["", "calibration error (ECE)", "log loss"], rows)
-    chart = plots.reliability({evidence.focus.name: analysis.calibration(evidence.focus)})
-    return Section("calibration", "Calibration", [Beside([*drawn(chart), table])])
+    table = Table("Calibration error of each model", ["", "calibration error (ECE)", "log loss"], rows)
+    bins = analysis.calibration(evidence.focus)
+    chart = plots.reliability({evidence.focus.name: bins})
+    return Section("calibration", "Calibration", [Beside([*drawn(chart), _bins(evidence.focus.name, bins), table])])
+
+
+def _bins(name: str, bins: pd.DataFrame) -> Table:
+    rows = [
+        [
+            f"{share(row['low'])} to {share(row['high'])}",
+            f"{row['images']:.0f}",
+            *(share(row[column]) for column in ("confidence", "accuracy")),
+            ends(row["accuracy_low"], row["accuracy_high"]),
+        ]
+        for row in bins.to_dict("records")
+    ]
+    columns = ["confidence", "images", "mean confidence", "right", "95 %"]
+    return Table(f"How often {name} is right, by its confidence", columns, rows)
 
 
 def blend(evidence: Evidence) -> Section:
     """Weights, what was looked at before they were chosen, the search's trajectory, and how alike the members are."""
     blocks: list[Block] = []
+    metric = spoken(evidence.focus_metric)
     if evidence.record:
         trajectory = plots.trajectory(evidence.record["trajectory"], evidence.focus_metric, evidence.record["members"])
         charts = drawn(plots.weights(evidence.record["weights"]), trajectory)
-        blocks.append(Beside([*charts, *_options(evidence.record["options"], spoken(evidence.focus_metric))]))
+        tables = [_found(evidence.record, metric), *_options(evidence.record["options"], metric)]
+        blocks.append(Beside([*charts, *tables]))
     if len(evidence.members) > 1:
-        blocks.append(Beside([*drawn(plots.correlation(analysis.correlation(evidence.members))), _hits(evidence)]))
+        alike = analysis.correlation(evidence.members)
+        table = numbers("Correlation of the probability of the true class", alike, 2)
+        blocks.append(Beside([*drawn(plots.correlation(alike)), table, _hits(evidence)]))
     return Section("blend", "Blend and members", blocks)
+
+
+def _found(record: dict[str, Any], metric: str) -> Table:
+    """Return the weights, where they were searched at up to `STEPS` of the steps, with the score of each."""
+    trajectory = record["trajectory"]
+    if len(trajectory) < 2:
+        return numbers("Weights in the blend", pd.DataFrame({"weight": record["weights"]}))
+    shown = [trajectory[int(at)] for at in np.linspace(0, len(trajectory) - 1, min(STEPS, len(trajectory)))]
+    heads = [f"{metric}, in-sample", *record["members"]]
+    steps = {f"step {each['step']}": [each["score"], *each["weights"]] for each in shown}
+    return numbers("How the weights were found", pd.DataFrame(steps, index=heads))
 
 
 def _options(options: list[dict], metric: str) -> list[Table]:
@@ -64,7 +112,7 @@ def _options(options: list[dict], metric: str) -> list[Table]:
     ]
     marked = [row for row, option in enumerate(options) if option["chosen"]]
     columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
-    return [Table("What was looked at on all folds", columns, rows, marked)] if rows else []
+    return [Table("Options compared on all folds", columns, rows, marked)] if rows else []
 
 
 def _with_error(gain: dict[str, float]) -> str:
@@ -75,7 +123,7 @@ def _hits(evidence: Evidence) -> Table:
     found = analysis.hits(evidence.members)
     rows = found[["member", "right", "only_right", "only_wrong"]].astype(str).to_numpy().tolist()
     columns = ["", "right", "it alone is right", "it alone is wrong"]
-    return Table("Images by the members that predict their class", columns, rows)
+    return Table("Images that each member predicts right", columns, rows)
 
 
 def adding(evidence: Evidence) -> Section:
@@ -119,4 +167,5 @@ def _offsets(evidence: Evidence) -> list[Block]:
     if not fitted:
         return [_ranks(evidence.record)] if evidence.record else []
     values = dict(zip(evidence.focus.classes, fitted["values"], strict=True))
-    return [*drawn(plots.offsets(values))]
+    table = numbers("Added to the logarithm of each class's probability", pd.DataFrame({"offset": values}), 3)
+    return [Beside([*drawn(plots.offsets(values)), table])]

@@ -47,13 +47,13 @@ def choose(evidence: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
     found = [
         _shown(
             "Most confident errors",
-            "What the models are surest of and wrong about: wrong labels, two things at once, or a cue that misleads.",
+            "Wrong predictions of the highest confidence: wrong labels, two objects in a photo, or a misleading cue.",
             wrong,
             lambda row: Told([row["predicted"], row["label"]], _verdict(row), _certainty(row)),
         ),
         _shown(
             "Least certain",
-            "Where the most probable class has the least probability, right or wrong.",
+            "Photos of the lowest confidence, predicted right or wrong.",
             unsure,
             lambda row: Told([row["predicted"]], _verdict(row), _certainty(row)),
         ),
@@ -75,7 +75,7 @@ def _certainty(row: Row) -> str:
 def _suspected(suspects: pd.DataFrame) -> Shown:
     return _shown(
         "Suspected label errors",
-        "Labels that copies of the photo or the models speak against. Many are hard photos, labelled well: look first.",
+        "Labels that copies of the photo or the models contradict. Many are correct labels of hard photos: look first.",
         suspects,
         lambda row: Told(
             [str(row["label"]), str(row["suggested"])],
@@ -94,9 +94,8 @@ def _shown(title: str, text: str, rows: pd.DataFrame, tell: Callable[[Row], Told
 def gallery(evidence: Evidence, album: Album, galleries: list[Shown]) -> Section:
     """The galleries, each photo with its heat maps where there are some."""
     how = (
-        f"Beside each photo: what speaks for a class (Grad-CAM), by the model of {evidence.explained} that was not "
-        "trained on it; light is much. One photo of each group of near copies. Click, tap or tab to a photo to enlarge "
-        "it."
+        f"Beside each photo: Grad-CAM for a class, by the model of {evidence.explained} that was not trained on it; "
+        "bright regions count most. One photo of each group of near copies. Click, tap or tab to a photo to enlarge it."
     )
     blocks: list[Block] = [Text(how if album.maps else "One photo of each group of near copies.")]
     for shown in galleries:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ripik import analysis
 from ripik.config import to_toml
 from ripik.report import charts
-from ripik.report.blocks import Beside, Listing, Section, Table
+from ripik.report.blocks import Beside, Listing, Section, Table, drawn
 from ripik.report.charts.words import duration
 from ripik.report.evidence import Evidence
-from ripik.report.sections.results import drawn
 from ripik.storage import artifacts
 
 
@@ -16,7 +15,7 @@ def times(evidence: Evidence) -> Section:
     """Seconds of every step, as recorded when it ran."""
     found = analysis.times(evidence.folder)
     rows = [[row["step"], row["what"], duration(row["seconds"])] for row in found.to_dict("records")]
-    title = "Recorded when each was made; jobs that ran side by side are summed"
+    title = "Recorded when each step ran; parallel jobs are summed"
     return Section(
         "times", "Time", [Beside([*drawn(charts.times(found)), Table(title, ["step", "what", "time"], rows)])]
     )
@@ -30,7 +29,7 @@ def configuration(evidence: Evidence) -> Section:
         "configuration",
         "Configuration",
         [
-            Table("Versions: of the training where it tells them, else of this report", ["package", "version"], rows),
+            Table("Versions at training time where recorded, else of this report", ["package", "version"], rows),
             Listing("Every setting, as TOML", to_toml(evidence.run.settings)),
         ],
     )

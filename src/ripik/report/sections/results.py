@@ -10,21 +10,14 @@ import pandas as pd
 from ripik import analysis
 from ripik.report import charts
 from ripik.report.album import Album
-from ripik.report.blocks import Beside, Cell, Charts, Matrix, Photos, Section, Table, Text
-from ripik.report.charts.svg import Chart
-from ripik.report.charts.words import change, ends, number, share, signed, spoken
+from ripik.report.blocks import Beside, Cell, Matrix, Photos, Section, Table, Text, drawn, numbers
+from ripik.report.charts.words import capital, change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
 from ripik.report.sections.advice import advice
 
 MATRIX_CLASSES, PAIRS = 60, 100  # classes up to which a matrix can be read; pairs shown of more
 CELL_SIDE = 96  # of a photo, CSS pixels
 CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where room is scarce, of all cells
-
-
-def drawn(*charts: Chart | None) -> list[Charts]:
-    """Return the charts that make sense, as a block; nothing where none does."""
-    kept = [chart for chart in charts if chart is not None]
-    return [Charts(kept)] if kept else []
 
 
 def summary(evidence: Evidence) -> Section:
@@ -62,14 +55,14 @@ def _expected(test: dict[str, Any]) -> list[str]:
     """Return the row on where the test set's score will fall."""
     if test["expected_score"] is not None:
         plain = test["expected_score"]
-        return ["a test set of such photos scores (95 %)", ends(plain["low"], plain["high"])]
+        return ["expected test score (95 % interval)", ends(plain["low"], plain["high"])]
     if "differs" not in test["shift"]:
-        return ["score on the test set", str(test["shift"]["left_out"])]
+        return ["expected test score", str(test["shift"]["left_out"])]
     weighted = test["shift"]["expected_score"]
     if weighted is None:
-        return ["score on the test set", "cannot be said: it is of another kind"]
+        return ["expected test score", "unknown: the test set differs from the training set"]
     value, reach = number(weighted["value"], 4), ends(weighted["low"], weighted["high"])
-    return ["on test-like photos; a test set of them scores (95 %)", f"{value}; {reach}"]
+    return ["CV weighted towards the test set; expected test score (95 %)", f"{value}; {reach}"]
 
 
 def _spread(record: dict[str, Any]) -> list[list[str]]:
@@ -78,7 +71,11 @@ def _spread(record: dict[str, Any]) -> list[list[str]]:
     same, by_fold = sum(recipe == record["method"] for recipe in parts), np.array(scores["cross_fitted_by_fold"], float)
     by_fold, others = by_fold[np.isfinite(by_fold)], scores["cross_fitted_by_partition"]
     again = [[f"CV by {len(others)} other partitions", _ends(np.array(others))]] if others else []
-    return [["CV by fold", _ends(by_fold)], *again, ["parts that chose as all rows did", f"{same} of {len(parts)}"]]
+    return [
+        ["CV by fold", _ends(by_fold)],
+        *again,
+        ["recipe chosen again with a part left out", f"{same} of {len(parts)}"],
+    ]
 
 
 def _ends(scores: np.ndarray) -> str:
@@ -97,7 +94,7 @@ def variants(evidence: Evidence) -> Section:
     compared = pd.DataFrame(
         [{"name": name, **scores[evidence.focus_metric]} for name, scores in evidence.scores.items()]
     )
-    shown = {name: frame[["fold", evidence.focus_metric]] for name, frame in by_fold.items()}
+    folds = pd.DataFrame({name: frame.set_index("fold")[evidence.focus_metric] for name, frame in by_fold.items()})
     marked = [list(evidence.everyone).index(evidence.focus.name)]
     note = "The blend's row is its nested score: each fold by what was chosen and fitted without it."
     return Section(
@@ -105,12 +102,13 @@ def variants(evidence: Evidence) -> Section:
         "Variants",
         [
             *drawn(
-                charts.variant_scores(compared, evidence.focus_metric), charts.fold_scores(shown, evidence.focus_metric)
+                charts.variant_scores(compared, evidence.focus_metric), charts.fold_scores(folds, evidence.focus_metric)
             ),
             Beside(
                 [
                     Table("Out-of-fold scores" + (f". {note}" if evidence.blend else ""), columns, rows, marked),
                     *_gains(evidence),
+                    numbers(f"{capital(metric)} in each fold", folds.T.rename(columns="fold {}".format)),
                 ]
             ),
         ],
@@ -137,7 +135,7 @@ def _gains(evidence: Evidence) -> list[Table]:
     gains = analysis.gains(evidence.members, evidence.blend).to_dict("records")
     rows = [[row["name"], signed(row["value"]), change(row["low"], row["high"]), row["verdict"]] for row in gains]
     columns = ["over", "gain", "95 %", "the blend is"]
-    return [Table(f"What the blend gains over each ({spoken(evidence.focus_metric)})", columns, rows)]
+    return [Table(f"Gain of the blend over each model ({spoken(evidence.focus_metric)})", columns, rows)]
 
 
 def classes(evidence: Evidence) -> Section:
