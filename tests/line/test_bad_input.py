@@ -10,6 +10,7 @@ from tests.bad_input_world import Case, Outcome, draw, problems, run
 from conftest import Drawn, Tiny
 from ripik.data.csv_tables import check_ids, line_of, read_table
 from ripik.data.label_cells import read_labels
+from ripik.data.places import Place
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
@@ -61,7 +62,7 @@ def test_a_million_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"id 77 stands on lines 79, {count + 1}\\."):
         check_ids(frame["image_id"], path)
     with pytest.raises(InputError, match=f"line {count + 1}: label 'x'"):
-        read_labels(frame["label"], path, CompetitionSettings())
+        read_labels(frame["label"], Place(path), CompetitionSettings())
 
 
 @pytest.mark.parametrize(
