@@ -37,7 +37,7 @@ class Terminated(BaseException):
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them
     (of very many the first)."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
     if close:
         return f" (did you mean {close[0]}?)"
     names, more = sorted(known)[:MOST], len(known) - MOST

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ripik.data.csv_tables import check_ids, line_of, names_of, read_table, whole_numbers
 from ripik.data.label_cells import NO_VALUES, read_labels
+from ripik.data.places import Place
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
@@ -55,18 +56,18 @@ def test_a_text_for_no_value_is_a_label_only_where_it_is_named(path: Path, text:
     path.write_text(f"label\ndent\n{text.title()}\n", encoding="utf-8")
     labels = read_table(path, ["label"])["label"]
     how = CompetitionSettings(label_type="string", classes=("dent", text.title()))
-    assert read_labels(labels, path, how).tolist() == ["dent", text.title()]
+    assert read_labels(labels, Place(path), how).tolist() == ["dent", text.title()]
     with pytest.raises(InputError, match=r"line 3: the label .* reads as a missing value"):
-        read_labels(labels, path, CompetitionSettings(label_type="string"))
+        read_labels(labels, Place(path), CompetitionSettings(label_type="string"))
 
 
 @pytest.mark.parametrize("text", ["1.0", "01", "+1", "-0x1", "1e3", " 1", "١", "٣٤", "1_000", "9" * 19, "-", "1 "])
 def test_only_plain_integers_are_integers(path: Path, text: str) -> None:
     path.write_text(f"label\n-3\n0\n{text}\n", encoding="utf-8")
     labels = read_table(path, ["label"])["label"]
-    assert read_labels(labels[:2], path, CompetitionSettings()).tolist() == [-3, 0]
+    assert read_labels(labels[:2], Place(path), CompetitionSettings()).tolist() == [-3, 0]
     with pytest.raises(InputError, match="line 4: label"):
-        read_labels(labels, path, CompetitionSettings())
+        read_labels(labels, Place(path), CompetitionSettings())
 
 
 def test_whole_numbers_are_written_in_plain_digits(path: Path) -> None:
