@@ -5,6 +5,7 @@ pixels, or outputs of frozen layers) → one-hot targets beside them. Every choi
 nothing but reading is left to threads, so their number and order never change a batch.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from ripik.execution import environment
 from ripik.features.tta import IDENTITY, VIEWS
 
 READERS, AHEAD = 2, 2  # threads that read batches, at least, and how many of them each may be ahead of the network
+MOST_AHEAD = 2**28  # bytes of them
 
 
 class Source(Protocol):
@@ -104,9 +106,9 @@ class Batches:
     Pixels are seen through `view`, and stay uint8; float16 becomes float32. Asked for one, threads read the next few
     too.
     class_weights: float (C,); a third element then has the weight of every example. row_weights: the same of every row
-    of the targets, (n,); the two are multiplied. devices: among so many of them each
-    batch is divided evenly: the last one is filled up with examples of weight 0, and the others of it weigh so much
-    more that the mean loss stays that of the short batch. dropout: the rate at which inputs are dropped, as
+    of the targets, (n,); the two are multiplied. devices: among so many of them each batch is divided evenly: the last
+    one is filled up with examples of weight 0, and the others of it weigh so much more that the mean loss stays that of
+    the short batch. dropout: the rate at which inputs are dropped, as
     `keras.layers.Dropout` does, by draws that depend on `seed` and a batch's first example alone, with any backend.
     altered: what becomes of a batch's examples, images and targets before it is fed. draws: `uniform`, or what
     remembers what that has drawn.
@@ -134,7 +136,9 @@ class Batches:
         self.dropout, self.seed, self.altered, self.draws = dropout, tuple(seed), altered, draws
         self.failure: RipikError | None = None
         readers = max(READERS, environment.threads())
-        self.readers, self.ahead = ThreadPoolExecutor(readers), AHEAD * readers
+        size = max(1, batch_size * math.prod(source.row_shape) * source.dtype.itemsize)
+        self.readers = ThreadPoolExecutor(readers)
+        self.ahead = max(READERS, min(AHEAD * readers, MOST_AHEAD // size))
         self.asked: dict[int, Future] = {}
 
     def __len__(self) -> int:
