@@ -217,6 +217,7 @@ def test_copies_of_a_file_and_a_single_pair_are_no_loss(tiny: Tiny, capsys: Capt
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.long
 def test_predict_and_a_kernel_decode_by_the_rule_of_the_training_set(tiny: Tiny) -> None:
     """All of a 12-bit competition's test images, alone, are half as bright: their own range would be another."""
     deepened(tiny)

@@ -109,6 +109,7 @@ def test_a_configuration_without_a_head_is_told_what_to_add(tiny: Tiny) -> None:
     assert not tiny.run.exists()
 
 
+@pytest.mark.long
 def test_the_steps_make_what_they_read(tiny: Tiny) -> None:
     """The whole of both steps: folds, pixels, augmented copies, passes through a network of random weights."""
     settings = tiny.settings("folds.n_splits=2")

@@ -118,7 +118,7 @@ def train(report) -> str:  # type: ignore[no-untyped-def]
     return "loss 0.125"
 
 
-@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("plain", [pytest.param(True, marks=pytest.mark.long), False])
 def test_twenty_jobs_in_a_terminal(plain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = Path(__file__).parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent), os.environ["PYTHONPATH"]]))

@@ -133,7 +133,7 @@ def test_an_openvino_that_fails_is_left_or_refused(backbone, photos, monkeypatch
         make_predictor(backbone, "openvino", photos)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetV2B0"])
+@pytest.mark.parametrize("name", ["MobileNetV2", pytest.param("EfficientNetV2B0", marks=pytest.mark.long)])
 def test_other_backbones_run_on_openvino(name: str) -> None:
     keras.utils.set_random_seed(0)
     model = random_backbone(name)

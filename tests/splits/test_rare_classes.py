@@ -28,7 +28,10 @@ def known(seed: int = 0) -> LabelledPredictions:
     return LabelledPredictions(MemberPredictions(values, group), y, split(y, group, FOLDS, seed), group)
 
 
-@pytest.mark.parametrize("metric", ["macro_f1", "accuracy", "log_loss", "balanced_accuracy", "quadratic_kappa", "auc"])
+METRICS = ("macro_f1", "accuracy", "log_loss", "balanced_accuracy", "quadratic_kappa")
+
+
+@pytest.mark.parametrize("metric", [*METRICS, pytest.param("auc", marks=pytest.mark.long)])
 def test_a_blend_is_chosen_where_parts_lack_classes(metric: str) -> None:
     rows = known()
     assert min(len(np.unique(rows.y[rows.fold != fold])) for fold in range(FOLDS)) == CLASSES

@@ -109,6 +109,7 @@ def test_a_training_resumed_within_an_epoch(started: Tiny, tmp_path: Path) -> No
     assert compare(started, tmp_path, jobs, DROPOUT, *INNER, before=stopped) == work_of(jobs, 1)
 
 
+@pytest.mark.long
 def test_scaled_losses_resumed_at_a_constant_rate(started: Tiny, tmp_path: Path) -> None:
     jobs, stopped = ["finetuned/1 done finetuning.learning_rate=1e-3", "finetuned/0 done"], "finetuned/0 stopped"
     how = (DROPOUT, "finetuning.precision=mixed_float16", "finetuning.schedule=constant")
