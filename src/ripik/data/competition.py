@@ -108,7 +108,7 @@ class Competition:
         return {
             **({"corrections": artifacts.digest(labels)} if corrected else {}),
             **({"ignored": artifacts.digest(left_out)} if left_out else {}),
-            **({} if self.weights is None else {"weights": artifacts.digest(self.weights.tolist())}),
+            **({} if self.weights is None else {"row_weights": artifacts.digest(self.weights.tolist())}),
             **self.share_inputs(),
         }
 
