@@ -231,10 +231,18 @@ def _check_trained(train: pd.DataFrame, classes: Sequence[Label], how: Competiti
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
+    """Raise InputError for ids of both sets in a common folder, and for files of both where no CSV asks for it."""
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
     folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
     if both and folders[0] & folders[1]:
         raise InputError(
             f"{len(both)} ids stand in {how.listed_in('train')} and in {how.listed_in('test')}: {first(both)}. "
             "Split them, or give the test images a folder of their own."
+        )
+    shared = [] if how.table("test") else sorted(map(str, set(train["path"]) & set(test["path"])))
+    if shared:
+        raise InputError(
+            f"{len(shared)} images are of the training set and of the test set, by competition.train_images and "
+            f"test_images: {first(shared)}. Give the test images a folder that holds no training images and does not "
+            "lie in theirs, or list them in competition.test_csv."
         )
