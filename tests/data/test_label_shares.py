@@ -108,6 +108,25 @@ def test_soft_labels_are_trained_on_and_a_correction_is_a_class(folder: Path) ->
     assert labels.truth().tolist() == labels.targets().tolist()
 
 
+def corrected(folder: Path, *rows: str) -> Run:
+    write_csv(folder / "src" / "mine.csv", "image_id,label", rows)
+    how = settings(folder, "competition.corrections=mine.csv", "folds.near_copies=false")
+    return Run(how, read_competition(how))
+
+
+def test_a_correction_may_name_the_class_of_the_greatest_share(folder: Path) -> None:
+    soften(folder)
+    run = corrected(folder, "Train_0,healthy", "Train_2,scab")  # 0.7, and 1 already
+    np.testing.assert_allclose(run.training_shares()[:3], [[1, 0, 0], [0.25, 0.5, 0.25], [0, 0, 1]], rtol=1e-6)
+    assert run.competition.is_corrected.tolist() == [True] + [False] * 17
+    assert {"corrections", "hardened"} <= set(run.competition.correction_inputs())
+    assert run.competition.correction_inputs() != corrected(folder, "Train_1,rust").competition.correction_inputs()
+    assert "hardened" not in corrected(folder, "Train_0,scab").competition.correction_inputs()
+    record_run(corrected(folder, "Train_0,healthy", "Train_2,scab"))
+    found = pd.read_csv(run.layout.images, dtype=str, keep_default_na=False)["corrected"]
+    assert found.tolist() == ["healthy"] + [""] * (len(found) - 1)
+
+
 def test_shares_of_two_digits_need_not_sum_to_1_exactly(folder: Path) -> None:
     rewrite(folder, *["0.34,0.33,0.33", "0.33,0.34,0.33", "0.33,0.33,0.33", "0,0,1"] * 4)
     found = read_competition(settings(folder))

@@ -31,7 +31,8 @@ class Competition:
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
-        soft, `share_<label>` of every class; weight (float) and ignored (bool) where rows differ in these.
+        soft, `share_<label>` of every class, and corrected (bool) where `competition.corrections` is set; weight (float)
+        and ignored (bool) where rows differ in these.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
@@ -90,8 +91,9 @@ class Competition:
 
     @property
     def is_corrected(self) -> pd.Series:
-        """Whether `competition.corrections` gives a training row another label, bool (n,)."""
-        return self.train["training_label"] != self.train["label"]
+        """Whether `competition.corrections` gives a training row another label, or one class for shares, bool (n,)."""
+        changed: pd.Series = self.train.get("corrected", self.train["training_label"] != self.train["label"])
+        return changed
 
     def class_indices(self) -> pd.Series:
         """Return the class index (0…C−1) of every training row by the organiser's label, indexed by image_id."""
@@ -105,8 +107,10 @@ class Competition:
         """Return what a step that trains records of labels beside train.csv's; nothing where there are none."""
         corrected, labels = self.is_corrected.any(), self.train["training_label"].tolist()
         left_out = self.train["image_id"][self.ignored].tolist()
+        hard = self.is_corrected & (self.train["training_label"] == self.train["label"])
         return {
             **({"corrections": artifacts.digest(labels)} if corrected else {}),
+            **({"hardened": artifacts.digest(self.train["image_id"][hard].tolist())} if hard.any() else {}),
             **({"ignored": artifacts.digest(left_out)} if left_out else {}),
             **({} if self.weights is None else {"row_weights": artifacts.digest(self.weights.tolist())}),
             **self.share_inputs(),
