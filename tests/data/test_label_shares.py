@@ -127,6 +127,25 @@ def test_a_correction_may_name_the_class_of_the_greatest_share(folder: Path) -> 
     assert found.tolist() == ["healthy"] + [""] * (len(found) - 1)
 
 
+def test_scores_by_corrected_labels_take_the_shares_of_all_other_rows(folder: Path) -> None:
+    soften(folder)
+    run = corrected(folder, "Train_0,healthy", "Train_1,scab")
+    make_folds(run.settings)
+    record_run(run)
+    values = np.random.default_rng(0).dirichlet(np.ones(3), len(run.folds))
+    truth = run.truth().copy()
+    truth[:2] = [[1, 0, 0], [0, 0, 1]]
+    expected = LOG_LOSS.function(truth, values)
+    found = score_rows(run, values).corrected
+    assert found is not None
+    assert found.value == pytest.approx(expected)
+    file = run.layout.run / "made" / "oof.csv"
+    columns = dict(zip(probability_columns(run.competition.classes), values.T, strict=True))
+    artifacts.write_csv(file, run.folds[["image_id", "fold", "label"]].assign(**columns))
+    scores = analysis.scores(analysis.load(file)).set_index("score")["value"]
+    assert scores["log_loss by corrected labels"] == pytest.approx(expected)
+
+
 def test_shares_of_two_digits_need_not_sum_to_1_exactly(folder: Path) -> None:
     rewrite(folder, *["0.34,0.33,0.33", "0.33,0.34,0.33", "0.33,0.33,0.33", "0,0,1"] * 4)
     found = read_competition(settings(folder))
