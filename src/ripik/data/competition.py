@@ -31,8 +31,8 @@ class Competition:
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
-        soft, `share_<label>` of every class, and corrected (bool) where `competition.corrections` is set; weight (float)
-        and ignored (bool) where rows differ in these.
+        soft, `share_<label>` of every class, and corrected (bool) where `competition.corrections` is set; weight
+        (float) and ignored (bool) where rows differ in these.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
