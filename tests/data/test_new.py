@@ -168,3 +168,22 @@ def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest
 def test_texts_of_a_source_cannot_break_the_toml() -> None:
     text = configuration._toml(['a "b"', "été\\", "c\n"])
     assert tomllib.loads(f"x = {text}")["x"] == ['a "b"', "été\\", "c\n"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "answer", "told"),
+    [
+        ("one_hot", "train_csv=labels.csv", "src holds no file 'labels.csv'; its CSVs are more.csv, sample_s"),
+        ("one_hot", "test_csv=tests.csv", "src holds no file 'tests.csv'; its CSVs are"),
+        ("one_hot", "sample_submission=s.csv", "src holds no file 's.csv'; its CSVs are"),
+        ("two_folders", "label_column=kind", "HAM_metadata.csv has no column kind; it has lesion_id, image_id, dx."),
+        ("one_hot", "test_csv=more.csv", "more.csv has no column image_id; it has x. Is it the right CSV?"),
+        ("class_folders", "id_column=name", "sample_submission.csv has no column name; it has file, species. Name"),
+    ],
+)
+def test_an_answer_that_is_not_there_is_told_with_what_is(
+    folder: Path, layout: str, answer: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LAYOUTS[layout](folder / "src")
+    write_csv(folder / "src" / "more.csv", "x", ["nothing"])
+    assert told in refused(capsys, "src", f"competition.{answer}")
