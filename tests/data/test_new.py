@@ -187,3 +187,28 @@ def test_an_answer_that_is_not_there_is_told_with_what_is(
     LAYOUTS[layout](folder / "src")
     write_csv(folder / "src" / "more.csv", "x", ["nothing"])
     assert told in refused(capsys, "src", f"competition.{answer}")
+
+
+def test_a_filled_input_folder_is_taken_only_where_it_holds_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "cars.zip").write_bytes(zipped("class_folders", folder / "src"))
+    assert new("cars.zip") == 0
+    config, photo = folder / "configs" / "cars.toml", folder / "input" / "cars" / "train" / "été" / "1.jpg"
+    config.unlink()
+    assert new("cars.zip") == 0
+    config.unlink()
+    write_photo(photo, 77)
+    before = photo.read_bytes()
+    assert "input/cars exists, and holds other files than cars.zip. Move" in refused(capsys, "cars.zip")
+    assert photo.read_bytes() == before
+    assert not config.exists()
+
+
+def test_a_failure_leaves_no_input_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "cars.zip").write_bytes(zipped("one_hot", folder / "src"))
+    assert new("cars.zip", "competition.label_column=rust", "competition.classes=[7]") == 2
+    assert list((folder / "input").iterdir()) == []
+    (folder / "configs").write_text("in the way", encoding="utf-8")
+    assert new("cars.zip") != 0
+    assert list((folder / "input").iterdir()) == []
