@@ -14,6 +14,7 @@ from ripik.ensemble import inputs
 from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
+from ripik.kaggle.kernel import models_dataset
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
 from ripik.kaggle.kernel.infer import TEST, Trained, check_engine, lacking_test_passes, said
 from ripik.kaggle.kernel.machine import Machine, _data
@@ -158,3 +159,15 @@ def test_the_kernel_blends_the_digits_of_the_run_and_together_they_are_its_test_
     for member, values in zip(members, together[:, 0], strict=True):
         csv = pd.read_csv(mine.run / member / "test.csv").filter(like="p_")
         np.testing.assert_allclose(values, csv, atol=1e-6)
+
+
+def test_a_run_without_a_sample_leaves_the_dataset_of_models_as_it_is(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = np.full(3, 1 / 3, np.float32)
+    monkeypatch.setattr(models_dataset, "finished_models", lambda settings: (["original"], None, shares))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "kept.txt").write_text("of a run before", encoding="utf-8")
+    with pytest.raises(InputError, match="there is no sample submission"):
+        models_dataset.write_models(tiny.settings("competition.sample_submission="), tmp_path / "models")
+    assert (tmp_path / "models" / "kept.txt").exists()
