@@ -22,7 +22,7 @@ from ripik.models.linear_head import fit_path
 from ripik.settings import Settings
 from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
-from ripik.training.examples import Course
+from ripik.training.examples import Course, class_weights
 from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import probability_columns
 from ripik.training.pipeline import train
@@ -144,6 +144,17 @@ def test_scores_by_corrected_labels_take_the_shares_of_all_other_rows(folder: Pa
     artifacts.write_csv(file, run.folds[["image_id", "fold", "label"]].assign(**columns))
     scores = analysis.scores(analysis.load(file)).set_index("score")["value"]
     assert scores["log_loss by corrected labels"] == pytest.approx(expected)
+
+
+def test_balanced_weights_count_shares(folder: Path) -> None:
+    soften(folder)
+    how = settings(folder, "variants.original.class_weights=balanced")
+    run, rows = Run(how, read_competition(how)), np.arange(6)
+    counts = 2 * np.array([0.7 + 0.25, 0.2 + 0.5, 0.1 + 0.25 + 1])
+    found = class_weights(run, how.variants["original"], rows)
+    np.testing.assert_allclose(found, 6 / (3 * counts), rtol=1e-6)
+    halves = class_weights(run, how.variants["original"], rows, np.full(6, 0.5))
+    np.testing.assert_allclose(halves, found, rtol=1e-6)
 
 
 def test_shares_of_two_digits_need_not_sum_to_1_exactly(folder: Path) -> None:
