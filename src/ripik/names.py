@@ -24,6 +24,7 @@ COMMON_NAMES = {
     "map10": "map@10",
 }
 
+ORDERED = "quadratic_kappa"  # the metric that knows an order of the classes
 SHARE: Final = "share_"  # what the names of columns of soft labels begin with
 LayoutName = Literal["csv", "folders"]  # of the organiser's files
 FOLDERS: Final = "folders"

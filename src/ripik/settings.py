@@ -130,8 +130,10 @@ class CompetitionSettings(Section):
         return bool(self.sample_submission and self.test_images)
 
     def table(self, split: str) -> str:
-        """Return the CSV that lists a split's images; empty where none does."""
-        return "" if self.of_folders else self.train_csv if split == "train" else self.test_csv
+        """Return the CSV that lists a split's images; empty where none does, or there is no test set."""
+        if self.of_folders or (split == "test" and not self.test_images):
+            return ""
+        return self.train_csv if split == "train" else self.test_csv
 
     def listed_in(self, split: str) -> str:
         """Return what lists the images of a split, for messages: its CSV, or else its folders."""

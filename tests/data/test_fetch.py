@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from organiser import TEST, TRAIN, check_filled, folder_of, image, layout, nested, placed, settings, zip_of
+from ripik.data.competition import read_competition
 from ripik.data.fetch import fetch
 from ripik.data.file_names import FileNames, Wanted
 from ripik.errors import InputError, SurroundingsError
@@ -285,3 +286,13 @@ def test_many_files_of_one_name_are_found_at_once(tmp_path: Path) -> None:
     names = FileNames(f"c{number}/front.jpg" for number in range(20_000))
     wanted = [Wanted(f"c{number}/front.jpg") for number in range(20_000)]
     assert all(names.by_name(each, below=True) == [each.name] for each in wanted)
+
+
+def test_no_test_set_is_fetched_where_there_is_none(tmp_path: Path) -> None:
+    """The other settings of a test set keep their defaults, and name nothing then."""
+    made = settings(tmp_path, test_images="")
+    files = {name: data for name, data in layout().items() if name.startswith("train/")}
+    fetch(made, folder_of(tmp_path / "origin", files))
+    assert placed(tmp_path / "input" / "cars") == files
+    fetch(made)  # complete
+    assert len(read_competition(made).test) == 0

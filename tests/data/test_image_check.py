@@ -254,3 +254,13 @@ def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None
     (photos / "good.jpg").unlink()
     with pytest.raises(InputError, match=r"none can be read \(bad.jpg"):
         predict_folder(tiny.settings(*FAST, SKIP, ALONE), photos)
+
+
+def test_a_class_of_which_only_ignored_images_can_be_read_is_refused(tiny: Tiny) -> None:
+    rows = tiny.truth.index[tiny.truth["label"] == 2]
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(doubtful=(frame.index == rows[0]).astype(int)))
+    for row in rows[1:]:
+        image(tiny, "train", row).write_bytes(b"")
+    assert len(open_competition(tiny.settings(SKIP)).train) == len(tiny.truth) - len(rows) + 1
+    with pytest.raises(InputError, match="of the class 2 no readable image is left to train on"):
+        open_competition(tiny.settings(SKIP, "competition.ignore=doubtful"))

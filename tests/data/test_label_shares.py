@@ -22,7 +22,7 @@ from ripik.models.linear_head import fit_path
 from ripik.settings import Settings
 from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
-from ripik.training.examples import Course
+from ripik.training.examples import Course, class_weights
 from ripik.training.jobs import Training, jobs_of
 from ripik.training.oof import probability_columns
 from ripik.training.pipeline import train
@@ -106,6 +106,55 @@ def test_soft_labels_are_trained_on_and_a_correction_is_a_class(folder: Path) ->
     assert "shares" in run.competition.correction_inputs()
     labels = Run(settings(folder, "competition.metric=macro_f1"), run.competition)
     assert labels.truth().tolist() == labels.targets().tolist()
+
+
+def corrected(folder: Path, *rows: str) -> Run:
+    write_csv(folder / "src" / "mine.csv", "image_id,label", rows)
+    how = settings(folder, "competition.corrections=mine.csv", "folds.near_copies=false")
+    return Run(how, read_competition(how))
+
+
+def test_a_correction_may_name_the_class_of_the_greatest_share(folder: Path) -> None:
+    soften(folder)
+    run = corrected(folder, "Train_0,healthy", "Train_2,scab")  # 0.7, and 1 already
+    np.testing.assert_allclose(run.training_shares()[:3], [[1, 0, 0], [0.25, 0.5, 0.25], [0, 0, 1]], rtol=1e-6)
+    assert run.competition.is_corrected.tolist() == [True] + [False] * 17
+    assert {"corrections", "hardened"} <= set(run.competition.correction_inputs())
+    assert run.competition.correction_inputs() != corrected(folder, "Train_1,rust").competition.correction_inputs()
+    assert "hardened" not in corrected(folder, "Train_0,scab").competition.correction_inputs()
+    record_run(corrected(folder, "Train_0,healthy", "Train_2,scab"))
+    found = pd.read_csv(run.layout.images, dtype=str, keep_default_na=False)["corrected"]
+    assert found.tolist() == ["healthy"] + [""] * (len(found) - 1)
+
+
+def test_scores_by_corrected_labels_take_the_shares_of_all_other_rows(folder: Path) -> None:
+    soften(folder)
+    run = corrected(folder, "Train_0,healthy", "Train_1,scab")
+    make_folds(run.settings)
+    record_run(run)
+    values = np.random.default_rng(0).dirichlet(np.ones(3), len(run.folds))
+    truth = run.truth().copy()
+    truth[:2] = [[1, 0, 0], [0, 0, 1]]
+    expected = LOG_LOSS.function(truth, values)
+    found = score_rows(run, values).corrected
+    assert found is not None
+    assert found.value == pytest.approx(expected)
+    file = run.layout.run / "made" / "oof.csv"
+    columns = dict(zip(probability_columns(run.competition.classes), values.T, strict=True))
+    artifacts.write_csv(file, run.folds[["image_id", "fold", "label"]].assign(**columns))
+    scores = analysis.scores(analysis.load(file)).set_index("score")["value"]
+    assert scores["log_loss by corrected labels"] == pytest.approx(expected)
+
+
+def test_balanced_weights_count_shares(folder: Path) -> None:
+    soften(folder)
+    how = settings(folder, "variants.original.class_weights=balanced")
+    run, rows = Run(how, read_competition(how)), np.arange(6)
+    counts = 2 * np.array([0.7 + 0.25, 0.2 + 0.5, 0.1 + 0.25 + 1])
+    found = class_weights(run, how.variants["original"], rows)
+    np.testing.assert_allclose(found, 6 / (3 * counts), rtol=1e-6)
+    halves = class_weights(run, how.variants["original"], rows, np.full(6, 0.5))
+    np.testing.assert_allclose(halves, found, rtol=1e-6)
 
 
 def test_shares_of_two_digits_need_not_sum_to_1_exactly(folder: Path) -> None:

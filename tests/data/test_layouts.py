@@ -150,3 +150,20 @@ def test_all_else_is_made_without_a_submission(mine: Tiny, capsys: pytest.Captur
     assert sorted((mine.folder / "submissions").iterdir()) == before
     assert ensemble(made) == target
     assert "ensemble: up to date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_a_test_folder_among_the_class_folders_is_no_class(folders: Path, sample: bool) -> None:
+    (folders / "src" / "test").rename(folders / "src" / "train" / "test")
+    if not sample:
+        (folders / "src" / "sample_submission.csv").unlink()
+    with pytest.raises(InputError, match=r"4 images are of the training set and of the test set.*train/test/0\.jpg"):
+        read(folders, OF_FILES | {"test_images": "train/test"})
+
+
+def test_files_that_a_train_csv_lists_are_no_test_set(listed: Path) -> None:
+    write_csv(listed / "src" / "train.csv", "image_id,label", (f"{number},{number % 3}" for number in range(18)))
+    alone = LISTED | {"test_csv": "", "sample_submission": ""}
+    assert len(read(listed, alone).test) == 4
+    with pytest.raises(InputError, match="18 images are of the training set and of the test set"):
+        read(listed, alone | {"test_images": "train_images"})

@@ -168,3 +168,47 @@ def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest
 def test_texts_of_a_source_cannot_break_the_toml() -> None:
     text = configuration._toml(['a "b"', "été\\", "c\n"])
     assert tomllib.loads(f"x = {text}")["x"] == ['a "b"', "été\\", "c\n"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "answer", "told"),
+    [
+        ("one_hot", "train_csv=labels.csv", "src holds no file 'labels.csv'; its CSVs are more.csv, sample_s"),
+        ("one_hot", "test_csv=tests.csv", "src holds no file 'tests.csv'; its CSVs are"),
+        ("one_hot", "sample_submission=s.csv", "src holds no file 's.csv'; its CSVs are"),
+        ("two_folders", "label_column=kind", "HAM_metadata.csv has no column kind; it has lesion_id, image_id, dx."),
+        ("one_hot", "test_csv=more.csv", "more.csv has no column image_id; it has x. Is it the right CSV?"),
+        ("class_folders", "id_column=name", "sample_submission.csv has no column name; it has file, species. Name"),
+    ],
+)
+def test_an_answer_that_is_not_there_is_told_with_what_is(
+    folder: Path, layout: str, answer: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LAYOUTS[layout](folder / "src")
+    write_csv(folder / "src" / "more.csv", "x", ["nothing"])
+    assert told in refused(capsys, "src", f"competition.{answer}")
+
+
+def test_a_filled_input_folder_is_taken_only_where_it_holds_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "cars.zip").write_bytes(zipped("class_folders", folder / "src"))
+    assert new("cars.zip") == 0
+    config, photo = folder / "configs" / "cars.toml", folder / "input" / "cars" / "train" / "été" / "1.jpg"
+    config.unlink()
+    assert new("cars.zip") == 0
+    config.unlink()
+    write_photo(photo, 77)
+    before = photo.read_bytes()
+    assert "input/cars exists, and holds other files than cars.zip. Move" in refused(capsys, "cars.zip")
+    assert photo.read_bytes() == before
+    assert not config.exists()
+
+
+def test_a_failure_leaves_no_input_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "cars.zip").write_bytes(zipped("one_hot", folder / "src"))
+    assert new("cars.zip", "competition.label_column=rust", "competition.classes=[7]") == 2
+    assert list((folder / "input").iterdir()) == []
+    (folder / "configs").write_text("in the way", encoding="utf-8")
+    assert new("cars.zip") != 0
+    assert list((folder / "input").iterdir()) == []

@@ -12,6 +12,7 @@ from ripik.data.competition import read_competition
 from ripik.errors import InputError
 from ripik.features.batches import ArrayRows, Batches
 from ripik.models.linear_head import fit_path
+from ripik.models.weight_files import weights_inputs
 from ripik.settings import Settings
 from ripik.splits.run import Run, make_folds
 from ripik.training.examples import Course, inner_split, row_weights
@@ -34,13 +35,23 @@ def test_a_weight_column_is_recorded_and_its_mean_in_a_training_is_1(tiny: Tiny)
     how = with_column(tiny, "trust", ["2", "0.5"])
     tiny.write_folds()
     run = Run(how, read_competition(how))
-    assert (before, [*run.competition.correction_inputs()]) == ({}, ["weights"])
+    assert (before, [*run.competition.correction_inputs()]) == ({}, ["row_weights"])
     rows = np.arange(1, 10)
     found = row_weights(run, rows)
     assert found is not None
     assert found[rows].mean() == pytest.approx(1)
     assert found[0] / found[1] == pytest.approx(4)
     assert row_weights(Run(tiny.settings(), read_competition(tiny.settings())), rows) is None
+
+
+def test_what_is_recorded_of_rows_stands_beside_everything_else(tiny: Tiny) -> None:
+    """An equal key would hide the other: a change of the initial weights went unnoticed."""
+    how = with_column(tiny, "trust", ["2", "0.5"])
+    tiny.write_folds()
+    found = training(how)
+    inputs, told = found.inputs(), found.run.competition.correction_inputs()
+    assert inputs["weights"] == weights_inputs(found.variant)
+    assert {key: inputs[key] for key in told} == told
 
 
 def batches(**more: object) -> Batches:

@@ -6,6 +6,7 @@ from made_up_features import MadeUp
 from ripik.analysis.intervals import Interval
 from ripik.diagnostics.adversarial import adversarial, meaning
 from ripik.ensemble import train_or_test
+from ripik.errors import InputError
 from ripik.features.store import Pass
 from ripik.storage import artifacts
 
@@ -97,3 +98,9 @@ def test_nothing_is_done_twice(tiny: Tiny, made_up: MadeUp, capsys: pytest.Captu
 )
 def test_the_sentence_goes_by_the_interval(value: float, low: float, high: float, told: str) -> None:
     assert told in meaning(Interval(value, low, high, 0.1))
+
+
+def test_without_a_test_set_it_says_so_at_once(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match=r"competition\.test_images is empty: there is no test set"):
+        adversarial(tiny.settings("competition.test_images="))
+    assert not tiny.run.exists()

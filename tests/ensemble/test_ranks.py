@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
+from conftest import Tiny
 from ripik.analysis.metrics import get_metric
+from ripik.data.competition import read_competition
 from ripik.ensemble import ranks
+from ripik.ensemble.finished import blend_inputs
 from ripik.ensemble.nested_cv import nest
 from ripik.ensemble.ranks import Ranks, expected, fit_ranks
 from ripik.ensemble.recipe import Fitted, LabelledPredictions, MemberPredictions
 from ripik.errors import InputError
 from ripik.settings import BlendSettings, DecisionSettings
+from ripik.splits.run import Run
 
 KAPPA, CLASSES = get_metric("quadratic_kappa"), 5
 HOW = BlendSettings(partitions=1, bags=2)
@@ -102,3 +106,19 @@ def test_what_are_no_thresholds_is_refused(content: dict[str, object]) -> None:
 def test_settings_at_their_default_are_not_recorded() -> None:
     assert "ranks" not in DecisionSettings().recorded()
     assert DecisionSettings(ranks="off").recorded()["ranks"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (["competition.metric=quadratic_kappa"], {"ranks": 1}),
+        (["competition.metric=quadratic_kappa", "decision.ranks=off"], {}),
+        ([], {}),
+    ],
+)
+def test_a_blend_that_tries_ranks_records_them(tiny: Tiny, sets: list[str], told: dict[str, int]) -> None:
+    """Or an older blend by quadratic kappa, which tried none, would count as up to date; no other is made again."""
+    tiny.write_folds()
+    how = tiny.settings(*sets)
+    found = blend_inputs(Run(how, read_competition(how)), [])
+    assert {key: value for key, value in found.items() if key == "ranks"} == told

@@ -7,14 +7,17 @@ import pandas as pd
 import pytest
 
 from conftest import FAST, Tiny
+from organiser import folder_of, layout
 from ripik.config import load_settings
+from ripik.data.competition import read_competition
 from ripik.ensemble import inputs
 from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
 from ripik.features.store import Pass, VariantData
+from ripik.kaggle.kernel import models_dataset
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
 from ripik.kaggle.kernel.infer import TEST, Trained, check_engine, lacking_test_passes, said
-from ripik.kaggle.kernel.machine import Machine
+from ripik.kaggle.kernel.machine import Machine, _data
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
 from ripik.kaggle.kernel.packages import problems
@@ -64,6 +67,18 @@ def test_what_is_mounted_is_found_wherever_kaggle_puts_it(tmp_path: Path, place:
     assert machine.need("cars", "the data") == tmp_path / place
     with pytest.raises(InputError, match=r"the data boats is not mounted below .*there: "):
         machine.need("boats", "the data")
+
+
+@pytest.mark.parametrize("kind", ["train", "infer"])
+def test_a_kernel_needs_no_test_set_where_there_is_none(tmp_path: Path, kind: str) -> None:
+    files = {name: data for name, data in layout().items() if name.startswith("train/")}
+    mount = folder_of(tmp_path / "in" / "cars", files)
+    config = tmp_path / "cars.toml"
+    config.write_text('[competition]\ntest_images = ""\n')
+    facts = {"data": "cars", "kind": kind, "run": "cars"}
+    (told,) = _data(config, [], Machine(tmp_path / "in", tmp_path, tmp_path / "out"), facts)
+    assert told == f"competition.root={mount if kind == 'infer' else tmp_path / 'out' / 'input' / 'cars'}"
+    assert len(read_competition(load_settings(config, [told])).train) == 5
 
 
 @pytest.mark.parametrize(
@@ -144,3 +159,15 @@ def test_the_kernel_blends_the_digits_of_the_run_and_together_they_are_its_test_
     for member, values in zip(members, together[:, 0], strict=True):
         csv = pd.read_csv(mine.run / member / "test.csv").filter(like="p_")
         np.testing.assert_allclose(values, csv, atol=1e-6)
+
+
+def test_a_run_without_a_sample_leaves_the_dataset_of_models_as_it_is(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = np.full(3, 1 / 3, np.float32)
+    monkeypatch.setattr(models_dataset, "finished_models", lambda settings: (["original"], None, shares))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "kept.txt").write_text("of a run before", encoding="utf-8")
+    with pytest.raises(InputError, match="there is no sample submission"):
+        models_dataset.write_models(tiny.settings("competition.sample_submission="), tmp_path / "models")
+    assert (tmp_path / "models" / "kept.txt").exists()

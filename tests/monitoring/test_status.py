@@ -119,6 +119,11 @@ def test_a_run_without_folds(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> 
     assert lines[-1] == found.next == "next: make folds"
 
 
+def test_a_run_without_a_sample_waits_for_no_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    status(tiny.settings("competition.sample_submission="))
+    assert "submission: none is written without a sample submission" in capsys.readouterr().out.splitlines()
+
+
 def test_folds_of_the_step_and_of_the_user(tiny: Tiny) -> None:
     make_folds(tiny.settings())
     found = find_status(tiny.settings())

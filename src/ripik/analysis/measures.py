@@ -32,8 +32,9 @@ def scores(p: Predictions) -> pd.DataFrame:
     names = dict.fromkeys([p.metric, ACCURACY, LOG_LOSS])
     values, groups = p.probabilities, p.groups
     rows = [{"score": name, **asdict(interval(p.truth(name), values, groups, get_metric(name)))} for name in names]
-    if p.corrected_targets is not None:
-        found = interval(p.corrected_targets, values, groups, get_metric(p.metric))
+    corrected = p.corrected_truth(p.metric)
+    if corrected is not None:
+        found = interval(corrected, values, groups, get_metric(p.metric))
         rows.insert(1, {"score": CORRECTED.format(p.metric), **asdict(found)})
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ripik.analysis.groups import FOLDS, read_folds
 from ripik.analysis.metrics import ROW_SUM_TOLERANCE, FloatArray, IntArray
 from ripik.analysis.soft_labels import AGAIN, share_columns, with_shares
-from ripik.analysis.truth import OF_SHARES, Truth
+from ripik.analysis.truth import OF_SHARES, Truth, with_corrected
 from ripik.data.csv_tables import check_ids, first, line_of, read_table, whole_numbers
 from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
@@ -31,10 +31,11 @@ class Predictions:
 
     frame: a row an image, in the order of the file. Columns: image_id (text), path (text; empty where `images.csv` does
         not tell it), label (text; the organiser's), corrected (text; the label as it was trained on, where some labels
-        were corrected), fold (int), group (int, equal for near copies of one photo), `p_<label>` a class
-        (float in [0, 1]), predicted (text; the most probable class, the first of equals), confidence (its probability),
-        margin (probability of the label less that of the most probable other class, in [-1, 1]; negative: wrong),
-        loss (-log of the label's probability); and where labels are soft, `share_<label>` a class.
+        were corrected), is_corrected (bool, beside it: whether it is of this row), fold (int), group (int, equal for
+        near copies of one photo), `p_<label>` a class (float in [0, 1]), predicted (text; the most probable class, the
+        first of equals), confidence (its probability), margin (probability of the label less that of the most probable
+        other class, in [-1, 1]; negative: wrong), loss (-log of the label's probability); and where labels are soft,
+        `share_<label>` a class.
     classes: the labels in class order, as text, as `label` and `predicted` are.
     metric: the name of the competition's metric (`ripik.analysis.metrics`).
     meta: what the `meta.json` beside the file tells; empty where there is none.
@@ -70,6 +71,13 @@ class Predictions:
         if "corrected" not in self.frame:
             return None
         return pd.Index(self.classes).get_indexer(pd.Index(self.frame["corrected"])).astype(np.int64)
+
+    def corrected_truth(self, metric: str) -> Truth | None:
+        """Return `truth` by the corrected labels, of shares with corrected rows as one class; None without any."""
+        targets = self.corrected_targets
+        if targets is None:
+            return None
+        return with_corrected(self.truth(metric), targets, self.frame["is_corrected"].to_numpy(bool))
 
     @property
     def groups(self) -> IntArray:
@@ -222,13 +230,13 @@ def _paths(run: Path, split: str, ids: pd.Series) -> pd.Series:
 
 
 def _with_corrections(frame: pd.DataFrame, run: Path, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Return the frame with the column corrected, where `images.csv` tells of corrected labels."""
+    """Return the frame with the columns corrected and is_corrected, where `images.csv` tells of corrected labels."""
     corrected_to = _told_of_images(run, "train", frame["image_id"], "corrected")
     if not (corrected_to != "").any():
         return frame
     corrected = frame["label"].where(corrected_to == "", corrected_to)
     _check_labels(frame.assign(label=corrected), classes, run / IMAGES)
-    return frame.assign(corrected=corrected)
+    return frame.assign(corrected=corrected, is_corrected=corrected_to != "")
 
 
 def _told_of_images(run: Path, split: str, ids: pd.Series, column: str) -> pd.Series:

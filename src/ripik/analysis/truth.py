@@ -30,6 +30,13 @@ def labels_of(y: Truth) -> IntArray:
     return labels
 
 
+def with_corrected(y: Truth, targets: IntArray, rows: NDArray[np.bool_]) -> Truth:
+    """Return y by the corrected class indices `targets`; of shares, `rows` tells which are one class in their place."""
+    if not is_soft(y):
+        return targets
+    return np.where(rows[:, None], np.eye(y.shape[1])[targets], y)
+
+
 def class_means(y: Truth, classes: int) -> FloatArray:
     """Return the mean share of every class, (C,)."""
     means: FloatArray = y.mean(axis=0) if is_soft(y) else np.bincount(y, minlength=classes) / len(y)

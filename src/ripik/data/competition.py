@@ -31,7 +31,8 @@ class Competition:
     train: frame with image_id (str), path (Path), label (int or str, the organiser's, by which everything is scored),
         training_label (as `competition.corrections` has it, the same without), and group (str, the text of
         `competition.group_column`) where that is set, in the order of train.csv; readable (bool); and where labels are
-        soft, `share_<label>` of every class; weight (float) and ignored (bool) where rows differ in these.
+        soft, `share_<label>` of every class, and corrected (bool) where `competition.corrections` is set; weight
+        (float) and ignored (bool) where rows differ in these.
     test: frame with image_id, path, readable, and group where test.csv has that column too, in the order of test.csv.
     sample: the sample submission, all columns as text; empty where there is none.
     classes: the label values in class order.
@@ -90,8 +91,9 @@ class Competition:
 
     @property
     def is_corrected(self) -> pd.Series:
-        """Whether `competition.corrections` gives a training row another label, bool (n,)."""
-        return self.train["training_label"] != self.train["label"]
+        """Whether `competition.corrections` gives a training row another label, or one class for shares, bool (n,)."""
+        changed: pd.Series = self.train.get("corrected", self.train["training_label"] != self.train["label"])
+        return changed
 
     def class_indices(self) -> pd.Series:
         """Return the class index (0…C−1) of every training row by the organiser's label, indexed by image_id."""
@@ -105,10 +107,12 @@ class Competition:
         """Return what a step that trains records of labels beside train.csv's; nothing where there are none."""
         corrected, labels = self.is_corrected.any(), self.train["training_label"].tolist()
         left_out = self.train["image_id"][self.ignored].tolist()
+        hard = self.is_corrected & (self.train["training_label"] == self.train["label"])
         return {
             **({"corrections": artifacts.digest(labels)} if corrected else {}),
+            **({"hardened": artifacts.digest(self.train["image_id"][hard].tolist())} if hard.any() else {}),
             **({"ignored": artifacts.digest(left_out)} if left_out else {}),
-            **({} if self.weights is None else {"weights": artifacts.digest(self.weights.tolist())}),
+            **({} if self.weights is None else {"row_weights": artifacts.digest(self.weights.tolist())}),
             **self.share_inputs(),
         }
 
@@ -231,10 +235,18 @@ def _check_trained(train: pd.DataFrame, classes: Sequence[Label], how: Competiti
 
 
 def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: CompetitionSettings) -> None:
+    """Raise InputError for ids of both sets in a common folder, and for files of both where no CSV asks for it."""
     both = sorted(set(train["image_id"]) & set(test["image_id"]))
     folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
     if both and folders[0] & folders[1]:
         raise InputError(
             f"{len(both)} ids stand in {how.listed_in('train')} and in {how.listed_in('test')}: {first(both)}. "
             "Split them, or give the test images a folder of their own."
+        )
+    shared = [] if how.table("test") else sorted(map(str, set(train["path"]) & set(test["path"])))
+    if shared:
+        raise InputError(
+            f"{len(shared)} images are of the training set and of the test set, by competition.train_images and "
+            f"test_images: {first(shared)}. Give the test images a folder that holds no training images and does not "
+            "lie in theirs, or list them in competition.test_csv."
         )

@@ -14,8 +14,10 @@ from ripik.data.label_cells import read_labels
 from ripik.data.places import Place
 from ripik.data.spellings import visible
 from ripik.errors import InputError
+from ripik.names import SHARE
 from ripik.settings import CompetitionSettings, Label
 
+SURE = 1 - 1e-9  # the share from which a label is one class already
 HINT = "competition.corrections names a CSV with the columns image_id and label."
 
 
@@ -25,7 +27,8 @@ def with_corrections(
     """Return the training rows with training_label: `competition.corrections` in place of the organiser's labels.
 
     Rows whose correction is empty are left out of training: `ignored` is true there, and the label stays.
-    train: frame with image_id, label and, where `competition.ignore` is set, ignored.
+    Where labels are soft, `corrected` (bool) tells which rows have one class in place of several, or another one.
+    train: frame with image_id, label and, where `competition.ignore` is set, ignored, and shares of soft labels.
     root: the competition's folder. The CSV has image_id and label, or the
     competition's own names of these two columns; further columns are not looked at. Its path is absolute, or relative
     to the working directory, or to the competition's folder; the first that exists is taken.
@@ -50,8 +53,18 @@ def with_corrections(
     labels = pd.Series(together, index=train.index, dtype=train["label"].dtype)
     ignored = train["image_id"].isin(empty) | train.get("ignored", False)
     _check_left(labels[~ignored], path, classes)
-    train = train.assign(training_label=labels)
+    train = _with_corrected(train.assign(training_label=labels), [*wanted], classes)
     return train.assign(ignored=ignored) if ignored.any() else train
+
+
+def _with_corrected(train: pd.DataFrame, given: Sequence[str], classes: Sequence[Label]) -> pd.DataFrame:
+    """Return soft rows with `corrected`: of the given ids, those whose label is another one, or was not alone."""
+    shares = [f"{SHARE}{label}" for label in classes]
+    if not set(shares) <= set(train.columns):
+        return train
+    unsure = train[shares].max(axis=1) < SURE
+    changed = (train["training_label"] != train["label"]) | unsure
+    return train.assign(corrected=train["image_id"].isin(given) & changed)
 
 
 def corrections_path(name: str, root: Path) -> Path:

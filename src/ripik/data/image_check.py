@@ -142,8 +142,10 @@ def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, pa
         )
     train = competition.train[~bad["train"]].reset_index(drop=True)
     _check_left(train["label"], competition.classes, "no training image can be read", path)
-    _check_left(train["training_label"], competition.classes, "with the corrections no readable image is left", path)
-    return replace(competition, train=train, test=competition.test.assign(readable=~bad["test"]))
+    left = replace(competition, train=train, test=competition.test.assign(readable=~bad["test"]))
+    trained = train["training_label"][~left.ignored]
+    _check_left(trained, competition.classes, "no readable image is left to train on", path)
+    return left
 
 
 def _check_left(labels: pd.Series, classes: Sequence[Label], problem: str, path: Path) -> None:

@@ -61,7 +61,7 @@ def _sample_of(found: Found, how: CompetitionSettings, origin: Path) -> PurePosi
 def _list_of(
     found: Found, how: CompetitionSettings, split: str, sample: PurePosixPath | None, origin: Path
 ) -> PurePosixPath | None:
-    """Return the CSV with the names of a split's images; None where nothing but their folders tells them."""
+    """Return the CSV with the names of a split's images; None where their folders tell them, or none."""
     if how.table(split):
         return _choose_table(found, how, how.table(split), origin)
     return sample if split == "test" else None

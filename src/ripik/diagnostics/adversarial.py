@@ -8,7 +8,7 @@ from ripik.analysis.intervals import Interval
 from ripik.console import say
 from ripik.data.pixel_rule import PixelRule
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
-from ripik.ensemble.train_or_test import both_sides, read_auc, tell_apart
+from ripik.ensemble.train_or_test import both_sides, check_test_set, read_auc, tell_apart
 from ripik.features.head_inputs import photo_head
 from ripik.settings import Settings
 from ripik.splits import witnesses
@@ -22,8 +22,9 @@ SHOWN = 24  # photos a section of the page
 def adversarial(settings: Settings) -> Path:
     """Make the folds, the table of `tell_apart` and a page; print the AUC and what it means, return the table's path.
 
-    Raises InputError when no variant trains its head alone.
+    Raises InputError when there is no test set, and when no variant trains its head alone.
     """
+    check_test_set(settings)
     photo_head(settings)
     make_folds(settings)
     run = Run.open(settings)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ripik.names import ORDERED
+from ripik.settings import Settings
 from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -11,6 +13,7 @@ from ripik.training.jobs import trainings_of
 from ripik.training.oof import rows_digest
 from ripik.tuning.record import records, searched
 
+RANKS = 1  # the same of ranks alone, which only blends by the metric that knows an order try
 METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is fitted on changes
 
 
@@ -48,6 +51,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
     return {
         "version": METHODS,
+        **_of_ordered(run.settings),
         "members": {str(each): each.predictions_digest for each in trainings},
         "rows": rows_digest(run),
         "merge": run.settings.prediction.merge,
@@ -64,3 +68,9 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         },
         "sample": artifacts.digest(run.competition.sample.to_csv(index=False)),
     }
+
+
+def _of_ordered(settings: Settings) -> dict[str, int]:
+    """Return what a blend by the metric that knows an order of the classes records; nothing for every other one."""
+    tried = settings.competition.metric == ORDERED and settings.decision.ranks != "off"
+    return {"ranks": RANKS} if tried else {}

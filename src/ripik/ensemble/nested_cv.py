@@ -22,10 +22,10 @@ from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.analysis.truth import labels_of
 from ripik.ensemble.offsets import MATRIX, MOST_CELLS
 from ripik.ensemble.recipe import Fitted, LabelledPredictions, Recipe, fit
+from ripik.names import ORDERED
 from ripik.settings import BlendSettings, DecisionSettings
 
 DRAWS = 200  # of the bootstrap that tells how sure a gain is
-ORDERED = "quadratic_kappa"  # the metric that knows an order of the classes
 OFFSETS_MARGIN = 1.0  # standard errors
 DIGITS = 9  # scores that agree so far are equal
 Progress = Callable[[int], None]

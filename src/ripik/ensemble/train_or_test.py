@@ -16,10 +16,12 @@ from ripik.analysis.intervals import Interval
 from ripik.console import progress, say
 from ripik.data.competition import Competition
 from ripik.ensemble.shift import density_ratio, separability
+from ripik.errors import InputError
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.prepare import prepare
 from ripik.features.store import Pass, VariantData
 from ripik.models.linear_head import ITERATIONS, STRENGTH, TOLERANCE, out_of_fold
+from ripik.settings import Settings
 from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.splits.splitting import split
@@ -36,8 +38,9 @@ def tell_apart(run: Run) -> Path:
     many times more photos like it the test set holds, `shift.density_ratio`), in the order of train.csv, then test.csv,
     without images that cannot be read. The AUC's 95 % interval is drawn over groups of near copies. Makes the features
     that are missing; nothing is done twice while the recorded inputs match.
-    Raises InputError when no variant trains its head alone.
+    Raises InputError when there is no test set, and when no variant trains its head alone.
     """
+    check_test_set(run.settings)
     data, path, groups = _read(run), run.layout.analysis / "adversarial.csv", witnesses.both(run)
     inputs, meta = _inputs(data, groups), artifacts.meta_beside(path)
     if artifacts.is_fresh(meta, inputs):
@@ -48,6 +51,15 @@ def tell_apart(run: Run) -> Path:
     with artifacts.making(meta, inputs, [path]) as more:
         more["auc"] = _make(run, features, groups, path)
     return path
+
+
+def check_test_set(settings: Settings) -> None:
+    """Raise InputError where the settings name no test set, to which nothing can be compared."""
+    if not settings.competition.image_folders("test"):
+        raise InputError(
+            "competition.test_images is empty: there is no test set that the training images could be told from. "
+            "Name the folder of its images there."
+        )
 
 
 def is_at_hand(run: Run) -> bool:

@@ -61,6 +61,7 @@ class Status:
     """How a run stands.
 
     images: of train and test. last: the name of the last submission, and what the log tells of it; empty without one.
+    written: whether there is a sample submission, without which no submission is.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Status:
     last: dict[str, str]
     report: Part
     next: str
+    written: bool = True
 
     @property
     def jobs(self) -> list[JobState]:
@@ -111,6 +113,7 @@ def find_status(settings: Settings) -> Status:
         last_submission(layout.submissions / "log.csv", settings.run),
         report,
         _next(groups, folds, variants, blend, report),
+        competition.form is not None,
     )
 
 

@@ -51,7 +51,7 @@ def _line(part: Part, score: str = "") -> str:
 
 def _last(found: Status) -> str:
     if not found.last:
-        return "submission: none yet"
+        return "submission: none yet" if found.written else "submission: none is written without a sample submission"
     scores = [f"{name} score {found.last[name]}" for name in ("public", "private") if found.last.get(name)]
     return ", ".join([f"submission: {found.last.get('file', '')}", *scores])
 

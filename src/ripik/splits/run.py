@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.analysis.truth import OF_SHARES
+from ripik.analysis.truth import OF_SHARES, with_corrected
 from ripik.config import to_toml
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
@@ -87,6 +87,10 @@ class Run:
         shares = self.competition.shares
         return shares if shares is not None and self.settings.competition.metric == OF_SHARES else self.targets()
 
+    def corrected_truth(self) -> np.ndarray:
+        """Return `truth` by the corrected labels; of shares, corrected rows are one class."""
+        return with_corrected(self.truth(), self.training_targets(), self.competition.is_corrected.to_numpy())
+
     def training_shares(self) -> np.ndarray:
         """Return what every row of train.csv is trained on: one-hot, or the shares of soft labels; float32 (n, C)."""
         one_hot = np.eye(len(self.competition.classes), dtype="float32")[self.training_targets()]
@@ -125,8 +129,8 @@ def record_run(run: Run) -> None:
     """Write `config.toml` (every default written out) and `images.csv`, unless they stand there as they would be.
 
     Columns of `images.csv`: image_id, split (train or test), path (absolute), train above test; and where labels are
-    corrected, corrected (the label as it is trained on, where that is another than the organiser's); and where labels
-    are soft, `share_<label>` of every class.
+    corrected, corrected (the label as it is trained on, where that is another than the organiser's, or one class in
+    place of shares); and where labels are soft, `share_<label>` of every class.
     """
     _write_if_changed(run.layout.config, to_toml(run.settings))
     _write_if_changed(run.layout.images, artifacts.csv_text(_images(run.competition)))

@@ -153,7 +153,8 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarr
     """Return the weight of each class in the loss, float (C,), or None.
 
     shares: as what part of a row each is counted, float (len(rows),); None: as a whole one.
-    balanced: n / (classes × count), as scikit-learn's. A table gives weights by label, 1 for those it leaves out.
+    balanced: n / (classes × count), as scikit-learn's; of soft labels the sum of their shares is the count.
+    A table gives weights by label, 1 for those it leaves out.
     Raises InputError for a label that is no class.
     """
     classes = run.competition.classes
@@ -165,5 +166,13 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarr
         if unknown:
             raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
         return np.array([variant.class_weights.get(name, 1.0) for name in names])
-    counts = np.bincount(run.training_targets()[rows], shares, minlength=len(classes))
+    counts = _counts(run, rows, shares)
     return counts.sum() / (len(classes) * np.where(counts > 0, counts, 1))
+
+
+def _counts(run: Run, rows: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
+    """Return how much of the rows is of each class, float (C,): of soft labels the sum of their shares."""
+    if run.competition.shares is None:
+        return np.bincount(run.training_targets()[rows], shares, minlength=len(run.competition.classes))
+    soft = run.training_truth()[rows]
+    return (soft if shares is None else soft * shares[:, None]).sum(axis=0)

@@ -77,5 +77,5 @@ def score_rows(run: Run, values: FloatArray) -> Scores:
         [score_part(metric, truth[held], values[held]) for held in (fold == number for number in np.unique(fold))],
         interval(labels, values, groups, get_metric("accuracy")),
         dict(zip(classes, per_class_f1(labels, values, groups), strict=True)),
-        interval(run.training_targets(), values, groups, metric) if run.competition.is_corrected.any() else None,
+        interval(run.corrected_truth(), values, groups, metric) if run.competition.is_corrected.any() else None,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ripik.config import load_settings
@@ -16,6 +17,7 @@ from ripik.console import say, table
 from ripik.data.archives import SUFFIX, files_in
 from ripik.data.competition import Competition, read_competition
 from ripik.data.fetch import fetch, gather
+from ripik.data.source_plan import plan
 from ripik.data.survey.guess import ASKED, Guess
 from ripik.data.survey.look import look
 from ripik.errors import InputError
@@ -35,7 +37,8 @@ def write_configuration(
     config: where to; `NO_CONFIG`: configs/<name of the source>.toml. answers: `competition.key=value`, which settle
     what could be read in several ways. origin: the key that names the source on Kaggle. A folder without archives stays
     where it is; whatever else is brought to the run's input folder, as by `data`.
-    Raises InputError for a source that is not there or cannot be understood, and for a configuration that exists.
+    Raises InputError for a source that is not there or cannot be understood, and for a configuration, or a filled input
+    folder, that exists. Nothing is left in that folder then.
     """
     if not source.exists():
         raise InputError(f"there is no source {source}. Give a folder, a zip, or a name on Kaggle.")
@@ -45,11 +48,13 @@ def write_configuration(
     settled = _settled(answers)
     with _files_of(source) as (files, in_place):
         guess = look(files, source, settled)
-    first_line = dict(origin or {}) if not in_place else {"root": source.as_posix()}
-    text = configuration(guess, first_line, target)
-    competition = _tried(text, target, source, in_place)
-    table(f"{source}: what was understood", ["", "is", "because"], [*guess.seen, *_counted(competition)])
-    artifacts.write_text(target, text)
+        first_line = dict(origin or {}) if not in_place else {"root": source.as_posix()}
+        text = configuration(guess, first_line, target)
+        settings = _drafted(text, target)
+        with nullcontext() if in_place else _placed(settings, source, files):
+            competition = read_competition(settings)
+            table(f"{source}: what was understood", ["", "is", "because"], [*guess.seen, *_counted(competition)])
+            artifacts.write_text(target, text)
     say(f"new: wrote {target}. What is marked {ASKED} no file tells: look at it, then")
     say(f"  make train ensemble CONFIG={target}")
     return target
@@ -100,15 +105,49 @@ def _files_of(source: Path) -> Iterator[tuple[dict[str, Path], bool]]:
         yield {path.as_posix(): file for path, file in found.items()}, False
 
 
-def _tried(text: str, target: Path, source: Path, in_place: bool) -> Competition:
-    """Return the competition as the configuration reads it; its files are put in place where they are not yet."""
+def _drafted(text: str, target: Path) -> Settings:
+    """Return the settings that the configuration would give at its target."""
     with tempfile.TemporaryDirectory(prefix="ripik-new-") as scratch:
         draft = Path(scratch) / target.name
         draft.write_text(text, encoding="utf-8")
-        settings: Settings = load_settings(draft)
-    if not in_place and not layout_of(settings).input.exists():
+        return load_settings(draft)
+
+
+@contextmanager
+def _placed(settings: Settings, source: Path, files: Mapping[str, Path]) -> Iterator[None]:
+    """Bring the source's files to the run's input folder; where anything fails, take them out again.
+
+    Raises InputError where that folder holds other files already; the same ones may stay from an earlier time.
+    """
+    folder = layout_of(settings).input
+    if folder.is_dir() and any(folder.iterdir()):
+        _check_same(settings, source, files, folder)
+        yield
+        return
+    try:
         fetch(settings, source)
-    return read_competition(settings)
+    except InputError:  # of what it had placed; with other errors nothing is
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _check_same(settings: Settings, source: Path, files: Mapping[str, Path], folder: Path) -> None:
+    wanted = plan({PurePosixPath(name): path for name, path in files.items()}, settings.competition, source)
+    there = {PurePosixPath(path.relative_to(folder)): path for path in files_in(folder)}
+    if wanted.keys() != there.keys() or not all(_alike(wanted[place], there[place]) for place in wanted):
+        raise InputError(
+            f"{folder} exists, and holds other files than {source}. Move that folder away, or give the run another "
+            "name: CONFIG=configs/<name>.toml (--config)."
+        )
+
+
+def _alike(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size and artifacts.file_digest(one) == artifacts.file_digest(other)
 
 
 def _counted(competition: Competition) -> list[list[str]]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ripik.data.csv_tables import names_of
 from ripik.data.label_shares import TOLERANCE
 from ripik.data.survey.guess import ASKED, Guess
+from ripik.errors import InputError
 from ripik.settings import INTEGER
 
 USUAL = ("label", "class", "target", "species", "category", "diagnosis", "dx", "y")
@@ -31,10 +33,19 @@ def take_labels(
         _take_type(guess, names)
         return names
     label = guess.choose("label_column", f"the labels in {place}", _candidates(train, columns, asked, place))
-    guess.take("label_column", label, f"{train[label].nunique()} values in {place}", "labels")
-    classes = sorted(train[label].unique())
+    cells = cells_of(train, label, place, "label_column")
+    guess.take("label_column", label, f"{cells.nunique()} values in {place}", "labels")
+    classes = sorted(cells.unique())
     _take_type(guess, classes)
     return classes
+
+
+def cells_of(table: pd.DataFrame, column: str, place: str, key: str = "") -> pd.Series:
+    """Return a column of the table `place`; InputError where it is not there, with the key that names it."""
+    if column not in table.columns:
+        remedy = f" Name one of them in --set competition.{key}." if key else " Is it the right CSV?"
+        raise InputError(f"{place} has no column {column}; it has {names_of(list(table.columns))}.{remedy}")
+    return table[column]
 
 
 def _several(train: pd.DataFrame, columns: Sequence[str], asked: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from PIL import Image
 from ripik.data.csv_tables import first, read_table
 from ripik.data.survey.guess import Guess
 from ripik.data.survey.images import Images, Naming
-from ripik.data.survey.labels import OF_GROUPS, take_labels, take_metric
+from ripik.data.survey.labels import OF_GROUPS, cells_of, take_labels, take_metric
 from ripik.errors import InputError
 
 SAMPLE = ("sample", "submission")
@@ -63,6 +63,12 @@ class _Look:
         return [name for name in naming if "train" in PurePosixPath(name).stem.lower()] or naming
 
     def _table(self, name: str) -> pd.DataFrame:
+        if name not in self.files:
+            tables = [each for each in self.files if each.lower().endswith(".csv")]
+            raise InputError(
+                f"{self.source} holds no file {name!r}; its CSVs are {first(tables) if tables else 'none'}. Name one "
+                "of them in --set competition.train_csv, test_csv or sample_submission."
+            )
         if name not in self.tables:
             self.tables[name] = read_table(self.files[name], [], name=name)
         return self.tables[name]
@@ -141,7 +147,7 @@ class _Look:
             self._take_test_folder()
         else:
             column = naming.column if name else self._sample_ids(table, ids)
-            self._take_folders("test", table[column].tolist(), naming.by_id if name else True)
+            self._take_folders("test", cells_of(table, column, name or sample).tolist(), naming.by_id if name else True)
         guess.take(
             "sample_submission", plain(sample), "by its name" if sample else "there is none", "sample submission"
         )
@@ -170,7 +176,7 @@ class _Look:
         shown = self._table(sample) if sample else None
         if shown is not None:
             guess.take("id_column", str(shown.columns[0]), "the sample's first column", "ids")
-            cells = shown[guess.values["id_column"]].tolist()
+            cells = cells_of(shown, guess.values["id_column"], sample, "id_column").tolist()
             self._take_folders("test", cells, True)
         else:
             self._take_test_folder()

@@ -103,8 +103,8 @@ def _data(config: Path, overrides: Sequence[str], machine: Machine, facts: dict[
     images that have not changed since, which the times tell, and Kaggle may give a mount new times.
     """
     mount, how = machine.need(facts["data"], "the competition's data"), load_settings(config).competition
-    wanted = (how.table("test"), how.sample_submission, *how.image_folders("test"))
-    if facts["kind"] == "infer" and all((mount / name).exists() for name in wanted):
+    wanted = [how.table("test"), how.sample_submission if how.has_sample else "", *how.image_folders("test")]
+    if facts["kind"] == "infer" and all((mount / name).exists() for name in wanted if name):
         return [f"competition.root={mount}"]
     root = machine.scratch / "input" / facts["run"]
     fetch(load_settings(config, [*overrides, f"competition.root={root}"]), mount)

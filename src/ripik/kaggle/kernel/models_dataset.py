@@ -53,10 +53,12 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
     """Write the dataset of the models that the finished blend uses, with what their predictions need; return what it
     tells of them.
 
-    Raises InputError where the run has no blend of the present settings and data.
+    Raises InputError where the run has no blend of the present settings and data, or no sample submission; the folder
+    stays as it is then.
     """
     members, fitted, shares = finished_models(settings)
     opened = Run.open(settings)
+    form = opened.competition.asked.as_settings()
     names = _copy_weights(settings, [settings.variants[name] for name in members], _emptied(folder))
     trainings = [each for name in members for each in predicting(opened, settings.variants[name])]
     for each in trainings:
@@ -76,7 +78,7 @@ def write_models(settings: Settings, folder: Path) -> Manifest:
         classes=list(opened.competition.classes),
         rule=asdict(opened.competition.rule),
         test_images=images_digest(opened.competition.test),
-        form=opened.competition.asked.as_settings(),
+        form=form,
     )
     _finish(settings, folder, manifest)
     return manifest
