@@ -138,6 +138,9 @@ def decide(said: dict[str, np.ndarray], about: dict[str, Any]) -> np.ndarray:
             mixed /= mixed.sum(axis=1, keepdims=True)
         found.append(mixed)
     blended = np.mean(found, axis=0)
+    if ranks := fitted.get("ranks"):  # of ordered classes: the one between whose thresholds the expected rank lies
+        numbers, below = np.arange(blended.shape[1]), np.cumsum([0.0, *ranks["thresholds"]])
+        return softmax(ranks["slope"] * ((blended @ numbers)[:, None] * numbers - below))
     return softmax(logs(blended) + fitted["offsets"]["values"]) if fitted["offsets"] else blended
 
 
