@@ -1,5 +1,7 @@
 """The step `export`: which trainings share a graph, what the graphs compute, and what is refused; without ONNX."""
 
+import contextlib
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -106,3 +108,18 @@ def test_a_run_without_a_blend_is_refused(tiny: Tiny, monkeypatch: pytest.Monkey
 def test_the_requirements_are_those_of_the_script() -> None:
     pinned = (Path(__file__).parents[2] / "requirements-export.txt").read_text(encoding="utf-8")
     assert {line.partition("==")[0] for line in pinned.splitlines()} == set(build.PACKAGES)
+def test_packages_are_pinned_by_the_names_they_are_installed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {
+        "onnxruntime": ["onnxruntime-gpu"],
+        "numpy": ["numpy"],
+        "cv2": ["opencv-python", "opencv-python-headless"],
+    }
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: installed)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: str(len(name)))
+    assert build._pinned() == ["onnxruntime-gpu==15\n", "numpy==5\n", "opencv-python-headless==22\n"]
+    del installed["onnxruntime"]
+    with pytest.raises(InputError, match="onnxruntime is no installed package"):
+        build._pinned()
+
+
+    monkeypatch.setattr(build, "RUNS_ON", {})

@@ -29,7 +29,7 @@ from ripik.training.jobs import Training, predicting
 
 EXPORT = 1  # to be raised when the graphs or labels.json change
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
-RUNS_ON = ("onnxruntime", "numpy", "opencv-python-headless")
+RUNS_ON = {"onnxruntime": "onnxruntime", "numpy": "numpy", "cv2": "opencv-python-headless"}  # usual names by module
 LABELS, SCRIPT, REQUIREMENTS = "labels.json", "predict.py", "requirements.txt"
 SAMPLE = 8  # test images on which a graph is held against what the run said
 AGREEMENT = 1e-4
@@ -74,8 +74,7 @@ def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np
         models = models_of(jobs, apart=fitted.recipe.prior_shift)
         artifacts.write_json(folder / LABELS, _labels(run, fitted, shares, graphs, models))
         shutil.copyfile(predict.__file__, folder / SCRIPT)
-        pinned = [f"{name}=={importlib.metadata.version(name)}\n" for name in RUNS_ON]
-        artifacts.write_text(folder / REQUIREMENTS, "".join(pinned))
+        artifacts.write_text(folder / REQUIREMENTS, "".join(_pinned()))
         files += sorted(folder.iterdir())
 
 
@@ -97,6 +96,22 @@ def _inputs(run: Run, fitted: Fitted, shares: np.ndarray, trainings: Sequence[Tr
 
 
 def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report: Reporter) -> list[dict[str, Any]]:
+    _pinned()
+
+
+def _pinned() -> list[str]:
+    """Return the lines of requirements.txt: what the script runs on, by the names that are installed here."""
+    installed, lines = importlib.metadata.packages_distributions(), list[str]()
+    for module, usual in RUNS_ON.items():
+        names = sorted(set(installed.get(module, ())))
+        if not names:
+            raise InputError(
+                f"{module} is no installed package, so that its version cannot be told in {REQUIREMENTS}. Run `make "
+                "export`, which installs it, or `pip install -r requirements-export.txt`."
+            )
+        name = usual if usual in names else names[0]
+        lines.append(f"{name}=={importlib.metadata.version(name)}\n")
+    return lines
     """Write a graph for each frozen part and side of photos; return what is told of them."""
     from ripik.export.graphs import (
         forget,
