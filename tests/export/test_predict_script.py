@@ -175,3 +175,24 @@ def test_it_writes_a_row_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert rows[1:] == [[name, "cat", "0.9", "0.1"] for name in ("0.jpg", "1.jpg", "2.JPEG")] + [
         ["broken.jpg", "dog", "0.25", "0.75"]
     ]
+
+
+def test_a_folder_without_photos_is_refused_and_the_csv_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match="there is no folder"):
+        script.main(tmp_path / "nowhere", target)
+    with pytest.raises(SystemExit, match="holds no photos"):
+        script.main(tmp_path / "empty", target)
+    write_photos(tmp_path / "photos", 1, SMALL)
+
+    def failing(folder: Path, names: list[str], target: Path) -> None:
+        target.write_text("half", encoding="utf-8")
+        raise OSError("no space")
+
+    monkeypatch.setattr(script, "write", failing)
+    with pytest.raises(OSError, match="no space"):
+        script.main(tmp_path / "photos", target)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert not list(tmp_path.glob(".*"))
