@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from made_up_predictions import drawn, frames, write_json
 from ripik.analysis.best_submission import Best, best_submissions
+from ripik.analysis.metrics import get_metric
 from ripik.ensemble.submission_log import append_log
 from ripik.errors import InputError
 
@@ -67,3 +69,23 @@ def damaged(folder: Path, old: str, new: str) -> list[Best]:
 def test_damaged_predictions_are_named(tmp_path: Path, old: str, new: str) -> None:
     with pytest.raises(InputError, match=r"a\.oof\.csv"):
         damaged(tmp_path, old, new)
+
+
+def test_soft_labels_are_scored_by_their_shares_or_left_out(tmp_path: Path) -> None:
+    soft = {"run": "soft", "competition": {**LEAVES["competition"], "label_columns": ["7", "3", "12"]}}
+    for seed in (1, 2):
+        submit(tmp_path, "s" * seed, seed, soft)
+        write_json(tmp_path / f"{'s' * seed}.json", {"configuration": soft, "cv": 9.0})
+    assert best_submissions(tmp_path) == []  # the logged score is not that of the greatest shares
+    path = tmp_path / "ss.oof.csv"
+    table = pd.read_csv(path, dtype={"label": str})
+    for label in ("7", "3", "12"):
+        table[f"share_{label}"] = np.where(table["label"] == label, 0.8, 0.1)
+    table.to_csv(path, index=False)
+    (best,) = best_submissions(tmp_path)
+    names = ("7", "3", "12")
+    values, shares = (table[[f"{what}_{label}" for label in names]].to_numpy() for what in ("p", "share"))
+    assert (best.file, best.left_out) == ("ss.csv", 1)
+    assert best.found.naive.value == pytest.approx(get_metric("log_loss").function(shares, values))
+    write_json(tmp_path / "s.json", {"configuration": soft})  # no score to hold it against
+    assert best_submissions(tmp_path)[0].left_out == 1

@@ -98,3 +98,13 @@ def test_predictions_with_holes_are_refused() -> None:
         select(replace(trials, predictions=broken), get_metric("accuracy"))
     with pytest.raises(InputError, match="there are 3 labels"):
         Trials(np.arange(3), trials.predictions, np.arange(3)).tried()
+
+
+def test_shares_of_soft_labels_are_scored_as_shares() -> None:
+    trials, metric = world(0, NOISE[:6], "log_loss", pruned=True), get_metric("log_loss")
+    hard = np.eye(3)[trials.y]
+    one, other = (select(each, metric, draws=10) for each in (trials, replace(trials, y=hard)))
+    assert (one.best, one.naive.value, one.optimism) == pytest.approx((other.best, other.naive.value, other.optimism))
+    soft = 0.8 * hard + 0.2 / 3
+    found = select(replace(trials, y=soft), metric, draws=10)
+    assert found.naive.value == pytest.approx(metric.function(soft, trials.predictions[found.best].astype(float)))

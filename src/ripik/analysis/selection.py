@@ -22,6 +22,7 @@ from ripik.analysis import metrics
 from ripik.analysis.intervals import Interval, interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.analysis.tallies import tally
+from ripik.analysis.truth import Truth, labels_of
 from ripik.errors import InputError
 
 DRAWS = 500
@@ -51,13 +52,13 @@ class Selection:
 class Trials:
     """Out-of-fold predictions of several trials of the same rows.
 
-    y: class indices (n,). predictions: (trials, n, C), all NaN in the parts that a trial was not tried on. groups:
-    (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in the order that trials go
-    through them, (n,); None: in one. at_once: trials of a round, which are compared with those of earlier rounds
-    alone; 0: nothing is dropped.
+    y: class indices (n,), or shares (n, C) (`truth`). predictions: (trials, n, C), all NaN in the parts that a trial
+    was not tried on. groups: (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in
+    the order that trials go through them, (n,); None: in one. at_once: trials of a round, which are compared with those
+    of earlier rounds alone; 0: nothing is dropped.
     """
 
-    y: IntArray
+    y: Truth
     predictions: FloatArray
     groups: ArrayLike
     part: IntArray | None = None
@@ -147,7 +148,8 @@ class Search:
     def __post_init__(self) -> None:
         classes, self.rng = self.trials.predictions.shape[2], np.random.default_rng(self.seed)
         self.part, self.y, self.predictions = self.trials.parts, self.trials.y, self.trials.predictions
-        self.present = len(np.unique(self.y))
+        self.labels = labels_of(self.y)
+        self.present = len(np.unique(self.labels))
         self.group = np.unique(np.asarray(self.trials.groups), return_inverse=True)[1].ravel()
         self.tally = tally(self.metric, self.y, self.predictions, self.part, self.tried, classes)
 
@@ -181,7 +183,7 @@ class Search:
             lacking = np.flatnonzero(~self.tried[:, part])
             if len(lacking):
                 source[lacking, part] = self.rng.choice(np.flatnonzero(self.tried[:, part]), len(lacking))
-            shown = np.bincount(self.y[self.part <= part], times[self.part <= part], minlength=1)
+            shown = np.bincount(self.labels[self.part <= part], times[self.part <= part], minlength=1)
             found = self._over_present(score(source[:, : part + 1]), shown)
             utility[:, part] = np.where(np.isnan(found), -np.inf, found if self.metric.greater_is_better else -found)
         return utility, source
@@ -189,8 +191,8 @@ class Search:
     def _score(self, source: IntArray, rows: IntArray) -> float:
         """Return the metric, as it is, of rows (m,) as the sources of their parts predict them."""
         values = self.predictions[source[self.part[rows]], rows].astype(np.float64)
-        found = self._over_present(np.array(self.metric.unchecked(self.y[rows], values)), np.bincount(self.y[rows]))
-        return float(found)
+        score = np.array(self.metric.unchecked(self.y[rows], values))
+        return float(self._over_present(score, np.bincount(self.labels[rows])))
 
     def _over_present(self, values: FloatArray, shown: IntArray) -> FloatArray:
         return values * metrics.over_present(1.0, shown, self.present) if self.metric.class_mean else values

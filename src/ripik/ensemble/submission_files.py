@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.submission_record import oof_path, record_path
+from ripik.analysis.truth import is_soft
 from ripik.ensemble.submission import submission_name, submission_of
 from ripik.ensemble.submission_log import append_log
 from ripik.splits import witnesses
@@ -57,11 +58,15 @@ def _configuration(run: Run) -> dict[str, Any]:
 
 
 def _oof_frame(run: Run, oof: np.ndarray) -> pd.DataFrame:
-    """Return image_id, fold, label, group (equal numbers: one witness) and p_<label> a class, for each training row."""
+    """Return image_id, fold, label, group (equal numbers: one witness) and p_<label> a class, for each training row.
+
+    Where labels are soft and scored so, share_<label> of every class, too.
+    """
     train = run.competition.train
     known = train[["image_id"]].assign(fold=run.folds["fold"], label=train["label"], group=witnesses.train(run))
     columns = probability_columns(run.competition.classes)
-    return pd.concat([known, pd.DataFrame(oof, columns=columns)], axis=1)
+    shares = [train[run.competition.share_columns]] if is_soft(run.truth()) else []
+    return pd.concat([known, pd.DataFrame(oof, columns=columns), *shares], axis=1)
 
 
 def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:

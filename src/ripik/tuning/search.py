@@ -166,7 +166,7 @@ class Search:
         tried.ended = tried.whole or (told is None and not self._survives(tried))
 
     def _score(self, oof: FloatArray, rows: np.ndarray) -> float:
-        return float(score_part(self.metric, self.run.targets()[rows], oof[rows]))
+        return float(score_part(self.metric, self.run.truth()[rows], oof[rows]))
 
     def _survives(self, tried: Tried) -> bool:
         if not self.run.settings.tune.pruning:

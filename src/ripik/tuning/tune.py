@@ -136,7 +136,7 @@ def choose(search: Search) -> Selection:
     run, folds = search.run, search.run.folds["fold"].to_numpy()
     at_once = run.settings.tune.at_once if run.settings.tune.pruning else 0
     oof = np.stack([tried.oof for tried in search.tried])
-    trials = Trials(run.targets(), oof, witnesses.train(run), folds, at_once)
+    trials = Trials(run.truth(), oof, witnesses.train(run), folds, at_once)
     with progress("tune: the choice made again on draws", DRAWS) as show:
         return select(trials, search.metric, progress=show)
 
@@ -144,7 +144,7 @@ def choose(search: Search) -> Selection:
 def _record(search: Search, found: Selection) -> dict[str, Any]:
     run, best, first = search.run, search.tried[found.best], search.tried[0]
     own = search.is_default(first) and first.whole and first is not best
-    pair = (run.targets(), first.oof, best.oof, witnesses.train(run), search.metric)
+    pair = (run.truth(), first.oof, best.oof, witnesses.train(run), search.metric)
     return {
         "variant": search.variant.name,
         "metric": search.metric.name,
