@@ -14,7 +14,7 @@ import numpy as np
 
 from ripik.analysis.metrics import FloatArray, Metric, get_metric, score_part
 from ripik.analysis.selection import survives
-from ripik.console import say
+from ripik.console import say, warn
 from ripik.errors import SurroundingsError
 from ripik.execution.runner import at_once, execute, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
@@ -109,6 +109,7 @@ class Search:
         numbers = range(first, min(self.wanted, (first // size + 1) * size))
         self.round = [self._tried(proposal) for proposal in self.study.propose(numbers, self._default())]
         for tried in self.round:
+            _drop_refused(tried)
             while not tried.ended and (outcome := tried.trial.result(len(tried.scores)).read()) is not None:
                 self._take(tried, outcome)
         return self._tasks([tried for tried in self.round if not tried.ended]) or self._end_round()
@@ -198,6 +199,14 @@ class Search:
         arguments = self.run.settings, self.variant.name, tried.trial.proposal, fold
         devices, shape = ALL if is_distributed(self.variant) else ONE, shape_of(tried.trial.trainings(fold)[0])
         return Task(name, ONE_BY_KERAS, arguments, devices=devices, shape=shape)
+
+
+def _drop_refused(tried: Tried) -> None:
+    """End a trial whose values no configuration may have: values that are refused together, each alone being good."""
+    problem = tried.trial.problem()
+    if problem:
+        tried.ended = True
+        warn(f"trial {tried.trial.number} is dropped: {problem}")
 
 
 def _parted(items: list[tuple[Tried, int]], parts: int) -> Iterator[list[tuple[Tried, int]]]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
+from ripik.search_ranges import kind_of
 from ripik.storage import artifacts
 from ripik.storage.atomic import replacing
 from ripik.tuning.ranges import Ranges
@@ -129,18 +130,18 @@ class Study:
             self.study.sampler = self.optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=STARTUP, constant_liar=True
             )
-            trial = self.study.ask({key: self._distribution(where) for key, where in self.ranges.items()})
+            trial = self.study.ask({key: self._distribution(key, where) for key, where in self.ranges.items()})
         assert trial.number == number
         self.asked[number] = trial
         return Proposal(number, dict(trial.params))
 
-    def _distribution(self, where: Any) -> Any:
+    def _distribution(self, key: str, where: Any) -> Any:
         kinds = self.optuna.distributions
         if isinstance(where, list):
             return kinds.CategoricalDistribution(where)
-        low, high, log = where["low"], where["high"], where.get("log", False)
-        whole = isinstance(low, int) and isinstance(high, int)
-        return (kinds.IntDistribution if whole else kinds.FloatDistribution)(low, high, log=log)
+        kind = kind_of(key)
+        distribution = kinds.IntDistribution if kind is int else kinds.FloatDistribution
+        return distribution(kind(where["low"]), kind(where["high"]), log=where.get("log", False))
 
     def _storage(self, path: Path) -> _Opened:
         return _Opened(self.optuna, path)
