@@ -172,9 +172,9 @@ class Search:
     def _survives(self, tried: Tried) -> bool:
         if not self.run.settings.tune.pruning:
             return True
-        at, utility = len(tried.scores) - 1, self.metric.utility
-        earlier = [utility(other.scores[at]) for other in self.tried if len(other.scores) > at]
-        return survives(utility(tried.scores[at]), np.array(earlier))
+        at, sign = len(tried.scores) - 1, 1.0 if self.metric.greater_is_better else -1.0
+        earlier = np.array([sign * other.scores[at] for other in self.tried if len(other.scores) > at])
+        return survives(sign * tried.scores[at], earlier)
 
     def _tasks(self, going: Sequence[Tried]) -> list[Task]:
         items = [(tried, len(tried.scores)) for tried in going]
