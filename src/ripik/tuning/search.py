@@ -55,7 +55,7 @@ class Search:
     wanted: int = 0
     at_once: int = 1  # tasks
     until: float = float("inf")  # on the clock of `time.monotonic`
-    longest: float = 0.0  # seconds of a round of this session
+    longest: float = 0.0  # seconds of a round: of this session, or an estimate by those of earlier ones
     begun: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,13 +77,23 @@ class Search:
         """How many folds there are."""
         return self.run.settings.folds.n_splits
 
-    def go_on(self, wanted: int, hours: float = 0.0) -> None:
-        """Try until there are so many trials, earlier ones counted, or no round more fits into the hours."""
-        self.wanted, self.at_once = wanted, at_once(self.run.settings.jobs)
-        self.until = time.monotonic() + 3600 * hours if hours else float("inf")
+    def go_on(self, wanted: int, until: float = float("inf")) -> None:
+        """Try until there are so many trials, earlier ones counted, or no round more would end in time.
+
+        until: on the clock of `time.monotonic`.
+        """
+        self.wanted, self.at_once, self.until = wanted, at_once(self.run.settings.jobs), until
+        self.longest = max([self.longest, *self._earlier_rounds()])
         tasks = self._next_round()
         if tasks:
             execute(tasks, with_run_threads(self.run.settings), self._after)
+
+    def _earlier_rounds(self) -> list[float]:
+        """Return about how long each round of earlier sessions would take with as many tasks at once as now."""
+        size = self.run.settings.tune.at_once
+        rounds = [self.tried[begin : begin + size] for begin in range(0, len(self.tried), size)]
+        seconds = [[tried.seconds for tried in each] for each in rounds]
+        return [max(max(each), sum(each) / self.at_once) for each in seconds]
 
     def best(self) -> Tried | None:
         """Return the whole trial of the best score, the first of equals; None without one."""

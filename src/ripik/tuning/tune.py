@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,12 @@ WORDS = {
 def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0) -> Path:
     """Search over a variant until there are so many trials, or no round more fits into the hours; return its TOML.
 
-    Makes the folds, what the variant starts from, and the stores first. Goes on with the search that is there.
+    Makes the folds, what the variant starts from, and the stores first. Goes on with the search that is there. The
+    hours count from the beginning, all of that included.
     Raises InputError for an unknown variant or key, an empty range, a damaged storage, and a search that was made from
     something else: other folds, other settings.
     """
+    until = time.monotonic() + 3600 * hours if hours else float("inf")
     check_settings(settings)
     chosen = choose_variants(settings, [variant])[-1]
     for each in chain(settings, chosen):
@@ -56,7 +59,7 @@ def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0)
     with present(layout_of(settings).at_work.with_name(f"tune-{variant}.json"), f"the search over {variant}"):
         run = _prepared(settings, chosen, ranges)
         search = _search(run, chosen, ranges)
-        search.go_on(trials, hours)
+        search.go_on(trials, until)
         return _conclude(search)
 
 
