@@ -1,20 +1,26 @@
 """Parts of a search by themselves, without a competition or trainings."""
 
 import sqlite3
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from ripik.analysis.metrics import get_metric
+from ripik.config import load_settings
 from ripik.errors import InputError, SurroundingsError
 from ripik.tuning import study, work
+from ripik.tuning.record import storage_path
 from ripik.tuning.search import Search, _drop_refused
 from ripik.tuning.study import Study, Told, stored
 from ripik.tuning.trial import Outcome
+from ripik.tuning.tune import _of_settings, tune
 
 LOG_LOSS = get_metric("log_loss")
 
@@ -79,3 +85,45 @@ def test_a_trial_of_refused_values_is_dropped(capsys: pytest.CaptureFixture[str]
     _drop_refused(tried)
     assert tried.ended
     assert "trial 3 is dropped: soup is too long" in capsys.readouterr().err
+
+
+def test_a_fold_of_one_class_drops_no_trial() -> None:
+    run = SimpleNamespace(settings=SimpleNamespace(tune=SimpleNamespace(pruning=True)))
+    for metric in ("auc", "log_loss"):
+        earlier = [SimpleNamespace(scores=[float("nan"), 0.5]) for _ in range(8)]
+        search: Any = SimpleNamespace(run=run, metric=get_metric(metric), tried=earlier)
+        assert Search._survives(search, cast(Any, SimpleNamespace(scores=[float("nan")])))
+        better, worse = (0.6, 0.4) if metric == "auc" else (0.4, 0.6)
+        assert Search._survives(search, cast(Any, SimpleNamespace(scores=[0.5, better])))
+        assert not Search._survives(search, cast(Any, SimpleNamespace(scores=[0.5, worse])))
+
+
+def test_rounds_of_earlier_sessions_tell_how_long_the_next_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripik.tuning.search.at_once", lambda jobs: 2)
+    settings = SimpleNamespace(tune=SimpleNamespace(at_once=4), jobs=None)
+    with patch.object(Search, "__post_init__", lambda self: None):
+        search = Search(cast(Any, SimpleNamespace(settings=settings)), cast(Any, None), cast(Any, None))
+    search.tried = [cast(Any, SimpleNamespace(seconds=seconds)) for seconds in (1.0, 2.0, 3.0, 4.0, 9.0)]
+    begun = time.monotonic()
+    search.go_on(10, until=begun + 8.0)  # nothing is asked: the round of 9 seconds would end too late
+    assert (search.longest, search.round) == (9.0, [])
+
+
+def test_what_is_wrong_is_seen_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+    config = tmp_path / "cars.toml"
+    config.write_text("[variants.head]\n", encoding="utf-8")
+    settings = load_settings(config, [f"paths.output={tmp_path / 'out'}"])
+    head, keys = settings.variants["head"], {"dropout": [0.1, 0.2]}
+    for name in ("check_settings", "check_weights"):
+        monkeypatch.setattr(f"ripik.tuning.tune.{name}", lambda each: None)
+    with pytest.raises(InputError, match="TRIALS=0 is no search"):
+        tune(settings, "head", trials=0)
+    made_from = _of_settings(settings, head.model_copy(update={"label_smoothing": 0.1}), keys)
+    Study(storage_path(settings, "head"), keys, 0, True, made_from).save()
+    with pytest.raises(InputError, match=r"is a search of something else: label_smoothing 0\.1 → 0"):
+        tune(settings, "head")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match="optuna is not installed"):
+        tune(settings, "head")
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["head.db"]

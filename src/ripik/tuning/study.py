@@ -38,7 +38,8 @@ class Told:
     whole: bool
 
 
-def _import_optuna() -> Any:
+def import_optuna() -> Any:
+    """Return the package; raises InputError where it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -58,7 +59,7 @@ class Study:
     seed: int
     maximize: bool
     made_from: dict[str, Any]
-    optuna: Any = field(default_factory=_import_optuna)
+    optuna: Any = field(default_factory=import_optuna)
     asked: dict[int, Any] = field(default_factory=dict)
     stored: int = 0  # trials in the storage
 
@@ -187,7 +188,7 @@ def stored(path: Path, optuna: Any = None) -> tuple[dict[str, Any], list[Any]] |
     """
     if not path.exists():
         return None
-    optuna = optuna or _import_optuna()
+    optuna = optuna or import_optuna()
     _check_readable(path)
     try:
         with _Opened(optuna, path, read_only=True) as storage:

@@ -23,12 +23,12 @@ from ripik.splits.run import Run, record_run, split_run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job, layout_of
 from ripik.storage.up_to_date import differences
-from ripik.training.jobs import Training, chain, choose_variants
+from ripik.training.jobs import OF_OTHERS, Training, chain, choose_variants
 from ripik.training.pipeline import check_settings, train
 from ripik.tuning.ranges import Ranges, ranges_of, stores_of
 from ripik.tuning.record import lines, record_path, sentences, storage_path, toml_path
 from ripik.tuning.search import Search, Tried
-from ripik.tuning.study import Study, stored
+from ripik.tuning.study import Study, import_optuna, stored
 from ripik.variants import Variant
 
 SHOWN = 5  # trials in the terminal
@@ -55,12 +55,35 @@ def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0)
     chosen = choose_variants(settings, [variant])[-1]
     for each in chain(settings, chosen):
         check_weights(each)
-    ranges = _ranges(settings, chosen)
+    ranges = _checked(settings, chosen, trials)
     with present(layout_of(settings).at_work.with_name(f"tune-{variant}.json"), f"the search over {variant}"):
         run = _prepared(settings, chosen, ranges)
         search = _search(run, chosen, ranges)
         search.go_on(trials, until)
         return _conclude(search)
+
+
+def _checked(settings: Settings, variant: Variant, trials: int) -> Ranges:
+    """Return where to search; raises InputError for what can be seen to be wrong before anything is made."""
+    if trials < 1:
+        raise InputError(f"TRIALS={trials} is no search: give one trial at least, such as TRIALS=40.")
+    import_optuna()
+    ranges, path = _ranges(settings, variant), storage_path(settings, variant.name)
+    before = stored(path)
+    if before:
+        known = _of_settings(settings, variant, ranges)
+        _check_same(path, {key: before[0].get(key) for key in known}, known)
+    return ranges
+
+
+def _check_same(path: Path, recorded: dict[str, Any], present: dict[str, Any]) -> None:
+    """Raise InputError where a search was made from something else than it would be now."""
+    if recorded != artifacts.as_json(present):
+        what = ", ".join(differences(recorded, artifacts.as_json(present), WORDS)) or "other settings"
+        raise InputError(
+            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
+            "away to search anew, or set back what has changed."
+        )
 
 
 def _ranges(settings: Settings, variant: Variant) -> Ranges:
@@ -87,12 +110,8 @@ def _prepared(settings: Settings, variant: Variant, ranges: Ranges) -> Run:
 def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
     made_from, path = _made_from(run, variant, ranges), storage_path(run.settings, variant.name)
     before = stored(path)
-    if before is not None and before[0] != artifacts.as_json(made_from):
-        what = ", ".join(differences(before[0], artifacts.as_json(made_from), WORDS)) or "other settings"
-        raise InputError(
-            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
-            "away to search anew, or set back what has changed."
-        )
+    if before is not None:
+        _check_same(path, before[0], made_from)
     tuning, metric = run.settings.tune, run.settings.competition.metric
     maximize = get_metric(metric).greater_is_better
     return Search(run, variant, Study(path, ranges, tuning.seed, maximize, made_from))
@@ -101,21 +120,27 @@ def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
 def _made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
     """Return what trials of one search have in common."""
     inputs = Training(run, Job(variant.name, 0)).inputs()
-    own = {key: value for key, value in inputs["variant"].items() if key not in ranges}
     shared = {key: value for key, value in inputs.items() if key not in ("fold", "seed_number")}
-    how = run.settings.prediction
     return {
         **shared,
-        "variant": own,
         "pixels": None if "image_size" in ranges else shared["pixels"],
         "weights": None if "backbone" in ranges else shared["weights"],
+        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
+        **_of_settings(run.settings, variant, ranges),
+    }
+
+
+def _of_settings(settings: Settings, variant: Variant, ranges: Ranges) -> dict[str, Any]:
+    """Return what the settings alone tell of what trials of one search have in common."""
+    own = variant.recorded(exclude=OF_OTHERS)
+    return {
+        "variant": {key: value for key, value in own.items() if key not in ranges},
         "seeds": variant.seeds,
         "predict_sizes": list(variant.predict_sizes),
-        "metric": run.settings.competition.metric,
-        "prediction": how.recorded(exclude={"batch_size"}),
-        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
+        "metric": settings.competition.metric,
+        "prediction": settings.prediction.recorded(exclude={"batch_size"}),
         "ranges": ranges,
-        "tune": run.settings.tune.recorded(exclude={"ranges"}),
+        "tune": settings.tune.recorded(exclude={"ranges"}),
     }
 
 
