@@ -29,8 +29,8 @@ AGREE = 1e-4  # relative, of a score and the logged one, which has fewer digits
 class Best:
     """The best of the submissions to a competition that keep their OOF: its file, and its score corrected for that.
 
-    left_out: how many were not looked at: those that keep no OOF, or one of other images or labels, or of soft labels
-    without their shares.
+    left_out: how many were not looked at: those that keep no OOF, or a damaged one, or one of other images or labels,
+    or of soft labels without their shares.
     """
 
     contest: Contest
@@ -42,7 +42,11 @@ class Best:
     def sentence(self) -> str:
         """Return what there is to say."""
         naive, corrected = self.found.naive.value, self.found.corrected
-        more = f"; {self.left_out} left out, without predictions of these images beside them" if self.left_out else ""
+        more = (
+            f"; {self.left_out} left out, without whole predictions of these images beside them"
+            if self.left_out
+            else ""
+        )
         if self.submissions == 1:
             return f"{self.contest}: one submission with its predictions, {naive:.4f}{more}"
         interval = f" ({corrected.low:.3f}–{corrected.high:.3f})"
@@ -95,7 +99,7 @@ def best_submissions(submissions: str | Path) -> list[Best]:
     """Return the best submission of every competition in the folder that holds `log.csv`, oldest competition first.
 
     Of each competition those are compared that were scored on the images of the newest one. Raises InputError as
-    `runs` does, and for predictions that are damaged.
+    `runs` does.
     """
     folder = Path(submissions)
     files: dict[Contest, list[Path]] = {}
@@ -109,8 +113,8 @@ def best_submissions(submissions: str | Path) -> list[Best]:
 
 def _best(contest: Contest, paths: Sequence[Path]) -> Best | None:
     metric = get_metric(contest.metric)
-    found_beside = [(_read(path), record_of(path)) for path in paths if oof_path(path).is_file()]
-    kept = [one for one, record in found_beside if not one.lacks_shares(record, metric.name)]
+    whole = [(one, record_of(path)) for path in paths if (one := _read_if_whole(path)) is not None]
+    kept = [one for one, record in whole if not one.lacks_shares(record, metric.name)]
     if not kept:
         return None
     alike = [one for one in kept if one.suits(kept[-1], metric.name)]
@@ -118,6 +122,16 @@ def _best(contest: Contest, paths: Sequence[Path]) -> Best | None:
     groups = joined(*(one.frame["group"].to_numpy() for one in alike))
     found = select(Trials(alike[0].truth(metric.name), values, groups), metric)
     return Best(contest, alike[found.best].file, len(alike), found, len(paths) - len(alike))
+
+
+def _read_if_whole(submission: Path) -> _Kept | None:
+    """Return what a submission keeps; None where that is nothing, or damaged."""
+    if not oof_path(submission).is_file():
+        return None
+    try:
+        return _read(submission)
+    except InputError:
+        return None
 
 
 def _read(submission: Path) -> _Kept:
