@@ -46,6 +46,7 @@ def blend_artifact(run: Run, members: Sequence[str]) -> Artifact:
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
+    tuned = {name: run.settings.variants[name].tuned for name in members if run.settings.variants[name].tuned}
     return {
         "version": METHODS,
         "members": {str(each): each.predictions_digest for each in trainings},
@@ -57,6 +58,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(witnesses.train(run).tolist())]
         + ([artifacts.digest(witnesses.test(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
+        **({"tuned": tuned} if tuned else {}),
         **run.competition.correction_inputs(),
         "competition": {
             **run.settings.competition.recorded(exclude={"submission", "positive_class"}),
