@@ -15,12 +15,16 @@ import pytest
 from ripik.analysis.metrics import get_metric
 from ripik.config import load_settings
 from ripik.errors import InputError, SurroundingsError
+from ripik.report.blocks import Text
+from ripik.report.sections.search import _old
+from ripik.storage import artifacts
 from ripik.tuning import study, work
+from ripik.tuning.made_from import differs, of_settings
 from ripik.tuning.record import storage_path
 from ripik.tuning.search import Search, _drop_refused
 from ripik.tuning.study import Study, Told, stored
 from ripik.tuning.trial import Outcome
-from ripik.tuning.tune import _of_settings, tune
+from ripik.tuning.tune import tune
 
 LOG_LOSS = get_metric("log_loss")
 
@@ -119,7 +123,7 @@ def test_what_is_wrong_is_seen_before_anything_is_made(tmp_path: Path, monkeypat
         monkeypatch.setattr(f"ripik.tuning.tune.{name}", lambda each: None)
     with pytest.raises(InputError, match="TRIALS=0 is no search"):
         tune(settings, "head", trials=0)
-    made_from = _of_settings(settings, head.model_copy(update={"label_smoothing": 0.1}), keys)
+    made_from = of_settings(settings, head.model_copy(update={"label_smoothing": 0.1}), keys)
     Study(storage_path(settings, "head"), keys, 0, True, made_from).save()
     with pytest.raises(InputError, match=r"is a search of something else: label_smoothing 0\.1 → 0"):
         tune(settings, "head")
@@ -127,3 +131,26 @@ def test_what_is_wrong_is_seen_before_anything_is_made(tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="optuna is not installed"):
         tune(settings, "head")
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["head.db"]
+
+
+def test_the_record_of_a_search_tells_what_is_another_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "cars.toml"
+    config.write_text("[variants.head]\n", encoding="utf-8")
+
+    def present(folds: str, *overrides: str) -> Any:
+        return SimpleNamespace(settings=load_settings(config, overrides), digest=folds)
+
+    def made(run: Any, variant: Any, ranges: Any) -> dict[str, Any]:
+        return {"folds": run.digest, **of_settings(run.settings, variant, ranges)}
+
+    monkeypatch.setattr("ripik.tuning.made_from.made_from", made)
+    before, keys = present("a"), {"dropout": [0.1, 0.2]}
+    recorded = artifacts.as_json(made(before, before.settings.variants["head"], keys))
+    record = {"variant": "head", "ranges": keys, "made_from": recorded}
+    assert differs(present("a", "variants.head.dropout=0.1", "tune.pruning=false"), record) == []
+    assert differs(present("b", "variants.head.epochs=7"), record) == ["other folds", "epochs 30 → 7"]
+    assert differs(present("b"), {"variant": "head", "ranges": keys}) == []
+    (text,) = _old(["other folds"], "head")
+    assert isinstance(text, Text)
+    assert "something else than the run is now: other folds" in text.text
+    assert _old([], "head") == []

@@ -9,6 +9,7 @@ from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import trainings_of
 from ripik.training.oof import rows_digest
+from ripik.tuning.made_from import differs
 from ripik.tuning.record import records, searched
 
 METHODS = 3  # to be raised when a recipe, its choice, its fitting or what it is fitted on changes
@@ -31,7 +32,10 @@ def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
     folders = [run.layout.variant(name) for name in run.settings.variants] + ([run.layout.ensemble] if blend else [])
     files = [folder / "oof.csv" for folder in folders]
     predictions = {file.parent.name: artifacts.file_digest(file) for file in files if file.is_file()}
-    searches = artifacts.digest([records(run.settings), [each.search for each in run.settings.variants.values()]])
+    found = records(run.settings)
+    other = [each for each in (differs(run, record) for record in found) if each]
+    marks = [each.search for each in run.settings.variants.values()]
+    searches = artifacts.digest([found, marks, *([other] if other else [])])
     told = {"searches": searches} if searched(run.settings) else {}
     return {"predictions": predictions, "blend": artifacts.digest(blend), **told}
 

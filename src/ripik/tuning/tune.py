@@ -21,10 +21,11 @@ from ripik.settings import Settings
 from ripik.splits import witnesses
 from ripik.splits.run import Run, record_run, split_run
 from ripik.storage import artifacts
-from ripik.storage.paths import Job, layout_of
+from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import differences
-from ripik.training.jobs import OF_OTHERS, Training, chain, choose_variants
+from ripik.training.jobs import chain, choose_variants
 from ripik.training.pipeline import check_settings, train
+from ripik.tuning.made_from import WORDS, made_from, of_settings
 from ripik.tuning.ranges import Ranges, ranges_of, stores_of
 from ripik.tuning.record import lines, record_path, sentences, storage_path, toml_path
 from ripik.tuning.search import Search, Tried
@@ -32,14 +33,6 @@ from ripik.tuning.study import Study, import_optuna, stored
 from ripik.variants import Variant
 
 SHOWN = 5  # trials in the terminal
-WORDS = {
-    "folds": "other folds",
-    "start": "other weights to start from",
-    "ranges": "other ranges",
-    "pixels": "other photos",
-    "classes": "other classes",
-    "witnesses": "other groups of near copies",
-}
 
 
 def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0) -> Path:
@@ -71,7 +64,7 @@ def _checked(settings: Settings, variant: Variant, trials: int) -> Ranges:
     ranges, path = _ranges(settings, variant), storage_path(settings, variant.name)
     before = stored(path)
     if before:
-        known = _of_settings(settings, variant, ranges)
+        known = of_settings(settings, variant, ranges)
         _check_same(path, {key: before[0].get(key) for key in known}, known)
     return ranges
 
@@ -108,40 +101,13 @@ def _prepared(settings: Settings, variant: Variant, ranges: Ranges) -> Run:
 
 
 def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
-    made_from, path = _made_from(run, variant, ranges), storage_path(run.settings, variant.name)
+    own, path = made_from(run, variant, ranges), storage_path(run.settings, variant.name)
     before = stored(path)
     if before is not None:
-        _check_same(path, before[0], made_from)
+        _check_same(path, before[0], own)
     tuning, metric = run.settings.tune, run.settings.competition.metric
     maximize = get_metric(metric).greater_is_better
-    return Search(run, variant, Study(path, ranges, tuning.seed, maximize, made_from))
-
-
-def _made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
-    """Return what trials of one search have in common."""
-    inputs = Training(run, Job(variant.name, 0)).inputs()
-    shared = {key: value for key, value in inputs.items() if key not in ("fold", "seed_number")}
-    return {
-        **shared,
-        "pixels": None if "image_size" in ranges else shared["pixels"],
-        "weights": None if "backbone" in ranges else shared["weights"],
-        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
-        **_of_settings(run.settings, variant, ranges),
-    }
-
-
-def _of_settings(settings: Settings, variant: Variant, ranges: Ranges) -> dict[str, Any]:
-    """Return what the settings alone tell of what trials of one search have in common."""
-    own = variant.recorded(exclude=OF_OTHERS)
-    return {
-        "variant": {key: value for key, value in own.items() if key not in ranges},
-        "seeds": variant.seeds,
-        "predict_sizes": list(variant.predict_sizes),
-        "metric": settings.competition.metric,
-        "prediction": settings.prediction.recorded(exclude={"batch_size"}),
-        "ranges": ranges,
-        "tune": settings.tune.recorded(exclude={"ranges"}),
-    }
+    return Search(run, variant, Study(path, ranges, tuning.seed, maximize, own))
 
 
 def _conclude(search: Search) -> Path:
@@ -184,6 +150,7 @@ def _record(search: Search, found: Selection) -> dict[str, Any]:
         "naive": asdict(found.naive),
         "corrected": asdict(found.corrected),
         "importances": search.study.importances(),
+        "made_from": artifacts.as_json(search.study.made_from),
         "versions": {**artifacts.versions(), "optuna": search.study.optuna.__version__},
     }
 
