@@ -37,12 +37,21 @@ def range_problem(key: str, where: Any) -> str:
         return "needs a list of choices: for each of them photos, or the outputs of frozen layers, are stored once"
     if not isinstance(where, dict) or not {"low", "high"} <= set(where) <= {"low", "high", "log"}:
         return f"= {where!r}: {FORM}"
+    if kind_of(key) not in (int, float):
+        return "is not a number: it needs a list of choices"
     low, high, log = where["low"], where["high"], where.get("log", False)
     if not (_is_number(low) and _is_number(high) and isinstance(log, bool)):
         return f"= {where!r}: {FORM}"
+    if kind_of(key) is int and not (float(low).is_integer() and float(high).is_integer()):
+        return f"takes whole numbers, and {low if not float(low).is_integer() else high} is none"
     if not low < high:
         return f"is empty: low = {low} must be below high = {high}"
     return f"has no logarithm from {low} on: low must be above 0, or log = false" if log and low <= 0 else ""
+
+
+def kind_of(key: str) -> Any:
+    """Return the type of a key's values: int and float, of which a range is searched, or another one."""
+    return SharedSettings.model_fields[key].annotation
 
 
 def _is_number(value: Any) -> bool:

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from made_up_predictions import drawn, frames, write_json
-from ripik.analysis.best_submission import Best, best_submissions
+from ripik.analysis.best_submission import best_submissions
+from ripik.analysis.metrics import get_metric
 from ripik.ensemble.submission_log import append_log
-from ripik.errors import InputError
 
 CARS = {"run": "cars", "competition": {"root": "cars", "metric": "accuracy"}}
 LEAVES = {"run": "leaves", "competition": {"root": "leaves", "metric": "log_loss"}}
@@ -39,7 +40,7 @@ def test_the_best_of_several_is_corrected_and_older_ones_are_counted(tmp_path: P
     assert cars.found.corrected.value < cars.found.naive.value
     said = cars.sentence()
     assert said.startswith(f"cars, accuracy: best of 8: {cars.found.naive.value:.4f} ({cars.file}), corrected")
-    assert said.endswith("1 left out, without predictions of these images beside them")
+    assert said.endswith("1 left out, without whole predictions of these images beside them")
     assert leaves.sentence().startswith("leaves, log_loss: one submission with its predictions")
 
 
@@ -56,14 +57,31 @@ def test_submissions_without_predictions_have_no_best(tmp_path: Path) -> None:
     assert best_submissions(tmp_path) == []
 
 
-def damaged(folder: Path, old: str, new: str) -> list[Best]:
-    submit(folder, "a", 1)
-    path = folder / "a.oof.csv"
+@pytest.mark.parametrize(("old", "new"), [("p_7", "q_7"), ("group", "grup"), ("0.", "x."), ("image_id", "\x00")])
+def test_damaged_predictions_are_left_out_and_counted(tmp_path: Path, old: str, new: str) -> None:
+    for seed in (1, 2, 3):
+        submit(tmp_path, "a" * seed, seed)
+    path = tmp_path / "aaa.oof.csv"
     path.write_text(path.read_text().replace(old, new, 1))
-    return best_submissions(folder)
+    (best,) = best_submissions(tmp_path)
+    assert (best.submissions, best.left_out) == (2, 1)
 
 
-@pytest.mark.parametrize(("old", "new"), [("p_7", "q_7"), ("group", "grup"), ("0.", "x.")])
-def test_damaged_predictions_are_named(tmp_path: Path, old: str, new: str) -> None:
-    with pytest.raises(InputError, match=r"a\.oof\.csv"):
-        damaged(tmp_path, old, new)
+def test_soft_labels_are_scored_by_their_shares_or_left_out(tmp_path: Path) -> None:
+    soft = {"run": "soft", "competition": {**LEAVES["competition"], "label_columns": ["7", "3", "12"]}}
+    for seed in (1, 2):
+        submit(tmp_path, "s" * seed, seed, soft)
+        write_json(tmp_path / f"{'s' * seed}.json", {"configuration": soft, "cv": 9.0})
+    assert best_submissions(tmp_path) == []  # the logged score is not that of the greatest shares
+    path = tmp_path / "ss.oof.csv"
+    table = pd.read_csv(path, dtype={"label": str})
+    for label in ("7", "3", "12"):
+        table[f"share_{label}"] = np.where(table["label"] == label, 0.8, 0.1)
+    table.to_csv(path, index=False)
+    (best,) = best_submissions(tmp_path)
+    names = ("7", "3", "12")
+    values, shares = (table[[f"{what}_{label}" for label in names]].to_numpy() for what in ("p", "share"))
+    assert (best.file, best.left_out) == ("ss.csv", 1)
+    assert best.found.naive.value == pytest.approx(get_metric("log_loss").function(shares, values))
+    write_json(tmp_path / "s.json", {"configuration": soft})  # no score to hold it against
+    assert best_submissions(tmp_path)[0].left_out == 1

@@ -98,3 +98,30 @@ def test_predictions_with_holes_are_refused() -> None:
         select(replace(trials, predictions=broken), get_metric("accuracy"))
     with pytest.raises(InputError, match="there are 3 labels"):
         Trials(np.arange(3), trials.predictions, np.arange(3)).tried()
+
+
+def test_shares_of_soft_labels_are_scored_as_shares() -> None:
+    trials, metric = world(0, NOISE[:6], "log_loss", pruned=True), get_metric("log_loss")
+    hard = np.eye(3)[trials.y]
+    one, other = (select(each, metric, draws=10) for each in (trials, replace(trials, y=hard)))
+    assert (one.best, one.naive.value, one.optimism) == pytest.approx((other.best, other.naive.value, other.optimism))
+    soft = 0.8 * hard + 0.2 / 3
+    found = select(replace(trials, y=soft), metric, draws=10)
+    assert found.naive.value == pytest.approx(metric.function(soft, trials.predictions[found.best].astype(float)))
+
+
+def test_a_score_without_value_drops_no_trial() -> None:
+    nothing = float("nan")
+    assert survives(nothing, np.arange(4.0))
+    assert survives(0.0, np.full(FEWEST, nothing))
+    assert not survives(1.4, np.append(np.arange(4.0), nothing))
+    utility = np.column_stack([np.full(2 * AT_ONCE, nothing), np.arange(2.0 * AT_ONCE)])
+    assert replay(utility, AT_ONCE).all()
+
+
+def test_a_first_part_of_one_class_drops_no_draw() -> None:
+    trials, metric = world(0, NOISE[: 2 * AT_ONCE], "auc", pruned=False), get_metric("auc")
+    one = replace(trials, part=np.where(trials.y == 0, 0, 1), at_once=AT_ONCE)
+    utility = Search(one, metric, one.tried()).utilities(np.ones(len(one.y), np.int64))[0]
+    assert np.isnan(utility[:, 0]).all()
+    assert select(one, metric, draws=5).naive == select(trials, metric, draws=5).naive

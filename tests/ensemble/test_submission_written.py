@@ -13,15 +13,18 @@ from made_up_trainings import finish
 from ripik.analysis.best_submission import best_submissions
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
+from ripik.ensemble import finished
 from ripik.ensemble.build import ensemble
 from ripik.kaggle.kernel.infer import _pinned
 from ripik.kaggle.kernel.manifest import Manifest
 from ripik.kaggle.submit import newest
 from ripik.monitoring.status import status
 from ripik.splits.run import Run
+from ripik.storage import artifacts
 from ripik.storage.paths import Job
 from ripik.training.jobs import jobs_of
 
+MARK = "trials=3, cv=0.61, corrected=0.58"
 MEMBERS = ["original", "augmented"]
 METRICS = ["macro_f1", "accuracy", "balanced_accuracy", "cohen_kappa", "quadratic_kappa", "log_loss", "auc"]
 OF_PROBABILITIES = ("log_loss", "auc")
@@ -185,3 +188,34 @@ def test_a_tuned_member_is_named_wherever_its_cv_stands(tiny: Tiny, capsys: pyte
     assert "original was tuned, the best of 40 trials: 0.6100, corrected 0.5800. The CV of the blend does not" in said
     status(tiny.settings("variants.original.tuned={trials=40, cv=0.61, corrected=0.58}"))
     assert "original was tuned: the best of 40 trials: 0.6100, corrected 0.5800" in capsys.readouterr().out
+
+
+def test_a_mark_of_a_search_determines_the_blend_and_its_record(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write_folds()
+    monkeypatch.setattr(finished, "trainings_of", lambda run, variant: [])
+    plain = finished.blend_inputs(Run.open(tiny.settings()), MEMBERS)
+    mark = {"trials": 3, "cv": 0.61, "corrected": 0.58}
+    marked = finished.blend_inputs(Run.open(tiny.settings(f"variants.original.tuned={{{MARK}}}")), MEMBERS)
+    assert "tuned" not in plain
+    assert marked == {**plain, "tuned": {"original": mark}}
+    assert finished.blend_inputs(Run.open(tiny.settings(f"variants.original.tuned={{{MARK}}}")), MEMBERS[1:]) == (
+        finished.blend_inputs(Run.open(tiny.settings()), MEMBERS[1:])
+    )
+
+
+def test_what_is_beside_a_submission_stands_before_it(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for name in ("write_csv", "write_json", "write_text"):
+        real = getattr(artifacts, name)
+
+        def noting(path: Path, content: Any, real: Any = real) -> None:
+            if path.parent.name == "submissions" and str(path) not in written:
+                written.append(str(path))
+            real(path, content)
+
+        monkeypatch.setattr(artifacts, name, noting)
+    of_two_classes(tiny, SAMPLES["0 or 1"])
+    path = blended(tiny, "blend.restarts=1", "blend.bags=2")
+    beside = [str(path.with_suffix(".oof.csv")), str(path.with_suffix(".json"))]
+    assert written[:3] == [*beside, str(path)]
+    assert strictly(path.with_suffix(".json"))["sha256"] == artifacts.file_digest(path)

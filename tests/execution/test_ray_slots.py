@@ -1,6 +1,8 @@
 """What of the cluster's engine needs no cluster: the order, the room, and what is said when it cannot be used."""
 
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,17 @@ def test_nobody_at_the_address_is_told_at_once(monkeypatch: pytest.MonkeyPatch) 
 def test_engine_is_one_of_two() -> None:
     with pytest.raises(ValueError, match="local"):
         JobSettings(engine="spark")
+
+
+def test_workers_are_counted_once_for_each_task() -> None:
+    class Job:
+        options = property(lambda self: lambda **how: self)
+
+        def remote(self, *arguments: object) -> object:
+            return object()
+
+    ray: Any = SimpleNamespace(remote=lambda **how: lambda work: Job())
+    messages: Any = SimpleNamespace(queue=None, orders=None, workers=0)
+    running = ray_cluster._submit(ray, [task("a"), task("b")], 1, 0, messages)
+    running |= ray_cluster._submit(ray, [task("c")], 1, 0, messages)
+    assert (len(running), messages.workers) == (3, 3 * (ray_cluster.RETRIES + 1))

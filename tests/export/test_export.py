@@ -1,13 +1,16 @@
 """The step `export`: which trainings share a graph, what the graphs compute, and what is refused; without ONNX."""
 
+import contextlib
+import importlib.metadata
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from conftest import FAST, Tiny, ripik
+from conftest import FAST, Tiny, copy_of, ripik
 from ripik.errors import InputError
 from ripik.export import build
 from ripik.export.build import export, models_of
@@ -88,6 +91,45 @@ def test_what_is_blended_is_told_together_or_fold_by_fold() -> None:
     assert models_of(members[1:], apart=True) == [[["b/refit"]]]
 
 
+def test_without_a_readable_test_image_the_graphs_are_not_compared(
+    finished: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = trainings(finished)[:1]
+    test = own[0].run.competition.test
+    none = replace(own[0].run.competition, test=test.assign(readable=False))
+    lacking = [replace(own[0], run=replace(own[0].run, competition=none))]
+    assert build._difference(Path("none.onnx"), lacking, 32) == []
+    build._tell("export: 1 graphs", [])
+    assert "were not compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_export_that_fails_leaves_the_old_one(
+    fails: bool, finished: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = copy_of(finished, tmp_path / "mine")
+    settings = tiny.settings(*FAST)
+    folder = tiny.run / "export"
+    folder.mkdir()
+    (folder / "graph1.onnx").write_text("old")
+
+    def graphs(run: Run, trainings: object, folder: Path, report: object) -> list[Any]:
+        (folder / "graph1.onnx").write_text("new")
+        if fails:
+            raise ValueError
+        return []
+
+    monkeypatch.setattr(build, "_write_graphs", graphs)
+    monkeypatch.setattr(build.backend, "make_deterministic", lambda seed: None)
+    monkeypatch.setattr(build.backend, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(build, "_pinned", list)
+    members, fitted, shares = build.finished_models(settings)
+    with contextlib.suppress(ValueError):
+        build.write(settings, members, fitted, shares, lambda *_: None)
+    assert (folder / "graph1.onnx").read_text() == ("old" if fails else "new")
+    assert (folder / "meta.json").exists() != fails
+
+
 def test_the_packages_it_needs_are_named(finished: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     there: Any = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else there(name))
@@ -96,8 +138,23 @@ def test_the_packages_it_needs_are_named(finished: Tiny, monkeypatch: pytest.Mon
         export(finished.settings(*FAST))
 
 
+def test_packages_are_pinned_by_the_names_they_are_installed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {
+        "onnxruntime": ["onnxruntime-gpu"],
+        "numpy": ["numpy"],
+        "cv2": ["opencv-python", "opencv-python-headless"],
+    }
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: installed)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: str(len(name)))
+    assert build._pinned() == ["onnxruntime-gpu==15\n", "numpy==5\n", "opencv-python-headless==22\n"]
+    del installed["onnxruntime"]
+    with pytest.raises(InputError, match="onnxruntime is no installed package"):
+        build._pinned()
+
+
 def test_a_run_without_a_blend_is_refused(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "PACKAGES", ())
+    monkeypatch.setattr(build, "RUNS_ON", {})
     done = ripik(tiny, "export")
     assert done.returncode == 2
     assert "Run `make ensemble` first" in done.stderr

@@ -3,7 +3,7 @@
 import ast
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ from ripik.data.image_files import decode, examine
 from ripik.data.photo_files import photos_below
 from ripik.data.pixel_rule import PixelRule
 from ripik.ensemble.fold_models import as_blended
+from ripik.ensemble.ranks import Ranks
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions, Recipe, fit
 from ripik.export import predict as script
 from ripik.export.build import models_of
@@ -133,6 +134,29 @@ def test_what_the_trainings_say_is_blended_as_in_the_run(method: str, shifted: b
     np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 
+def test_ordered_classes_are_decided_as_in_the_run() -> None:
+    settings = load_settings(Path("configs/demo.toml"), ["prediction.merge=arithmetic"])
+    rng = np.random.default_rng(0)
+    y, numbers = rng.choice(3, 60, p=[0.7, 0.2, 0.1]), np.arange(60)
+    jobs = [[Job("a", 0), Job("a", 1)]]
+    said = [{job: _said(rng, y, views=2) for job in jobs[0]}]
+    rows = MemberPredictions(as_blended(said, settings, apart=False)[0], numbers)
+    recipe = Recipe("equal", ranks=True)
+    known = LabelledPredictions(rows, y, y, numbers)
+    fitted = fit(recipe, known, get_metric("quadratic_kappa"), settings.blend, "arithmetic")
+    fitted = replace(fitted, ranks=Ranks(np.array([0.3, 0.9]), 3.0))
+    about: dict[str, Any] = {
+        "fitted": json.loads(json.dumps(fitted.as_json())),
+        "merge": "arithmetic",
+        "views_chosen": False,
+        "models": models_of(jobs, apart=False),
+        "shares": [0.6, 0.3, 0.1],
+    }
+    found, wanted = script.decide({str(job): values for job, values in said[0].items()}, about), fitted.apply(rows)
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    assert (found.argmax(axis=1) != fitted.plain().apply(rows).argmax(axis=1)).any()
+
+
 def test_it_writes_a_row_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "photos"
     write_photos(folder, 3, SMALL)
@@ -151,3 +175,24 @@ def test_it_writes_a_row_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert rows[1:] == [[name, "cat", "0.9", "0.1"] for name in ("0.jpg", "1.jpg", "2.JPEG")] + [
         ["broken.jpg", "dog", "0.25", "0.75"]
     ]
+
+
+def test_a_folder_without_photos_is_refused_and_the_csv_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match="there is no folder"):
+        script.main(tmp_path / "nowhere", target)
+    with pytest.raises(SystemExit, match="holds no photos"):
+        script.main(tmp_path / "empty", target)
+    write_photos(tmp_path / "photos", 1, SMALL)
+
+    def failing(folder: Path, names: list[str], target: Path) -> None:
+        target.write_text("half", encoding="utf-8")
+        raise OSError("no space")
+
+    monkeypatch.setattr(script, "write", failing)
+    with pytest.raises(OSError, match="no space"):
+        script.main(tmp_path / "photos", target)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert not list(tmp_path.glob(".*"))

@@ -43,6 +43,11 @@ def test_the_configurations_ranges_stand_alone(tmp_path: Path) -> None:
         ("head", "dropout = { low = 0.5, high = 1.5 }", r"with dropout = 1\.5, variants.head.dropout"),
         ("head", "rate_decay = [0.8, 1.0]", r"with rate_decay = 0\.8, .*not for a head"),
         ("upper", "live = [0.0, 1.0]", r"with live = 1\.0, .*need train_from"),
+        (
+            "whole",
+            "soup = [0, 5]\nepochs = { low = 3, high = 9 }",
+            r"with soup = 5, epochs = 3, .*more than the epochs",
+        ),
         ("upper", "backbone = ['EfficientNetB0', 'ResNet50']", "another backbone"),
     ],
 )
@@ -63,12 +68,21 @@ def test_what_a_configuration_refuses_is_no_range(tmp_path: Path, name: str, ran
         ("dropout = 0.3", "write a list of choices, or"),
         ("dropout = [0.3]", "two choices at least"),
         ("dropout = [0.3, {}]", "neither a number nor a text"),
+        ("epochs = { low = 10.5, high = 40 }", "epochs takes whole numbers, and 10.5 is none"),
+        ("with_original = { low = 0, high = 1 }", "needs a list of choices"),
         ("image_size = { low = 96, high = 224 }", "needs a list of choices"),
     ],
 )
 def test_a_table_that_cannot_be_searched_is_refused_when_it_is_read(tmp_path: Path, ranges: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         load(tmp_path, ranges)
+
+
+def test_of_many_keys_every_two_are_checked_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripik.tuning.ranges.MOST_CHECKED", 7)
+    settings = load(tmp_path, "dropout = [0.1, 0.2]\nsoup = [0, 5]\nepochs = { low = 3, high = 9 }")
+    with pytest.raises(InputError, match=r"with soup = 5, epochs = 3, "):
+        ranges_of(settings, settings.variants["whole"])
 
 
 def test_values_go_to_one_variant(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_a_search_tells_its_best_and_what_it_is_worth(searched: tuple[Tiny, str]
     assert found["best"] == best
     assert found["naive"]["value"] == pytest.approx(best["scores"][-1])
     assert found["corrected"]["value"] <= found["naive"]["value"]
+    assert found["made_from"]["seeds"] == 1
     assert "best of 8 trials" in said
     assert "the search adapts" in said
     assert "tune: 4 of 8 trials, best" in said

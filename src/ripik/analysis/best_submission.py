@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.analysis.metrics import FloatArray, IntArray, get_metric
+from ripik.analysis.metrics import get_metric, log_loss
 from ripik.analysis.selection import Selection, Trials, select
+from ripik.analysis.soft_labels import share_columns
 from ripik.analysis.submission_record import Contest, contest_of, oof_path, record_of
 from ripik.analysis.submissions import runs
+from ripik.analysis.truth import OF_SHARES, Truth, is_soft
 from ripik.data.csv_tables import check_ids
 from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
 
 FORM = "It has image_id, fold, label, group and a p_<label> a class, as `make ensemble` writes it."
+AGREE = 1e-4  # relative, of a score and the logged one, which has fewer digits
 
 
 @dataclass(frozen=True)
 class Best:
     """The best of the submissions to a competition that keep their OOF: its file, and its score corrected for that.
 
-    left_out: how many were not looked at: those that keep no OOF, or one of other images or labels.
+    left_out: how many were not looked at: those that keep no OOF, or a damaged one, or one of other images or labels,
+    or of soft labels without their shares.
     """
 
     contest: Contest
@@ -37,7 +42,11 @@ class Best:
     def sentence(self) -> str:
         """Return what there is to say."""
         naive, corrected = self.found.naive.value, self.found.corrected
-        more = f"; {self.left_out} left out, without predictions of these images beside them" if self.left_out else ""
+        more = (
+            f"; {self.left_out} left out, without whole predictions of these images beside them"
+            if self.left_out
+            else ""
+        )
         if self.submissions == 1:
             return f"{self.contest}: one submission with its predictions, {naive:.4f}{more}"
         interval = f" ({corrected.low:.3f}–{corrected.high:.3f})"
@@ -62,17 +71,35 @@ class _Kept:
     def labels(self) -> list[str]:
         return self.frame["label"].astype(str).tolist()
 
-    def suits(self, other: _Kept) -> bool:
+    def truth(self, metric: str) -> Truth:
+        """Return what the metric scores by: class indices (n,), or where labels are soft, for log loss, shares."""
+        classes = [name.removeprefix("p_") for name in self.columns]
+        names = share_columns(classes)
+        if metric != OF_SHARES or not set(names) <= set(self.frame.columns):
+            return pd.Index(classes).get_indexer(pd.Index(self.labels)).astype(np.int64)
+        shares = self.frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    def suits(self, other: _Kept, metric: str) -> bool:
         """Whether both are of the same images, labels and classes."""
         alike = self.frame.index.equals(other.frame.index) and self.columns == other.columns
-        return alike and self.labels == other.labels
+        return alike and self.labels == other.labels and np.array_equal(self.truth(metric), other.truth(metric))
+
+    def lacks_shares(self, record: Mapping[str, Any], metric: str) -> bool:
+        """Whether the labels are soft and the shares are not kept, so that the score comes out as another one."""
+        truth, logged = self.truth(metric), record.get("cv")
+        if metric != OF_SHARES or is_soft(truth) or not isinstance(logged, int | float):
+            return False
+        configuration = record["configuration"].get("competition", {})
+        values = self.frame[self.columns].to_numpy(np.float64)
+        return bool(configuration.get("label_columns")) and not np.isclose(log_loss(truth, values), logged, rtol=AGREE)
 
 
 def best_submissions(submissions: str | Path) -> list[Best]:
     """Return the best submission of every competition in the folder that holds `log.csv`, oldest competition first.
 
     Of each competition those are compared that were scored on the images of the newest one. Raises InputError as
-    `runs` does, and for predictions that are damaged.
+    `runs` does.
     """
     folder = Path(submissions)
     files: dict[Contest, list[Path]] = {}
@@ -85,20 +112,26 @@ def best_submissions(submissions: str | Path) -> list[Best]:
 
 
 def _best(contest: Contest, paths: Sequence[Path]) -> Best | None:
-    kept = [_read(path) for path in paths if oof_path(path).is_file()]
+    metric = get_metric(contest.metric)
+    whole = [(one, record_of(path)) for path in paths if (one := _read_if_whole(path)) is not None]
+    kept = [one for one, record in whole if not one.lacks_shares(record, metric.name)]
     if not kept:
         return None
-    alike = [one for one in kept if one.suits(kept[-1])]
-    y, values, groups = _arrays(alike)
-    found = select(Trials(y, values, groups), get_metric(contest.metric))
+    alike = [one for one in kept if one.suits(kept[-1], metric.name)]
+    values = np.stack([one.frame[one.columns].to_numpy(np.float64) for one in alike])
+    groups = joined(*(one.frame["group"].to_numpy() for one in alike))
+    found = select(Trials(alike[0].truth(metric.name), values, groups), metric)
     return Best(contest, alike[found.best].file, len(alike), found, len(paths) - len(alike))
 
 
-def _arrays(kept: Sequence[_Kept]) -> tuple[IntArray, FloatArray, IntArray]:
-    first, columns = kept[0], kept[0].columns
-    y = pd.Index([name.removeprefix("p_") for name in columns]).get_indexer(pd.Index(first.labels)).astype(np.int64)
-    values = np.stack([one.frame[columns].to_numpy(np.float64) for one in kept])
-    return y, values, joined(*(one.frame["group"].to_numpy() for one in kept))
+def _read_if_whole(submission: Path) -> _Kept | None:
+    """Return what a submission keeps; None where that is nothing, or damaged."""
+    if not oof_path(submission).is_file():
+        return None
+    try:
+        return _read(submission)
+    except InputError:
+        return None
 
 
 def _read(submission: Path) -> _Kept:
@@ -108,6 +141,6 @@ def _read(submission: Path) -> _Kept:
     kept = _Kept(submission.name, frame.set_index("image_id").sort_index())
     known = {name.removeprefix("p_") for name in kept.columns}
     finite, labelled = np.isfinite(kept.frame[kept.columns].to_numpy()).all(), frame["label"].isin(known).all()
-    if len(known) < 2 or not (finite and labelled):
+    if len(known) < 2 or not (finite and labelled and np.isfinite(kept.truth(OF_SHARES)).all()):
         raise InputError(f"{path} lacks a probability, or a label's column. {FORM} Delete it to have the rest.")
     return kept

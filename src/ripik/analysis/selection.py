@@ -22,6 +22,7 @@ from ripik.analysis import metrics
 from ripik.analysis.intervals import Interval, interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
 from ripik.analysis.tallies import tally
+from ripik.analysis.truth import Truth, labels_of
 from ripik.errors import InputError
 
 DRAWS = 500
@@ -51,13 +52,13 @@ class Selection:
 class Trials:
     """Out-of-fold predictions of several trials of the same rows.
 
-    y: class indices (n,). predictions: (trials, n, C), all NaN in the parts that a trial was not tried on. groups:
-    (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in the order that trials go
-    through them, (n,); None: in one. at_once: trials of a round, which are compared with those of earlier rounds
-    alone; 0: nothing is dropped.
+    y: class indices (n,), or shares (n, C) (`truth`). predictions: (trials, n, C), all NaN in the parts that a trial
+    was not tried on. groups: (n,), equal for copies of one photo. part: in which part each row is scored, from 0, in
+    the order that trials go through them, (n,); None: in one. at_once: trials of a round, which are compared with those
+    of earlier rounds alone; 0: nothing is dropped.
     """
 
-    y: IntArray
+    y: Truth
     predictions: FloatArray
     groups: ArrayLike
     part: IntArray | None = None
@@ -89,13 +90,15 @@ def survives(utility: float, earlier: FloatArray) -> bool:
     """Return whether a trial goes on: it is no worse than the median of the earlier ones that came as far.
 
     utility: its score on the folds so far, turned so that larger is better; earlier: (m,), theirs on the same folds.
+    A score that has no value there (NaN), as the AUC of one class has none, drops nothing and counts for nothing.
     """
-    return utility >= bar(earlier)
+    return not utility < bar(earlier)
 
 
 def bar(earlier: FloatArray) -> float:
     """Return the utility from which a trial goes on, given those of the earlier ones that came as far, (m,)."""
-    return float(np.median(earlier)) if len(earlier) >= FEWEST else -np.inf
+    known = earlier[~np.isnan(earlier)]
+    return float(np.median(known)) if len(known) >= FEWEST else -np.inf
 
 
 def replay(utility: FloatArray, at_once: int) -> NDArray[np.bool_]:
@@ -110,7 +113,7 @@ def replay(utility: FloatArray, at_once: int) -> NDArray[np.bool_]:
         own = np.arange(begin, min(begin + at_once, len(utility)))
         for part in range(utility.shape[1] - 1):
             earlier = utility[:begin, part][alive[:begin, part]]
-            alive[own, part + 1] = alive[own, part] & (utility[own, part] >= bar(earlier))
+            alive[own, part + 1] = alive[own, part] & ~(utility[own, part] < bar(earlier))
     return alive
 
 
@@ -128,7 +131,7 @@ def select(
         raise InputError("No trial was tried on all folds, so there is no best one. Run more trials.")
     search = Search(trials, metric, tried, seed)
     utility = search.utilities(np.ones(len(trials.y), np.int64))[0][:, -1]
-    best = int(whole[np.argmax(utility[whole])])
+    best = int(whole[np.argmax(_last_without_value(utility[whole]))])
     naive = interval(trials.y, trials.predictions[best].astype(np.float64), trials.groups, metric)
     optimism = search.optimism(best, draws, progress) if len(tried) > 1 else 0.0
     moved = Interval(naive.value - optimism, naive.low - optimism, naive.high - optimism, naive.error)
@@ -147,7 +150,8 @@ class Search:
     def __post_init__(self) -> None:
         classes, self.rng = self.trials.predictions.shape[2], np.random.default_rng(self.seed)
         self.part, self.y, self.predictions = self.trials.parts, self.trials.y, self.trials.predictions
-        self.present = len(np.unique(self.y))
+        self.labels = labels_of(self.y)
+        self.present = len(np.unique(self.labels))
         self.group = np.unique(np.asarray(self.trials.groups), return_inverse=True)[1].ravel()
         self.tally = tally(self.metric, self.y, self.predictions, self.part, self.tried, classes)
 
@@ -170,10 +174,13 @@ class Search:
         """Return whose predictions the chosen trial has in every part, (parts,), where each row counts so often."""
         utility, source = self.utilities(times)
         alive = replay(utility, self.trials.at_once)[:, -1]
-        return source[np.flatnonzero(alive)[np.argmax(utility[alive, -1])]]
+        return source[np.flatnonzero(alive)[np.argmax(_last_without_value(utility[alive, -1]))]]
 
     def utilities(self, times: IntArray) -> tuple[FloatArray, IntArray]:
-        """Return each trial's utility on the parts up to each, and whose predictions it has there: (trials, parts)."""
+        """Return each trial's utility on the parts up to each, and whose predictions it has there: (trials, parts).
+
+        NaN where the metric has no value.
+        """
         trials, parts = self.tried.shape
         utility, source = np.zeros((trials, parts)), np.tile(np.arange(trials)[:, None], parts)
         score = self.tally(times)
@@ -181,16 +188,21 @@ class Search:
             lacking = np.flatnonzero(~self.tried[:, part])
             if len(lacking):
                 source[lacking, part] = self.rng.choice(np.flatnonzero(self.tried[:, part]), len(lacking))
-            shown = np.bincount(self.y[self.part <= part], times[self.part <= part], minlength=1)
+            shown = np.bincount(self.labels[self.part <= part], times[self.part <= part], minlength=1)
             found = self._over_present(score(source[:, : part + 1]), shown)
-            utility[:, part] = np.where(np.isnan(found), -np.inf, found if self.metric.greater_is_better else -found)
+            utility[:, part] = found if self.metric.greater_is_better else -found
         return utility, source
 
     def _score(self, source: IntArray, rows: IntArray) -> float:
         """Return the metric, as it is, of rows (m,) as the sources of their parts predict them."""
         values = self.predictions[source[self.part[rows]], rows].astype(np.float64)
-        found = self._over_present(np.array(self.metric.unchecked(self.y[rows], values)), np.bincount(self.y[rows]))
-        return float(found)
+        score = np.array(self.metric.unchecked(self.y[rows], values))
+        return float(self._over_present(score, np.bincount(self.labels[rows])))
 
     def _over_present(self, values: FloatArray, shown: IntArray) -> FloatArray:
         return values * metrics.over_present(1.0, shown, self.present) if self.metric.class_mean else values
+
+
+def _last_without_value(utility: FloatArray) -> FloatArray:
+    """Return utilities among which no value (NaN) ranks last."""
+    return np.where(np.isnan(utility), -np.inf, utility)

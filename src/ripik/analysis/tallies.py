@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
+from ripik.analysis.truth import Truth
 
 Scored = Callable[[IntArray], FloatArray]  # of sources (trials, parts so far) to scores (trials,)
 
 
 def tally(
     metric: Metric,
-    y: IntArray,
+    y: Truth,
     predictions: FloatArray,
     part: IntArray,
     tried: NDArray[np.bool_],
@@ -23,6 +24,7 @@ def tally(
 ) -> Callable[[IntArray], Scored]:
     """Return what makes, of how often each row counts, the scores of trials by the sources of their parts.
 
+    y: class indices (n,), or shares (n, C) where the metric takes them.
     Sums of each trial and part are made once a draw where the metric is a function of such sums.
     """
     trials, parts = tried.shape

@@ -11,6 +11,7 @@ from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import trainings_of
 from ripik.training.oof import rows_digest
+from ripik.tuning.made_from import differs
 from ripik.tuning.record import records, searched
 
 RANKS = 1  # the same of ranks alone, which only blends by the metric that knows an order try
@@ -34,7 +35,10 @@ def shown_inputs(run: Run, blend: dict[str, Any] | None) -> dict[str, Any]:
     folders = [run.layout.variant(name) for name in run.settings.variants] + ([run.layout.ensemble] if blend else [])
     files = [folder / "oof.csv" for folder in folders]
     predictions = {file.parent.name: artifacts.file_digest(file) for file in files if file.is_file()}
-    searches = artifacts.digest([records(run.settings), [each.search for each in run.settings.variants.values()]])
+    found = records(run.settings)
+    other = [each for each in (differs(run, record) for record in found) if each]
+    marks = [each.search for each in run.settings.variants.values()]
+    searches = artifacts.digest([found, marks, *([other] if other else [])])
     told = {"searches": searches} if searched(run.settings) else {}
     return {"predictions": predictions, "blend": artifacts.digest(blend), **told}
 
@@ -49,6 +53,7 @@ def blend_artifact(run: Run, members: Sequence[str]) -> Artifact:
 def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
     """Return what determines a blend of the members and its submission."""
     trainings = [each for name in members for each in trainings_of(run, run.settings.variants[name])]
+    tuned = {name: run.settings.variants[name].tuned for name in members if run.settings.variants[name].tuned}
     return {
         "version": METHODS,
         **_of_ordered(run.settings),
@@ -61,6 +66,7 @@ def blend_inputs(run: Run, members: Sequence[str]) -> dict[str, Any]:
         "groups": [artifacts.digest(run.groups["group"].tolist()), artifacts.digest(witnesses.train(run).tolist())]
         + ([artifacts.digest(witnesses.test(run).tolist())] if "group" in run.competition.test else []),
         "folds": run.folds_digest,
+        **({"tuned": tuned} if tuned else {}),
         **run.competition.correction_inputs(),
         "competition": {
             **run.settings.competition.recorded(exclude={"submission", "positive_class"}),

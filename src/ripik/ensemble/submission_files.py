@@ -1,5 +1,6 @@
 """Write a blend's submission: the checked CSV, the record of what made it, and its line of the log."""
 
+import hashlib
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.submission_record import oof_path, record_path
+from ripik.analysis.truth import is_soft
 from ripik.ensemble.submission import submission_name, submission_of
 from ripik.ensemble.submission_log import append_log
 from ripik.splits import witnesses
@@ -20,14 +22,15 @@ from ripik.training.oof import probability_columns
 def write_submission(run: Run, test: np.ndarray, oof: np.ndarray, record: dict[str, Any]) -> Path:
     """Write, check and log the submission of a blend that weights.json tells of; return its path.
 
-    Beside it: what made it, and the nested out-of-fold predictions (n, C) that it was chosen by.
+    Beside it: what made it, and the nested out-of-fold predictions (n, C) that it was chosen by. They are written
+    first, and the log last, so that no submission is ever there or logged without them.
     """
     frame = submission_of(run.competition, test)
     now, cv = datetime.now(), record["scores"]["cross_fitted"]
     path = run.layout.submissions / submission_name(run.settings.run, now, cv)
-    while path.exists():  # nothing ever overwrites a submission
+    while path.exists() or record_path(path).exists():  # nothing ever overwrites a submission
         path = path.with_stem(f"{path.stem}-again")
-    artifacts.write_csv(path, frame)
+    text = artifacts.csv_text(frame)
     artifacts.write_csv(oof_path(path), _oof_frame(run, oof))
     configuration = _configuration(run)
     row = {
@@ -40,9 +43,14 @@ def write_submission(run: Run, test: np.ndarray, oof: np.ndarray, record: dict[s
         **_likeness_columns(record["test"]["shift"]),
     }
     kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
-    made = {"sha256": artifacts.file_digest(path), "versions": artifacts.versions(), "configuration": configuration}
+    made = {
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "versions": artifacts.versions(),
+        "configuration": configuration,
+    }
     content = {**row, **kept, **({"tuned": record["tuned"]} if record["tuned"] else {}), **made}
     artifacts.write_json(record_path(path), content)
+    artifacts.write_text(path, text)
     append_log(run.layout.submissions / "log.csv", row)
     return path
 
@@ -57,11 +65,15 @@ def _configuration(run: Run) -> dict[str, Any]:
 
 
 def _oof_frame(run: Run, oof: np.ndarray) -> pd.DataFrame:
-    """Return image_id, fold, label, group (equal numbers: one witness) and p_<label> a class, for each training row."""
+    """Return image_id, fold, label, group (equal numbers: one witness) and p_<label> a class, for each training row.
+
+    Where labels are soft and scored so, share_<label> of every class, too.
+    """
     train = run.competition.train
     known = train[["image_id"]].assign(fold=run.folds["fold"], label=train["label"], group=witnesses.train(run))
     columns = probability_columns(run.competition.classes)
-    return pd.concat([known, pd.DataFrame(oof, columns=columns)], axis=1)
+    shares = [train[run.competition.share_columns]] if is_soft(run.truth()) else []
+    return pd.concat([known, pd.DataFrame(oof, columns=columns), *shares], axis=1)
 
 
 def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:

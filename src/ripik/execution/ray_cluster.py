@@ -141,7 +141,6 @@ def _gpus(nodes: Sequence[dict[str, float]]) -> int:
 def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View, more: More | None = None) -> None:
     messages, stopped = _Messages(ray, shown), list[OutOfTimeError]()
     running = _submit(ray, tasks, threads, gpus, messages)
-    messages.workers = (RETRIES + 1) * len(running)
     try:
         while running:
             time_limit.check()
@@ -153,7 +152,6 @@ def _run(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, shown: View, 
                     shown.end(name, _result(ray, reference, name))
                     if more is not None and not stopped:
                         running |= _submit(ray, more(name), threads, gpus, messages)
-                        messages.workers += (RETRIES + 1) * len(running)
                 except OutOfTimeError as reason:
                     stopped.append(reason)
     finally:
@@ -178,6 +176,7 @@ def _submit(ray: Any, tasks: Sequence[Task], threads: int, gpus: int, messages: 
         references[task.name] = job.remote(
             task, threads, str(Path.cwd()), until, messages.queue, messages.orders, *before
         )
+    messages.workers += (RETRIES + 1) * len(references)
     return {reference: name for name, reference in references.items()}
 
 

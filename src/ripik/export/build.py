@@ -29,7 +29,7 @@ from ripik.training.jobs import Training, predicting
 
 EXPORT = 1  # to be raised when the graphs or labels.json change
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
-RUNS_ON = ("onnxruntime", "numpy", "opencv-python-headless")
+RUNS_ON = {"onnxruntime": "onnxruntime", "numpy": "numpy", "cv2": "opencv-python-headless"}  # usual names by module
 LABELS, SCRIPT, REQUIREMENTS = "labels.json", "predict.py", "requirements.txt"
 SAMPLE = 8  # test images on which a graph is held against what the run said
 AGREEMENT = 1e-4
@@ -59,13 +59,13 @@ def export(settings: Settings) -> Path:
 
 
 def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np.ndarray, report: Reporter) -> None:
-    """Write the folder, in this process."""
+    """Write the folder, in this process: beside the old one, which stays until the new one is whole."""
     run = Run.open(settings)
     backend.make_deterministic(0)
     if not backend.backend().startswith("tensorflow"):
         raise InputError(f"graphs are made by TensorFlow, and Keras runs on {backend.backend()}. Set KERAS_BACKEND.")
     trainings = [each for name in members for each in predicting(run, settings.variants[name])]
-    folder, files = run.layout.exported, list[Path]()
+    folder, files = run.layout.exported.with_name(f".{run.layout.exported.name}-new"), list[Path]()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with artifacts.making(folder / "meta.json", _inputs(run, fitted, shares, trainings), files):
@@ -74,9 +74,19 @@ def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np
         models = models_of(jobs, apart=fitted.recipe.prior_shift)
         artifacts.write_json(folder / LABELS, _labels(run, fitted, shares, graphs, models))
         shutil.copyfile(predict.__file__, folder / SCRIPT)
-        pinned = [f"{name}=={importlib.metadata.version(name)}\n" for name in RUNS_ON]
-        artifacts.write_text(folder / REQUIREMENTS, "".join(pinned))
+        artifacts.write_text(folder / REQUIREMENTS, "".join(_pinned()))
         files += sorted(folder.iterdir())
+    _put(folder, run.layout.exported)
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Have a folder take the place of another one."""
+    old = folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    made.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_packages() -> None:
@@ -86,6 +96,22 @@ def _check_packages() -> None:
             f"the export needs the packages {', '.join(lacking)}. Run `make export`, which installs them, or "
             "`pip install -r requirements-export.txt`."
         )
+    _pinned()
+
+
+def _pinned() -> list[str]:
+    """Return the lines of requirements.txt: what the script runs on, by the names that are installed here."""
+    installed, lines = importlib.metadata.packages_distributions(), list[str]()
+    for module, usual in RUNS_ON.items():
+        names = sorted(set(installed.get(module, ())))
+        if not names:
+            raise InputError(
+                f"{module} is no installed package, so that its version cannot be told in {REQUIREMENTS}. Run `make "
+                "export`, which installs it, or `pip install -r requirements-export.txt`."
+            )
+        name = usual if usual in names else names[0]
+        lines.append(f"{name}=={importlib.metadata.version(name)}\n")
+    return lines
 
 
 def _inputs(run: Run, fitted: Fitted, shares: np.ndarray, trainings: Sequence[Training]) -> dict[str, Any]:
@@ -108,38 +134,49 @@ def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report:
 
     for name in dict.fromkeys(each.job.variant for each in trainings):
         make_initial_weights(run.settings, run.settings.variants[name])
-    graphs, furthest, done, sharings = list[dict[str, Any]](), 0.0, 0, shared_by(trainings)
+    graphs, apart, done, sharings = list[dict[str, Any]](), list[float](), 0, shared_by(trainings)
     total = sum(len(each.trainings) for each in sharings)
     for sharing in sharings:
         for own, network in networks(sharing):
             path = folder / f"graph{len(graphs) + 1}.onnx"
             report(done, total, f"{path.name}: {len(own)} trainings at {sharing.side} pixels")
             write_graph(network, path)
-            furthest = max(furthest, _difference(path, own, sharing.side))
+            apart += _difference(path, own, sharing.side)
             graphs.append({"file": path.name, "size": sharing.side, "trainings": [str(each) for each in own]})
             done += len(own)
             del network
             forget()
     report(done, total)
-    say(f"export: {len(graphs)} graphs of {len(trainings)} trainings, within {furthest:.0e} of the run on test images")
-    if not furthest <= AGREEMENT:
-        warn(f"the graphs compute in float32 and differ from the run by {furthest:.0e}, more than {AGREEMENT:.0e}")
+    _tell(f"export: {len(graphs)} graphs of {len(trainings)} trainings", apart)
     return graphs
 
 
-def _difference(path: Path, trainings: Sequence[Training], side: int) -> float:
-    """Return how far a graph is from the recorded probabilities of some test images, at most."""
-    import onnxruntime
+def _tell(made: str, apart: Sequence[float]) -> None:
+    """Say what was made, and how far the graphs are from the run, where they were compared."""
+    if not apart:
+        say(f"{made}; they were not compared with the run, which has no readable test image")
+        return
+    furthest = max(apart)
+    say(f"{made}, within {furthest:.0e} of the run on test images")
+    if not furthest <= AGREEMENT:
+        warn(f"the graphs compute in float32 and differ from the run by {furthest:.0e}, more than {AGREEMENT:.0e}")
 
+
+def _difference(path: Path, trainings: Sequence[Training], side: int) -> list[float]:
+    """Return how far a graph is from the recorded probabilities of some test images, at most; [] without an image."""
     run, reading = trainings[0].run, trainings[0].data.reading
     number, seen = next((at, each) for at, each in enumerate(reading.predicted("test")) if reading.side(each) == side)
     rows = np.flatnonzero(run.competition.test["readable"].to_numpy())[:SAMPLE]
+    if not len(rows):
+        return []
+    import onnxruntime
+
     photos = [decode(file, run.competition.rule) for file in run.competition.test["path"].iloc[rows]]
     images = np.stack([predict.VIEWS[seen.view](resize(photo, side)) for photo in photos])
     session = onnxruntime.InferenceSession(path)
     (said,) = session.run(None, {session.get_inputs()[0].name: images})
     recorded = [np.load(each.predictions, allow_pickle=False)["test"][number, rows] for each in trainings]
-    return float(np.abs(said - np.stack(recorded, axis=1)).max())
+    return [float(np.abs(said - np.stack(recorded, axis=1)).max())]
 
 
 def models_of(members: Sequence[Sequence[Job]], *, apart: bool) -> list[list[list[str]]]:

@@ -138,6 +138,9 @@ def decide(said: dict[str, np.ndarray], about: dict[str, Any]) -> np.ndarray:
             mixed /= mixed.sum(axis=1, keepdims=True)
         found.append(mixed)
     blended = np.mean(found, axis=0)
+    if ranks := fitted.get("ranks"):  # of ordered classes: the one between whose thresholds the expected rank lies
+        numbers, below = np.arange(blended.shape[1]), np.cumsum([0.0, *ranks["thresholds"]])
+        return softmax(ranks["slope"] * ((blended @ numbers)[:, None] * numbers - below))
     return softmax(logs(blended) + fitted["offsets"]["values"]) if fitted["offsets"] else blended
 
 
@@ -172,9 +175,23 @@ def photos_below(folder: Path) -> list[str]:
 
 
 def main(folder: Path, target: Path) -> None:
-    """Write filename, label and one p_<label> a class of every photo below the folder."""
+    """Write filename, label and one p_<label> a class of every photo below the folder, the CSV whole or not at all."""
+    if not folder.is_dir():
+        sys.exit(f"there is no folder {folder}: name a folder of photos")
+    if not (names := photos_below(folder)):
+        sys.exit(f"{folder} holds no photos: name a folder of photos")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        write(folder, names, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write(folder: Path, names: list[str], target: Path) -> None:
+    """Write the CSV of these photos of the folder."""
     about = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
-    run, classes, names = load(about), about["classes"], photos_below(folder)
+    run, classes = load(about), about["classes"]
     with target.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["filename", "label", *(f"p_{label}" for label in classes)])

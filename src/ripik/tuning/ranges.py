@@ -1,6 +1,7 @@
 """Where a search looks: ranges and choices by key, those of the configuration or the usual ones of a variant."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 from ripik.errors import InputError
 from ripik.names import ALL, HEAD, LOGISTIC
 from ripik.refusals import described
-from ripik.search_ranges import OF_STORES
+from ripik.search_ranges import OF_STORES, kind_of
 from ripik.settings import Settings
 from ripik.variants import Variant
 
+MOST_CHECKED = 300  # combinations
 Ranges = dict[str, Any]  # by key: a list of choices, or a table of low, high and log
 Values = Mapping[str, Any]
 
@@ -28,10 +30,32 @@ def ranges_of(settings: Settings, variant: Variant) -> Ranges:
             f'variants.{variant.name} has solver = "{LOGISTIC}", which finds its own strength: name what to search '
             "over in [tune.ranges], for instance image_size = [160, 224]."
         )
-    for key in ranges:
-        for value in _ends(ranges[key]):
-            with_values(settings, variant, {key: value})
+    for values in _combinations(ranges):
+        _check(settings, variant, values)
     return ranges
+
+
+def _combinations(ranges: Ranges) -> list[dict[str, Any]]:
+    """Return every combination of all ends and choices, or where there are too many, those of every two keys."""
+    every = {key: _ends(key, where) for key, where in ranges.items()}
+    keys: list[tuple[str, ...]] = [tuple(every)]
+    if math.prod(len(ends) for ends in every.values()) > MOST_CHECKED:
+        keys = list(itertools.combinations(every, 2))
+    return [
+        dict(zip(some, values, strict=True))
+        for some in keys
+        for values in itertools.product(*(every[key] for key in some))
+    ]
+
+
+def _check(settings: Settings, variant: Variant, values: Values) -> None:
+    """Raise InputError where these values would be refused, in as few of them as are refused by themselves."""
+    try:
+        with_values(settings, variant, values)
+    except InputError:
+        for key, value in values.items():
+            with_values(settings, variant, {key: value})
+        raise
 
 
 def usual(variant: Variant) -> Ranges:
@@ -91,5 +115,5 @@ def _holds(where: Any, value: Any) -> bool:
     return bool(where["low"] <= value <= where["high"])
 
 
-def _ends(where: Any) -> list[Any]:
-    return where if isinstance(where, list) else [where["low"], where["high"]]
+def _ends(key: str, where: Any) -> list[Any]:
+    return where if isinstance(where, list) else [kind_of(key)(where[end]) for end in ("low", "high")]

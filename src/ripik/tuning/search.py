@@ -14,7 +14,7 @@ import numpy as np
 
 from ripik.analysis.metrics import FloatArray, Metric, get_metric, score_part
 from ripik.analysis.selection import survives
-from ripik.console import say
+from ripik.console import say, warn
 from ripik.errors import SurroundingsError
 from ripik.execution.runner import at_once, execute, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
@@ -55,7 +55,7 @@ class Search:
     wanted: int = 0
     at_once: int = 1  # tasks
     until: float = float("inf")  # on the clock of `time.monotonic`
-    longest: float = 0.0  # seconds of a round of this session
+    longest: float = 0.0  # seconds of a round: of this session, or an estimate by those of earlier ones
     begun: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,13 +77,23 @@ class Search:
         """How many folds there are."""
         return self.run.settings.folds.n_splits
 
-    def go_on(self, wanted: int, hours: float = 0.0) -> None:
-        """Try until there are so many trials, earlier ones counted, or no round more fits into the hours."""
-        self.wanted, self.at_once = wanted, at_once(self.run.settings.jobs)
-        self.until = time.monotonic() + 3600 * hours if hours else float("inf")
+    def go_on(self, wanted: int, until: float = float("inf")) -> None:
+        """Try until there are so many trials, earlier ones counted, or no round more would end in time.
+
+        until: on the clock of `time.monotonic`.
+        """
+        self.wanted, self.at_once, self.until = wanted, at_once(self.run.settings.jobs), until
+        self.longest = max([self.longest, *self._earlier_rounds()])
         tasks = self._next_round()
         if tasks:
             execute(tasks, with_run_threads(self.run.settings), self._after)
+
+    def _earlier_rounds(self) -> list[float]:
+        """Return about how long each round of earlier sessions would take with as many tasks at once as now."""
+        size = self.run.settings.tune.at_once
+        rounds = [self.tried[begin : begin + size] for begin in range(0, len(self.tried), size)]
+        seconds = [[tried.seconds for tried in each] for each in rounds]
+        return [max(max(each), sum(each) / self.at_once) for each in seconds]
 
     def best(self) -> Tried | None:
         """Return the whole trial of the best score, the first of equals; None without one."""
@@ -109,6 +119,7 @@ class Search:
         numbers = range(first, min(self.wanted, (first // size + 1) * size))
         self.round = [self._tried(proposal) for proposal in self.study.propose(numbers, self._default())]
         for tried in self.round:
+            _drop_refused(tried)
             while not tried.ended and (outcome := tried.trial.result(len(tried.scores)).read()) is not None:
                 self._take(tried, outcome)
         return self._tasks([tried for tried in self.round if not tried.ended]) or self._end_round()
@@ -166,14 +177,14 @@ class Search:
         tried.ended = tried.whole or (told is None and not self._survives(tried))
 
     def _score(self, oof: FloatArray, rows: np.ndarray) -> float:
-        return float(score_part(self.metric, self.run.targets()[rows], oof[rows]))
+        return float(score_part(self.metric, self.run.truth()[rows], oof[rows]))
 
     def _survives(self, tried: Tried) -> bool:
         if not self.run.settings.tune.pruning:
             return True
-        at, utility = len(tried.scores) - 1, self.metric.utility
-        earlier = [utility(other.scores[at]) for other in self.tried if len(other.scores) > at]
-        return survives(utility(tried.scores[at]), np.array(earlier))
+        at, sign = len(tried.scores) - 1, 1.0 if self.metric.greater_is_better else -1.0
+        earlier = np.array([sign * other.scores[at] for other in self.tried if len(other.scores) > at])
+        return survives(sign * tried.scores[at], earlier)
 
     def _tasks(self, going: Sequence[Tried]) -> list[Task]:
         items = [(tried, len(tried.scores)) for tried in going]
@@ -198,6 +209,14 @@ class Search:
         arguments = self.run.settings, self.variant.name, tried.trial.proposal, fold
         devices, shape = ALL if is_distributed(self.variant) else ONE, shape_of(tried.trial.trainings(fold)[0])
         return Task(name, ONE_BY_KERAS, arguments, devices=devices, shape=shape)
+
+
+def _drop_refused(tried: Tried) -> None:
+    """End a trial whose values no configuration may have: values that are refused together, each alone being good."""
+    problem = tried.trial.problem()
+    if problem:
+        tried.ended = True
+        warn(f"trial {tried.trial.number} is dropped: {problem}")
 
 
 def _parted(items: list[tuple[Tried, int]], parts: int) -> Iterator[list[tuple[Tried, int]]]:

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ripik.errors import InputError
+from ripik.errors import InputError, SurroundingsError
+from ripik.search_ranges import kind_of
 from ripik.storage import artifacts
 from ripik.storage.atomic import replacing
 from ripik.tuning.ranges import Ranges
 from ripik.tuning.trial import Proposal
 
 NAME, MADE_FROM, COUNT = "search", "made_from", "trials"
+WAITING = 5.0  # seconds for another program that writes to the storage
+REFUSED = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_LOCKED", "SQLITE_PERM", "SQLITE_READONLY")
 STARTUP = 10  # trials that are drawn at random
 
 
@@ -33,7 +38,8 @@ class Told:
     whole: bool
 
 
-def _import_optuna() -> Any:
+def import_optuna() -> Any:
+    """Return the package; raises InputError where it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -53,7 +59,7 @@ class Study:
     seed: int
     maximize: bool
     made_from: dict[str, Any]
-    optuna: Any = field(default_factory=_import_optuna)
+    optuna: Any = field(default_factory=import_optuna)
     asked: dict[int, Any] = field(default_factory=dict)
     stored: int = 0  # trials in the storage
 
@@ -129,18 +135,18 @@ class Study:
             self.study.sampler = self.optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=STARTUP, constant_liar=True
             )
-            trial = self.study.ask({key: self._distribution(where) for key, where in self.ranges.items()})
+            trial = self.study.ask({key: self._distribution(key, where) for key, where in self.ranges.items()})
         assert trial.number == number
         self.asked[number] = trial
         return Proposal(number, dict(trial.params))
 
-    def _distribution(self, where: Any) -> Any:
+    def _distribution(self, key: str, where: Any) -> Any:
         kinds = self.optuna.distributions
         if isinstance(where, list):
             return kinds.CategoricalDistribution(where)
-        low, high, log = where["low"], where["high"], where.get("log", False)
-        whole = isinstance(low, int) and isinstance(high, int)
-        return (kinds.IntDistribution if whole else kinds.FloatDistribution)(low, high, log=log)
+        kind = kind_of(key)
+        distribution = kinds.IntDistribution if kind is int else kinds.FloatDistribution
+        return distribution(kind(where["low"]), kind(where["high"]), log=where.get("log", False))
 
     def _storage(self, path: Path) -> _Opened:
         return _Opened(self.optuna, path)
@@ -152,13 +158,22 @@ class Study:
 
 @dataclass
 class _Opened:
-    """A storage that is closed at the end of a block, so that its file can be renamed."""
+    """A storage that is closed at the end of a block, so that its file can be renamed.
+
+    Its path goes to SQLite as it is: in a URL, signs such as % and ? would mean something else.
+    """
 
     optuna: Any
     path: Path
+    read_only: bool = False
 
     def __enter__(self) -> Any:
-        self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.path.absolute()}")
+        from sqlalchemy import URL
+        from sqlalchemy.pool import NullPool
+
+        how = {"creator": lambda: _connection(self.path, read_only=self.read_only), "poolclass": NullPool}
+        url = URL.create("sqlite").render_as_string()
+        self.storage = self.optuna.storages.RDBStorage(url, engine_kwargs=how, skip_table_creation=self.read_only)
         return self.storage
 
     def __exit__(self, *_: object) -> None:
@@ -167,23 +182,47 @@ class _Opened:
 
 
 def stored(path: Path, optuna: Any = None) -> tuple[dict[str, Any], list[Any]] | None:
-    """Return what a search at a path was made from, and its trials; None where there is none.
+    """Return what a search at a path was made from, and its trials; None where there is none. Nothing is written.
 
-    Raises InputError for a file that cannot be read as one.
+    Raises InputError for a file that is no such storage, SurroundingsError for one that cannot be read now.
     """
     if not path.exists():
         return None
-    optuna = optuna or _import_optuna()
+    optuna = optuna or import_optuna()
+    _check_readable(path)
     try:
-        with _Opened(optuna, path) as storage:
+        with _Opened(optuna, path, read_only=True) as storage:
             study = optuna.load_study(study_name=NAME, storage=storage)
             made_from, trials = json.loads(study.user_attrs[MADE_FROM]), study.trials
             if len(trials) != study.user_attrs[COUNT]:
                 raise ValueError(f"{len(trials)} of {study.user_attrs[COUNT]} trials are there")
             return made_from, trials
     except Exception as error:  # SQLAlchemy, SQLite and Optuna have one each for every kind of damage
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{path} is damaged, or no storage of a search of this project ({reason}). Move it away and run `make "
-            "tune` again: folds of trials that are finished are used where the same values come up."
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAITING)
+
+
+def _check_readable(path: Path) -> None:
+    """Raise SurroundingsError where the file cannot be read now, InputError where it is no storage."""
+    try:
+        with closing(_connection(path, read_only=True)) as connection:
+            connection.execute("select count(*) from studies").fetchone()
+    except sqlite3.Error as error:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        if name.startswith(REFUSED):
+            raise SurroundingsError(
+                f"{path} cannot be read: {error}. End what holds it, or give it read permission, and run again."
+            ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(
+        f"{path} is damaged, or no storage of a search of this project ({reason}). Move it away and run `make "
+        "tune` again: folds of trials that are finished are used where the same values come up."
+    )

@@ -14,6 +14,7 @@ import numpy as np
 
 from ripik.analysis.metrics import FloatArray
 from ripik.console import warn
+from ripik.errors import InputError
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
@@ -67,6 +68,14 @@ class Trial:
         """The run as the trial sees it: the same data and folds, the variant with the trial's values."""
         settings = with_values(self.base.settings, self.variant, self.proposal.values)
         return replace(self.base, settings=settings, given=(self.base.folds, self.base.folds_digest))
+
+    def problem(self) -> str:
+        """Return why a configuration would refuse its values; empty where none would."""
+        try:
+            self.run  # noqa: B018 - made to see whether it can be
+        except InputError as error:
+            return str(error)
+        return ""
 
     @property
     def home(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,44 +21,62 @@ from ripik.settings import Settings
 from ripik.splits import witnesses
 from ripik.splits.run import Run, record_run, split_run
 from ripik.storage import artifacts
-from ripik.storage.paths import Job, layout_of
+from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import differences
-from ripik.training.jobs import Training, chain, choose_variants
+from ripik.training.jobs import chain, choose_variants
 from ripik.training.pipeline import check_settings, train
+from ripik.tuning.made_from import WORDS, made_from, of_settings
 from ripik.tuning.ranges import Ranges, ranges_of, stores_of
 from ripik.tuning.record import lines, record_path, sentences, storage_path, toml_path
 from ripik.tuning.search import Search, Tried
-from ripik.tuning.study import Study, stored
+from ripik.tuning.study import Study, import_optuna, stored
 from ripik.variants import Variant
 
 SHOWN = 5  # trials in the terminal
-WORDS = {
-    "folds": "other folds",
-    "start": "other weights to start from",
-    "ranges": "other ranges",
-    "pixels": "other photos",
-    "classes": "other classes",
-    "witnesses": "other groups of near copies",
-}
 
 
 def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0) -> Path:
     """Search over a variant until there are so many trials, or no round more fits into the hours; return its TOML.
 
-    Makes the folds, what the variant starts from, and the stores first. Goes on with the search that is there.
+    Makes the folds, what the variant starts from, and the stores first. Goes on with the search that is there. The
+    hours count from the beginning, all of that included.
     Raises InputError for an unknown variant or key, an empty range, a damaged storage, and a search that was made from
     something else: other folds, other settings.
     """
+    until = time.monotonic() + 3600 * hours if hours else float("inf")
     check_settings(settings)
     chosen = choose_variants(settings, [variant])[-1]
     for each in chain(settings, chosen):
         check_weights(each)
-    ranges = _ranges(settings, chosen)
+    ranges = _checked(settings, chosen, trials)
     with present(layout_of(settings).at_work.with_name(f"tune-{variant}.json"), f"the search over {variant}"):
         run = _prepared(settings, chosen, ranges)
         search = _search(run, chosen, ranges)
-        search.go_on(trials, hours)
+        search.go_on(trials, until)
         return _conclude(search)
+
+
+def _checked(settings: Settings, variant: Variant, trials: int) -> Ranges:
+    """Return where to search; raises InputError for what can be seen to be wrong before anything is made."""
+    if trials < 1:
+        raise InputError(f"TRIALS={trials} is no search: give one trial at least, such as TRIALS=40.")
+    import_optuna()
+    ranges, path = _ranges(settings, variant), storage_path(settings, variant.name)
+    before = stored(path)
+    if before:
+        known = of_settings(settings, variant, ranges)
+        _check_same(path, {key: before[0].get(key) for key in known}, known)
+    return ranges
+
+
+def _check_same(path: Path, recorded: dict[str, Any], present: dict[str, Any]) -> None:
+    """Raise InputError where a search was made from something else than it would be now."""
+    if recorded != artifacts.as_json(present):
+        what = ", ".join(differences(recorded, artifacts.as_json(present), WORDS)) or "other settings"
+        raise InputError(
+            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
+            "away to search anew, or set back what has changed."
+        )
 
 
 def _ranges(settings: Settings, variant: Variant) -> Ranges:
@@ -82,38 +101,13 @@ def _prepared(settings: Settings, variant: Variant, ranges: Ranges) -> Run:
 
 
 def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
-    made_from, path = _made_from(run, variant, ranges), storage_path(run.settings, variant.name)
+    own, path = made_from(run, variant, ranges), storage_path(run.settings, variant.name)
     before = stored(path)
-    if before is not None and before[0] != artifacts.as_json(made_from):
-        what = ", ".join(differences(before[0], artifacts.as_json(made_from), WORDS)) or "other settings"
-        raise InputError(
-            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
-            "away to search anew, or set back what has changed."
-        )
+    if before is not None:
+        _check_same(path, before[0], own)
     tuning, metric = run.settings.tune, run.settings.competition.metric
     maximize = get_metric(metric).greater_is_better
-    return Search(run, variant, Study(path, ranges, tuning.seed, maximize, made_from))
-
-
-def _made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
-    """Return what trials of one search have in common."""
-    inputs = Training(run, Job(variant.name, 0)).inputs()
-    own = {key: value for key, value in inputs["variant"].items() if key not in ranges}
-    shared = {key: value for key, value in inputs.items() if key not in ("fold", "seed_number")}
-    how = run.settings.prediction
-    return {
-        **shared,
-        "variant": own,
-        "pixels": None if "image_size" in ranges else shared["pixels"],
-        "weights": None if "backbone" in ranges else shared["weights"],
-        "seeds": variant.seeds,
-        "predict_sizes": list(variant.predict_sizes),
-        "metric": run.settings.competition.metric,
-        "prediction": how.recorded(exclude={"batch_size"}),
-        "witnesses": artifacts.digest(witnesses.train(run).tolist()),
-        "ranges": ranges,
-        "tune": run.settings.tune.recorded(exclude={"ranges"}),
-    }
+    return Search(run, variant, Study(path, ranges, tuning.seed, maximize, own))
 
 
 def _conclude(search: Search) -> Path:
@@ -136,7 +130,7 @@ def choose(search: Search) -> Selection:
     run, folds = search.run, search.run.folds["fold"].to_numpy()
     at_once = run.settings.tune.at_once if run.settings.tune.pruning else 0
     oof = np.stack([tried.oof for tried in search.tried])
-    trials = Trials(run.targets(), oof, witnesses.train(run), folds, at_once)
+    trials = Trials(run.truth(), oof, witnesses.train(run), folds, at_once)
     with progress("tune: the choice made again on draws", DRAWS) as show:
         return select(trials, search.metric, progress=show)
 
@@ -144,7 +138,7 @@ def choose(search: Search) -> Selection:
 def _record(search: Search, found: Selection) -> dict[str, Any]:
     run, best, first = search.run, search.tried[found.best], search.tried[0]
     own = search.is_default(first) and first.whole and first is not best
-    pair = (run.targets(), first.oof, best.oof, witnesses.train(run), search.metric)
+    pair = (run.truth(), first.oof, best.oof, witnesses.train(run), search.metric)
     return {
         "variant": search.variant.name,
         "metric": search.metric.name,
@@ -156,6 +150,7 @@ def _record(search: Search, found: Selection) -> dict[str, Any]:
         "naive": asdict(found.naive),
         "corrected": asdict(found.corrected),
         "importances": search.study.importances(),
+        "made_from": artifacts.as_json(search.study.made_from),
         "versions": {**artifacts.versions(), "optuna": search.study.optuna.__version__},
     }
 

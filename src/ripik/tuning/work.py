@@ -161,7 +161,7 @@ def _score(trial: Trial, fold: int, outcome: Outcome) -> float:
     if outcome.oof is None:
         return float("nan")
     held = trial.trainings(fold)[0].held_rows
-    return score_part(get_metric(trial.base.settings.competition.metric), trial.base.targets()[held], outcome.oof)
+    return score_part(get_metric(trial.base.settings.competition.metric), trial.base.truth()[held], outcome.oof)
 
 
 def _told(run: Run, scores: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ from ripik.report.blocks import Block, Section, Table, Text
 from ripik.report.charts.words import change, ends, number, signed, spoken
 from ripik.report.evidence import Evidence
 from ripik.report.sections.results import drawn
+from ripik.tuning.made_from import differs
 from ripik.tuning.record import LEFT, best_so_far, records
 
 
@@ -25,8 +26,14 @@ def searches(evidence: Evidence) -> Section:
         if settings.variants[name].search
     ]
     for record in records(settings):
-        blocks += _search(record)
+        blocks += [*_old(differs(evidence.run, record), record["variant"]), *_search(record)]
     return Section("search", "Search", blocks)
+
+
+def _old(other: list[str], variant: str) -> list[Block]:
+    """Return what to say of a search that was made from something else than stands in the configuration now."""
+    said = f"The search over {variant} was made from something else than the run is now: {', '.join(other)}."
+    return [Text(f"{said} Its scores are not those of the present run.", True)] if other else []
 
 
 def _search(record: dict[str, Any]) -> list[Block]:
