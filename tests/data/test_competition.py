@@ -352,7 +352,6 @@ def test_missing_corrections_name_the_places_looked_at(tiny: Tiny) -> None:
         ("19x,1", ["line 2", "19x is not"]),
         ("5,9", ["line 2", "image 5", "label 9", "[1, 2, 3]"]),
         ("5,dent", ["line 2", "'dent'"]),
-        ("5,", ["line 2", "missing"]),
         ("5,1\n\n6,1\n5,2", ["id 5", "lines 2, 5"]),
         (",1", ["line 2", "id is empty"]),
     ],

@@ -238,7 +238,7 @@ def test_predict_and_a_kernel_decode_by_the_rule_of_the_training_set(tiny: Tiny)
     models, target = tiny.folder / "models", tiny.folder / "found.csv"
     assert write_models(tiny.settings(*FAST, "kaggle.user=me"), models).rule == {"levels": 4096, "alpha": "white"}
     infer(tiny.settings(*FAST, f"paths.output={tiny.folder / 'elsewhere'}"), models, target)
-    (submission,) = tiny.folder.glob("submissions/tiny-*.csv")
+    (submission,) = tiny.folder.glob("submissions/tiny-*[0-9].csv")
     assert target.read_bytes() == submission.read_bytes()
 
 

@@ -175,7 +175,8 @@ class _Measuring:
     def jobs(self, looked: dict[str, Any]) -> dict[str, JobCost]:
         """Rehearse a job of two sizes for every kind of variant; return every variant's cost."""
         kinds = {_kind(self.settings, variant): variant for variant in self.variants[::-1]}
-        chosen = list(dict.fromkeys(v for one in list(kinds.values())[::-1] for v in chain(self.settings, one)[::-1]))
+        kept = [v for one in list(kinds.values())[::-1] for v in chain(self.settings, one)[::-1]]
+        chosen = {variant.name: variant for variant in kept}.values()
         tasks: list[Task] = []
         found: dict[str, list[tuple[Run, Job, Path]]] = {}
         for variant in chosen:
