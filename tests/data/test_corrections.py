@@ -15,6 +15,7 @@ from ripik.diagnostics.audit import _of_photos
 from ripik.diagnostics.compare import compare
 from ripik.ensemble import build
 from ripik.errors import InputError
+from ripik.features.batches import ArrayRows
 from ripik.report.blocks import Beside, Table
 from ripik.report.evidence import gather
 from ripik.report.sections import results
@@ -162,7 +163,7 @@ def test_a_training_sees_the_corrected_labels(tiny: Tiny, monkeypatch: pytest.Mo
     job = next(job for job in jobs_of(run.settings, run.settings.variants["original"]) if job.fold == 0)
     rows = Training(run, job).rows
     course = Course(Training(run, job), rows)
-    course.__dict__["source"] = None
+    course.__dict__["source"] = ArrayRows(np.zeros((len(run.folds), 4), np.float32))
     targets = course.batches(0).targets.argmax(axis=1)
     assert targets.tolist() == run.training_targets().tolist() != run.targets().tolist()
     counts = np.bincount(run.training_targets()[rows], minlength=3)

@@ -11,7 +11,7 @@ from tests.fuzz_world import FOLDS, TRAIN, World
 from tests.mutations import PLACES
 
 from ripik import config
-from ripik.data import competition
+from ripik.data import image_rows
 from ripik.errors import InputError
 
 
@@ -54,14 +54,14 @@ def test_a_case_leaves_the_world_as_it_was(world: World) -> None:
 def test_an_exception_is_found_made_small_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check = competition.check_ids
+    check = image_rows.check_ids
 
     def worse(ids, path):
         if not ids.str.isdigit().all():
             raise ValueError("an id is no number")
         check(ids, path)
 
-    monkeypatch.setattr(competition, "check_ids", worse)
+    monkeypatch.setattr(image_rows, "check_ids", worse)
     code, told = run("--cases", "60", "--seed", "0", "--out", str(tmp_path / "out"), capsys=capsys)
     assert code == 1
     assert "finding: ValueError at" in told
