@@ -24,6 +24,7 @@ CHANGES = (
     *("network.backbone=EfficientNetB0", "network.image_size=64"),
     *(
         "variants.augmented.solver=logistic",
+        "variants.original.refit=true",
         "variants.finetuned.refit=true",
         "variants.finetuned.predict_sizes=[64,80]",
     ),
