@@ -1,5 +1,7 @@
 """The engine: processes of tasks, failures told at once, killed processes noticed."""
 
+import atexit
+import contextlib
 import os
 import signal
 import subprocess
@@ -185,6 +187,22 @@ def test_a_failure_stops_a_process_that_is_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 7 is wrong"):
         execute(tasks, JobSettings(jobs=2, threads=1))
     assert not Path(f"/proc/{pid(tmp_path / 'first')}").exists()
+
+
+def end_as_if_not_asked(folder: Path, name: str, report: Progress) -> None:
+    """Swallow the request to end, as code that is called from C may; note when the process ends by itself."""
+    atexit.register((folder / "ended").touch)
+    (folder / name).touch()
+    with contextlib.suppress(SystemExit):
+        time.sleep(60)
+
+
+def test_a_kept_process_ends_though_a_task_lost_the_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ripik.execution.local.PATIENCE", 20.0)  # after it the process would be killed
+    tasks = [warm(end_as_if_not_asked, "A", tmp_path, "A"), warm(fail_when_there, "B", tmp_path, shape="two")]
+    with pytest.raises(InputError):
+        execute(tasks, JobSettings(jobs=2))
+    assert (tmp_path / "ended").exists()
 
 
 def test_a_kept_process_that_is_killed_loses_one_task(tmp_path: Path) -> None:

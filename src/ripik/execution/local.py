@@ -185,6 +185,8 @@ def _terminating(crew: Crew) -> Iterator[None]:
         processes = [child for child in multiprocessing.active_children() if isinstance(child, SpawnProcess)]
         for process in processes:
             process.terminate()
+        for worker in crew.members:
+            worker.pipe.close()  # the end of one that waits for a task, should the signal have been lost within one
         try:
             if crew.busy:
                 names = ", ".join(worker.task.name for worker in crew.busy if worker.task)
