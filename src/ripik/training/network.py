@@ -96,10 +96,9 @@ def trained_network(training: Training, size: int = 0) -> keras.Model:
 
 def network_at(training: Training, size: int = 0) -> keras.Model:
     """Return a trained part of any values that reads photos of a size; 0: of the size of the training."""
-    if not size:
-        return _trained_part(training, _built_backbone(training))
-    variant = training.variant
-    return _trained_part(training, build_backbone(variant.backbone, size, precision=variant.precision), size)
+    precision = training.variant.precision
+    backbone = _whole_backbone(training, precision, size) if size else _built_backbone(training)
+    return _trained_part(training, backbone, size)
 
 
 def whole_network(
@@ -186,8 +185,8 @@ def _built_backbone(training: Training) -> keras.Model | None:
     return _whole_backbone(training, training.variant.precision)
 
 
-def _whole_backbone(training: Training, precision: str) -> keras.Model:
-    return build_backbone(training.variant.backbone, training.variant.image_size, precision=precision)
+def _whole_backbone(training: Training, precision: str, size: int = 0) -> keras.Model:
+    return build_backbone(training.variant.backbone, size or training.variant.image_size, precision=precision)
 
 
 def _trained_part(training: Training, backbone: keras.Model | None, size: int = 0) -> keras.Model:

@@ -163,7 +163,8 @@ def _trial(tried: Tried) -> dict[str, Any]:
 
 def _show(record: dict[str, Any]) -> None:
     whole = [trial for trial in record["trials"] if trial["whole"]]
-    better = sorted(whole, key=lambda trial: trial["scores"][-1], reverse=_falls(record))[:SHOWN]
+    greater_is_better = get_metric(record["metric"]).greater_is_better
+    better = sorted(whole, key=lambda trial: trial["scores"][-1], reverse=greater_is_better)[:SHOWN]
     keys = list(record["ranges"])
     rows = [[str(t["number"]), f"{t['scores'][-1]:.4f}", *(_cell(t["values"][key]) for key in keys)] for t in better]
     table(f"The best trials of {record['variant']}", ["trial", record["metric"], *keys], rows)
@@ -172,10 +173,6 @@ def _show(record: dict[str, Any]) -> None:
         say(f"what the score depends on, by functional ANOVA: {told}")
     for sentence in sentences(record):
         say(sentence)
-
-
-def _falls(record: dict[str, Any]) -> bool:
-    return get_metric(record["metric"]).greater_is_better
 
 
 def _cell(value: Any) -> str:
