@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import Message
 from functools import partial
 from pathlib import Path
@@ -222,6 +223,21 @@ def kill_when_idle(folder: Path, report: Progress) -> None:
 def test_a_kept_process_that_is_killed_while_it_waits_loses_nothing(tmp_path: Path) -> None:
     tasks = [warm(note_pid, "first", tmp_path), task(kill_when_idle, tmp_path)]
     tasks += [warm(note_pid, "third", tmp_path, after="kill_when_idle")]
+    execute(tasks, JobSettings(jobs=2, threads=1))
+    assert pid(tmp_path / "first") != pid(tmp_path / "third")
+
+
+def stop_and_kill_soon(folder: Path, report: Progress) -> None:
+    """Stop the idle process of the task before; it is killed when its next task lies in its pipe."""
+    victim = pid(folder / "first")
+    os.kill(int(victim), signal.SIGSTOP)
+    subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {victim}"])
+
+
+def test_a_task_that_a_kept_process_died_before_taking_is_given_to_another(tmp_path: Path) -> None:
+    killer = replace(task(stop_and_kill_soon, tmp_path), after=("first",))
+    tasks = [warm(note_pid, "first", tmp_path), killer]
+    tasks += [warm(note_pid, "third", tmp_path, after="stop_and_kill_soon")]
     execute(tasks, JobSettings(jobs=2, threads=1))
     assert pid(tmp_path / "first") != pid(tmp_path / "third")
 

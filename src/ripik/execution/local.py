@@ -17,7 +17,7 @@ from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.execution import local, time_limit
 from ripik.execution.progress import Report, View
 from ripik.execution.task import ALL, Ended, More, Said, Task
-from ripik.execution.workers import VISIBLE, Crew, Worker
+from ripik.execution.workers import VISIBLE, Crew, Taken, Worker
 
 SECONDS = 20
 
@@ -136,7 +136,9 @@ class _Work:
         except (EOFError, ConnectionError):
             self._lose(worker)
             return
-        if isinstance(message, Report):
+        if isinstance(message, Taken):
+            worker.untaken = False
+        elif isinstance(message, Report):
             self.shown.show(message)
         elif isinstance(message, Said):
             self.shown.message(message.text, error=message.error)
@@ -157,10 +159,13 @@ class _Work:
                 self.waiting[:0] = self.more(task.name)
 
     def _lose(self, worker: Worker) -> None:
-        """Take note of a process that died: its task is lost, and the others go on."""
+        """Take note of a process that died: its task is lost, unless it never took it, and the others go on."""
         task, death = worker.task, worker.death()
         self.crew.dismiss(worker)
         if task is None:
+            return
+        if worker.untaken:
+            self.waiting.insert(0, task)
             return
         self.lost.add(task.name)
         self.deaths.append(death)

@@ -195,7 +195,8 @@ class Bars:
     def begin(self, name: str) -> None:
         """Add the job's bar, at rest until it reports."""
         self.overview.begin(name)
-        self.bars[name] = self.progress.add_task(name, total=None, note="starts", left="")
+        if name not in self.bars:
+            self.bars[name] = self.progress.add_task(name, total=None, note="starts", left="")
         self._show_all()
 
     def show(self, report: Report) -> None:

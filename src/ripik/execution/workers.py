@@ -18,15 +18,23 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or identifiers that CUDA shows to a 
 ENDING = 30.0  # seconds that a process has to end after its last task
 
 
+class Taken:
+    """What a kept process sends when it takes its next task."""
+
+
 @dataclass
 class Worker:
-    """A process, our end of its pipe, the GPU it was given (None: all, or none is there), and the task it is at."""
+    """A process, our end of its pipe, the GPU it was given (None: all, or none is there), and the task it is at.
+
+    untaken: whether the task was sent to it, and it has not yet said that it took it.
+    """
 
     process: SpawnProcess
     pipe: Connection
     gpu: str | None
     shape: str | None
     task: Task | None
+    untaken: bool = False
 
     @classmethod
     def start(cls, task: Task, threads: int, gpu: str | None) -> "Worker":
@@ -48,7 +56,7 @@ class Worker:
             self.pipe.send(task)
         except OSError:
             return False
-        self.task = task
+        self.task, self.untaken = task, True
         return True
 
     def end(self) -> None:
@@ -127,6 +135,7 @@ def _serve(task: Task, threads: int, gpu: str | None, pipe: Connection) -> None:
             task = pipe.recv()
         except (EOFError, ConnectionError):
             return
+        send(Taken())
         perform(task, threads, send)
 
 
