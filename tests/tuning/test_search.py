@@ -192,6 +192,13 @@ def test_a_damaged_fold_of_an_unfinished_round_is_trained_anew(mine: Tiny) -> No
     assert told(mine) == before
 
 
+def test_a_search_is_the_first_command_of_a_run(mine: Tiny) -> None:
+    shutil.rmtree(mine.run)
+    code, said = search(mine, trials=4)
+    assert code == 0, said
+    assert len(told(mine)) == 4
+
+
 def test_an_unknown_variant_is_told(mine: Tiny) -> None:
     code, said = search(mine, variant="orignal")
     assert (code, "did you mean original?" in said) == (2, True)

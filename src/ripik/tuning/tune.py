@@ -49,8 +49,9 @@ def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0)
     for each in chain(settings, chosen):
         check_weights(each)
     ranges = _checked(settings, chosen, trials)
+    run = _split(settings)
     with present(layout_of(settings).at_work.with_name(f"tune-{variant}.json"), f"the search over {variant}"):
-        run = _prepared(settings, chosen, ranges)
+        _prepare(run, chosen, ranges)
         search = _search(run, chosen, ranges)
         search.go_on(trials, until)
         return _conclude(search)
@@ -88,16 +89,22 @@ def _ranges(settings: Settings, variant: Variant) -> Ranges:
     return ranges_of(settings, variant)
 
 
-def _prepared(settings: Settings, variant: Variant, ranges: Ranges) -> Run:
-    if variant.start:
-        train(settings, [variant.start])
+def _split(settings: Settings) -> Run:
+    """Return the run, its folds made. Before the search is at work, as folds may not change under one that is."""
     with turn(layout_of(settings), "tune"):
         run = Run.open(settings)
         split_run(run)
         record_run(run)
-        for each in stores_of(settings, variant, ranges):
-            prepare(Run(each, run.competition, (run.folds, run.folds_digest)), [each.variants[variant.name]])
     return run
+
+
+def _prepare(run: Run, variant: Variant, ranges: Ranges) -> None:
+    """Make what the variant starts from, and the stores that its trials read."""
+    if variant.start:
+        train(run.settings, [variant.start])
+    with turn(run.layout, "tune"):
+        for each in stores_of(run.settings, variant, ranges):
+            prepare(Run(each, run.competition, (run.folds, run.folds_digest)), [each.variants[variant.name]])
 
 
 def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
