@@ -20,6 +20,7 @@ from ripik.monitoring.forecast import (
     steps,
     total,
 )
+from ripik.monitoring.memory_cost import job_memory, memory
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.monitoring.search_cost import search_seconds
 from ripik.storage.paths import Job
@@ -252,3 +253,20 @@ def test_reports_within_an_epoch_tell_a_step_better_than_noisy_epochs() -> None:
 def test_rehearsals_of_one_length_tell_a_step_all_the_same() -> None:
     cost = job_cost([rehearsed(8, step=0.3, epoch=0.0, fixed=4.0, image=0.01)] * 2, 2, 4)
     assert cost.step == pytest.approx(0.3)
+
+
+def test_heads_keep_stored_rows_while_there_is_room(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos and mirrors of 100 + 50 images, a row of 1,000 bytes; a fitted head works with two copies of its own."""
+    monkeypatch.setattr("ripik.monitoring.memory_cost.usable_memory", lambda: 8_000_000)
+    settings = tiny.settings("jobs.jobs=2", "prediction.views=['identity','hflip']")
+    original = settings.variants["original"]
+    fitted = original.model_copy(update={"name": "fitted", "solver": "logistic"})
+    held = {name: JobCost(10, 1, 0.1, 0.01, 500, 1000) for name in (*settings.variants, "fitted")}
+    here = replace(costs(settings), jobs=held, rows={pass_key(original): 1000})
+    assert job_memory(settings, original, Size(100, 50), here) == 500 + 2 * 150 * 1000
+    assert job_memory(settings, original, Size(100_000, 50), here) == 500 + 1_000_000  # a quarter, for each of two
+    assert job_memory(settings, fitted, Size(100, 50), here) == 500 + 2 * 150 * 1000 + 2 * 2 * 100 * 1000
+    assert job_memory(settings, settings.variants["finetuned"], Size(100_000, 50), here) == 500
+    assert memory(settings, [original, fitted], Size(100, 50), here) == 2 * job_memory(
+        settings, fitted, Size(100, 50), here
+    )

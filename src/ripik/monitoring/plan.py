@@ -13,6 +13,7 @@ from ripik.execution.runner import recorded_threads, threads_per_job
 from ripik.models.weight_files import check_weights
 from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
+from ripik.monitoring.memory_cost import job_memory, memory
 from ripik.monitoring.search_cost import show_searches
 from ripik.settings import JobSettings, Settings
 from ripik.splits.folds import kept
@@ -63,11 +64,11 @@ def plan(
     )
     costs = measure(settings, competition, chosen, how)
     parts = steps(settings, chosen, size, costs, at_once)
-    memory = at_once * max(costs.jobs[variant.name].memory for variant in chosen)
-    found = Plan(costs, parts, total(parts, at_once), disk(settings, chosen, size, costs), memory)
+    needed = memory(settings, chosen, size, costs)
+    found = Plan(costs, parts, total(parts, at_once), disk(settings, chosen, size, costs), needed)
     _show_parts(found, at_once)
-    _show_jobs(settings, chosen, costs)
-    _show_scale(settings, chosen, costs, size, memory, devices, machines, images)
+    _show_jobs(settings, chosen, size, costs)
+    _show_scale(settings, chosen, costs, size, devices, machines, images)
     show_searches(settings, chosen, size, costs, at_once)
     say(f"plan: {duration(found.seconds)} in all on this machine, {_bytes(found.disk)} on disk")
     return found
@@ -95,14 +96,15 @@ def _show_parts(found: Plan, at_once: int) -> None:
     table(title, ["part", "what", "processes", "longest", "together"], rows)
 
 
-def _show_jobs(settings: Settings, variants: Sequence[Variant], costs: Costs) -> None:
+def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> None:
     rows = []
     for variant in variants:
         cost = costs.jobs[variant.name]
         after = f"{variant.start}, same fold" if variant.start else ""
         epochs = f"{variant.epochs} × {cost.epoch:.2f} s"
         steps_told = f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
-        rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, _bytes(cost.memory)])
+        held = _bytes(job_memory(settings, variant, size, costs))
+        rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])
     columns = ["variant", "a job waits for", "start and end", "epochs", "and a step", "memory"]
     table("A job", columns, rows)
 
@@ -112,7 +114,6 @@ def _show_scale(
     variants: Sequence[Variant],
     costs: Costs,
     size: Size,
-    memory: int,
     devices: Sequence[int],
     machines: Sequence[int],
     images: Sequence[int],
@@ -125,9 +126,10 @@ def _show_scale(
     for train in dict.fromkeys([size.train, *images]):
         scaled = size.scaled(train)
         times = [total(steps(settings, variants, scaled, costs, count), count) for count in columns.values()]
-        rows.append([f"{train:,}", _bytes(disk(settings, variants, scaled, costs)), *map(duration, times)])
-    title = f"The whole run, by training images; {_bytes(memory)} of memory for the jobs at once on a machine ({jobs})"
-    table(title, ["images", "disk", *columns], rows)
+        sizes = (disk(settings, variants, scaled, costs), memory(settings, variants, scaled, costs))
+        rows.append([f"{train:,}", *map(_bytes, sizes), *map(duration, times)])
+    title = f"The whole run, by training images; memory of the jobs at once on a machine ({jobs})"
+    table(title, ["images", "disk", "memory", *columns], rows)
 
 
 def _bytes(count: float) -> str:
