@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
+CLOSE = 0.65  # share of equal letters, as difflib counts them, of words that may be taken for one another
 MOST = 100  # known words that are all shown
 
 
@@ -37,7 +38,9 @@ class Terminated(BaseException):
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return a hint, in brackets, for an unknown `word`: the nearest of the `known` ones, or all of them
     (of very many the first)."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=CLOSE) or [
+        name for name in known if word in name.split("_")
+    ]
     if close:
         return f" (did you mean {close[0]}?)"
     names, more = sorted(known)[:MOST], len(known) - MOST
