@@ -27,6 +27,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "passes": frozen.passes,
     "agreement": frozen.agreement,
     "heads": frozen.heads,
+    "parts": frozen.parts,
     "fed": finetuning.fed,
     "cuts": finetuning.cuts,
     "torch": finetuning.torch,
@@ -34,7 +35,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "real": growth.real,
 }
 LONG = ("real",)  # an hour or so: only when asked for
-NOT_QUICK = ("scaling",)  # small sizes would measure starting processes
+NOT_QUICK = ("scaling", "parts")  # a small run is all start and no passes
 OURS = ("ripik", "tensorflow", "keras", "openvino", "albumentations", "opencv-python-headless", "numpy")
 PEERS = ("torch", "efficientnet-pytorch", "albumentations", "opencv-python-headless", "numpy")
 
