@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import Drawn, Tiny, write_competition
+from tests.conftest import Drawn, Tiny, copy_of, write_competition
 
 ray = pytest.importorskip("ray", reason="needs Ray: make test-cluster")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -30,9 +30,9 @@ def cluster() -> Iterator[Cluster]:
     nodes.shutdown()
 
 
-def start(tiny: Tiny, *arguments: str, address: str = "") -> subprocess.Popen[str]:
+def start(tiny: Tiny, *arguments: str, address: str = "", step: str = "train") -> subprocess.Popen[str]:
     settings = [part for override in FAST for part in ("--set", override)]
-    command = [sys.executable, "-m", "ripik", "train", "--config", str(tiny.config), *settings, *arguments]
+    command = [sys.executable, "-m", "ripik", step, "--config", str(tiny.config), *settings, *arguments]
     environment = os.environ | ({"RAY_ADDRESS": address} if address else {})
     if address:
         command += ["--set", "jobs.engine=ray"]
@@ -111,6 +111,22 @@ def test_interrupted_command_leaves_state_and_goes_on(alone: Tiny, tiny: Tiny, c
     assert not list((tiny.run / "running").glob("*"))
     finish(start(tiny, address=cluster.address))
     assert made(tiny) == made(alone)
+
+
+@pytest.mark.parametrize("variant", ["original", "finetuned"])
+def test_a_search_tries_what_it_does_here(variant: str, alone: Tiny, tmp_path: Path, cluster: Cluster) -> None:
+    """Three trials at once on two nodes, with their scores to the last digit."""
+    ranges = ("tune.at_once=3", "tune.ranges.learning_rate={low=1e-4, high=1e-2, log=true}", "training.epochs=2")
+    words = ["--variant", variant, "--trials", "5"] + [part for each in ranges for part in ("--set", each)]
+    (alone.folder / "submissions").mkdir(exist_ok=True)
+    tried = []
+    for name, address in (("here", ""), ("there", cluster.address)):
+        tiny = copy_of(alone, tmp_path / name)
+        finish(start(tiny, *words, step="tune", address=address))
+        found = json.loads((tiny.run / "tune" / f"{variant}.json").read_text())
+        tried.append([[each[key] for key in ("number", "values", "scores", "whole")] for each in found["trials"]])
+    assert tried[0] == tried[1]
+    assert len(tried[0]) == 5
 
 
 def test_folder_that_a_node_does_not_see_is_named(tmp_path: Path) -> None:
