@@ -92,7 +92,7 @@ FINE = (
         "folds.csv",
         "rows in another order",
         edited("folds.csv", lambda lines: [lines[0], *lines[:0:-1]]),
-        ("kept and checked",),
+        ("kept and validated",),
         0,
         ("folds",),
         same_folds,
@@ -101,7 +101,7 @@ FINE = (
         "groups.csv",
         "rows in another order",
         edited("groups.csv", lambda lines: [lines[0], *lines[:0:-1]]),
-        ("kept and checked",),
+        ("kept and validated",),
         0,
     ),
 )

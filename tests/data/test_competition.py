@@ -231,7 +231,7 @@ def test_ids_in_both_sets_are_told_when_they_share_a_folder(tiny: Tiny) -> None:
     tiny.edit(tiny.sample_csv, set_cell(len(pd.read_csv(tiny.sample_csv)) - 1, "image_id", "1"))
     for path in (tiny.input / "test" / "images").iterdir():
         path.rename(tiny.input / "train" / "images" / path.name)
-    assert "1 ids stand in" in refusal(tiny, "competition.test_images=train/images")
+    assert "1 ids are in both" in refusal(tiny, "competition.test_images=train/images")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_the_corrected_score_is_shown_second_and_named(
     build.ensemble(blended.settings, ["original"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "by corrected labels" in shown
-    assert "By the corrected labels the CV would be" in shown
+    assert "With the corrected labels the CV would be" in shown
     found = analysis.scores(analysis.load(blended.layout.ensemble))
     told = artifacts.read_json(blended.layout.ensemble / "weights.json")["scores"]
     assert found["score"].tolist() == ["macro_f1", CORRECTED.format("macro_f1"), "accuracy", "log_loss"]

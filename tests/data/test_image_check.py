@@ -252,7 +252,7 @@ def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None
     blend = pd.read_csv(tiny.run / "ensemble" / "test.csv").loc[1, ["p_1", "p_2", "p_3"]]
     np.testing.assert_allclose(predicted.loc["good.jpg", ["p_1", "p_2", "p_3"]].astype(float), blend, atol=1e-4)
     (photos / "good.jpg").unlink()
-    with pytest.raises(InputError, match=r"none can be read \(bad.jpg"):
+    with pytest.raises(InputError, match=r"none of the 1 photos in .* can be read \(bad.jpg"):
         predict_folder(tiny.settings(*FAST, SKIP, ALONE), photos)
 
 

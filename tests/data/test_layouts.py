@@ -146,7 +146,7 @@ def test_all_else_is_made_without_a_submission(mine: Tiny, capsys: pytest.Captur
     target = ensemble(made)
     assert target == mine.run / "ensemble" / "test.csv"
     assert len(pd.read_csv(target)) == len(mine.test)
-    assert "none is written, as there is no sample submission" in capsys.readouterr().out
+    assert "not written, as there is no sample submission" in capsys.readouterr().out
     assert sorted((mine.folder / "submissions").iterdir()) == before
     assert ensemble(made) == target
     assert "ensemble: up to date" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_every_layout_is_understood(folder: Path, name: str, capsys: pytest.Capt
     found = read_competition(load_settings(Path("configs") / f"{name}.toml"))
     assert (len(found.train), len(found.test)) == (TRAINS[name], 4)
     assert found.asked.kind == FORMS.get(name, "labels")
-    assert "what was understood" in capsys.readouterr().out
+    assert "what was found" in capsys.readouterr().out
 
 
 @pytest.mark.long
@@ -155,14 +155,14 @@ def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest
     (folder / "src").mkdir()
     assert "src holds no images" in refused(capsys, "src")
     write_photo(folder / "src" / "images" / "1.jpg", 1)
-    assert "no folder holds one for each class" in refused(capsys, "src")
+    assert "no folder has a subfolder for each class" in refused(capsys, "src")
     assert not (folder / "configs").exists()
     LAYOUTS["class_folders"](folder / "cars")
     assert new("cars") == 0
     before = (folder / "configs" / "cars.toml").read_bytes()
     assert "cars.toml exists. Give another name" in refused(capsys, "cars")
     assert (folder / "configs" / "cars.toml").read_bytes() == before
-    assert "takes answers about [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
+    assert "only takes keys of [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
 
 
 def test_texts_of_a_source_cannot_break_the_toml() -> None:

@@ -69,9 +69,9 @@ def test_one_column_of_two_classes(metric: str, values: str, asked: str) -> None
     told = ("probability of class 1 in the column label" in found.note) if kind == ONE else not found.positive
     assert told
     if asked == "auto" and wanted == METRIC:
-        assert f"could be either, and {metric} scores {'labels' if scores_labels else 'probabilities'}" in found.note
+        assert f"could be either; {metric} scores {'labels' if scores_labels else 'probabilities'}" in found.note
     if asked == "auto" and wanted == ONE and scores_labels:
-        assert f"are no classes, though {metric} scores labels" in found.note
+        assert f"are not classes, but {metric} scores labels" in found.note
 
 
 @pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
@@ -143,7 +143,7 @@ def test_a_single_column_of_another_name_takes_the_labels_where_its_values_may_b
     found = form({"target": values}, THREE, settings())
     assert (found.kind, found.columns) == (LABELS, ("target",))
     assert found.note.startswith("labels in target: ")
-    assert found.note.endswith("its only column beside the ids")
+    assert found.note.endswith("its only column besides the ids")
     assert found.as_settings() == {"submission": LABELS, "sample_label_column": "target"}
     again = form({"target": ["?"] * 3}, THREE, settings().model_copy(update=found.as_settings()))
     assert (again.kind, again.columns, again.note) == (LABELS, ("target",), "")
@@ -265,7 +265,7 @@ def test_as_settings_it_is_the_same_for_any_values() -> None:
 def test_a_metric_of_a_ranking_asks_for_one() -> None:
     found = form({"whale": ["a b c", "a b c", "a b c"]}, ("a", "b", "c", "d"), settings("map@3", label_type="string"))
     assert (found.kind, found.columns, found.depth) == ("ranking", ("whale",), 3)
-    assert found.note.startswith("labels, the most probable first, with spaces between them in whale")
+    assert found.note.startswith("labels separated by spaces, the most probable first in whale")
     assert found.as_settings() == {"submission": "ranking", "sample_label_column": "whale"}
     assert form({"label": ["", "", ""]}, (0, 1), settings("map@5")).depth == 2
     each = form({"0": ["1", "0", "0"], "1": ["0", "1", "1"]}, (0, 1), settings("map@3"))
@@ -277,7 +277,7 @@ def test_a_metric_of_a_ranking_asks_for_one() -> None:
     [
         ((0, 1, 2), "macro_f1", "ranking", r"macro_f1 scores no ranking\. Set competition\.metric to map@3"),
         ((0, 1, 2), "map@3", "labels", r'map@3 scores several\. Set competition\.submission = "ranking"'),
-        (("door dent", "rust"), "auto", "ranking", "a label must not hold one: door dent"),
+        (("door dent", "rust"), "auto", "ranking", "no label may contain a space: door dent"),
     ],
 )
 def test_rankings_that_contradict_are_refused(classes: tuple[Label, ...], metric: str, asked: str, why: str) -> None:

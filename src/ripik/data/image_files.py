@@ -1,4 +1,4 @@
-"""Image files: whether they are whole, and their pixels as 8-bit RGB, by OpenCV and the rule of their competition."""
+"""Image files: whether they are complete, and their pixels as 8-bit RGB, by OpenCV and the competition's rule."""
 
 import hashlib
 import re
@@ -190,7 +190,7 @@ def _loaded(data: bytes) -> Examined:
     with image:
         width, height = image.size
         if min(width, height) < SMALLEST_SIDE:
-            return Examined(f"{width} × {height} pixels are too few: each side needs {SMALLEST_SIDE}")
+            return Examined(f"{width} × {height} pixels are too few: each side needs at least {SMALLEST_SIDE}")
         checked = image.format in LOADED
         try:
             if checked:

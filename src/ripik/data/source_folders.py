@@ -1,4 +1,4 @@
-"""Folders of a source: which one a target's name means, and what lies in it."""
+"""Folders of a source: which one a target's name means, and what it contains."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _only(found: Found, target: str, origin: Path) -> PurePosixPath:
         raise InputError(f"{len(left)} folders of {origin} are called {target}: {shown(left)}. Keep one of them.")
     if not left:
         raise InputError(
-            f"{origin} holds no folder {target} with images. Name the right ones in [competition] (train_images, "
+            f"{origin} has no folder {target} with images. Set the right ones in [competition] (train_images, "
             "test_images)."
         )
     return left[0]
@@ -57,7 +57,7 @@ def hint_of(found: Found, how: CompetitionSettings) -> str:
     if len(classes) < 2:
         return ""
     return (
-        f" {target} holds a folder for each of {len(classes)} classes ({shown(classes)}): if these tell the labels, "
+        f" {target} holds a folder for each of {len(classes)} classes ({shown(classes)}): if these are the labels, "
         'set competition.layout = "folders".'
     )
 
