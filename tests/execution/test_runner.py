@@ -120,7 +120,7 @@ def test_a_killed_process_is_told_after_the_jobs_that_do_not_wait_for_it(
     with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
         execute(tasks, JobSettings(jobs=2, threads=1))
     assert {path.name for path in tmp_path.iterdir()} == {"at work", "waits"}
-    assert "die: its process has died; the jobs that do not wait for it go on" in capsys.readouterr().err
+    assert "die: its process died; the jobs that do not depend on it continue" in capsys.readouterr().err
 
 
 def warm(function: Callable[..., None], name: str, *arguments: object, shape: str = "one", after: str = "") -> Task:
