@@ -1,4 +1,4 @@
-"""Atomic files, content hashes and the `meta.json` that stands beside every artefact."""
+"""Atomic files, content hashes and the `meta.json` next to every artefact."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ from ripik.errors import SurroundingsError
 from ripik.storage.atomic import check_writable, replacing
 
 CHECKSUM = "checksum"  # the meta file's own
-DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on the disk."
+DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on disk."
 FLOAT_FORMAT = "%.9g"  # nine digits bring every float32 back exactly
 RECORDED_PACKAGES = (
     "ripik",
@@ -188,7 +188,7 @@ def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
     """
     record = read_meta(meta)
     if record is None and meta.exists():
-        raise SurroundingsError(f"{meta} is damaged or was edited, so that {path.name} cannot be trusted. {remedy}")
+        raise SurroundingsError(f"{meta} is damaged or was edited, so {path.name} cannot be trusted. {remedy}")
     if record is not None and path.exists() and not is_whole(path, record["outputs"].get(path.name)):
         raise SurroundingsError(f"{path} {DAMAGED} {remedy}")
     return path
@@ -201,7 +201,7 @@ def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
         for name, recorded in record["outputs"].items():
             if not is_whole(meta.parent / name, recorded):
                 warn(
-                    f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is gone.'} It is made anew."
+                    f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is missing.'} It is rebuilt."
                 )
 
 

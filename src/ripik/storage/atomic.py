@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name, brought to the disk, renamed."""
+"""Atomic writes: under a temporary name, synced to disk, renamed."""
 
 import errno
 import glob

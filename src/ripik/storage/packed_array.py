@@ -121,7 +121,7 @@ def packing(
         if not unfinished.rows.exists():  # another process has finished it
             if not is_packed(path, inputs, count):
                 raise SurroundingsError(
-                    f"{path} was taken away while it was written, by a process that makes it otherwise. See that all "
+                    f"{path} was removed while being written, by a process that computes it differently. Make sure all "
                     "machines have the same packages and kind of GPU, and run the same command again."
                 )
             return
@@ -155,11 +155,11 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
         set_aside(path, unfinished.rows)
         set_aside(sums, unfinished.checksums)
         if changed and unfinished.rows.exists() and unfinished.checksums.exists():
-            warn(f"{sums} {artifacts.DAMAGED} Every row is held against it, and those that differ are made anew.")
+            warn(f"{sums} {artifacts.DAMAGED} Every row is checked, and damaged ones are recomputed.")
             _forget_damaged_rows(unfinished)
     others = [file for file in _at_this_place(path) if file not in (unfinished.rows, unfinished.checksums, meta)]
     if others:
-        say(f"{path} is made anew: what was there came from other inputs, or another maker")
+        say(f"{path} is rebuilt: the existing file was made from other inputs, or by other software")
     for file in (meta, *others):
         file.unlink(missing_ok=True)
     if not (unfinished.rows.exists() and unfinished.checksums.exists()):

@@ -112,7 +112,7 @@ class _OpenFile:
             write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
         self._give_up(
             f"row {row} of {self.path} does not match its checksum, and {(~good).sum()} of its {len(self)} rows in all "
-            "do not: the file was damaged on the disk"
+            "do not: the file was damaged on disk"
         )
 
     def _give_up(self, what: str) -> NoReturn:
@@ -122,4 +122,4 @@ class _OpenFile:
         aside = Unfinished(self.path, 0, (), "u1", key)
         set_aside(self.path, aside.rows)
         set_aside(checksums_path(self.path), aside.checksums)
-        raise SurroundingsError(f"{what}. Run the same command again: only what is lost is made anew.")
+        raise SurroundingsError(f"{what}. Run the same command again: only the lost rows are recomputed.")

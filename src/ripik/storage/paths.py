@@ -1,4 +1,4 @@
-"""Where every artefact of a run lies: all paths are derived here and nowhere else."""
+"""The path of every artefact of a run: all paths are derived here and nowhere else."""
 
 from dataclasses import dataclass
 from pathlib import Path

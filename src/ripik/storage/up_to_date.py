@@ -1,4 +1,4 @@
-"""What a run makes, in one notion: files, what determines them, and whether they are up to date."""
+"""An artefact of a run: its files, the inputs that determine them, and whether they are up to date."""
 
 from __future__ import annotations
 
