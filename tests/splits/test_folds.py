@@ -258,7 +258,12 @@ def test_a_class_with_one_group_is_refused(known_groups: Tiny) -> None:
     relabel(known_groups, 1)
     with pytest.raises(InputError, match=r"class 1 .*single group .*\(3 images\)") as stopped:
         make_folds(known_groups.settings())
-    for way_out in ("different pictures", "folds.near_copy_threshold", "folds.near_copies = false", "Else add photos"):
+    for way_out in (
+        "different pictures",
+        "folds.near_copy_threshold",
+        "folds.near_copies = false",
+        "Otherwise add photos",
+    ):
         assert way_out in str(stopped.value)
     assert not (known_groups.run / "folds.csv").exists()
 

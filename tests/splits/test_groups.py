@@ -93,9 +93,9 @@ def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("group", "", "group '' is no whole number"),
-        ("group", "g1", "line 2: group 'g1' is no whole number"),
-        ("group", "1.5", "no whole number"),
+        ("group", "", "group '' is not a whole number"),
+        ("group", "g1", "line 2: group 'g1' is not a whole number"),
+        ("group", "1.5", "not a whole number"),
         ("similarity", "high", "similarity 'high' is no number"),
     ],
 )

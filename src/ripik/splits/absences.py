@@ -1,4 +1,4 @@
-"""The mending of a split: groups are moved into folds that lack one of their classes."""
+"""Repair a split: move groups into folds that lack one of their classes."""
 
 from dataclasses import dataclass
 
