@@ -157,7 +157,7 @@ def test_the_official_network_is_matched(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.weights.h5"
     build_backbone("MobileNetV2", SIZE).save_weights(path)
-    with pytest.raises(InputError, match="does not hold weights of efficientnetb0"):
+    with pytest.raises(InputError, match="does not contain weights of efficientnetb0"):
         load_weights(build_backbone("EfficientNetB0", SIZE), path)
 
 

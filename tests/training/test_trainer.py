@@ -189,7 +189,7 @@ def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture
     trainer.restore()
     assert trainer.history == []
     told = " ".join(capsys.readouterr().err.split())
-    assert "state.npz is damaged, or of another version: this training begins anew" in told
+    assert "state.npz is damaged, or from another version: this training restarts from the beginning" in told
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,9 @@ def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     more = run.settings.model_copy(
         update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
     )
-    with pytest.raises(InputError, match=r"train\.npy was made by openvino 2020.*, and keras .* would make the rest"):
+    with pytest.raises(
+        InputError, match=r"train\.npy was computed by openvino 2020.*, and keras .* would compute the rest"
+    ):
         fill_store([VariantData(replace(run, settings=more), variant)], (0, 1), silent)
 
 

@@ -121,7 +121,7 @@ def test_what_is_wrong_is_seen_before_anything_is_made(tmp_path: Path, monkeypat
     head, keys = settings.variants["head"], {"dropout": [0.1, 0.2]}
     for name in ("check_settings", "check_weights"):
         monkeypatch.setattr(f"ripik.tuning.tune.{name}", lambda each: None)
-    with pytest.raises(InputError, match="TRIALS=0 is no search"):
+    with pytest.raises(InputError, match="TRIALS=0 is not a search"):
         tune(settings, "head", trials=0)
     made_from = of_settings(settings, head.model_copy(update={"label_smoothing": 0.1}), keys)
     Study(storage_path(settings, "head"), keys, 0, True, made_from).save()

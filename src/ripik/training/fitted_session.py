@@ -1,7 +1,7 @@
 """A head that is fitted at once: scikit-learn's logistic regression on standardised outputs of frozen layers.
 
 It learns from the photos through every view that it will predict, and from their copies where the variant has them.
-How much its weights are held back is chosen by grouped cross-validation inside the training folds, by log loss on the
+Its regularisation strength is chosen by grouped cross-validation inside the training folds, by log loss on the
 photos.
 """
 

@@ -1,7 +1,7 @@
-"""The task of a variant of which a head alone is trained, on stored outputs: all its unfinished jobs, in one process.
+"""The task of a variant that only trains a head, on stored outputs: all its unfinished jobs, in one process.
 
 Plain NumPy: neither Keras nor its backend is loaded. Heads share the rows they read, and nothing that they compute: so
-each learns the same, to the byte, whichever others are trained beside it, on however many cores.
+each learns the same, to the byte, whichever others are trained with it, on however many cores.
 """
 
 from collections import deque

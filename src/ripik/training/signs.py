@@ -1,4 +1,4 @@
-"""Signs of life of a training: what it reports, logs and says within an epoch, and at its end."""
+"""Progress of a training: what it reports, logs and prints within an epoch, and at its end."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

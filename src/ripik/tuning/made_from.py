@@ -61,6 +61,6 @@ def differs(run: Run, record: Mapping[str, Any]) -> list[str]:
     try:
         present = artifacts.as_json(made_from(run, variant, record["ranges"]))
     except (RipikError, OSError):  # no folds, groups or weights to hold it against
-        return ["no folds, groups of near copies or weights, or damaged ones"]
+        return ["missing or damaged folds, groups of near copies or weights"]
     present["tune"] = recorded.get("tune")  # how it went is no other search
     return differences(recorded, present, WORDS)

@@ -1,7 +1,7 @@
 """The sampler and the storage of a search, by Optuna (https://optuna.org; Akiba et al. 2019, KDD).
 
-The storage on disk holds whole rounds alone and is replaced at once, so that whenever a search is killed, it goes on
-from a round's beginning: the sampler is seeded by the trial's number, proposes the same again, and folds that were
+The storage on disk holds whole rounds alone and is replaced at once, so that a killed search resumes
+from the start of a round: the sampler is seeded by the trial's number, proposes the same again, and folds that were
 finished are found on disk.
 """
 
@@ -215,7 +215,8 @@ def _check_readable(path: Path) -> None:
         name = str(getattr(error, "sqlite_errorname", ""))
         if name.startswith(REFUSED):
             raise SurroundingsError(
-                f"{path} cannot be read: {error}. End what holds it, or give it read permission, and run again."
+                f"{path} cannot be read: {error}. Stop the process that locks it, or give read permission, and run "
+                "again."
             ) from None
         raise _damaged(path, error) from None
 
@@ -223,6 +224,6 @@ def _check_readable(path: Path) -> None:
 def _damaged(path: Path, error: Exception) -> InputError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return InputError(
-        f"{path} is damaged, or no storage of a search of this project ({reason}). Move it away and run `make "
-        "tune` again: folds of trials that are finished are used where the same values come up."
+        f"{path} is damaged, or not the storage of a search by this project ({reason}). Move it away and run `make "
+        "tune` again: finished folds of trials are reused where the same values are proposed."
     )
