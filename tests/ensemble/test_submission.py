@@ -164,7 +164,7 @@ def test_check_lists_all_that_is_wrong() -> None:
 
 
 def test_check_refuses_a_sample_of_another_kind() -> None:
-    with pytest.raises(InputError, match="sample submission cannot be followed"):
+    with pytest.raises(InputError, match="sample submission does not fit the settings"):
         check_submission(made(), wide_sample(), CLASSES, LABELS)
 
 

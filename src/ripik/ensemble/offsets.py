@@ -56,9 +56,9 @@ class Offsets:
             values = np.array(content["values"], dtype=np.float64)
             found = cls(values, float(content["penalty"]), float(content["shrinkage"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"These are no stored class offsets ({error!r}): make them again.") from error
+            raise InputError(f"These are not stored class offsets ({error!r}): fit them again.") from error
         if values.ndim != 1 or not np.isfinite(values).all():
-            raise InputError(f"Class offsets must be finite numbers, one a class, not {values.tolist()}.")
+            raise InputError(f"Class offsets must be finite numbers, one per class, not {values.tolist()}.")
         return found
 
 
@@ -90,7 +90,7 @@ def fit_offsets(
     Raises `InputError` for a metric of the probabilities, which offsets would spoil, missing values and wrong shapes.
     """
     if metric.from_confusion is None:
-        raise InputError(f"Class offsets move the predicted labels, which {metric.name} does not look at.")
+        raise InputError(f"Class offsets change predicted labels, which {metric.name} does not use.")
     check_distributions(probabilities, "probabilities")
     y = np.asarray(y)
     check_targets(y, *probabilities.shape)

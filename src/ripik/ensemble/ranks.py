@@ -61,9 +61,9 @@ class Ranks:
             thresholds = np.array(content["thresholds"], dtype=np.float64)
             found = cls(thresholds, float(content["slope"]), float(content["shrinkage"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"These are no stored thresholds ({error!r}): make them again.") from error
+            raise InputError(f"These are not stored thresholds ({error!r}): fit them again.") from error
         if thresholds.ndim != 1 or not np.isfinite(thresholds).all() or (np.diff(thresholds) < 0).any():
-            raise InputError(f"Thresholds must be finite numbers that rise, not {thresholds.tolist()}.")
+            raise InputError(f"Thresholds must be finite, increasing numbers, not {thresholds.tolist()}.")
         return found
 
 

@@ -1,4 +1,4 @@
-"""Write a blend's submission: the checked CSV, the record of what made it, and its line of the log."""
+"""Write a blend's submission: the checked CSV, the record of its inputs, and its line of the log."""
 
 import hashlib
 import subprocess
