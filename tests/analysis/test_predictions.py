@@ -101,7 +101,7 @@ DAMAGE: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "a fold in words": (
         "original/oof.csv",
         lambda f: f.assign(fold=["one", *f["fold"][1:]]),
-        r"line 2: fold 'one' is no whole number",
+        r"line 2: fold 'one' is not a whole number",
     ),
     "no group": ("folds.csv", lambda f: f.iloc[2:], r"no group for 2 images .*0000, 0001"),
     "an empty group": ("folds.csv", lambda f: f.assign(group=["", *f["group"][1:]]), "no group for 1 images"),
