@@ -32,8 +32,8 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--images", "0"], "'0' is no whole number from 1"),
-        (["--devices", "two"], "'two' is no whole number from 1"),
+        (["--images", "0"], "'0' is not a whole number of at least 1"),
+        (["--devices", "two"], "'two' is not a whole number of at least 1"),
         (["--variants", "finetund"], "finetuned"),
         (["--set", "competition.root=nowhere"], "there is no nowhere"),
     ],

@@ -238,7 +238,7 @@ def test_a_cell_leads_to_its_photos_one_of_each_group(page: Page, found: dict[st
 
 
 def test_hits_of_the_members(page: Page, found: dict[str, Predictions]) -> None:
-    rows = page.table("it alone is right")
+    rows = page.table("only this one correct")
     wanted = analysis.hits({name: found[name] for name in MEMBERS}).set_index("member")
     assert list(rows) == MEMBERS
     for name, row in rows.items():
@@ -552,7 +552,7 @@ def test_of_many_classes_the_most_confused_pairs_are_shown() -> None:
     assert list(pairs.rows[0]) == ["c00", "c03", "4", "66.7 %"]
     assert list(pairs.rows[1]) == ["c00", "c02", "1", "16.7 %"]
     assert len(pairs.rows) == 62
-    assert f"{number_of(predicted == target)} % of all images are right" in pairs.caption
+    assert f"{number_of(predicted == target)} % of all images are correct" in pairs.caption
 
 
 def number_of(right: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""How each training of a run stands: finished, running, stopped, killed, stale or missing; nothing is changed."""
+"""The state of each training of a run: finished, running, stopped, killed, stale or missing; read-only."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def job_state(run: Run, job: Job) -> JobState:
     if trained.record is not None:
         return JobState(job, STALE, _stale(training, trained))
     if state.exists():
-        return JobState(job, STALE, "its saved state was made from other data or settings, or is broken")
+        return JobState(job, STALE, "its saved state is from other data or settings, or damaged")
     if presence:
         return JobState(job, KILLED, f"before the end of its first epoch ({presence.where})", 0, presence)
     return JobState(job, MISSING)
@@ -89,7 +89,7 @@ def _stale(training: Training, trained: Artifact) -> str:
     start = f"its start ({training.variant.start or 'none'})"
     named = trained.differences(WORDS | {"start": start})
     named = [name for name in named if name != start] + [name for name in named if name == start]
-    return f"differs in {_listed(named)}" if named else "its files are not all there"
+    return f"differs in {_listed(named)}" if named else "some of its files are missing"
 
 
 def _listed(named: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How what follows from the trainings stands: each `oof.csv`, the blend, the last submission, the report."""
+"""The state of what follows the trainings: each `oof.csv`, the blend, the last submission, the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +97,7 @@ def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None,
     shown = shown_inputs(run, record)
     record = Artifact.of(page, shown).record
     if record is None:
-        return Part("report", STALE, "interrupted, or its meta file is lost")
+        return Part("report", STALE, "interrupted, or its meta file is missing")
     made = Artifact.of(page, {**record["inputs"], **shown})
     if made.is_fresh:
         return Part("report", FRESH)
