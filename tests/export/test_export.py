@@ -148,7 +148,7 @@ def test_packages_are_pinned_by_the_names_they_are_installed_by(monkeypatch: pyt
     monkeypatch.setattr(importlib.metadata, "version", lambda name: str(len(name)))
     assert build._pinned() == ["onnxruntime-gpu==15\n", "numpy==5\n", "opencv-python-headless==22\n"]
     del installed["onnxruntime"]
-    with pytest.raises(InputError, match="onnxruntime is no installed package"):
+    with pytest.raises(InputError, match="onnxruntime is not an installed package"):
         build._pinned()
 
 

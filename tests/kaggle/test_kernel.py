@@ -147,7 +147,7 @@ def test_another_test_set_is_predicted_too_and_a_lagging_dataset_is_told(built: 
     (models / "manifest.json").write_text("{}")
     late = machine.run(code)
     assert late.returncode == 2
-    assert "is another version of the dataset than the kernel was built with" in late.stderr
+    assert "is a different version of the dataset than the kernel was built with" in late.stderr
     assert "Traceback" not in late.stderr
 
 

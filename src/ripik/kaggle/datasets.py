@@ -1,4 +1,4 @@
-"""Push a folder as a Kaggle dataset, and wait until that very version is served."""
+"""Push a folder as a Kaggle dataset, and wait until that version is available."""
 
 import json
 import tempfile
@@ -43,7 +43,7 @@ def push_dataset(folder: Path, notes: str, *, patience: float = PATIENCE, pause:
     _upload(name, folder, notes, before is None)
     oldest = before.version if before else 0
     now = _wait(name, end, pause, lambda now: now.version > oldest and _is_served(name, folder))
-    say(f"kaggle: version {now.version} of the dataset {name} is served")
+    say(f"kaggle: version {now.version} of the dataset {name} is available")
     return now.version
 
 
@@ -74,7 +74,7 @@ def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool])
         now = served(name)
         if now and now.status == FAILED:
             raise SurroundingsError(
-                f"Kaggle could not take in the dataset {name}. Look at {_page(name)}, then push it again."
+                f"Kaggle could not process the dataset {name}. Look at {_page(name)}, then push it again."
             )
         if now and now.status == READY and enough(now):
             return now
@@ -84,8 +84,8 @@ def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool])
         if time.monotonic() > end:
             seen = f"{last.status}, version {last.version}" if last else "nothing"
             raise SurroundingsError(
-                f"Kaggle does not serve the new version of the dataset {name} yet (seen last: {seen}). Run the same "
-                "again: it waits on, and uploads nothing twice."
+                f"Kaggle does not provide the new version of the dataset {name} yet (last seen: {seen}). Run the same "
+                "command again: it keeps waiting, and uploads nothing twice."
             )
         time.sleep(pause)
 

@@ -122,12 +122,12 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
 def _tried(competition: Competition, rule: PixelRule) -> Competition:
     """Return the competition with the rule of the run, and the test images that cannot be read marked."""
     paths = list(competition.test["path"])
-    found = examine_all(paths, "test images tried", rule)
+    found = examine_all(paths, "test images checked", rule)
     tell(notes_of(found, [path.name for path in paths], rule))
     readable = np.array([not examined.problem for examined in found])
     if not readable.all():
         warn(
-            "test images that cannot be read are predicted by the class shares of the training images: "
+            "unreadable test images get the class shares of the training images as prediction: "
             f"{(~readable).sum()} of {len(readable)}"
         )
     ruled = ("test",) if any(examined.is_changed_by(rule) for examined in found) else ()
@@ -177,7 +177,7 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
         known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
         return known.loc[test["image_id"]].to_numpy()
     if settings.folds.near_copies:
-        say("infer: another test set than the run's, so its near copies are looked for")
+        say("infer: the test set differs from the run's, so near copies are searched in it")
     return search_readable(settings, trained.run.competition.rule, test).group
 
 
@@ -190,7 +190,7 @@ def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Setti
     if settings.kaggle.engine == "recorded" and len(engines) > 1 and engines != {KERAS, NUMPY}:
         raise InputError(
             f'{what} was predicted by {recorded["name"]}, not by {used["name"]}. Set kaggle.engine = "keras" to '
-            "predict with Keras all the same: probabilities then differ by up to 1e-4."
+            "predict with Keras anyway: probabilities then differ by up to 1e-4."
         )
     if recorded != used:
         warn(f"{what}: {used} instead of {recorded}: the last digits may differ")
