@@ -42,7 +42,7 @@ class Section(BaseModel):
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str):
                 if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
-                    raise ValueError(f"{info.field_name} = {text!r} holds a control character")
+                    raise ValueError(f"{info.field_name} = {text!r} contains a control character")
                 if text.startswith("~"):
                     _check_home(text, f"{info.field_name} = {text!r}")
         return value
