@@ -174,7 +174,7 @@ def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
 
 
 def _with_methods(settings: Settings) -> Settings:
-    """Let other methods than greedy be looked at, by default, where the metric is smooth enough to tell them apart."""
+    """Let other methods than greedy be looked at, by default, where the metric is smooth enough to distinguish them."""
     if not scores_probabilities(settings.competition.metric):
         return settings
     return settings.model_copy(update={"blend": settings.blend.model_copy(update={"methods": SMOOTH_METHODS})})

@@ -116,7 +116,7 @@ class CompetitionSettings(Section):
 
     @property
     def of_folders(self) -> bool:
-        """Whether the classes of training images are told by the folders that they lie in."""
+        """Whether the classes of training images are given by their folders."""
         return self.layout == FOLDERS
 
     def image_folders(self, split: str) -> tuple[str, ...]:

@@ -48,14 +48,14 @@ class Step:
 
 
 def whole_number(text: str) -> int:
-    """Return a number from 1 that stands in an argument."""
+    """Parse an argument that is a whole number from 1."""
     if not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def hours(text: str) -> float:
-    """Return a number of hours above 0 that stands in an argument."""
+    """Parse an argument that is a number of hours above 0."""
     try:
         found = float(text)
     except ValueError:

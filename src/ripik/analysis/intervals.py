@@ -41,7 +41,7 @@ class Interval:
 
     @classmethod
     def from_json(cls, content: Mapping[str, float | None]) -> Interval:
-        """Return the interval that a JSON file tells of; null stands for a number that there is not."""
+        """Return the interval from its JSON; null stands for an undefined number."""
         return cls(**{name: float("nan") if value is None else value for name, value in content.items()})
 
 
@@ -120,7 +120,7 @@ def predictive(
 
 
 def effective_groups(weights: FloatArray, groups: ArrayLike) -> float:
-    """Return how many groups of equal weight would tell as much: (Σ w)² / Σ w² over groups (Kish 1965).
+    """Return the effective number of groups, of equal weight: (Σ w)² / Σ w² over groups (Kish 1965).
 
     weights, groups: (n,); rows of a group count by their mean weight.
     """

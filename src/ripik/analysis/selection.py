@@ -89,7 +89,7 @@ class Trials:
 
 
 def survives(utility: float, earlier: FloatArray) -> bool:
-    """Return whether a trial goes on: it is no worse than the median of the earlier ones that came as far.
+    """Return whether a trial continues: it is no worse than the median of the earlier ones that came as far.
 
     utility: its score on the folds so far, turned so that larger is better; earlier: (m,), theirs on the same folds.
     A score that has no value there (NaN), as the AUC of one class has none, drops nothing and counts for nothing.
@@ -98,7 +98,7 @@ def survives(utility: float, earlier: FloatArray) -> bool:
 
 
 def bar(earlier: FloatArray) -> float:
-    """Return the utility from which a trial goes on, given those of the earlier ones that came as far, (m,)."""
+    """Return the utility from which a trial continues, given those of the earlier ones that came as far, (m,)."""
     known = earlier[~np.isnan(earlier)]
     return float(np.median(known)) if len(known) >= FEWEST else -np.inf
 

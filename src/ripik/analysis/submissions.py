@@ -63,7 +63,7 @@ def _moments(texts: pd.Series, path: Path) -> pd.Series:
 
 
 def _record(submission: Path) -> dict[str, Any]:
-    """Return what the JSON beside a submission tells; nothing where there is none, as for older submissions."""
+    """Return the JSON record of a submission; empty where there is none, as for older submissions."""
     path = record_path(submission)
     return read_object(path, "Delete it to get the table without it.") if path.is_file() else {}
 

@@ -23,7 +23,7 @@ STORES = (("pixels", "pixels {}"), ("features", "frozen outputs {}"))
 
 
 def times(run: str | Path) -> pd.DataFrame:
-    """Return what the run spent its time on, in the order of the steps, as the `meta.json` files tell.
+    """Return what the run spent its time on, in the order of the steps, from the `meta.json` files.
 
     Columns: step (of the command), what (it made), seconds (of work, summed over files; jobs that ran side by side
     count in full). What the run lacks is left out; no row at all for an empty folder.

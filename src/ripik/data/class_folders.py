@@ -60,7 +60,7 @@ def loose_rows(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def looks_like_classes(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder that hold images directly; few are enough to tell."""
+    """Return the names of the folders in a folder that hold images directly; few are enough."""
     try:
         names = _folders(folder)
         return [name for name in names if any(_is_image_file(entry) for entry in os.scandir(folder / name))]
@@ -69,7 +69,7 @@ def looks_like_classes(folder: Path) -> list[str]:
 
 
 def hint_of_folders(folder: Path) -> str:
-    """Return the sentence that tells of class folders where a CSV was looked for; empty where there are none."""
+    """Return a hint about class folders where a CSV was expected; empty where there are none."""
     classes = looks_like_classes(folder)
     if len(classes) < FEWEST:
         return ""

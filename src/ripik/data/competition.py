@@ -181,7 +181,7 @@ def _whole(
 
 
 def fingerprint(competition: Competition, split: str) -> str:
-    """Return a hash of a split's ids and images; of a competition read later, it tells whether a file was replaced."""
+    """Return a hash of a split's ids and images; of a competition read later, it shows whether a file was replaced."""
     return competition.fingerprints[split]
 
 

@@ -33,7 +33,7 @@ COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, fil
 def read_table(
     path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None, as_is: bool = False
 ) -> pd.DataFrame:
-    """Return a CSV with all its cells as text; `line_of` tells the line of an index value.
+    """Return a CSV with all its cells as text; `line_of` gives the line of an index value.
 
     Errors call the file `name` (one that a source holds), or else its path. Raises InputError when there is no such
     file, it is no UTF-8 CSV with commas, names a column twice, lacks one of `columns` (the message ends with `hint`) or
@@ -169,7 +169,7 @@ def whole_numbers(texts: pd.Series, path: Path) -> pd.Series:
 
 
 def line_of(row: int) -> int:
-    """Return the line of the file on which a row of `read_table` stands, by its index value."""
+    """Return the line in the file of a row of `read_table`, by its index value."""
     return row + 2
 
 

@@ -110,7 +110,7 @@ def _write(made: Artifact, competition: Competition, alpha: str) -> None:
 
 
 def _examined_by_rule(images: pd.DataFrame, alpha: str) -> tuple[list[Examined], PixelRule]:
-    """Return what trying the images told, and the rule that those of train make; 16-bit ones are tried again by it."""
+    """Return the results of checking the images, and the rule from those of train; 16-bit ones are checked again."""
     paths = list(images["path"])
     found = examine_all(paths, "images checked", PixelRule(alpha=alpha))
     rule = rule_of(

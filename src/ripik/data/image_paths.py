@@ -23,7 +23,7 @@ LONGEST_PART, LONGEST = 255, 1000  # bytes; what file systems take, of a part an
 def image_paths(
     names: pd.Series, folders: Sequence[Path], csv: Path, *, missing_ok: bool, extension: str | None = None
 ) -> tuple[list[Path], list[bool]]:
-    """Return the path of every named image, and whether the file is there. The index of `names` tells the line.
+    """Return the path of every named image, and whether the file is there. The index of `names` gives the line.
 
     With an `extension` the names are ids, and files are named by them.
 

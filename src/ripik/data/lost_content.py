@@ -31,7 +31,7 @@ def rule_of(found: Sequence[Examined], alpha: str) -> PixelRule:
 
 
 def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -> Notes:
-    """Return what is to be told of images that were examined by their rule: counts, and the first names."""
+    """Return what to report about images that were examined by their rule: counts, and the first names."""
 
     def those(are: Callable[[Examined, Seen], bool]) -> Notes:
         chosen = [

@@ -11,7 +11,7 @@ from ripik.data.csv_tables import line_of
 
 @dataclass(frozen=True)
 class Place:
-    """What the labels were read from; `names`: the file of each row, by its index value, where folders tell the class.
+    """What the labels were read from; `names`: the file of each row, by its index value, where folders give the class.
 
     whole: the CSV, or the folder of the class folders.
     """

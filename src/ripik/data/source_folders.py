@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def files_below(found: Found, folders: Sequence[str], origin: Path) -> dict[PurePosixPath, PurePosixPath]:
-    """Return for the place of every file in and below the folders where it stands in the source.
+    """Return, for the place of every file in and below the folders, its path in the source.
 
     Raises InputError for a folder that is absent, or that several of the source's may be.
     """
@@ -50,7 +50,7 @@ def _holds_only(found: Found, folder: PurePosixPath, named: Sequence[PurePosixPa
 
 
 def hint_of(found: Found, how: CompetitionSettings) -> str:
-    """Return the sentence that tells of class folders where train.csv was looked for; empty where there are none."""
+    """Return a hint about class folders where train.csv was expected; empty where there are none."""
     target = how.image_folders("train")[0]
     images = [path for path in found if path.suffix.lower() in SUFFIXES]
     classes = sorted({path.parent.name for path in images if ends_with(path.parent.parent, PurePosixPath(target))})

@@ -61,7 +61,7 @@ def _sample_of(found: Found, how: CompetitionSettings, origin: Path) -> PurePosi
 def _list_of(
     found: Found, how: CompetitionSettings, split: str, sample: PurePosixPath | None, origin: Path
 ) -> PurePosixPath | None:
-    """Return the CSV with the names of a split's images; None where their folders tell them, or none."""
+    """Return the CSV with the names of a split's images; None where their folders give them, or none."""
     if how.table(split):
         return _choose_table(found, how, how.table(split), origin)
     return sample if split == "test" else None
@@ -81,7 +81,7 @@ def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPa
 
 @dataclass(frozen=True)
 class _Table:
-    """A CSV of images in a source: where it stands and belongs, its images, and the files that each may be."""
+    """A CSV of images in a source: where it is and belongs, its images, and the files that each may be."""
 
     path: PurePosixPath
     target: str
@@ -101,7 +101,7 @@ class _Table:
 
 
 def _table_of(file: Path, path: PurePosixPath, names: FileNames, how: CompetitionSettings, split: str) -> _Table:
-    """Return the table of a split's images; path: where its file stands in the source."""
+    """Return the table of a split's images; path: of its file in the source."""
     target = how.table(split) or how.sample_submission
     images = _images(file, path, how) if how.table(split) else _of_sample(file, path, how)
     return _Table(path, target, how.image_folders(split), images, _held(names, images))

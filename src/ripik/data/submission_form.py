@@ -87,7 +87,7 @@ def form_of(
 
 
 def tell_form(form: Form | None) -> None:
-    """Say what was inferred of a submission's form, in one line; nothing where there is nothing to tell."""
+    """Say what was inferred of a submission's form, in one line; nothing where there is nothing to say."""
     if form is None:
         say("submission: not written, as there is no sample submission; everything else is")
     elif form.note:
@@ -95,7 +95,7 @@ def tell_form(form: Form | None) -> None:
 
 
 def _note(found: _Sample, kind: SubmissionKind, positive: Label | None, why: str) -> str:
-    """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
+    """Return the message about the form: what was inferred, and a setting that has no effect."""
     words = f"{CONTENT[kind]} in {names_of(found.columns)}"
     if kind == PROBABILITY:
         words = f"the probability of class {positive} in the column {found.columns[0]}"

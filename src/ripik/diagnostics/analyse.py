@@ -40,7 +40,7 @@ def answer(settings: Settings, topic: str, of: str = "") -> None:
 
 
 def analyse(settings: Settings, topic: str, of: str = "") -> Path:
-    """Print what `ripik.analysis` tells of a topic of `ANSWERS`, write `analysis/<topic>.csv`, and return its path.
+    """Print what `ripik.analysis` finds for a topic of `ANSWERS`, write `analysis/<topic>.csv`, and return its path.
 
     of: the variant or `ensemble` that confusion, errors and calibration are about; empty: the blend, or else the
     variant that comes last. Works on the run's files alone.

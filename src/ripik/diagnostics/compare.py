@@ -41,7 +41,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found; the competition's metric stands first, then accuracy."""
+    """The result of a comparison; the competition's metric comes first, then accuracy."""
 
     a: str
     b: str

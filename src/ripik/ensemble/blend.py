@@ -94,7 +94,7 @@ class Blend:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Blend:
-        """Return the blend that `as_json` told of; raises `InputError` for anything else."""
+        """Return the blend from its `as_json`; raises `InputError` for anything else."""
         try:
             knots = None if content["knots"] is None else np.array(content["knots"], dtype=np.float64)
             weights = np.array(content["weights"], dtype=np.float64)

@@ -121,7 +121,7 @@ def _nest(run: Run, known: LabelledPredictions) -> Nested:
 
 
 def _record(run: Run, members: Sequence[str], known: LabelledPredictions, found: Nested, cv: Scores) -> dict[str, Any]:
-    """Return what weights.json tells of the members, the choice and its scores."""
+    """Return what weights.json records of the members, the choice and its scores."""
     merging = run.settings.prediction.merge
     merged = [merge_views(member[views_of(member)], merging) for member in known.rows.probabilities]
     weights = dict(zip(members, found.fitted.blend.weights.tolist(), strict=True))

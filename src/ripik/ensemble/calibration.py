@@ -38,7 +38,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, content: list[float]) -> Calibration:
-        """Return the calibration that `as_json` told of; raises `InputError` for anything else."""
+        """Return the calibration from its `as_json`; raises `InputError` for anything else."""
         try:
             parameters = np.array(content, dtype=np.float64)
         except (TypeError, ValueError) as error:

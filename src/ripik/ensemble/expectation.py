@@ -60,7 +60,7 @@ def why_left_out(run: Run) -> str:
 
 
 def sentence(test: dict[str, Any], metric: str) -> str:
-    """Say what the part `test` of weights.json tells of a test set that differs from train; empty where none does."""
+    """Describe the shift of a test set that differs from train, by the part `test` of weights.json; else empty."""
     shift = test["shift"]
     if not shift.get("differs"):
         return ""

@@ -51,7 +51,7 @@ class Offsets:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Offsets:
-        """Return the offsets that `as_json` told of; raises `InputError` for anything else."""
+        """Return the offsets from their `as_json`; raises `InputError` for anything else."""
         try:
             values = np.array(content["values"], dtype=np.float64)
             found = cls(values, float(content["penalty"]), float(content["shrinkage"]))
@@ -129,14 +129,14 @@ class SoftFit:
         return cls(powers, order, [(c, rows) for c, rows in blocks if rows.stop > rows.start], metric, penalties)
 
     def solve(self, counts: FloatArray, start: FloatArray) -> FloatArray:
-        """Return the offsets (C,), mean 0, that are best where each row given stands so many times, (n,)."""
+        """Return the offsets (C,), mean 0, that are best with each row repeated this many times, (n,)."""
         arguments = (counts[self.order],)
         found = minimize(self.loss, start, args=arguments, jac=True, method="L-BFGS-B", options={"maxiter": 60})
         offsets: FloatArray = found.x - found.x.mean()
         return offsets
 
     def loss(self, offsets: FloatArray, counts: FloatArray) -> tuple[float, FloatArray]:
-        """Return penalty - metric, and its slope (C,), where each row stands so many times, (n,) in `order`."""
+        """Return penalty - metric, and its slope (C,), with each row repeated this many times, (n,) in `order`."""
         factors = np.exp(SHARPNESS * (offsets - offsets.max()))
         confusion, whole = self._expected(factors, counts)
         value, slope = value_and_slope(self.metric, confusion)

@@ -56,7 +56,7 @@ class Ranks:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Ranks:
-        """Return the ranks that `as_json` told of; raises `InputError` for anything else."""
+        """Return the ranks from their `as_json`; raises `InputError` for anything else."""
         try:
             thresholds = np.array(content["thresholds"], dtype=np.float64)
             found = cls(thresholds, float(content["slope"]), float(content["shrinkage"]))

@@ -118,7 +118,7 @@ def _connected(ray: Any, cpus: int) -> Iterator[None]:
 
 
 def _check_there(address: str) -> None:
-    """Raise OSError when nobody listens at host:port: Ray itself would try for minutes."""
+    """Raise OSError when nothing listens at host:port: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CONNECTING).close()
@@ -192,7 +192,7 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 class _Messages:
-    """What the jobs tell, in a queue that stands on this node, and is shown here; another one has orders to end."""
+    """The messages of the jobs, in a queue on this node, shown here; a second queue has requests to stop."""
 
     def __init__(self, ray: Any, shown: View) -> None:
         from ray.util.queue import Queue
@@ -205,7 +205,7 @@ class _Messages:
         self.workers = 0  # that may wait for an order, at most
 
     def show(self) -> None:
-        """Show what has been told since the last time."""
+        """Show the messages since the last time."""
         for message in self.queue.get_nowait_batch(self.queue.qsize()):
             if isinstance(message, Began):
                 self._begin(message)

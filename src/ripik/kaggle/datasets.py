@@ -19,7 +19,7 @@ PATIENCE, PAUSE = 1800.0, 5.0  # seconds
 
 @dataclass(frozen=True)
 class Served:
-    """What Kaggle tells of a dataset: `ready` or a state on the way there, and its newest version."""
+    """The status of a dataset on Kaggle: `ready` or a state on the way there, and its newest version."""
 
     status: str
     version: int
@@ -48,7 +48,7 @@ def push_dataset(folder: Path, notes: str, *, patience: float = PATIENCE, pause:
 
 
 def served(name: str) -> Served | None:
-    """Return what Kaggle tells of the dataset `owner/name`; None where there is none that one may see."""
+    """Return the status of the dataset `owner/name`; None where there is none that one may see."""
     code, said = run_kaggle(["datasets", "status", name, "--format", "json(status,current_version_number)"])
     if code and reason_of(said) in ("missing", "forbidden"):
         return None
@@ -68,7 +68,7 @@ def _upload(name: str, folder: Path, notes: str, new: bool) -> None:
 
 
 def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool]) -> Served:
-    """Return what Kaggle tells of a dataset once it is ready and that is enough; says what it is meanwhile."""
+    """Return the status of a dataset once it is ready and `enough`; prints the status meanwhile."""
     last: Served | None = None
     while True:
         now = served(name)

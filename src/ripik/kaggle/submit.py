@@ -137,7 +137,7 @@ def log_score(settings: Settings, file: str, public: float | None = None, privat
 
 
 def newest(settings: Settings) -> Path:
-    """Return the last CSV of the run that the log tells of; InputError where there is none."""
+    """Return the last CSV of the run in the log; InputError where there is none."""
     folder = layout_of(settings).submissions
     log = folder / LOG
     files = read_table(log, ["file"], "Fix the header.")["file"].tolist() if log.is_file() else []

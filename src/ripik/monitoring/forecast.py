@@ -173,7 +173,7 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
 
 
 def pass_key(variant: Variant) -> tuple:
-    """Return what tells the frozen parts of variants apart."""
+    """Return what distinguishes the frozen parts of variants."""
     return variant.backbone, variant.weights, variant.train_from, variant.image_size, variant.precision
 
 

@@ -31,7 +31,7 @@ class Part:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be gone on from."""
+        """Whether it can be resumed."""
         return self.state in (FRESH, YOURS)
 
 
@@ -77,7 +77,7 @@ def blend_state(layout: Layout, record: dict[str, Any] | None, oofs: Mapping[str
 
 
 def last_submission(path: Path, run: str) -> dict[str, str]:
-    """Return what the log `path` tells of a run's last submission; empty without one."""
+    """Return what the log `path` says about a run's last submission; empty without one."""
     try:
         log = pd.read_csv(path, dtype=str, keep_default_na=False)
         files = [path.parent / file for file in log["file"]]

@@ -58,7 +58,7 @@ class VariantState:
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands.
+    """The state of a run.
 
     images: of train and test. last: the name of the last submission, and what the log tells of it; empty without one.
     written: whether there is a sample submission, without which no submission is.
@@ -84,7 +84,7 @@ class Status:
 
 
 def find_status(settings: Settings) -> Status:
-    """Return how the run of `settings` stands.
+    """Return the state of the run of `settings`.
 
     Raises InputError when there is no competition, or it cannot be read.
     """

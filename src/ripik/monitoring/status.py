@@ -23,7 +23,7 @@ MOST_LINES = 20
 
 
 def status(settings: Settings) -> Status:
-    """Print how the run of `settings` stands, ending with what to run next; return all of it. Changes nothing.
+    """Print the state of the run of `settings`, ending with what to run next; return all of it. Changes nothing.
 
     Raises InputError when there is no competition, or it cannot be read.
     """

@@ -177,7 +177,7 @@ def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: 
 
 
 def implausible(groups: pd.DataFrame, competition: Competition) -> list[str]:
-    """Tell the groups that hold a large share of a class, or of all images: one text a share, largest groups first."""
+    """List the groups with a large share of a class, or of all images: one text a share, largest groups first."""
     train = pd.DataFrame({"group": groups_of(groups, "train"), "label": competition.train["label"]})
     sizes = groups["group"].value_counts()
     problems = []

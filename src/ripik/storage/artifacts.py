@@ -182,7 +182,7 @@ def _digest_of(path: Path, *_: int) -> str:
 
 
 def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
-    """Return the path of a file that is as its meta file recorded it, or that stands by itself without one.
+    """Return the path of a file that matches its meta file, or that has none.
 
     Raises SurroundingsError, which ends with `remedy`, for a file or meta file that is not.
     """
@@ -195,7 +195,7 @@ def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
 
 
 def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
-    """Warn of files that are to be made anew though their inputs are the recorded ones: they were changed or lost."""
+    """Warn of files to be rebuilt though their inputs are unchanged: they were edited, damaged or deleted."""
     record = read_meta(meta)
     if record is not None and record["inputs"] == as_json(inputs):
         for name, recorded in record["outputs"].items():
@@ -206,7 +206,7 @@ def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
-    """Return what a meta file tells; None for one that is not there or not whole."""
+    """Return the content of a meta file; None for one that is missing or incomplete."""
     found = read_if_whole(path)
     if not isinstance(found, dict) or not isinstance(found.get("outputs"), dict) or "inputs" not in found:
         return None

@@ -146,7 +146,7 @@ def _by_turns(folder: Path) -> Iterator[None]:
 
 
 def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
-    """Bring what can be gone on from to the unfinished names, remove the rest, and make room for all rows."""
+    """Move what can be resumed to the unfinished names, remove the rest, and make room for all rows."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
     meta = artifacts.meta_beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
 
 
 def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], more: Mapping[str, Any], seconds: float) -> None:
-    """Write the meta file first: without the other two it says nothing, and with it they can be gone on from."""
+    """Write the meta file first: alone it means nothing, and with it the other two can be resumed."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
     for file in (unfinished.rows, unfinished.checksums):
         to_disk(file)

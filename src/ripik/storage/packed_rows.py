@@ -116,7 +116,7 @@ class _OpenFile:
         )
 
     def _give_up(self, what: str) -> NoReturn:
-        """Make the file one that is to be gone on from, and tell."""
+        """Turn the file into an unfinished one, to be resumed, and raise the error."""
         record = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
         key = artifacts.digest([record.get("inputs"), {"row": record.get("row"), "maker": record.get("maker")}])[:8]
         aside = Unfinished(self.path, 0, (), "u1", key)

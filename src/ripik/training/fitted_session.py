@@ -34,7 +34,7 @@ class FittedSession(HeadSession):
 
     @property
     def arithmetic(self) -> dict[str, Any]:
-        """As of a head that is trained, from which it does not go on."""
+        """As of a trained head; a fit does not resume from it."""
         return {**super().arithmetic, "backend": f"{NUMPY}, fitted"}
 
     def wants_more(self) -> bool:

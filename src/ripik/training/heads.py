@@ -132,7 +132,7 @@ def _begin(
 
 @contextmanager
 def _at_work(settings: Settings, jobs: Sequence[Job]) -> Iterator[dict[Job, Tell]]:
-    """Show that this process is at work on all of the jobs."""
+    """Mark all of the jobs as run by this process."""
     layout, patient = layout_of(settings), settings.jobs.engine == RAY
     with ExitStack() as stack:
         in_order = sorted(jobs, key=str)  # two commands that wait for one another's jobs would wait for ever

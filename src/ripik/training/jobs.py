@@ -148,7 +148,7 @@ class Training:
 
     @property
     def predictions_meta(self) -> Path:
-        """The file that tells what the predictions were made from."""
+        """The file that records what the predictions were made from."""
         return self.predictions.with_suffix(".meta.json")
 
     def inputs(self) -> dict[str, Any]:

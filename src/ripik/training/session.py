@@ -99,7 +99,7 @@ class Session(ABC):
 
     @property
     def monitor(self) -> str:
-        """What tells the best epoch: the loss on the inner split, or else the training loss."""
+        """What the best epoch is chosen by: the loss on the inner split, or else the training loss."""
         return "inner_loss" if len(self.inner) else "loss"
 
     def best_epoch(self) -> int:
@@ -130,7 +130,7 @@ class Session(ABC):
         self.longest = max(self.longest, time.monotonic() - start)
 
     def signs(self, report: Reporter, data: Batches) -> EpochSigns:
-        """Return what tells of an epoch of which these batches are left."""
+        """Return the progress reporter of an epoch with these batches left."""
         where = Position(
             self.variant.epochs,
             self.history,

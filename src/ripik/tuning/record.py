@@ -23,7 +23,7 @@ LEFT = (
 
 
 def record_path(settings: Settings, variant: str) -> Path:
-    """Return where the record of a search stands."""
+    """Return the path of a search's record."""
     return layout_of(settings).tune(variant).with_suffix(".json")
 
 
@@ -33,7 +33,7 @@ def toml_path(settings: Settings, variant: str) -> Path:
 
 
 def storage_path(settings: Settings, variant: str) -> Path:
-    """Return where the storage of a search stands."""
+    """Return the path of a search's storage."""
     return layout_of(settings).tune(variant).with_suffix(".db")
 
 

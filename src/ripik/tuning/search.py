@@ -59,7 +59,7 @@ class Search:
     begun: float = 0.0
 
     def __post_init__(self) -> None:
-        """Take up the trials that were told."""
+        """Restore the trials that the study has."""
         for proposal, told in self.study.trials():
             tried = self._tried(proposal)
             while len(tried.scores) < len(told.scores):
@@ -168,7 +168,7 @@ class Search:
         return outcome
 
     def _take(self, tried: Tried, outcome: Outcome, told: Told | None = None) -> None:
-        """Add a fold to a trial, and decide whether it goes on. told: of an earlier session, which decided."""
+        """Add a fold to a trial, and decide whether it continues. told: of an earlier session, which decided."""
         fold = len(tried.scores)
         tried.seconds += outcome.seconds
         if outcome.oof is None:

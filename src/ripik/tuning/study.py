@@ -72,13 +72,13 @@ class Study:
         self.stored = len(self.study.trials)
 
     def propose(self, numbers: Sequence[int], first: dict[str, Any] | None) -> list[Proposal]:
-        """Return the proposals of these numbers, which follow those told. first: the values of trial 0, if any."""
+        """Return the proposals of these numbers, which follow those reported. first: the values of trial 0, if any."""
         if first is not None and list(numbers[:1]) == [0]:
             self.study.enqueue_trial(first)
         return [self._ask(number) for number in numbers]
 
     def tell(self, number: int, told: Told) -> None:
-        """Tell what became of a proposal; to be called in the order of the numbers."""
+        """Report the result of a proposal; to be called in the order of the numbers."""
         trial, states = self.asked.pop(number), self.optuna.trial.TrialState
         for step, score in enumerate(told.scores):
             trial.report(score, step)
@@ -88,7 +88,7 @@ class Study:
             self.study.tell(trial, state=states.PRUNED)
 
     def save(self) -> None:
-        """Bring what was told since to the storage."""
+        """Write the results reported since to the storage."""
         with replacing(self.path) as temporary:
             if self.path.exists():
                 shutil.copyfile(self.path, temporary)
@@ -104,7 +104,7 @@ class Study:
         self.stored = len(self.study.trials)
 
     def trials(self) -> list[tuple[Proposal, Told]]:
-        """Return what is told so far, in the order of the numbers."""
+        """Return the results reported so far, in the order of the numbers."""
         whole = self.optuna.trial.TrialState.COMPLETE
         return [
             (
@@ -118,7 +118,7 @@ class Study:
         ]
 
     def importances(self) -> dict[str, float]:
-        """Return how much of the scores' spread each key explains, the most first; empty where that cannot be told."""
+        """Return how much of the scores' spread each key explains, the largest first; empty where undefined."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

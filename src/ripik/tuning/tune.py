@@ -111,7 +111,7 @@ def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
 
 
 def _conclude(search: Search) -> Path:
-    """Choose the best, correct its score, write the record and the TOML, and tell."""
+    """Choose the best, correct its score, write the record and the TOML, and print the result."""
     settings, name = search.run.settings, search.variant.name
     if search.best() is None:
         raise InputError(f"no trial of {name} completed all folds: give more TRIALS, or narrower [tune.ranges].")

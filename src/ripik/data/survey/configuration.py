@@ -61,7 +61,7 @@ def write_configuration(
 
 
 def configuration(guess: Guess, origin: Mapping[str, str], target: Path) -> str:
-    """Return the configuration as TOML, a comment beside every guess; origin: keys that tell where the files are."""
+    """Return the configuration as TOML, a comment for every guess; origin: keys that say where the files are."""
     run = f"# make train ensemble CONFIG={target}   (made by `make new`; docs/your-competition.md)"
     kaggle = [f"kaggle.competition = {_toml(value)}" for key, value in origin.items() if key == "competition"]
     rows = [f"{key} = {_toml(value)}" for key, value in origin.items() if key != "competition"]

@@ -15,7 +15,7 @@ ASKED = "ASKED"  # what marks a comment on what the files do not tell
 
 @dataclass
 class Guess:
-    """Settings of [competition], why each was taken, and what else is told; answers: what the user settled."""
+    """Settings of [competition], why each was chosen, and further notes; answers: what the user set."""
 
     answers: Mapping[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)

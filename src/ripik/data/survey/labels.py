@@ -76,7 +76,7 @@ def _take_type(guess: Guess, classes: Sequence[str]) -> None:
 
 
 def take_metric(guess: Guess, sample: pd.DataFrame | None, asked: Sequence[str], classes: Sequence[str]) -> None:
-    """Take a metric that fits what the sample's values ask for; no file tells which it is."""
+    """Take a metric that fits what the sample's values ask for; no file states which it is."""
     form = "labels" if sample is None else _form(sample, asked, classes)
     guess.tell(
         "the sample asks for",

@@ -43,7 +43,7 @@ TEST = "test.npy"  # of a job: its probabilities of the test set by view, float3
 
 @dataclass(frozen=True)
 class Trained:
-    """A run as its dataset of models tells of it, with the test set at hand."""
+    """A run as its dataset of models describes it, with the mounted test set."""
 
     run: Run
     manifest: Manifest
@@ -54,7 +54,7 @@ class Trained:
         return [each.job for each in predicting(self.run, self.run.settings.variants[variant])]
 
     def recorded(self, job: Job) -> dict[str, Any]:
-        """Return what the run tells of the engines that predicted with a job."""
+        """Return what the run recorded of the engines that predicted with a job."""
         return self.manifest.jobs[str(job)]
 
 
@@ -169,7 +169,7 @@ def said(trained: Trained, name: str) -> dict[Job, np.ndarray]:
 
 
 def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
-    """Return which test images show one photo, where copies vote: as the run found, or found anew for other images."""
+    """Return which test images show one photo, where copies vote: by the run, or searched again for other images."""
     settings, test = trained.run.settings, trained.run.competition.test
     if not fitted.recipe.copies_vote:
         return np.arange(len(test))

@@ -12,7 +12,7 @@ from ripik.kaggle.kernel import packages
 
 
 def main(facts_path: str) -> int:
-    """Do what a kernel's facts ask for; return the exit code: 0 done, or stopped by the time limit to go on; else as
+    """Do what a kernel's facts ask for; return the exit code: 0 done, or stopped by the time limit, to resume; else as
     `ripik` does."""
     facts: dict[str, Any] = json.loads(Path(facts_path).read_text(encoding="utf-8"))
     problems = packages.problems(facts["requires"], facts["kind"])

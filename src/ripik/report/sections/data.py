@@ -54,7 +54,7 @@ def test_set(evidence: Evidence) -> Section:
 
 
 def adversarial(path: Path) -> Section:
-    """Whether train can be told from test, by the table of `analyse adversarial`."""
+    """Whether train and test can be separated, by the table of `analyse adversarial`."""
     auc = read_auc(path)
     table = pd.read_csv(path, dtype={"image_id": str})
     sides = [table.loc[table["split"] == split, "p_test"].to_numpy() for split in ("train", "test")]

@@ -140,7 +140,7 @@ def adding(evidence: Evidence) -> Section:
 
 
 def _views(evidence: Evidence, name: str) -> pd.DataFrame | None:
-    """Return what the views of a variant add; None, and a word why, where its files do not tell any more."""
+    """Return what the views of a variant add; None, with a message, where its files are missing."""
     try:
         return analysis.views(evidence.folder, name)
     except RipikError as error:

@@ -20,7 +20,7 @@ Row = dict[Hashable, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """What stands with a photo: the classes whose heat map is shown, a caption and a note."""
+    """The text of a photo: the classes whose heat map is shown, a caption and a note."""
 
     explain: Sequence[str]
     caption: str

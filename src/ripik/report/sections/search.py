@@ -32,7 +32,7 @@ def searches(evidence: Evidence) -> Section:
 
 
 def _old(other: list[str], variant: str) -> list[Block]:
-    """Return what to say of a search that was made from something else than stands in the configuration now."""
+    """Return a note on a search that was made with other inputs than the current configuration."""
     said = f"The search over {variant} was made with other inputs than the current run: {', '.join(other)}."
     return [Text(f"{said} Its scores do not apply to the current run.", True)] if other else []
 
