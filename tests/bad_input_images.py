@@ -165,7 +165,7 @@ CASES = (
     fine("a palette", saved("PNG", "P"), reads_as(tolerance=40)),
     fine("CMYK", saved("JPEG", "CMYK", quality=95), reads_as(tolerance=5)),
     fine("turned by EXIF", turned, reads_as(lambda photo: np.rot90(photo[: SIDE // 2], -1), 3)),
-    fine("alpha", saved("PNG", "RGBA"), reads_as(on_white, 2), "transparency is laid on white: 1 of 16"),
+    fine("alpha", saved("PNG", "RGBA"), reads_as(on_white, 2), "transparency is composited on white: 1 of 16"),
     bad("a float TIFF", image(float_tiff), "floating-point numbers", "8- or 16-bit RGB"),
     bad("a TIFF of four bands", image(four_bands), "its 4 bands", "8- or 16-bit RGB"),
     fine("an animated PNG", frames("PNG"), reads_as(), *FRAMES),

@@ -154,11 +154,11 @@ TESTS = (
         "no sample",
         lambda tiny: tiny.sample_csv.unlink(),
         NO_SAMPLE,
-        "none is written",
+        "not written",
         code=0,
     ),
-    case("no test.csv, no sample", "neither", nothing, (*NO_SAMPLE, *NO_TEST_CSV[1:]), "none is written", code=0),
-    case("no test.csv, no sample", "no test set", nothing, with_sets("test_images="), "none is written", code=0),
+    case("no test.csv, no sample", "neither", nothing, (*NO_SAMPLE, *NO_TEST_CSV[1:]), "not written", code=0),
+    case("no test.csv, no sample", "no test set", nothing, with_sets("test_images="), "not written", code=0),
 )
 ROWS = (
     case("weights of rows", "no such column", nothing, WEIGHTED, "no column trust", "leave it empty"),

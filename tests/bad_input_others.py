@@ -88,7 +88,7 @@ _SAMPLES = tuple(
         (
             "labels, where the metric scores probabilities",
             nothing,
-            ("log_loss of 3 classes", "column a class"),
+            ("log_loss of 3 classes", "column per class"),
             LOG_LOSS,
         ),
         ("one probability of three classes", values("0.5"), ("neither classes", "set"), ("folds",)),
@@ -112,7 +112,7 @@ SAMPLES = (
         "sample submission",
         "a numbering, empty columns, and a first line for Excel",
         lines(lambda rows: ["sep=,", *(f"{n or ''},{row},," for n, row in enumerate(rows))], sample_csv),
-        ("folds: wrote", "left out Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program left there"),
+        ("folds: wrote", "ignored Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program added"),
         0,
     ),
     fine(

@@ -48,7 +48,7 @@ def test_history_that_is_missing_or_broken(tmp_path: Path) -> None:
     write_curve(tmp_path / "a" / "fold0", 2, inner_loss=[0.3, 0.2])
     path = tmp_path / "a" / "fold0" / "history.csv"
     for cell, wrong, message in (
-        ("0.2", "low", "line 3: inner_loss 'low' is no number"),
+        ("0.2", "low", "line 3: inner_loss 'low' is not a number"),
         ("0.7", "", "line 2: the loss is missing"),
         ("loss", "lost", "no column loss"),
     ):
@@ -151,7 +151,7 @@ def test_views_that_are_missing_broken_or_of_another_oof(tmp_path: Path) -> None
         views(tmp_path, "a")
     predictions.write_text("broken")
     record(told, {"prediction": {"views": VIEWS}}, predictions)
-    with pytest.raises(InputError, match=r"predictions\.npz is broken"):
+    with pytest.raises(InputError, match=r"predictions\.npz is damaged"):
         views(tmp_path, "a")
 
 
@@ -269,5 +269,5 @@ def test_times_of_nothing_and_of_broken_files(tmp_path: Path) -> None:
         times(tmp_path / "none")
     for content in ({}, {"seconds": "long"}, {"seconds": -1}):
         (tmp_path / "folds.meta.json").write_text(json.dumps(content))
-        with pytest.raises(InputError, match=r"folds\.meta\.json does not tell the seconds"):
+        with pytest.raises(InputError, match=r"folds\.meta\.json does not record the seconds"):
             times(tmp_path)

@@ -99,8 +99,8 @@ def test_a_file_renamed_by_hand_is_of_the_run_that_its_record_names(tmp_path: Pa
     [
         ({"time": "yesterday"}, "line 3: time 'yesterday' is not a time"),
         ({"time": ""}, "line 3: time '' is not a time"),
-        ({"public": "0,78"}, "line 3: public '0,78' is no number"),
-        ({"cv": "good"}, "line 3: cv 'good' is no number"),
+        ({"public": "0,78"}, "line 3: public '0,78' is not a number"),
+        ({"cv": "good"}, "line 3: cv 'good' is not a number"),
     ],
 )
 def test_a_broken_cell_is_told_with_its_line(tmp_path: Path, cells: dict[str, str], message: str) -> None:

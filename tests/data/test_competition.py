@@ -129,7 +129,7 @@ def test_a_repeated_id_is_named_with_its_lines(tiny: Tiny, csv: str) -> None:
     tiny.edit(tiny.input / csv, lambda frame: pd.concat([frame, frame.iloc[[1]]]))
     message = refusal(tiny)
     rows = pd.read_csv(tiny.input / csv)
-    assert f"id {rows['image_id'].iloc[1]} stands on lines 3, {len(rows) + 1}" in message
+    assert f"id {rows['image_id'].iloc[1]} appears on lines 3, {len(rows) + 1}" in message
 
 
 @pytest.mark.parametrize("csv", ["train/train.csv", "test/test.csv", "sample_submission.csv"])

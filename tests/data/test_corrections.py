@@ -209,5 +209,5 @@ def test_corrections_that_leave_a_class_in_one_fold_are_refused(tiny: Tiny) -> N
     tiny.write_folds()
     of_three = tiny.truth[(tiny.truth["label"] == 3) & (tiny.truth["photo"] % 3 != 0)]["image_id"].tolist()
     settings = tiny.settings(corrections(tiny, of_three))
-    with pytest.raises(InputError, match=r"mine\.csv: with these corrections: class 3 stands in one fold only"):
+    with pytest.raises(InputError, match=r"mine\.csv: with these corrections: class 3 is in one fold only"):
         read_folds(settings, read_competition(settings))

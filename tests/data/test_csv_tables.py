@@ -47,7 +47,7 @@ def test_a_column_without_a_name_is_kept_beside_the_others(path: Path) -> None:
 
 def test_a_cell_without_an_end_is_told_by_the_line_it_starts_on(path: Path) -> None:
     path.write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 60_000, encoding="utf-8")
-    with pytest.raises(InputError, match="line 3: a quote"):
+    with pytest.raises(InputError, match="line 3: an unclosed or misplaced quote"):
         read_table(path, ["a"])
 
 

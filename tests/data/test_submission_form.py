@@ -86,7 +86,7 @@ def test_one_column_of_three_classes_can_be_labels_alone(metric: str, values: st
     found = form(columns, THREE, how)
     assert (found.kind, found.columns, found.positive) == (LABELS, ("label",), None)
     plain = asked == LABELS or values in ("zeros", "zeros and ones")
-    assert found.note == "" if plain else "are no classes" in found.note
+    assert found.note == "" if plain else "are not classes" in found.note
 
 
 @pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
@@ -116,7 +116,7 @@ def test_other_columns_are_refused_whatever_is_asked_for(asked: str, metric: str
 @pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
 def test_columns_that_are_not_the_classes_are_shown_beside_them(metric: str) -> None:
     message = refusal(dict.fromkeys(["healthy", "rust"], ["0.5"] * 3), THREE, settings(metric))
-    assert "has the columns id, healthy, rust; a submission of one probability a class has id, 0, 1, 2" in message
+    assert "has the columns id, healthy, rust; a submission of one probability per class has id, 0, 1, 2" in message
 
 
 @pytest.mark.parametrize("classes", [(0, 1), (1, 2), ("cat", "dog"), ("0", "1")])
@@ -204,7 +204,7 @@ def test_columns_that_a_program_left_in_the_sample_are_left_out_and_told() -> No
     with pytest.raises(InputError, match="no column id; it has Unnamed: 0, label"):
         id_column_of(sample[["Unnamed: 0", "label"]], settings(), pd.Series(ids), "sample.csv")
     found = form_of(sample[["id", "label"]], settings(), THREE, "sample.csv", "id", ["Unnamed: 0"])
-    assert "left out Unnamed: 0, which a program left there" in found.note
+    assert "ignored Unnamed: 0, which a program added" in found.note
 
 
 def test_of_hundreds_of_columns_a_few_are_told() -> None:
@@ -236,7 +236,7 @@ def test_whose_probability_it_is(classes: Sequence[Label], column: str, named: L
 @pytest.mark.parametrize("asked", ["auto", ONE])
 def test_a_positive_class_that_is_none_is_refused(asked: str) -> None:
     message = refusal({"label": ["0.5"] * 3}, ("cat", "dog"), settings("auc", asked, positive_class="dgo"))
-    assert "competition.positive_class = 'dgo' is none of the classes" in message
+    assert "competition.positive_class = 'dgo' is not one of the classes" in message
     assert "did you mean dog?" in message
 
 
@@ -248,8 +248,8 @@ def test_a_positive_class_without_effect_is_told() -> None:
 @pytest.mark.parametrize("metric", OF_PROBABILITIES)
 def test_a_contradiction_says_what_to_do(metric: str) -> None:
     of_three = refusal({"label": ["0.5"] * 3}, THREE, settings(metric))
-    assert f"{metric} of 3 classes scores one probability a class" in of_three
-    assert "one column a class" in of_three
+    assert f"{metric} of 3 classes scores one probability per class" in of_three
+    assert "one column per class" in of_three
     of_two = refusal({"label": ["0"] * 3}, TWO, settings(metric, LABELS))
     assert f"{metric} of 2 classes scores a probability" in of_two
     assert '"probability"' in of_two

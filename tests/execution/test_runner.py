@@ -310,7 +310,7 @@ def run_out(kind: str, report: Progress) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "gpu", "jax"])
 def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
-    with pytest.raises(SurroundingsError, match=r"needy: the memory ran out\. Run it with fewer jobs"):
+    with pytest.raises(SurroundingsError, match=r"needy: out of memory\. Run it with fewer jobs"):
         execute([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 

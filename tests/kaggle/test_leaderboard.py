@@ -14,7 +14,9 @@ from ripik.storage import artifacts
 def test_correlation_of_known_values() -> None:
     frame = pd.DataFrame({"cv": [0.1, 0.2, 0.3, 0.4], "public": [1.0, 2.0, 3.0, 100.0]})
     assert correlation(frame, "public") == "CV and public score over 4 submissions: Pearson r = 0.79, Spearman r = 1.00"
-    assert correlation(frame.assign(public=[4.0, 3.0, 2.0, 1.0]), "public").endswith("r = -1.00, of the ranks -1.00")
+    assert correlation(frame.assign(public=[4.0, 3.0, 2.0, 1.0]), "public").endswith(
+        "Pearson r = -1.00, Spearman r = -1.00"
+    )
 
 
 @pytest.mark.parametrize("scores", [[0.5, 0.6, None], [0.5, 0.5, 0.5], [None, None, None]])

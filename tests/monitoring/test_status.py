@@ -161,7 +161,7 @@ def test_the_states_of_a_job(run: Run) -> None:
     assert found.detail.startswith("after epoch 3 of 30 (host far")
     run.layout.running(JOB).unlink()
     assert job_state(run, JOB).state == STOPPED
-    assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 from where it was left)"
+    assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 of them to be resumed)"
     finish(run, JOB)
     assert job_state(run, JOB).state == FINISHED
     Training(run, JOB).predictions.unlink()
@@ -180,7 +180,7 @@ def test_a_job_at_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (found.state, found.epoch) == (RUNNING, 2)
         assert found.detail.startswith(f"epoch 3/30, loss 0.512, 0:12:34 left, {where}")
         all_of_it = find_status(run.settings)
-        assert all_of_it.next == "next: wait, 1 of 12 jobs are at work, 11 to go"
+        assert all_of_it.next == "next: wait, 1 of 12 jobs are running, 11 to go"
     assert job_state(run, JOB).state == FINISHED
 
 

@@ -210,7 +210,7 @@ def test_every_cell_of_the_confusion_matrix(page: Page, found: dict[str, Predict
         for predicted, cell in enumerate(row):
             part = float(cell.get("style").removeprefix("--share: "))
             assert part == pytest.approx(counts[label, predicted] / counts[label].sum(), abs=0.0006)
-    right = re.search(r"([\d.]+) % are right", page.section("confusion").text)
+    right = re.search(r"([\d.]+) % are correct", page.section("confusion").text)
     assert right
     same(right.group(1), 100 * np.trace(counts) / counts.sum(), 1)
 
@@ -444,7 +444,7 @@ def test_a_stale_blend_is_not_shown(again: Tiny, monkeypatch: pytest.MonkeyPatch
     page = made(again, "blend.seed=5")
     check_whole(page)
     assert "ensemble" not in page.table("OOF macro F1")
-    assert "there is no blend of the present predictions" in page.section("summary").text
+    assert "there is no blend of the current predictions" in page.section("summary").text
     estimated = [row.get("estimated in test", "–") for row in page.table("predicted on test").values()]
     assert estimated == ["–"] * 3
 

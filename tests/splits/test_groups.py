@@ -66,7 +66,7 @@ def test_an_edited_file_is_the_users_and_is_checked(tiny: Tiny, capsys: pytest.C
     assert "by hand" in capsys.readouterr().out
     assert (read(tiny)["group"] == 7).all()
     frame.iloc[1:].to_csv(path, index=False)
-    with pytest.raises(InputError, match="every image once"):
+    with pytest.raises(InputError, match="every image exactly once"):
         make(tiny)
 
 
@@ -96,7 +96,7 @@ def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.Captu
         ("group", "", "group '' is not a whole number"),
         ("group", "g1", "line 2: group 'g1' is not a whole number"),
         ("group", "1.5", "not a whole number"),
-        ("similarity", "high", "similarity 'high' is no number"),
+        ("similarity", "high", "similarity 'high' is not a number"),
     ],
 )
 def test_an_edited_cell_is_checked(tiny: Tiny, column: str, value: str, told: str) -> None:

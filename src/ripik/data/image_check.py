@@ -64,7 +64,7 @@ def tell_unreadable(settings: Settings, competition: Competition) -> None:
     guessed = (~competition.test["readable"]).sum()
     if guessed:
         warn(
-            "unreadable test images get the class shares of the training images as prediction: "
+            "unreadable test images are predicted with the class shares of the training images: "
             f"{guessed} of {len(competition.test)} ({_examples(found, 'test')}). {all_in}"
         )
 

@@ -144,11 +144,7 @@ class _Sample:
         }
         own = self.own_names(kind)
         taken = [text for key, text in words.items() if key in own and not getattr(self.how, key)]
-        return (
-            [*taken, f"ignored {names_of(self.left_out)}, an index column that a program wrote"]
-            if self.left_out
-            else taken
-        )
+        return [*taken, f"ignored {names_of(self.left_out)}, which a program added"] if self.left_out else taken
 
     @property
     def names(self) -> list[str]:

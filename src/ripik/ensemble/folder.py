@@ -78,7 +78,7 @@ def _readable(folder: Path, photos: Mapping[str, Path], rule: PixelRule) -> np.n
     tell(notes_of(found, list(photos), rule))
     if bad:
         warn(
-            "unreadable photos get the class shares of the training images as prediction: "
+            "unreadable photos are predicted with the class shares of the training images: "
             f"{len(bad)} of {len(photos)} ({shown})"
         )
     return np.array([not examined.problem for examined in found])

@@ -127,7 +127,7 @@ def _tried(competition: Competition, rule: PixelRule) -> Competition:
     readable = np.array([not examined.problem for examined in found])
     if not readable.all():
         warn(
-            "unreadable test images get the class shares of the training images as prediction: "
+            "unreadable test images are predicted with the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
     ruled = ("test",) if any(examined.is_changed_by(rule) for examined in found) else ()
