@@ -120,7 +120,7 @@ def ambiguous(root: Path) -> None:
 def test_what_may_be_read_in_two_ways_is_refused_with_both(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ambiguous(folder / "src")
     told = refused(capsys, "src")
-    assert "is ambiguous, with 2 options: label_column=colour: 3 values; or label_column=shape: 2 values" in told
+    assert "can be read in 2 ways: label_column=colour: 3 values; or label_column=shape: 2 values" in told
     assert not (folder / "configs").exists()
     assert new("src", "competition.label_column=shape") == 0
     assert written("src").label_column == "shape"

@@ -46,8 +46,7 @@ class Guess:
         if not sys.stdin.isatty():
             ways = "; or ".join(f"{key}={shown(value)}: {why}" for value, why in options.items())
             raise InputError(
-                f"{question} is ambiguous, with {len(options)} options: {ways}. Choose one with --set "
-                "competition.<key>=…."
+                f"{question} can be read in {len(options)} ways: {ways}. Choose one with --set competition.<key>=…."
             )
         return _asked(question, options)
 
