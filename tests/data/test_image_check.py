@@ -63,7 +63,7 @@ def test_bad_training_images_stop_with_all_of_them_listed(tiny: Tiny) -> None:
     assert found["image_id"].tolist() == [*tiny.truth["image_id"][[4, 8]], tiny.test["image_id"][0]]
     assert found["path"].tolist()[0] == str(image(tiny, "train", 4))
     assert "missing" in found["problem"][1]
-    with pytest.raises(InputError, match="cannot be read: 2"):
+    with pytest.raises(InputError, match="unreadable training images: 2"):
         open_competition(tiny.settings(), check=False)  # the list is up to date
 
 
