@@ -144,7 +144,7 @@ SHAPES = (
     bad("blank lines only", content(lambda data: b"\n\n\n"), "is empty", "header"),
     bad("header only", lines(lambda rows: rows[:1]), "header but no rows"),
     bad("no such file", lambda tiny: tiny.train_csv.unlink(), "there is no", "make data"),
-    bad("a folder", lambda tiny: (tiny.train_csv.unlink(), tiny.train_csv.mkdir()), "there is no file", "name it"),
+    bad("a folder", lambda tiny: (tiny.train_csv.unlink(), tiny.train_csv.mkdir()), "there is no file", "set its name"),
     bad(
         "a line break in quotes",
         both(

@@ -120,11 +120,16 @@ SEVERAL = (
         COLUMNS,
         "line 4",
         "2 labels (a, c)",
-        "mend",
+        "correct the row",
     ),
     case("a column for each class", "no label", columns("0,0,0"), COLUMNS, "line 4", "has no label", "correct the row"),
     case(
-        "a column for each class", "shares that do not sum to 1", columns("0.5,0.2,0.2"), COLUMNS, "sum to 0.9", "mend"
+        "a column for each class",
+        "shares that do not sum to 1",
+        columns("0.5,0.2,0.2"),
+        COLUMNS,
+        "sum to 0.9",
+        "correct the row",
     ),
     case("a column for each class", "no number", columns("x,0,1"), COLUMNS, "line 4", "a is 'x'", "Correct the cell"),
     case(
@@ -162,7 +167,7 @@ TESTS = (
 )
 ROWS = (
     case("weights of rows", "no such column", nothing, WEIGHTED, "no column trust", "leave it empty"),
-    case("weights of rows", "no number", column("trust", "much"), WEIGHTED, "line 2", "'much'", "Mend"),
+    case("weights of rows", "no number", column("trust", "much"), WEIGHTED, "line 2", "'much'", "Correct it"),
     case(
         "weights of rows", "neither yes nor no", column("doubtful", "perhaps"), IGNORED, "'perhaps'", "Correct the cell"
     ),

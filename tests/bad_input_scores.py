@@ -93,7 +93,7 @@ LOGS = tuple(
             ("no column cv", "Fix the header"),
         ),
         ("a score of text", LOG + "a.csv,2024-05-01T10:00:00,,,a,good,,\n", ("line 2", "'good'", "Correct the cell")),
-        ("empty", "", ("is empty", "Mend")),
+        ("empty", "", ("is empty", "Fix the header")),
         ("semicolons", LOG.replace(",", ";"), ("semicolons", "with commas")),
     )
 )

@@ -120,10 +120,10 @@ def test_a_group_that_holds_a_large_share_of_a_class_is_told_with_the_ways_out(
     tiny: Tiny, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tiny)
-    assert "hardly" not in capsys.readouterr().err
+    assert "unlikely" not in capsys.readouterr().err
     monkeypatch.setattr(groups, "SUSPICIOUS", 6)
     path = make(tiny)
-    assert "hardly" not in capsys.readouterr().err
+    assert "unlikely" not in capsys.readouterr().err
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     wrong = frame["image_id"].isin(tiny.truth.loc[tiny.truth["photo"].isin([0, 1]), "image_id"])
     frame.assign(group=frame["group"].mask(wrong, "1")).to_csv(path, index=False)
