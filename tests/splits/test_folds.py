@@ -242,7 +242,7 @@ def test_folds_with_other_columns_are_refused(tiny: Tiny) -> None:
 
 def test_check_groups_counts_the_others() -> None:
     folds = pd.DataFrame({"image_id": list("abcdef"), "group": [0, 0, 1, 1, 2, 2], "fold": [0, 1, 1, 0, 2, 2]})
-    with pytest.raises(InputError, match=r"folds\.csv: group 0 \(images a, b\).*\(2 groups in all"):
+    with pytest.raises(InputError, match=r"folds\.csv: group 0 \(images a, b\).*\(2 such groups in all"):
         check_groups(folds, Path("folds.csv"))
     check_groups(folds.iloc[4:], Path("folds.csv"))
 
@@ -328,7 +328,7 @@ def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pyt
     frame.assign(group=range(len(frame)), fold=lambda f: f.index % 3).to_csv(path, index=False)
     capsys.readouterr()
     make_folds(known_groups.settings())
-    assert "part " in capsys.readouterr().err
+    assert "your folds split " in capsys.readouterr().err
 
 
 def test_files_that_would_be_kept_are_known_before(known_groups: Tiny) -> None:
