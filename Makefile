@@ -38,21 +38,21 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(READY)
 
-demo: $(READY)  ## draw a small competition and run the whole line on it
+demo: $(READY)  ## generate a small competition and run the whole pipeline on it
 	@$(RIPIK) demo $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
 
-new: $(READY)  ## look at SOURCE=folder, zip or name on Kaggle, and write configs/<name>.toml for it (CONFIG=, SET=answers)
+new: $(READY)  ## inspect SOURCE=folder, zip or Kaggle name, and write configs/<name>.toml for it (CONFIG=, SET=answers)
 	@$(RIPIK) new --source '$(SOURCE)' $(if $(filter file,$(origin CONFIG)),,--config '$(CONFIG)') \
 		$(foreach setting,$(SET),--set '$(setting)')
 
 data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
 	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')
 
-plan: $(READY)  ## measure for minutes, and tell the time, disk, memory and jobs of the whole run before it starts
+plan: $(READY)  ## run short measurements, and estimate time, disk, memory and jobs of the whole run before it starts
 	@$(RIPIK) plan $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images $(IMAGES)) $(if $(DEVICES),--devices $(DEVICES)) \
 		$(if $(MACHINES),--machines $(MACHINES))
 
-folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: and show how other splits lie)
+folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: also show how optimistic other splits are)
 	@$(RIPIK) folds $(OPTIONS) $(if $(AUDIT),--audit)
 
 augment: $(READY)  ## write the augmented copies as JPEG, or PREVIEW=1: a contact sheet
@@ -64,42 +64,42 @@ train: $(READY)  ## train and predict every missing (variant, fold)
 predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
 	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)') $(if $(OUT),--out '$(OUT)')
 
-tune: $(READY)  ## search for a variant's settings, tell what the best of many is worth (VARIANT=upper TRIALS=40 HOURS=2)
+tune: $(READY)  ## search a variant's hyperparameters, correct the best score for the selection (VARIANT=upper TRIALS=40 HOURS=2)
 	@$(RIPIK) tune $(OPTIONS) --variant '$(VARIANT)' $(if $(TRIALS),--trials $(TRIALS)) $(if $(HOURS),--hours $(HOURS))
 
-ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: of those finished)
+ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: only the finished variants)
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN) $(if $(PARTIAL),--partial)
 
 export: $(ONNX)  ## write the blend as ONNX graphs and a script that predicts without this package
 	@$(RIPIK) export $(OPTIONS)
 
 $(ONNX): $(READY) requirements-export.txt
-	@echo "installing what writes ONNX graphs into $(VENV) (once)"
+	@echo "installing the ONNX export packages into $(VENV) (once)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements-export.txt
 	@touch $(ONNX)
 
-compare: $(READY)  ## tell whether B is better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
+compare: $(READY)  ## compare two models: is B better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
 	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
 
 submit: $(READY)  ## submit the newest CSV to the Kaggle competition, log its score (FILE= YES=1 VERSION=kernel's)
 	@$(RIPIK) submit $(OPTIONS) $(if $(FILE),--file '$(FILE)') $(if $(VERSION),--version $(VERSION)) $(if $(YES),--yes)
 
-kernel: $(READY)  ## write a Kaggle kernel and the datasets it reads (KIND=infer: prediction alone; KIND=train)
+kernel: $(READY)  ## write a Kaggle kernel and the datasets it reads (KIND=infer: prediction only; KIND=train: all steps)
 	@$(RIPIK) kernel $(OPTIONS) $(if $(KIND),--kind $(KIND))
 
 kernel-push: $(READY)  ## push the kernel to Kaggle, its datasets first (KIND=)
 	@$(RIPIK) kernel-push $(OPTIONS) $(if $(KIND),--kind $(KIND))
 
-kernel-status: $(READY)  ## how the kernel is on Kaggle (KIND=)
+kernel-status: $(READY)  ## show the kernel's state on Kaggle (KIND=)
 	@$(RIPIK) kernel-status $(OPTIONS) $(if $(KIND),--kind $(KIND))
 
-kernel-output: $(READY)  ## fetch what the kernel wrote on Kaggle (KIND=)
+kernel-output: $(READY)  ## download the kernel's output from Kaggle (KIND=)
 	@$(RIPIK) kernel-output $(OPTIONS) $(if $(KIND),--kind $(KIND))
 
 report: $(READY)  ## show the run on one HTML page: output/<run>/report/index.html
 	@$(RIPIK) report $(OPTIONS)
 
-analyse: $(READY)  ## one question about a run (TOPIC=errors OF=finetuned; the topics: TOPIC=-h)
+analyse: $(READY)  ## analyse one topic of a run (TOPIC=errors OF=finetuned; TOPIC=-h lists the topics)
 	@$(RIPIK) analyse $(OPTIONS) $(if $(OF),--of '$(OF)') $(or $(TOPIC),-h)
 
 status: $(READY)  ## what is finished, running, stale or missing in the run
@@ -108,20 +108,20 @@ status: $(READY)  ## what is finished, running, stale or missing in the run
 config: $(READY)  ## print the effective configuration
 	@$(RIPIK) config $(OPTIONS)
 
-bench: $(READY) $(PEERS)/.ready  ## ours against peers, one table (QUICK=1: ten minutes; PHOTOS=folder WEIGHTS=file ONLY=heads,cuts)
+bench: $(READY) $(PEERS)/.ready  ## benchmark against other libraries, one table (QUICK=1: ten minutes; PHOTOS=folder WEIGHTS=file ONLY=heads,cuts)
 	@$(BIN)/python -m benchmarks.speed.bench --peers-python $(PEERS)/bin/python $(if $(QUICK),--quick) $(if $(REAL),--real) \
 		$(if $(ONLY),--only '$(ONLY)') $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 $(PEERS)/.ready: benchmarks/requirements.txt
-	@echo "installing the peers into $(PEERS) (once, some minutes)"
+	@echo "installing the compared libraries into $(PEERS) (once, some minutes)"
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $(PEERS)/.ready
 
-bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on the GPU that is there (DRY=1: a trial on any machine)
+bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on this machine's GPU (DRY=1: a dry run on any machine)
 	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
 
-pictures: $(READY)  ## run the demo and make the README's pictures of it (ONLY=report: of the run that is there; needs Chromium)
+pictures: $(READY)  ## run the demo and make the README's pictures of it (ONLY=report: of the existing run; needs Chromium)
 	@$(BIN)/python -m benchmarks.pictures $(if $(ONLY),--only $(ONLY))
 
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
@@ -133,7 +133,7 @@ TWO_AT_A_TIME := --numprocesses 2 --dist worksteal --durations 10
 test: $(READY)  ## run the tests a change may break, two at a time (PYTEST="-k folds -x": options; PYTEST=-n0: one at a time)
 	@$(BIN)/python -m pytest $(TWO_AT_A_TIME) -m 'not long' $(PYTEST)
 
-test-all: $(READY)  ## and the long ones: whole lines in processes of their own, variations of what `make test` runs once (PYTEST=)
+test-all: $(READY)  ## run all tests, also the long ones: whole pipelines in separate processes, and variations (PYTEST=)
 	@$(BIN)/python -m pytest $(TWO_AT_A_TIME) $(PYTEST)
 
 test-oldest: $(READY)  ## run both kernels on a small Kaggle machine with the oldest packages claimed
@@ -155,24 +155,24 @@ test-jax: $(READY) $(JAX)/.ready  ## the tests of networks, frozen passes, train
 	@KERAS_BACKEND=jax TENSORFLOW_PYTHON=$(CURDIR)/$(BIN)/python JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX)/compiled $(JAX)/bin/python -m pytest --numprocesses 2 --dist worksteal $(JAX_TESTS) $(PYTEST)
 
 $(JAX)/.ready: requirements.lock tests/jax.txt
-	@echo "installing JAX and the locked packages, but for TensorFlow, into $(JAX) (once, some minutes)"
+	@echo "installing JAX and the locked packages except TensorFlow into $(JAX) (once, some minutes)"
 	$(PYTHON) -m venv $(JAX)
 	grep -vE '^(tensorflow|openvino)' requirements.lock > $(JAX)/requirements.txt
 	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check -r $(JAX)/requirements.txt -r tests/jax.txt
 	$(JAX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(JAX)/.ready
 
-test-export: $(ONNX)  ## compare an exported blend, run where neither TensorFlow nor this package is, with the run itself
+test-export: $(ONNX)  ## compare an exported blend, run without TensorFlow and this package, with the run itself
 	@test -x $(BARE)/bin/python || $(PYTHON) -m venv $(BARE)
 	@grep -hE '^(onnxruntime|numpy|opencv-python-headless)==' requirements.lock requirements-export.txt > $(BARE)/requirements.txt
 	@$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(BARE)/requirements.txt
 	@BARE_PYTHON=$(CURDIR)/$(BARE)/bin/python $(BIN)/python -m pytest tests/export $(PYTEST)
 
-torture: $(READY)  ## kill the line at 60 moments and compare what it makes when resumed (KILLS= WORK=folder BROKEN=)
+torture: $(READY)  ## kill the pipeline at 60 moments and compare its resumed results (KILLS= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
 		$(if $(BROKEN),--broken '$(BROKEN)')
 
-faults: $(READY)  ## damage every kind of file of a finished run and see what becomes of it (TRIES=3)
+faults: $(READY)  ## damage every kind of file of a finished run and check that it is noticed (TRIES=3)
 	@$(BIN)/python tests/faults.py $(if $(TRIES),--tries $(TRIES))
 
 fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTES=10 SEED=)
@@ -181,7 +181,7 @@ fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTE
 golden: $(READY)  ## compare the bytes of a small run with those of another checkout's code (BEFORE=folder WORK=folder)
 	@$(BIN)/python tests/golden.py $(if $(BEFORE),--before '$(BEFORE)') --work '$(or $(WORK),output/golden)'
 
-lint: $(READY)  ## ruff check, ruff format --check, mypy, and that imports go down the rooms
+lint: $(READY)  ## ruff check, ruff format --check, mypy, and the layers of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 audit:  ## known vulnerabilities of the locked packages, by pip-audit (needs the network)

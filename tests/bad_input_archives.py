@@ -18,7 +18,7 @@ from ripik.data.competition import read_competition
 SOURCE, FILLED = "photos.zip", "output/filled"
 INTO = ("--set", f"competition.root={{folder}}/{FILLED}")
 COMMAND = ("data", "--source", f"{{folder}}/{SOURCE}", *INTO)
-DAMAGED = ("damaged or no zip", "Download it again")
+DAMAGED = ("damaged or not a zip", "Download it again")
 FOLDER = "folder as the source"
 Files = dict[str, bytes]
 
@@ -33,7 +33,7 @@ def zipped(files: Files) -> bytes:
     """Return a zip of files in the order given."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a name that stands there twice
+        warnings.simplefilter("ignore")  # of a name that appears twice
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
@@ -128,7 +128,7 @@ CASES = (
     ),
     bad("a link", archive(harm=link), SOURCE, "'link' is a link", "nothing was unpacked", FOLDER),
     bad("a name of 300 characters", archive(added(**{"x" * 300: b"x"})), SOURCE, "too long for a file", FOLDER),
-    bad("the same entry twice", archive(added(**{"train\\train.csv": b"x"})), SOURCE, "stands there twice", FOLDER),
+    bad("the same entry twice", archive(added(**{"train\\train.csv": b"x"})), SOURCE, "appears twice", FOLDER),
     bad("a bomb", archive(harm=central(24, b"\0\0\0\xf0")), SOURCE, "unpacks to 4.0 GB", "far more than", FOLDER),
     bad("archives 6 deep", archive(deep), "again.zip", "nested more than 4 deep", FOLDER),
     bad("a password", archive(harm=central(8, b"\x01\x00")), SOURCE, "protected by a password", FOLDER),

@@ -48,11 +48,11 @@ FILES = (
         2,
         ("config", "--config", "{folder}/my run.toml"),
     ),
-    in_file("no TOML", config("[training\nepochs = 3"), "not valid TOML", "line", "Mend"),
-    in_file("a text without quotes", config("[blend]\nviews = all"), "not valid TOML", "line", "in quotes"),
+    in_file("no TOML", config("[training\nepochs = 3"), "not valid TOML", "line", "Fix that line"),
+    in_file("a text without quotes", config("[blend]\nviews = all"), "not valid TOML", "line", "need quotes"),
     in_file("UTF-16", raw("[training]\nepochs = 3\n".encode("utf-16")), "not UTF-8", "Save it"),
-    in_file("lists in lists", config("x = " + "[" * 3000 + "]" * 3000), "nested", "a number, a text"),
-    in_file("a key twice", config("[blend]\nseed = 1\nseed = 2"), "not valid TOML", "line", "Mend"),
+    in_file("lists in lists", config("x = " + "[" * 3000 + "]" * 3000), "nested", "a number, a string"),
+    in_file("a key twice", config("[blend]\nseed = 1\nseed = 2"), "not valid TOML", "line", "Fix that line"),
 )
 KEYS = (
     in_file("a table misspelt", config("[trainin]\nepochs = 3"), "[trainin]", "did you mean training?"),
@@ -92,9 +92,9 @@ VALUES = (
         f"training.epochs={'[' * 3000}",
         "--set training.epochs=[[[",
         "nested",
-        "a number, a text",
+        "a number, a string",
     ),
-    by_set("a number without end", f"training.epochs={'9' * 5000}", "--set training.epochs=999", "endless", "a number"),
+    by_set("a number without end", f"training.epochs={'9' * 5000}", "--set training.epochs=999", "huge", "a number"),
     by_set("class weights of a text", "training.class_weights=heavy", "training.class_weights", "balanced", "table"),
     by_set(
         "a negative class weight",
@@ -103,7 +103,7 @@ VALUES = (
         "greater than 0",
     ),
     by_set("no duration", "training.time_limit=soon", "training.time_limit = 'soon'", "8h30m"),
-    by_set("no blend", "blend.methods=[]", "blend.methods = []", "one at least"),
+    by_set("no blend", "blend.methods=[]", "blend.methods = []", "at least one"),
     by_set("an unknown blend", 'blend.methods=["stack"]', "blend.methods.0", "'stack'", "'equal'"),
     by_set(
         "classes of another type",

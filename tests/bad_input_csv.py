@@ -144,7 +144,7 @@ SHAPES = (
     bad("blank lines only", content(lambda data: b"\n\n\n"), "is empty", "header"),
     bad("header only", lines(lambda rows: rows[:1]), "header but no rows"),
     bad("no such file", lambda tiny: tiny.train_csv.unlink(), "there is no", "make data"),
-    bad("a folder", lambda tiny: (tiny.train_csv.unlink(), tiny.train_csv.mkdir()), "there is no file", "name it"),
+    bad("a folder", lambda tiny: (tiny.train_csv.unlink(), tiny.train_csv.mkdir()), "there is no file", "set its name"),
     bad(
         "a line break in quotes",
         both(
@@ -158,8 +158,8 @@ SHAPES = (
     ),
 )
 IDS = (
-    bad("an id twice", swap("\n3,3.jpg", "\n2,3.jpg"), "id 2", "lines 3, 4", "an id of its own"),
-    bad("a row twice", lines(lambda rows: [*rows, rows[1]]), "id 1", "lines 2, 14", "an id of its own"),
+    bad("an id twice", swap("\n3,3.jpg", "\n2,3.jpg"), "id 2", "lines 3, 4", "a unique id"),
+    bad("a row twice", lines(lambda rows: [*rows, rows[1]]), "id 1", "lines 2, 14", "a unique id"),
     bad("an empty id", swap("\n3,3.jpg", "\n,3.jpg"), "line 4", "id is empty", "remove the row"),
     bad("a line break in an id", swap("\n3,3.jpg", '\n"3\n",3.jpg'), "line 4", "'3\\n'", "control character"),
     fine("negative ids", swap("\n1,1.jpg", "\n-1,1.jpg"), ids_are("-1", "2")),

@@ -78,9 +78,9 @@ FOLDS = tuple(
 GROUPS = tuple(
     Case("groups.csv", name, edited("groups.csv", change), ("groups.csv", *says))
     for name, change, says in (
-        ("a row is missing", lambda lines: lines[:-1], ("every image once", AGAIN)),
-        ("a row twice", lambda lines: [*lines, lines[1]], ("every image once", AGAIN)),
-        ("another split", cell(1, 1, "validation"), ("every image once", AGAIN)),
+        ("a row is missing", lambda lines: lines[:-1], ("every image exactly once", AGAIN)),
+        ("a row twice", lambda lines: [*lines, lines[1]], ("every image exactly once", AGAIN)),
+        ("another split", cell(1, 1, "validation"), ("every image exactly once", AGAIN)),
         ("a group of text", cell(3, 2, "door"), ("line 4", "group 'door'", "whole number")),
         ("a similarity of text", cell(3, 4, "high"), ("line 4", "similarity 'high'", AGAIN)),
         ("no column split", cell(0, 1, "part"), ("no column split", AGAIN)),
@@ -92,7 +92,7 @@ FINE = (
         "folds.csv",
         "rows in another order",
         edited("folds.csv", lambda lines: [lines[0], *lines[:0:-1]]),
-        ("kept and checked",),
+        ("kept and validated",),
         0,
         ("folds",),
         same_folds,
@@ -101,7 +101,7 @@ FINE = (
         "groups.csv",
         "rows in another order",
         edited("groups.csv", lambda lines: [lines[0], *lines[:0:-1]]),
-        ("kept and checked",),
+        ("kept and validated",),
         0,
     ),
 )

@@ -154,7 +154,7 @@ def fine(name: str, harm: Harm, check: Callable[[Tiny], None], *says: str) -> Ca
 
 
 def bad(name: str, spoil: Spoil, *says: str) -> Case:
-    return Case("images", name, spoil, ("training images cannot be read", "3.jpg", *says, "unreadable.csv", *REMEDY), 2)
+    return Case("images", name, spoil, ("unreadable training images", "3.jpg", *says, "unreadable.csv", *REMEDY), 2)
 
 
 CASES = (
@@ -165,15 +165,15 @@ CASES = (
     fine("a palette", saved("PNG", "P"), reads_as(tolerance=40)),
     fine("CMYK", saved("JPEG", "CMYK", quality=95), reads_as(tolerance=5)),
     fine("turned by EXIF", turned, reads_as(lambda photo: np.rot90(photo[: SIDE // 2], -1), 3)),
-    fine("alpha", saved("PNG", "RGBA"), reads_as(on_white, 2), "transparency is laid on white: 1 of 16"),
+    fine("alpha", saved("PNG", "RGBA"), reads_as(on_white, 2), "transparency is composited on white: 1 of 16"),
     bad("a float TIFF", image(float_tiff), "floating-point numbers", "8- or 16-bit RGB"),
     bad("a TIFF of four bands", image(four_bands), "its 4 bands", "8- or 16-bit RGB"),
     fine("an animated PNG", frames("PNG"), reads_as(), *FRAMES),
     fine("an animated GIF", frames("GIF"), reads_as(tolerance=40), *FRAMES),
     bad("zero bytes", image(lambda data: b""), "the file is empty (0 bytes)"),
-    bad("cut", image(lambda data: data[: len(data) // 2]), "cut or damaged"),
-    bad("cut at the end", image(lambda data: data[:-40]), "cut or damaged"),
-    bad("a cut PNG", image(lambda data: saved("PNG")(data)[:-400]), "cut or damaged"),
+    bad("cut", image(lambda data: data[: len(data) // 2]), "truncated or damaged"),
+    bad("cut at the end", image(lambda data: data[:-40]), "truncated or damaged"),
+    bad("a cut PNG", image(lambda data: saved("PNG")(data)[:-400]), "truncated or damaged"),
     bad("a text", image(lambda data: b"no image"), "not an image"),
     bad("a HEIC named .jpg", image(lambda data: HEIC), "3.jpg: it is a HEIC image", "save it as JPEG"),
     bad("a web page", image(lambda data: b"<html>404 not found</html>"), "not an image"),
@@ -181,13 +181,13 @@ CASES = (
     bad("7 pixels wide", image(of_size(7, 90)), "7 × 90 pixels are too few", "8"),
     bad("50,000 × 50,000 by its header, PNG", image(by_header(50_000, 50_000)), "more than 100 million pixels"),
     bad("50,000 × 50,000 by its header, JPEG", image(large_jpeg), "more than 100 million pixels"),
-    bad("0 pixels by its header", image(by_header(0, 9)), "cut or damaged"),
+    bad("0 pixels by its header", image(by_header(0, 9)), "truncated or damaged"),
     bad("missing", lambda tiny: (tiny.input / "train" / "images" / "3.jpg").unlink(), "the file is missing"),
     Case(
         "images",
         "cut, to be skipped",
         image(lambda data: data[:200]),
-        ("warning: training images that cannot be read are left out", "cut"),
+        ("warning: unreadable training images are left out", "cut"),
         0,
         SKIP,
         listed("train", "3"),

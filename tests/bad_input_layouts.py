@@ -91,7 +91,7 @@ CLASSES = (
         both(folders, lambda tiny: shutil.copytree(tiny.input / "train" / "crack", tiny.input / "train" / "Crack")),
         FOLDERS,
         "'Crack' (rows: 4, the first in Crack/1.jpg)",
-        "Write each name in one way",
+        "Spell each name one way",
     ),
     case(
         "class folders",
@@ -120,13 +120,18 @@ SEVERAL = (
         COLUMNS,
         "line 4",
         "2 labels (a, c)",
-        "mend",
+        "correct the row",
     ),
-    case("a column for each class", "no label", columns("0,0,0"), COLUMNS, "line 4", "has no label", "mend the row"),
+    case("a column for each class", "no label", columns("0,0,0"), COLUMNS, "line 4", "has no label", "correct the row"),
     case(
-        "a column for each class", "shares that do not sum to 1", columns("0.5,0.2,0.2"), COLUMNS, "sum to 0.9", "mend"
+        "a column for each class",
+        "shares that do not sum to 1",
+        columns("0.5,0.2,0.2"),
+        COLUMNS,
+        "sum to 0.9",
+        "correct the row",
     ),
-    case("a column for each class", "no number", columns("x,0,1"), COLUMNS, "line 4", "a is 'x'", "Mend the cell"),
+    case("a column for each class", "no number", columns("x,0,1"), COLUMNS, "line 4", "a is 'x'", "Correct the cell"),
     case(
         "a column for each class", "no such column", columns("0,0,1", "a,b,d"), COLUMNS, "no column c", "Set the names"
     ),
@@ -154,16 +159,18 @@ TESTS = (
         "no sample",
         lambda tiny: tiny.sample_csv.unlink(),
         NO_SAMPLE,
-        "none is written",
+        "not written",
         code=0,
     ),
-    case("no test.csv, no sample", "neither", nothing, (*NO_SAMPLE, *NO_TEST_CSV[1:]), "none is written", code=0),
-    case("no test.csv, no sample", "no test set", nothing, with_sets("test_images="), "none is written", code=0),
+    case("no test.csv, no sample", "neither", nothing, (*NO_SAMPLE, *NO_TEST_CSV[1:]), "not written", code=0),
+    case("no test.csv, no sample", "no test set", nothing, with_sets("test_images="), "not written", code=0),
 )
 ROWS = (
     case("weights of rows", "no such column", nothing, WEIGHTED, "no column trust", "leave it empty"),
-    case("weights of rows", "no number", column("trust", "much"), WEIGHTED, "line 2", "'much'", "Mend"),
-    case("weights of rows", "neither yes nor no", column("doubtful", "perhaps"), IGNORED, "'perhaps'", "Mend the cell"),
+    case("weights of rows", "no number", column("trust", "much"), WEIGHTED, "line 2", "'much'", "Correct it"),
+    case(
+        "weights of rows", "neither yes nor no", column("doubtful", "perhaps"), IGNORED, "'perhaps'", "Correct the cell"
+    ),
     case(
         "weights of rows", "all of a class left out", column("doubtful", "1"), IGNORED, "all images of 1", "Keep some"
     ),

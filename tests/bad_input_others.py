@@ -56,7 +56,7 @@ TESTS = (
         "no such column", swap("filename", "file", test_csv), "no column filename", "filename_column", topic="test.csv"
     ),
     bad("header only", lines(lambda rows: rows[:1], test_csv), "header but no rows", topic="test.csv"),
-    bad("an id twice", swap("\n14,", "\n13,", test_csv), "id 13", "lines 2, 3", "an id of its own", topic="test.csv"),
+    bad("an id twice", swap("\n14,", "\n13,", test_csv), "id 13", "lines 2, 3", "a unique id", topic="test.csv"),
     Case(
         "test.csv",
         "ids turned into floats",
@@ -88,7 +88,7 @@ _SAMPLES = tuple(
         (
             "labels, where the metric scores probabilities",
             nothing,
-            ("log_loss of 3 classes", "column a class"),
+            ("log_loss of 3 classes", "column per class"),
             LOG_LOSS,
         ),
         ("one probability of three classes", values("0.5"), ("neither classes", "set"), ("folds",)),
@@ -105,14 +105,14 @@ SAMPLES = (
         "sample submission",
         "other names of both columns",
         text(lambda data: data.replace("image_id,label", "ID,Target"), sample_csv),
-        ("folds: wrote", "submission: labels in Target: its only column beside the ids; the ids in ID, which holds"),
+        ("folds: wrote", "submission: labels in Target: its only column besides the ids; the ids in ID, which holds"),
         0,
     ),
     Case(
         "sample submission",
         "a numbering, empty columns, and a first line for Excel",
         lines(lambda rows: ["sep=,", *(f"{n or ''},{row},," for n, row in enumerate(rows))], sample_csv),
-        ("folds: wrote", "left out Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program left there"),
+        ("folds: wrote", "ignored Unnamed: 0, Unnamed: 3, Unnamed: 4, which a program added"),
         0,
     ),
     fine(
@@ -149,7 +149,7 @@ CORRECTIONS = (
         "corrections",
         "a byte order mark, CRLF and quotes",
         corrections(b'\xef\xbb\xbf"image_id","label"\r\n"1","2"\r\n'),
-        ("corrects 1 labels", "the organiser's are scored"),
+        ("corrects 1 labels", "scoring the organiser's labels"),
         0,
         CORRECTED,
         trained_as_two,
@@ -165,9 +165,9 @@ GIVEN = tuple(
             swap("filename", "file"),
             ("no column filename", "image_id, file, label", "filename_column"),
         ),
-        ("a name that leaves the folder", swap(",3.jpg", ",../3.jpg"), ("line 4", "'../3.jpg'", "Mend the row")),
-        ("an absolute name", swap(",3.jpg", ",/etc/hostname"), ("line 4", "'/etc/hostname'", "Mend the row")),
-        ("no name", swap(",3.jpg", ","), ("line 4", "''", "Mend the row")),
+        ("a name that leaves the folder", swap(",3.jpg", ",../3.jpg"), ("line 4", "'../3.jpg'", "Correct the row")),
+        ("an absolute name", swap(",3.jpg", ",/etc/hostname"), ("line 4", "'/etc/hostname'", "Correct the row")),
+        ("no name", swap(",3.jpg", ","), ("line 4", "''", "Correct the row")),
         ("header only", lines(lambda rows: rows[:1]), ("header but no rows", "from its source again")),
     )
 )

@@ -68,7 +68,7 @@ PREDICTIONS = tuple(
         ("a probability above 1", cell(2, "p_2", "1.5"), ("(3)", "Write probabilities")),
         ("a row that does not sum to 1", cell(2, "p_2", "0"), ("(3)", "do not sum to 1", "Write probabilities")),
         ("a row is missing", lambda table: table[:-1], ("a.csv", "(12)", "the same training images")),
-        ("a row twice", lambda table: pd.concat([table, table[:1]]), ("id 1", "lines 2, 14", "an id of its own")),
+        ("a row twice", lambda table: pd.concat([table, table[:1]]), ("id 1", "lines 2, 14", "a unique id")),
         ("another label", cell(0, "label", "3"), ("a.csv", "(1)", "the same train.csv")),
         ("a fold with a fraction", cell(2, "fold", "0.5"), ("line 4", "fold '0.5'", "whole number")),
     )
@@ -90,10 +90,10 @@ LOGS = tuple(
         (
             "another column",
             LOG.replace("cv", "score") + "a.csv,2024-05-01T10:00:00,,,a,0.5,,\n",
-            ("no column cv", "Mend the header"),
+            ("no column cv", "Fix the header"),
         ),
-        ("a score of text", LOG + "a.csv,2024-05-01T10:00:00,,,a,good,,\n", ("line 2", "'good'", "Mend the cell")),
-        ("empty", "", ("is empty", "Mend")),
+        ("a score of text", LOG + "a.csv,2024-05-01T10:00:00,,,a,good,,\n", ("line 2", "'good'", "Correct the cell")),
+        ("empty", "", ("is empty", "Fix the header")),
         ("semicolons", LOG.replace(",", ";"), ("semicolons", "with commas")),
     )
 )

@@ -23,7 +23,7 @@ def case(name: str, change: Change, *says: str, code: int = 2, shares: bool = Fa
         change(frame).to_csv(tiny.folder / "mine.csv", index=False)
 
     command = (CHECK, "{folder}/mine.csv", "probabilities" if shares else "labels")
-    refused = ("The submission would be refused", FOLLOW) if code else ()
+    refused = ("The submission would be rejected", FOLLOW) if code else ()
     return Case("submissions", name, spoil, (*says, *refused), code, command)
 
 

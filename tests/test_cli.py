@@ -134,7 +134,7 @@ def test_a_missing_column_is_2(tiny: Tiny, capsys: Capture, column: str) -> None
 def test_a_repeated_id_is_2(tiny: Tiny, capsys: Capture) -> None:
     tiny.edit(tiny.train_csv, set_cell(1, "image_id", "1"))
     assert tiny.cli("folds") == 2
-    assert "id 1 stands on lines 2, 3" in one_message(capsys)
+    assert "id 1 appears on lines 2, 3" in one_message(capsys)
 
 
 def test_a_missing_label_is_2(tiny: Tiny, capsys: Capture) -> None:

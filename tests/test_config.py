@@ -286,7 +286,7 @@ def test_a_start_must_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("circle", [("a",), ("a", "b"), ("a", "b", "c")])
 def test_starts_must_not_go_in_a_circle(tmp_path: Path, circle: tuple[str, ...]) -> None:
     tables = {name: {"start": start} for name, start in zip(circle, circle[1:] + circle[:1], strict=True)}
-    assert "circle" in refusal(tmp_path, tomli_w.dumps({"variants": tables}))
+    assert "circular" in refusal(tmp_path, tomli_w.dumps({"variants": tables}))
 
 
 def test_a_mark_of_a_search_is_whole(tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
 
 def test_a_files_name_must_make_a_folder(tmp_path: Path) -> None:
     (tmp_path / "my cars.toml").write_text("")
-    with pytest.raises(InputError, match="names the run"):
+    with pytest.raises(InputError, match="the run is named after the file"):
         load_settings(tmp_path / "my cars.toml")
 
 
@@ -380,7 +380,7 @@ def test_finetuning_may_have_its_own_image_size_until_an_override_of_the_network
 
 
 @pytest.mark.parametrize(
-    ("methods", "told"), [("[]", "one at least"), ('["best", "best"]', "twice"), ('["bst"]', "blend.methods")]
+    ("methods", "told"), [("[]", "at least one"), ('["best", "best"]', "twice"), ('["bst"]', "blend.methods")]
 )
 def test_blend_methods_are_some_and_different(tmp_path: Path, methods: str, told: str) -> None:
     assert told in refusal(tmp_path, f"[blend]\nmethods = {methods}\n")
@@ -440,7 +440,7 @@ def test_a_kaggle_competition_may_be_given_by_its_address(tmp_path: Path, given:
 def test_what_is_no_competition_s_name_is_told_with_what_to_write(tmp_path: Path, given: str) -> None:
     path = tmp_path / "run.toml"
     path.write_text(f'[kaggle]\ncompetition = "{given}"\n')
-    with pytest.raises(InputError, match=r"kaggle\.competition = .* no competition's name: .*competitions/NAME\.$"):
+    with pytest.raises(InputError, match=r"kaggle\.competition = .* not a competition's name: .*competitions/NAME\.$"):
         load_settings(path)
 
 

@@ -47,8 +47,8 @@ def test_the_truth_is_of_the_test_set_and_in_no_file(drawn_run: Run) -> None:
 
 
 def test_another_competition_in_its_place_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(InputError, match="into input/demo"):
+    with pytest.raises(InputError, match="in input/demo"):
         demo.demo(tiny.settings())
     settings = load_settings(CONFIG, [f"competition.root={tiny.input}"])
-    with pytest.raises(InputError, match="not the demo's competition"):
+    with pytest.raises(InputError, match="not hold the demo's competition"):
         demo.demo(settings)

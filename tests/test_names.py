@@ -78,7 +78,7 @@ def test_unknown_names_are_refused_when_the_configuration_is_read(tmp_path: Path
         load(tmp_path, setting)
 
 
-@pytest.mark.parametrize(("views", "why"), [("[]", "one at least"), ('["hflip", "identity", "hflip"]', "twice")])
+@pytest.mark.parametrize(("views", "why"), [("[]", "at least one"), ('["hflip", "identity", "hflip"]', "twice")])
 def test_views_are_some_and_different(tmp_path: Path, views: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         load(tmp_path, f"prediction.views={views}")

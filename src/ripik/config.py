@@ -1,4 +1,4 @@
-"""One TOML a competition, read and checked into frozen `Settings`."""
+"""Read the TOML of a competition and validate it into frozen `Settings`."""
 
 import copy
 import json
@@ -44,7 +44,7 @@ RESERVED_NAMES = (
     "tune",
 )
 DEPTH = 10  # of values in lists and tables
-PLAIN = "A setting is a number, a text, true or false, or a list of these."
+PLAIN = "A setting is a number, a string, true or false, or a list of these."
 SHARED_TABLES: dict[str, type[Section]] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
@@ -82,17 +82,17 @@ def to_toml(settings: Settings) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
-        raise InputError(f"{path}: the file's name names the run, so use letters, digits, '.', '_' and '-' only.")
+        raise InputError(f"{path}: the run is named after the file, so use letters, digits, '.', '_' and '-' only.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"there is no configuration file {path}. Give one with CONFIG= or --config.") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text. Save it once more as UTF-8.") from None
+        raise InputError(f"{path} is not UTF-8 text. Save it again as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}. Mend that place; texts stand in quotes.") from None
+        raise InputError(f"{path} is not valid TOML: {error}. Fix that line; text values need quotes.") from None
     except (RecursionError, ValueError):  # the latter of a number with thousands of digits
-        raise InputError(f"{path} has values nested hundreds of times, or endless numbers. {PLAIN}") from None
+        raise InputError(f"{path} has values nested hundreds of levels deep, or huge numbers. {PLAIN}") from None
 
 
 def _over_recipe(path: Path, raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _check_depth(path: Path, raw: dict[str, Any]) -> None:
         tables = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
         level = [item for table in tables for item in table]
     if level:
-        raise InputError(f"{path}: values are nested more than {DEPTH} deep. {PLAIN}")
+        raise InputError(f"{path}: values are nested more than {DEPTH} levels deep. {PLAIN}")
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -155,7 +155,7 @@ def _parse(text: str, override: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     except (RecursionError, ValueError):
-        raise InputError(f"--set {override[:60]}…: nested hundreds of times, or an endless number. {PLAIN}") from None
+        raise InputError(f"--set {override[:60]}…: nested hundreds of levels deep, or a huge number. {PLAIN}") from None
 
 
 def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
@@ -174,7 +174,7 @@ def _resolve(path: Path, raw: dict[str, Any]) -> Settings:
 
 
 def _with_methods(settings: Settings) -> Settings:
-    """Let other methods than greedy be looked at, by default, where the metric is smooth enough to tell them apart."""
+    """Let other methods than greedy be looked at, by default, where the metric is smooth enough to distinguish them."""
     if not scores_probabilities(settings.competition.metric):
         return settings
     return settings.model_copy(update={"blend": settings.blend.model_copy(update={"methods": SMOOTH_METHODS})})
@@ -206,9 +206,9 @@ def _wrong_tables(raw: dict[str, Any]) -> list[str]:
 
 def _bad_name(variant: str) -> str:
     if variant in RESERVED_NAMES:
-        return f"variants.{variant}: the run keeps a folder of that name; choose another"
+        return f"variants.{variant}: this name is reserved for a folder of the run; choose another"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", variant):
-        return f"variants.{variant}: a variant's name is made of letters, digits, '_' and '-'"
+        return f"variants.{variant}: a variant's name may contain only letters, digits, '_' and '-'"
     return ""
 
 
@@ -240,8 +240,8 @@ def _unordered(how: CompetitionSettings) -> list[str]:
     if how.metric != "quadratic_kappa" or how.label_type == "integer" or how.classes or how.label_columns:
         return []
     return [
-        'competition.metric = "quadratic_kappa" counts how far apart two classes are, and labels that are text have no '
-        "order of their own: name them in order in competition.classes"
+        'competition.metric = "quadratic_kappa" measures how far apart two classes are, but string labels have no '
+        "natural order: list them in order in competition.classes"
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a person sees: messages, tables and progress; plain text when the output is not a terminal."""
+"""Terminal output: messages, tables and progress; plain text when the output is not a terminal."""
 
 import os
 import sys

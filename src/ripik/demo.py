@@ -1,4 +1,4 @@
-"""The step `demo`: draw a small competition, run the whole line, and score the submission on the hidden labels."""
+"""The step `demo`: generate a small competition, run the pipeline, and score the submission on the hidden labels."""
 
 import time
 
@@ -26,7 +26,7 @@ def demo(settings: Settings) -> None:
     """Draw the competition unless it is there, run folds, train, ensemble and report, and print what came of it."""
     start = time.monotonic()
     if settings.run != "demo":
-        raise InputError("the demo draws a competition of its own into input/demo; give it configs/demo.toml only.")
+        raise InputError("the demo generates its own competition in input/demo; run it with configs/demo.toml only.")
     check_settings(settings)
     _draw(settings)
     train(settings)
@@ -36,7 +36,7 @@ def demo(settings: Settings) -> None:
     page = report(settings)
     say(f"submission: {submission}")
     say(f"report: {page}")
-    say(f"the whole line took {time.monotonic() - start:.0f} s")
+    say(f"the whole pipeline took {time.monotonic() - start:.0f} s")
 
 
 def truth() -> pd.Series:
@@ -56,10 +56,10 @@ def hidden_score(run: Run, submission: pd.DataFrame, labels: pd.Series) -> float
 def _draw(settings: Settings) -> None:
     root = layout_of(settings).input
     if not root.exists():
-        say(f"drawing {TRAIN_PHOTOS + TEST_PHOTOS} photos, three altered copies of each, into {root}")
+        say(f"generating {TRAIN_PHOTOS + TEST_PHOTOS} photos, each as three altered copies, in {root}")
         draw_competition(root, size=SIZE, **PHOTOS)
     elif set(read_competition(settings).test["image_id"]) != set(truth().index):
-        raise InputError(f"{root} is not the demo's competition. Move it away and run `make demo` again.")
+        raise InputError(f"{root} does not hold the demo's competition. Move it away and run `make demo` again.")
 
 
 def _print_hidden_score(run: Run, hidden: float) -> None:

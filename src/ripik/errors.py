@@ -1,4 +1,4 @@
-"""The two kinds of failure a user can mend; everything else is a bug and keeps its traceback."""
+"""The two kinds of failure a user can fix; everything else is a bug and keeps its traceback."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ MOST = 100  # known words that are all shown
 
 
 class RipikError(Exception):
-    """A failure told to the user in one message: what is wrong, where, and what to do."""
+    """A failure reported to the user in one message: what is wrong, where, and what to do."""
 
     exit_code = 1
 
@@ -20,13 +20,13 @@ class InputError(RipikError):
 
 
 class SurroundingsError(RipikError):
-    """The surroundings refuse: network, disk, permission, lock, memory."""
+    """The environment fails: network, disk, permission, lock, memory."""
 
     exit_code = 3
 
 
 class OutOfTimeError(RipikError):
-    """The time limit is reached, or would be by what comes next; everything is saved."""
+    """The time limit is reached, or the next part would exceed it; everything is saved."""
 
     exit_code = 75
 

@@ -46,7 +46,7 @@ def _checked(text: Any) -> Any:
     name = competition_name(text)
     if not re.fullmatch(NAME, name):
         raise ValueError(
-            f"kaggle.competition = {text!r} is no competition's name: write it as its address has it, "
+            f"kaggle.competition = {text!r} is not a competition's name: write it as in its web address, "
             "https://www.kaggle.com/competitions/NAME"
         )
     return name

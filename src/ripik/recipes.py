@@ -1,6 +1,6 @@
-"""The recipes that `[recipe] preset` names: tables that stand under the user's own configuration, key by key.
+"""The recipes that `[recipe] preset` names: default tables, which the user's configuration overrides key by key.
 
-What was measured of them is told in `docs/recipe.md`; the gain of each single setting was not.
+Their measured scores are in `docs/recipe.md`; the gain of each single setting was not.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, told by its keys as the user wrote them."""
+"""What is wrong with a configuration, by its keys as the user wrote them."""
 
 import datetime
 import re
@@ -17,7 +17,7 @@ LONGEST = 100  # characters of a value that are shown
 def dates(value: Any, where: str) -> list[str]:
     """Return what is wrong with the dates and times of a table, a list or a value."""
     if isinstance(value, datetime.date | datetime.time):
-        return [f"{where} = {value}: no setting is a date or time; a text stands in quotes"]
+        return [f"{where} = {value}: no setting is a date or time; if a string is meant, put it in quotes"]
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [problem for key, item in inside for problem in dates(item, f"{where}.{key}" if where else str(key))]
 
@@ -53,7 +53,7 @@ def _describe(problem: Any, section: type[Section], where: str) -> str:
     elif problem["type"] == "literal_error":
         message += _close_to(problem)
     if problem["type"] == "too_short":
-        message = "give one at least"
+        message = "give at least one"
     if problem["type"] == "value_error":
         return f"{where}: {message}" if where else message
     return f"{dotted} = {_short(repr(problem['input']))}: {message[0].lower()}{message[1:]}"

@@ -26,15 +26,15 @@ OF_STORES = (
 def choices_problem(where: list[Any]) -> str:
     """Return what is wrong with a list of choices; empty where nothing is."""
     if len(where) < 2 or len({str(choice) for choice in where}) < len(where):
-        return "needs two choices at least, all different"
+        return "needs at least two choices, all different"
     odd = [choice for choice in where if not isinstance(choice, int | float | str)]
-    return f"has the choice {odd[0]!r}, which is neither a number nor a text nor true or false" if odd else ""
+    return f"has the choice {odd[0]!r}, which is not a number, a string, true or false" if odd else ""
 
 
 def range_problem(key: str, where: Any) -> str:
     """Return what is wrong with a key's range; empty where nothing is."""
     if key in OF_STORES:
-        return "needs a list of choices: for each of them photos, or the outputs of frozen layers, are stored once"
+        return "needs a list of choices, not a range: photos or outputs of frozen layers are stored for each choice"
     if not isinstance(where, dict) or not {"low", "high"} <= set(where) <= {"low", "high", "log"}:
         return f"= {where!r}: {FORM}"
     if kind_of(key) not in (int, float):
@@ -43,10 +43,10 @@ def range_problem(key: str, where: Any) -> str:
     if not (_is_number(low) and _is_number(high) and isinstance(log, bool)):
         return f"= {where!r}: {FORM}"
     if kind_of(key) is int and not (float(low).is_integer() and float(high).is_integer()):
-        return f"takes whole numbers, and {low if not float(low).is_integer() else high} is none"
+        return f"takes whole numbers, but {low if not float(low).is_integer() else high} is not one"
     if not low < high:
         return f"is empty: low = {low} must be below high = {high}"
-    return f"has no logarithm from {low} on: low must be above 0, or log = false" if log and low <= 0 else ""
+    return f"cannot be logarithmic from low = {low}: set low above 0, or log = false" if log and low <= 0 else ""
 
 
 def kind_of(key: str) -> Any:
@@ -70,7 +70,7 @@ class TuneSettings(Section):
     def _ranges_can_be_searched(self) -> "TuneSettings":
         for key, where in self.ranges.items():
             if key in NOT_SEARCHED:
-                raise ValueError(f"tune.ranges.{key}: no search is made over {key}")
+                raise ValueError(f"tune.ranges.{key}: {key} cannot be searched")
             if key not in SEARCHED:
                 raise ValueError(f"unknown key tune.ranges.{key}{nearest(key, SEARCHED)}")
             problem = choices_problem(where) if isinstance(where, list) else range_problem(key, where)

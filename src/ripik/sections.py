@@ -38,11 +38,11 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _is_usable_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what no name or path holds: control characters, and the home folder of nobody."""
+        """Refuse what no name or path may contain: control characters, and the home folder of an unknown user."""
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str):
                 if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
-                    raise ValueError(f"{info.field_name} = {text!r} holds a control character")
+                    raise ValueError(f"{info.field_name} = {text!r} contains a control character")
                 if text.startswith("~"):
                     _check_home(text, f"{info.field_name} = {text!r}")
         return value

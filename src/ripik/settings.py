@@ -38,7 +38,7 @@ def _duration(text: str) -> float:
 
 def _check_duration(key: str, text: str) -> None:
     if text and not _duration(text):
-        raise ValueError(f"{key} = {text!r} is no duration: write it as 8h30m, 90m or 45s")
+        raise ValueError(f"{key} = {text!r} is not a duration: write it as 8h30m, 90m or 45s")
 
 
 class RecipeSettings(Section):
@@ -90,10 +90,10 @@ class CompetitionSettings(Section):
         if self.label_columns and self.of_folders:
             raise ValueError('label_columns are of a CSV, and layout = "folders" has none: leave out one of them')
         if len(self.label_columns) == 1 or len(set(self.label_columns)) < len(self.label_columns):
-            raise ValueError("label_columns names a column for each class, two at least, each once")
+            raise ValueError("label_columns must list one column per class, at least two, each once")
         if self.label_columns and self.classes and {*map(str, self.classes)} != set(self.label_columns):
             raise ValueError(
-                "classes and label_columns name other classes: leave out the one, or name the same in both"
+                "classes and label_columns list different classes: remove one of them, or list the same in both"
             )
         if self.label_type == "integer" and not all(re.fullmatch(INTEGER, name) for name in self.label_columns):
             raise ValueError('label_columns are the labels, and not all are whole numbers: set label_type = "string"')
@@ -116,7 +116,7 @@ class CompetitionSettings(Section):
 
     @property
     def of_folders(self) -> bool:
-        """Whether the classes of training images are told by the folders that they lie in."""
+        """Whether the classes of training images are given by their folders."""
         return self.layout == FOLDERS
 
     def image_folders(self, split: str) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ class PredictionSettings(Section):
     @model_validator(mode="after")
     def _views_differ(self) -> "PredictionSettings":
         if len(set(self.views)) < len(self.views):
-            raise ValueError("prediction.views names a view twice")
+            raise ValueError("prediction.views lists a view twice")
         return self
 
 
@@ -219,7 +219,7 @@ class BlendSettings(Section):
     @model_validator(mode="after")
     def _methods_differ(self) -> "BlendSettings":
         if len(set(self.methods)) < len(self.methods):
-            raise ValueError("blend.methods names a method twice")
+            raise ValueError("blend.methods lists a method twice")
         return self
 
 

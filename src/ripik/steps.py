@@ -1,4 +1,4 @@
-"""The one table of the steps, in the order of the line: what each is called, what does it, and what it may be given.
+"""The table of all steps, in the order of the pipeline: what each is called, what does it, and what it may be given.
 
 Only the standard library is imported, so that `--help` starts at once. The command line (`cli`), the kernels and the
 documentation read the table; `execution.command` runs a step.
@@ -12,15 +12,15 @@ from typing import Any
 
 TOPICS = {  # what `analyse` answers
     "scores": "every variant's scores with intervals, class by class",
-    "confusion": "which class is taken for which",
+    "confusion": "which class is mistaken for which",
     "errors": "wrong predictions, the most confident first",
-    "calibration": "whether confidence is accuracy",
-    "members": "how alike the variants are, and what each alone gets right",
+    "calibration": "whether confidence matches accuracy",
+    "members": "how correlated the variants are, and what each alone gets right",
     "folds": "scores, images and labels by fold",
     "views": "what each test-time view adds",
     "runs": "all submissions so far: CV, leaderboard score, what changed",
     "labels": "suspected label errors",
-    "adversarial": "whether train can be told from test",
+    "adversarial": "whether train and test can be told apart",
 }
 
 
@@ -48,20 +48,20 @@ class Step:
 
 
 def whole_number(text: str) -> int:
-    """Return a number from 1 that stands in an argument."""
+    """Parse an argument that is a whole number from 1."""
     if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def hours(text: str) -> float:
-    """Return a number of hours above 0 that stands in an argument."""
+    """Parse an argument that is a number of hours above 0."""
     try:
         found = float(text)
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number of hours above 0")
+        raise ArgumentTypeError(f"{text!r} is not a number of hours above 0")
     return found
 
 
@@ -79,10 +79,11 @@ def _some(name: str, metavar: str, help_text: str, kind: type = str) -> Option:
 
 VARIANTS = _some("--variants", "NAME", "only these variants")
 KIND = Option(
-    "--kind", {"choices": ("train", "infer"), "default": "infer", "help": "all steps, or prediction alone (default)"}
+    "--kind",
+    {"choices": ("train", "infer"), "default": "infer", "help": "train: all steps; infer (default): prediction"},
 )
 NUMBERS = [
-    Option(f"--{name}", {"type": whole_number, "nargs": "+", "metavar": "N", "help": f"numbers of {what} to look at"})
+    Option(f"--{name}", {"type": whole_number, "nargs": "+", "metavar": "N", "help": f"estimate for N {what}, too"})
     for name, what in (("devices", "GPUs of one machine"), ("machines", "such machines"), ("images", "images"))
 ]
 SIDES = [
@@ -98,8 +99,13 @@ STEPS = (
     Step(
         "new",
         "ripik.kaggle.downloads:new",
-        "look at a folder, a zip or a name on Kaggle, and write the configuration that fits it",
-        [Option("--source", {"required": True, "metavar": "WHERE", "help": "a folder, a zip, or a name on Kaggle"})],
+        "inspect a folder, a zip or a Kaggle name, and write a configuration for it",
+        [
+            Option(
+                "--source",
+                {"required": True, "metavar": "WHERE", "help": "a folder, a zip, or a Kaggle dataset or competition"},
+            )
+        ],
         config="",
         writes_config=True,
     ),
@@ -107,20 +113,20 @@ STEPS = (
         "data",
         "ripik.kaggle.downloads:data",
         "fill the input folder from Kaggle, a folder or a zip",
-        [_path("--source", "PATH", "a folder or zip instead of the Kaggle dataset")],
+        [_path("--source", "PATH", "take the files from this folder or zip instead of Kaggle")],
     ),
     Step(
         "folds",
         "ripik.diagnostics.near_copies_page:folds",
         "group near copies and write stratified, grouped folds",
-        [_flag("--audit", "also show how much other splits would lie")],
+        [_flag("--audit", "also show how optimistic other splits would be")],
         alone=True,
     ),
     Step(
         "augment",
         "ripik.augmentation.write_copies:augment",
         "write the augmented copies as JPEG (training does not need them)",
-        [_flag("--preview", "only a contact sheet of every transform and some copies")],
+        [_flag("--preview", "write only a contact sheet of every transform and some copies")],
         alone=True,
     ),
     Step(
@@ -135,7 +141,7 @@ STEPS = (
         "predict what is missing, or a folder of photos",
         [
             _path("--images", "FOLDER", "predict every photo of this folder instead"),
-            _path("--out", "CSV", "where the folder's predictions go"),
+            _path("--out", "CSV", "where to write the folder's predictions"),
             VARIANTS,
         ],
         alone=True,
@@ -144,7 +150,7 @@ STEPS = (
         "ensemble",
         "ripik.ensemble.build:ensemble",
         "blend the variants and write the submission CSV",
-        [_flag("--partial", "blend the variants that are finished, whatever is still to train"), VARIANTS],
+        [_flag("--partial", "blend only the finished variants, even if others are not trained yet"), VARIANTS],
         alone=True,
     ),
     Step(
@@ -156,34 +162,32 @@ STEPS = (
     Step(
         "tune",
         "ripik.tuning.tune:tune",
-        "search for a variant's settings, and tell what the best of many trials is worth",
+        "search a variant's hyperparameters, and correct the best trial's score for the selection",
         [
-            Option(
-                "--variant", {"required": True, "metavar": "NAME", "help": "the variant whose settings are searched"}
-            ),
+            Option("--variant", {"required": True, "metavar": "NAME", "help": "the variant to tune"}),
             Option(
                 "--trials",
-                {"type": whole_number, "default": 40, "metavar": "N", "help": "trials in all, earlier ones too (40)"},
+                {"type": whole_number, "default": 40, "metavar": "N", "help": "trials in all, with earlier ones (40)"},
             ),
-            Option("--hours", {"type": hours, "metavar": "H", "help": "begin no round that would end later"}),
+            Option("--hours", {"type": hours, "metavar": "H", "help": "start no round that would end after H hours"}),
         ],
     ),
     Step(
         "plan",
         "ripik.monitoring.plan:plan",
-        "measure for minutes, and tell the time, disk and memory of the whole run",
+        "run short measurements, and estimate time, disk and memory of the whole run",
         [*NUMBERS, VARIANTS],
     ),
     Step(
         "compare",
         "ripik.diagnostics.compare:compare",
-        "tell whether B is better than A, with the interval of the difference",
+        "compare two models: is B better than A, with an interval of the difference",
         SIDES,
     ),
     Step(
         "analyse",
         "ripik.diagnostics.analyse:answer",
-        "answer one question about a finished run: a table and a CSV",
+        "analyse one topic of a finished run: a table and a CSV",
         [
             TOPIC,
             Option("--of", {"default": "", "metavar": "NAME", "help": "a variant, or ensemble (default: the blend)"}),
@@ -199,8 +203,8 @@ STEPS = (
         alone=True,
     ),
     Step("kernel-push", "ripik.kaggle.kernel.push:push", "push the kernel and its datasets to Kaggle", [KIND]),
-    Step("kernel-status", "ripik.kaggle.kernel.push:tell_status", "how the kernel is on Kaggle", [KIND]),
-    Step("kernel-output", "ripik.kaggle.kernel.push:fetch_output", "fetch what the kernel wrote on Kaggle", [KIND]),
+    Step("kernel-status", "ripik.kaggle.kernel.push:tell_status", "show the kernel's state on Kaggle", [KIND]),
+    Step("kernel-output", "ripik.kaggle.kernel.push:fetch_output", "download the kernel's output from Kaggle", [KIND]),
     Step(
         "submit",
         "ripik.kaggle.submit:submit",
@@ -211,15 +215,15 @@ STEPS = (
                 "--version",
                 {"type": int, "default": 0, "metavar": "N", "help": "submit version N of the inference kernel"},
             ),
-            _flag("--yes", "do not ask before one of the day's submissions is spent"),
+            _flag("--yes", "submit without asking (it uses one of the day's submissions)"),
         ],
     ),
     Step(
         "log-score",
         "ripik.kaggle.submit:log_score",
-        "log a leaderboard score that was read elsewhere",
+        "log a leaderboard score by hand",
         [
-            Option("file", {"metavar": "CSV", "help": "a submission, by its file's name"}),
+            Option("file", {"metavar": "CSV", "help": "a submission's file name"}),
             Option("--public", {"type": float, "metavar": "SCORE"}),
             Option("--private", {"type": float, "metavar": "SCORE"}),
         ],
@@ -228,7 +232,7 @@ STEPS = (
     Step(
         "demo",
         "ripik.demo:demo",
-        "draw a small competition and run the whole line on it",
+        "generate a small competition and run the whole pipeline on it",
         alone=True,
         config="configs/demo.toml",
     ),

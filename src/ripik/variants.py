@@ -75,7 +75,7 @@ class Variant(SharedSettings):
         if (self.live or self.mix != NONE) and self.train_from != ALL:
             raise ValueError(f'live and mix alter pixels; they need train_from = "{ALL}": set them in [finetuning]')
         if self.crop_from and self.crop_from < 32:
-            raise ValueError("crop_from is 0 or at least 32 pixels")
+            raise ValueError("crop_from must be 0 or at least 32 pixels")
         return self
 
     @model_validator(mode="after")
@@ -83,17 +83,17 @@ class Variant(SharedSettings):
         if self.predict_sizes and self.train_from != ALL:
             raise ValueError(f'predict_sizes needs train_from = "{ALL}": set it in [finetuning]')
         if len(set(self.predict_sizes)) < len(self.predict_sizes):
-            raise ValueError("predict_sizes names a size twice")
+            raise ValueError("predict_sizes lists a size twice")
         return self
 
     @model_validator(mode="after")
     def _weights_are_kept_of_what_is_finetuned(self) -> "Variant":
         if self.train_from == HEAD and (self.rate_decay != 1 or self.clip or self.average or self.soup):
-            raise ValueError("rate_decay, clip, average and soup are not for a head: set them in [finetuning]")
+            raise ValueError("rate_decay, clip, average and soup do not apply to a head: set them in [finetuning]")
         if self.soup and self.inner_split:
-            raise ValueError("soup averages the last epochs, and inner_split chooses one of them: set one of them to 0")
+            raise ValueError("soup averages the last epochs, but inner_split chooses one of them: set one of them to 0")
         if self.soup > self.epochs:
-            raise ValueError(f"soup = {self.soup} is more than the epochs, {self.epochs}")
+            raise ValueError(f"soup = {self.soup} is more than the number of epochs, {self.epochs}")
         return self
 
     @model_validator(mode="after")
@@ -109,7 +109,7 @@ class Variant(SharedSettings):
     @model_validator(mode="after")
     def _a_search_is_told_whole(self) -> "Variant":
         if self.tuned and set(self.tuned) != set(TUNED):
-            raise ValueError(f"tuned has the keys {', '.join(TUNED)}, as `make tune` writes them, and no others")
+            raise ValueError(f"tuned has the keys {', '.join(TUNED)}, as `make tune` writes them, and no other keys")
         return self
 
     @property
@@ -120,7 +120,7 @@ class Variant(SharedSettings):
     @model_validator(mode="after")
     def _early_stopping_looks_inside(self) -> "Variant":
         if self.early_stopping and not self.inner_split:
-            raise ValueError("early_stopping needs inner_split > 0: it must never look at the held fold")
+            raise ValueError("early_stopping needs inner_split > 0: it must never use the held-out fold")
         return self
 
 
@@ -141,9 +141,9 @@ def check_start(variant: Variant, variants: dict[str, Variant]) -> None:
             )
         start = variants[current.start]
         if start.name in seen:
-            raise ValueError(f"variants.{variant.name}.start goes in a circle: {' → '.join([*seen, start.name])}")
+            raise ValueError(f"variants.{variant.name}.start is circular: {' → '.join([*seen, start.name])}")
         if (start.backbone, start.weights) != (current.backbone, current.weights):
-            raise ValueError(f"variants.{current.name} starts from {start.name}, which has another backbone or weights")
+            raise ValueError(f"variants.{current.name} starts from {start.name}, with another backbone or weights")
         if start.train_from != HEAD and current.train_from not in (ALL, start.train_from):
             raise ValueError(
                 f"variants.{current.name} starts from {start.name}, which trains from {start.train_from!r}; "
@@ -153,7 +153,7 @@ def check_start(variant: Variant, variants: dict[str, Variant]) -> None:
         if current.inner_split and (start.inner_split, start.seed) != inner:
             raise ValueError(
                 f"variants.{current.name} chooses its epoch on an inner split, so {start.name}, its start, must set "
-                "the same inner_split and seed: else it has trained on those photos"
+                "the same inner_split and seed: otherwise it has trained on those photos"
             )
         if start.seeds < current.seeds:
             raise ValueError(f"variants.{current.name} has more seeds than {start.name}, from which it starts")

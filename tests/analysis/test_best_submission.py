@@ -40,7 +40,7 @@ def test_the_best_of_several_is_corrected_and_older_ones_are_counted(tmp_path: P
     assert cars.found.corrected.value < cars.found.naive.value
     said = cars.sentence()
     assert said.startswith(f"cars, accuracy: best of 8: {cars.found.naive.value:.4f} ({cars.file}), corrected")
-    assert said.endswith("1 left out, without whole predictions of these images beside them")
+    assert said.endswith("1 left out, as they have no complete OOF predictions of these images")
     assert leaves.sentence().startswith("leaves, log_loss: one submission with its predictions")
 
 

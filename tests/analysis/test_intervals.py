@@ -262,7 +262,7 @@ Y, P, G = drawn(8)
     ("call", "message"),
     [
         (lambda: interval(Y, P, np.zeros(len(Y)), ACCURACY), "All rows are in one group"),
-        (lambda: interval(Y, P, G[1:], ACCURACY), "one value a row"),
+        (lambda: interval(Y, P, G[1:], ACCURACY), "one value per row"),
         (lambda: interval(Y, P, np.where(G == 3, np.nan, G), ACCURACY), "none of them missing"),
         (lambda: interval(Y, np.where(P.max() > P, P, np.nan), G, ACCURACY), "missing or infinite"),
         (lambda: per_class_f1(Y[1:], P, G), "shape"),

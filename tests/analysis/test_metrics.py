@@ -73,7 +73,7 @@ def test_a_row_of_weight_three_counts_as_three_rows(name: str, classes: int) -> 
 
 @pytest.mark.parametrize("weights", [np.zeros(200), np.ones(199), np.full(200, np.nan), -np.ones(200)])
 def test_weights_are_positive_and_one_a_row(weights: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"weights must be one finite number above 0 a row \(200"):
+    with pytest.raises(InputError, match=r"weights must be one finite number above 0 per row \(200"):
         get_metric("macro_f1").function(*drawn(2), weights)
 
 

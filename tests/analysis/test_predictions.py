@@ -86,7 +86,7 @@ def test_groups_of_near_copies_join_those_of_the_folds(runs: Runs) -> None:
 def test_folds_of_another_run_can_be_named(runs: Runs) -> None:
     loose = runs.folder / "mine.csv"
     write(loose, runs.predicted(0.9, 2).drop(columns="fold"))
-    with pytest.raises(InputError, match=r"no folds\.csv tells which images of .*mine\.csv"):
+    with pytest.raises(InputError, match=r"no folds\.csv found that says which images of .*mine\.csv"):
         load(loose)
     found = load(loose, folds=runs.output / "here" / "folds.csv")
     assert found.frame["fold"].tolist() == runs.folds["fold"].tolist()
@@ -96,12 +96,12 @@ DAMAGE: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "other folds": (
         "original/oof.csv",
         lambda f: f.assign(fold=["4", "4", *f["fold"][2:]]),
-        r"line 2: image 0000 and 1 more are of another fold",
+        r"line 2: image 0000 and 1 more are in a different fold",
     ),
     "a fold in words": (
         "original/oof.csv",
         lambda f: f.assign(fold=["one", *f["fold"][1:]]),
-        r"line 2: fold 'one' is no whole number",
+        r"line 2: fold 'one' is not a whole number",
     ),
     "no group": ("folds.csv", lambda f: f.iloc[2:], r"no group for 2 images .*0000, 0001"),
     "an empty group": ("folds.csv", lambda f: f.assign(group=["", *f["group"][1:]]), "no group for 1 images"),

@@ -48,7 +48,7 @@ def test_history_that_is_missing_or_broken(tmp_path: Path) -> None:
     write_curve(tmp_path / "a" / "fold0", 2, inner_loss=[0.3, 0.2])
     path = tmp_path / "a" / "fold0" / "history.csv"
     for cell, wrong, message in (
-        ("0.2", "low", "line 3: inner_loss 'low' is no number"),
+        ("0.2", "low", "line 3: inner_loss 'low' is not a number"),
         ("0.7", "", "line 2: the loss is missing"),
         ("loss", "lost", "no column loss"),
     ):
@@ -132,11 +132,11 @@ def test_views_that_are_missing_broken_or_of_another_oof(tmp_path: Path) -> None
         (predictions, predictions.unlink, r"no file .*fold1/predictions\.npz.*make predict"),
         (predictions, lambda: predictions.write_text("broken"), r"predictions\.npz does not match the checksum"),
         (told, told.unlink, r"no file .*predictions\.meta\.json"),
-        (told, lambda: told.write_text("{}"), "does not name the views"),
+        (told, lambda: told.write_text("{}"), "does not list the views"),
         (told, lambda: record(told, {"prediction": {"views": ["x"]}}, *held), "other views"),
         (merged, merged.unlink, r"no file .*meta\.json"),
         (merged, lambda: merged.write_text("{}"), r"meta\.json is damaged or was edited"),
-        (merged, lambda: record(merged, {}, oof), "does not tell which predictions"),
+        (merged, lambda: record(merged, {}, oof), "does not say which predictions"),
         (merged, lambda: record(merged, other, oof), "was not merged"),
     ):
         kept = path.read_bytes()
@@ -147,11 +147,11 @@ def test_views_that_are_missing_broken_or_of_another_oof(tmp_path: Path) -> None
     views(tmp_path, "a")
     np.savez(predictions, oof=np.zeros((3, 1, 3)), held_ids=np.array(["no-such-id"]))
     record(told, {"prediction": {"views": VIEWS}}, predictions)
-    with pytest.raises(InputError, match="holds other images"):
+    with pytest.raises(InputError, match="has other images"):
         views(tmp_path, "a")
     predictions.write_text("broken")
     record(told, {"prediction": {"views": VIEWS}}, predictions)
-    with pytest.raises(InputError, match=r"predictions\.npz is broken"):
+    with pytest.raises(InputError, match=r"predictions\.npz is damaged"):
         views(tmp_path, "a")
 
 
@@ -207,7 +207,7 @@ def test_group_sizes_of_missing_or_broken_files(tmp_path: Path) -> None:
     run = write_run(tmp_path, "a", *drawn(3)).parent
     write_groups(run, train=[0, 1, 2], test=[3])
     (run / "groups.csv").write_text((run / "groups.csv").read_text().replace("t0,test,3", "t0,test,x"))
-    with pytest.raises(InputError, match="line 5: group 'x' is no whole number"):
+    with pytest.raises(InputError, match="line 5: group 'x' is not a whole number"):
         group_sizes(run)
 
 
@@ -269,5 +269,5 @@ def test_times_of_nothing_and_of_broken_files(tmp_path: Path) -> None:
         times(tmp_path / "none")
     for content in ({}, {"seconds": "long"}, {"seconds": -1}):
         (tmp_path / "folds.meta.json").write_text(json.dumps(content))
-        with pytest.raises(InputError, match=r"folds\.meta\.json does not tell the seconds"):
+        with pytest.raises(InputError, match=r"folds\.meta\.json does not record the seconds"):
             times(tmp_path)

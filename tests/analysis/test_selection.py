@@ -88,10 +88,10 @@ def test_predictions_with_holes_are_refused() -> None:
     trials = world(0, NOISE[:8], "accuracy", pruned=False)
     broken = trials.predictions.copy()
     broken[2, np.flatnonzero(trials.parts == 1)[0]] = np.nan
-    with pytest.raises(InputError, match="each whole"):
+    with pytest.raises(InputError, match="each completely"):
         replace(trials, predictions=broken).tried()
     broken[2, trials.parts == 1] = np.nan
-    with pytest.raises(InputError, match="in their order"):
+    with pytest.raises(InputError, match="in order"):
         replace(trials, predictions=broken).tried()
     broken[:, trials.parts > 0] = np.nan
     with pytest.raises(InputError, match="no best one"):

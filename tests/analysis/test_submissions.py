@@ -97,10 +97,10 @@ def test_a_file_renamed_by_hand_is_of_the_run_that_its_record_names(tmp_path: Pa
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"time": "yesterday"}, "line 3: time 'yesterday' is no time"),
-        ({"time": ""}, "line 3: time '' is no time"),
-        ({"public": "0,78"}, "line 3: public '0,78' is no number"),
-        ({"cv": "good"}, "line 3: cv 'good' is no number"),
+        ({"time": "yesterday"}, "line 3: time 'yesterday' is not a time"),
+        ({"time": ""}, "line 3: time '' is not a time"),
+        ({"public": "0,78"}, "line 3: public '0,78' is not a number"),
+        ({"cv": "good"}, "line 3: cv 'good' is not a number"),
     ],
 )
 def test_a_broken_cell_is_told_with_its_line(tmp_path: Path, cells: dict[str, str], message: str) -> None:
@@ -121,7 +121,7 @@ def test_a_missing_or_broken_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "log.csv").unlink()
     log(tmp_path, *FIRST)
     (tmp_path / FIRST[0]).with_suffix(".json").write_text("{")
-    with pytest.raises(InputError, match=r"\.json is no JSON"):
+    with pytest.raises(InputError, match=r"\.json is not valid JSON"):
         runs(tmp_path)
 
 
@@ -130,5 +130,5 @@ def test_a_logged_file_is_a_name_in_the_folder(tmp_path: Path, file: str) -> Non
     (tmp_path / "log.csv").write_text(
         f"file,time,commit,config_hash,members,cv,public,private\n{file},2026-01-31T18:30:00,,,a,0.5,,\n"
     )
-    with pytest.raises(InputError, match="is no name of a file"):
+    with pytest.raises(InputError, match="is not the name of a file"):
         runs(tmp_path)

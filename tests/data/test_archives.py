@@ -154,7 +154,7 @@ def test_the_longest_names_are_unpacked(tmp_path: Path) -> None:
     [(b"\x1f\x8b\x08\0", "gzip"), (b"7z\xbc\xaf\x27", "7z"), (b"Rar!\x1a", "RAR"), (b"BZh9", "bzip2")],
 )
 def test_archives_of_other_kinds_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
-    with pytest.raises(InputError, match=f"is a {kind} archive, and only zips"):
+    with pytest.raises(InputError, match=f"is a {kind} archive, but only zip"):
         unpacked(tmp_path, start + bytes(99))
 
 

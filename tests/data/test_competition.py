@@ -129,7 +129,7 @@ def test_a_repeated_id_is_named_with_its_lines(tiny: Tiny, csv: str) -> None:
     tiny.edit(tiny.input / csv, lambda frame: pd.concat([frame, frame.iloc[[1]]]))
     message = refusal(tiny)
     rows = pd.read_csv(tiny.input / csv)
-    assert f"id {rows['image_id'].iloc[1]} stands on lines 3, {len(rows) + 1}" in message
+    assert f"id {rows['image_id'].iloc[1]} appears on lines 3, {len(rows) + 1}" in message
 
 
 @pytest.mark.parametrize("csv", ["train/train.csv", "test/test.csv", "sample_submission.csv"])
@@ -231,7 +231,7 @@ def test_ids_in_both_sets_are_told_when_they_share_a_folder(tiny: Tiny) -> None:
     tiny.edit(tiny.sample_csv, set_cell(len(pd.read_csv(tiny.sample_csv)) - 1, "image_id", "1"))
     for path in (tiny.input / "test" / "images").iterdir():
         path.rename(tiny.input / "train" / "images" / path.name)
-    assert "1 ids stand in" in refusal(tiny, "competition.test_images=train/images")
+    assert "1 ids are in both" in refusal(tiny, "competition.test_images=train/images")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_the_corrected_score_is_shown_second_and_named(
     build.ensemble(blended.settings, ["original"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "by corrected labels" in shown
-    assert "By the corrected labels the CV would be" in shown
+    assert "With the corrected labels the CV would be" in shown
     found = analysis.scores(analysis.load(blended.layout.ensemble))
     told = artifacts.read_json(blended.layout.ensemble / "weights.json")["scores"]
     assert found["score"].tolist() == ["macro_f1", CORRECTED.format("macro_f1"), "accuracy", "log_loss"]
@@ -209,5 +209,5 @@ def test_corrections_that_leave_a_class_in_one_fold_are_refused(tiny: Tiny) -> N
     tiny.write_folds()
     of_three = tiny.truth[(tiny.truth["label"] == 3) & (tiny.truth["photo"] % 3 != 0)]["image_id"].tolist()
     settings = tiny.settings(corrections(tiny, of_three))
-    with pytest.raises(InputError, match=r"mine\.csv: with these corrections: class 3 stands in one fold only"):
+    with pytest.raises(InputError, match=r"mine\.csv: with these corrections: class 3 is in one fold only"):
         read_folds(settings, read_competition(settings))

@@ -47,7 +47,7 @@ def test_a_column_without_a_name_is_kept_beside_the_others(path: Path) -> None:
 
 def test_a_cell_without_an_end_is_told_by_the_line_it_starts_on(path: Path) -> None:
     path.write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 60_000, encoding="utf-8")
-    with pytest.raises(InputError, match="line 3: a quote"):
+    with pytest.raises(InputError, match="line 3: an unclosed or misplaced quote"):
         read_table(path, ["a"])
 
 
@@ -104,7 +104,7 @@ def test_a_first_line_for_excel_is_passed_over_unless_the_file_is_to_be_submitte
     frame = read_table(path, ["id", "label"])
     assert frame.to_numpy().tolist() == [["1", "2"]]
     assert line_of(frame.index[0]) == 4
-    with pytest.raises(InputError, match=r"its first line, sep=,, is for Excel alone\. Remove it"):
+    with pytest.raises(InputError, match=r"its first line, sep=,, is only for Excel\. Remove it"):
         read_table(path, ["id"], as_is=True)
     path.write_text("sep=#\nid#label\n1#2\n")
     with pytest.raises(InputError, match="separated by '#', not commas"):

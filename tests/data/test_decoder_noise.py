@@ -69,7 +69,7 @@ def test_damage_that_the_decoder_passed_over_is_told_by_name(folder: Path, capfd
     assert found == [Examined(damaged=True), Examined()]
     notes = notes_of(found, ["broken.jpg", "odd.png"], USUAL)
     tell(notes)
-    assert "warning: JPEG data is broken inside" in (said := capfd.readouterr().err)
+    assert "warning: JPEG data is corrupt" in (said := capfd.readouterr().err)
     assert "1 of 2 (broken.jpg)" in said
     del notes["damaged"]
     tell(notes)

@@ -129,7 +129,7 @@ def test_too_few_photos_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_existing_folder_is_left_alone(drawn: Path) -> None:
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         draw_competition(drawn, seed=0, train_photos=12, test_photos=12, size=32)
 
 

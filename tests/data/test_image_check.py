@@ -56,14 +56,14 @@ def test_bad_training_images_stop_with_all_of_them_listed(tiny: Tiny) -> None:
     image(tiny, "train", 4).write_bytes(b"")
     image(tiny, "train", 8).unlink()
     image(tiny, "test", 0).write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"training images cannot be read: 2 .*0 bytes.*unreadable\.csv.*skip"):
+    with pytest.raises(InputError, match=r"unreadable training images: 2 .*0 bytes.*unreadable\.csv.*skip"):
         open_competition(tiny.settings())
     found = listed(tiny)
     assert found["split"].tolist() == ["train", "train", "test"]
     assert found["image_id"].tolist() == [*tiny.truth["image_id"][[4, 8]], tiny.test["image_id"][0]]
     assert found["path"].tolist()[0] == str(image(tiny, "train", 4))
     assert "missing" in found["problem"][1]
-    with pytest.raises(InputError, match="cannot be read: 2"):
+    with pytest.raises(InputError, match="unreadable training images: 2"):
         open_competition(tiny.settings(), check=False)  # the list is up to date
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_list_is_made_again(tiny: Tiny, capsys: Capture) -> None:
     (tiny.run / "unreadable.csv").write_text("image_id,split,path,problem\n")
     assert not open_competition(tiny.settings()).test["readable"].all()
     assert (tiny.run / "unreadable.csv").read_bytes() == whole
-    assert "made anew" in capsys.readouterr().err
+    assert "It is rebuilt" in capsys.readouterr().err
 
 
 def test_without_check_nothing_is_written_and_all_passes_for_readable(tiny: Tiny) -> None:
@@ -164,7 +164,7 @@ def test_transparent_and_moving_images_are_counted_in_a_line(tiny: Tiny, capsys:
     image(tiny, "test", 0).write_bytes(odd_images.encoded(photo, "GIF", save_all=True, append_images=[photo.rotate(9)]))
     tell_unreadable(tiny.settings(), open_competition(tiny.settings()))
     told = capsys.readouterr()
-    assert "images: transparency is laid on white: 1 of 33" in told.out
+    assert "images: transparency is composited on white: 1 of 33" in told.out
     assert "images: of several frames the first is used: 1 of 33" in told.out
     assert told.err == ""
     assert len(listed(tiny)) == 0
@@ -252,7 +252,7 @@ def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None
     blend = pd.read_csv(tiny.run / "ensemble" / "test.csv").loc[1, ["p_1", "p_2", "p_3"]]
     np.testing.assert_allclose(predicted.loc["good.jpg", ["p_1", "p_2", "p_3"]].astype(float), blend, atol=1e-4)
     (photos / "good.jpg").unlink()
-    with pytest.raises(InputError, match=r"none can be read \(bad.jpg"):
+    with pytest.raises(InputError, match=r"none of the 1 photos in .* can be read \(bad.jpg"):
         predict_folder(tiny.settings(*FAST, SKIP, ALONE), photos)
 
 

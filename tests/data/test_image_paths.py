@@ -136,7 +136,7 @@ def test_images_are_gathered_from_several_folders_and_from_those_below(folder: P
     assert paths(other, folder.parent / "nowhere", folder)[2] == other / "a" / "b" / "6.jpg"
     assert find(folder.parent, "3.jpg", "4.jpg", "5.jpg")[0][2] == folder / "sub" / "deep" / "5.jpg"
     (other / "1.jpg").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"line 2: '1\.jpg' may be any of 2 files: .*images/1\.jpg.*other/1\.jpg"):
+    with pytest.raises(InputError, match=r"line 2: '1\.jpg' matches 2 files: .*images/1\.jpg.*other/1\.jpg"):
         paths(folder, other)
 
 

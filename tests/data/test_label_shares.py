@@ -193,8 +193,8 @@ def test_a_single_column_in_place_of_many_is_told(folder: Path, column: str) -> 
     ("overrides", "said"),
     [
         (["competition.label_type=integer"], 'set label_type = "string"'),
-        (['competition.label_columns=["rust"]'], "two at least"),
-        (['competition.classes=["rust", "scab"]'], "name other classes"),
+        (['competition.label_columns=["rust"]'], "at least two"),
+        (['competition.classes=["rust", "scab"]'], "list different classes"),
         (["competition.layout=folders"], "label_columns are of a CSV"),
     ],
 )

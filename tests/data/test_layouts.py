@@ -115,7 +115,7 @@ def test_data_brings_a_test_folder_without_a_csv_into_place(listed: Path) -> Non
 
 def test_data_tells_of_class_folders(folders: Path) -> None:
     wrong = {key: value for key, value in OF_FILES.items() if key != "layout"}
-    with pytest.raises(InputError, match=r'holds no train\.csv.*3 classes \(crack, .*competition\.layout = "folders"'):
+    with pytest.raises(InputError, match=r'has no train\.csv.*3 classes \(crack, .*competition\.layout = "folders"'):
         fetch(settings(folders, wrong, root="input"), folders / "src")
     with pytest.raises(InputError, match=r'there is no .*train\.csv.*3 classes.*competition\.layout = "folders"'):
         read(folders, wrong)
@@ -146,7 +146,7 @@ def test_all_else_is_made_without_a_submission(mine: Tiny, capsys: pytest.Captur
     target = ensemble(made)
     assert target == mine.run / "ensemble" / "test.csv"
     assert len(pd.read_csv(target)) == len(mine.test)
-    assert "none is written, as there is no sample submission" in capsys.readouterr().out
+    assert "not written, as there is no sample submission" in capsys.readouterr().out
     assert sorted((mine.folder / "submissions").iterdir()) == before
     assert ensemble(made) == target
     assert "ensemble: up to date" in capsys.readouterr().out
@@ -157,7 +157,7 @@ def test_a_test_folder_among_the_class_folders_is_no_class(folders: Path, sample
     (folders / "src" / "test").rename(folders / "src" / "train" / "test")
     if not sample:
         (folders / "src" / "sample_submission.csv").unlink()
-    with pytest.raises(InputError, match=r"4 images are of the training set and of the test set.*train/test/0\.jpg"):
+    with pytest.raises(InputError, match=r"4 images are in both the training set and the test set.*train/test/0\.jpg"):
         read(folders, OF_FILES | {"test_images": "train/test"})
 
 
@@ -165,5 +165,5 @@ def test_files_that_a_train_csv_lists_are_no_test_set(listed: Path) -> None:
     write_csv(listed / "src" / "train.csv", "image_id,label", (f"{number},{number % 3}" for number in range(18)))
     alone = LISTED | {"test_csv": "", "sample_submission": ""}
     assert len(read(listed, alone).test) == 4
-    with pytest.raises(InputError, match="18 images are of the training set and of the test set"):
+    with pytest.raises(InputError, match="18 images are in both the training set and the test set"):
         read(listed, alone | {"test_images": "train_images"})

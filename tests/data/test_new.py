@@ -61,7 +61,7 @@ def test_every_layout_is_understood(folder: Path, name: str, capsys: pytest.Capt
     found = read_competition(load_settings(Path("configs") / f"{name}.toml"))
     assert (len(found.train), len(found.test)) == (TRAINS[name], 4)
     assert found.asked.kind == FORMS.get(name, "labels")
-    assert "what was understood" in capsys.readouterr().out
+    assert "what was found" in capsys.readouterr().out
 
 
 @pytest.mark.long
@@ -120,7 +120,7 @@ def ambiguous(root: Path) -> None:
 def test_what_may_be_read_in_two_ways_is_refused_with_both(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ambiguous(folder / "src")
     told = refused(capsys, "src")
-    assert "may be read in 2 ways: label_column=colour: 3 values; or label_column=shape: 2 values" in told
+    assert "can be read in 2 ways: label_column=colour: 3 values; or label_column=shape: 2 values" in told
     assert not (folder / "configs").exists()
     assert new("src", "competition.label_column=shape") == 0
     assert written("src").label_column == "shape"
@@ -153,16 +153,16 @@ def test_soft_labels_are_seen_without_a_sample(folder: Path) -> None:
 def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no source nowhere" in refused(capsys, "./nowhere")
     (folder / "src").mkdir()
-    assert "src holds no images" in refused(capsys, "src")
+    assert "src contains no images" in refused(capsys, "src")
     write_photo(folder / "src" / "images" / "1.jpg", 1)
-    assert "no folder holds one for each class" in refused(capsys, "src")
+    assert "no folder has a subfolder for each class" in refused(capsys, "src")
     assert not (folder / "configs").exists()
     LAYOUTS["class_folders"](folder / "cars")
     assert new("cars") == 0
     before = (folder / "configs" / "cars.toml").read_bytes()
-    assert "cars.toml exists. Give another name" in refused(capsys, "cars")
+    assert "cars.toml exists. Choose another name" in refused(capsys, "cars")
     assert (folder / "configs" / "cars.toml").read_bytes() == before
-    assert "takes answers about [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
+    assert "only takes keys of [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
 
 
 def test_texts_of_a_source_cannot_break_the_toml() -> None:
@@ -173,9 +173,9 @@ def test_texts_of_a_source_cannot_break_the_toml() -> None:
 @pytest.mark.parametrize(
     ("layout", "answer", "told"),
     [
-        ("one_hot", "train_csv=labels.csv", "src holds no file 'labels.csv'; its CSVs are more.csv, sample_s"),
-        ("one_hot", "test_csv=tests.csv", "src holds no file 'tests.csv'; its CSVs are"),
-        ("one_hot", "sample_submission=s.csv", "src holds no file 's.csv'; its CSVs are"),
+        ("one_hot", "train_csv=labels.csv", "src has no file 'labels.csv'; its CSVs are more.csv, sample_s"),
+        ("one_hot", "test_csv=tests.csv", "src has no file 'tests.csv'; its CSVs are"),
+        ("one_hot", "sample_submission=s.csv", "src has no file 's.csv'; its CSVs are"),
         ("two_folders", "label_column=kind", "HAM_metadata.csv has no column kind; it has lesion_id, image_id, dx."),
         ("one_hot", "test_csv=more.csv", "more.csv has no column image_id; it has x. Is it the right CSV?"),
         ("class_folders", "id_column=name", "sample_submission.csv has no column name; it has file, species. Name"),
@@ -200,7 +200,7 @@ def test_a_filled_input_folder_is_taken_only_where_it_holds_the_same(
     config.unlink()
     write_photo(photo, 77)
     before = photo.read_bytes()
-    assert "input/cars exists, and holds other files than cars.zip. Move" in refused(capsys, "cars.zip")
+    assert "input/cars exists, and has other files than cars.zip. Move" in refused(capsys, "cars.zip")
     assert photo.read_bytes() == before
     assert not config.exists()
 

@@ -69,7 +69,7 @@ def test_a_file_is_the_same_table_either_way(text: str, tmp_path: Path, monkeypa
         (b"", "is empty"),
         (b"image_id,p_a\n", "no rows"),
         (b"id,p_a\n1,0.5\n", "has no column image_id"),
-        (b"image_id,p_a,p_a\n1,0.5,0.5\n", "stands there twice"),
+        (b"image_id,p_a,p_a\n1,0.5,0.5\n", "appears twice"),
         (b"image_id,p_a\n1,0.5,0.5\n", "line 2: 3 fields"),
         (b"image_id,p_a\n\xff,0.5\n", "is not UTF-8"),
         (b"image_id;p_a\n1;0.5\n", "semicolons"),

@@ -204,7 +204,7 @@ def test_images_that_lose_their_content_are_told(tiny: Tiny, capsys: Capture) ->
     tell_unreadable(settings, open_competition(settings))
     told = capsys.readouterr()
     assert "images: transparency is dropped: 4 of 33" in told.out
-    for warned in ("nearly constant once decoded", "different files have the same pixels once decoded"):
+    for warned in ("nearly constant after decoding", "different files have the same pixels after decoding"):
         assert f"{warned}" in told.err
     assert told.err.count(f": 4 of 33 ({', '.join(path.name for path in paths)})") == 2
 

@@ -128,9 +128,9 @@ def test_a_correction_without_a_label_leaves_its_row_out(tiny: Tiny) -> None:
 @pytest.mark.parametrize(
     ("column", "cells", "said"),
     [
-        ("trust", ["1", "0"], "line 3: the weight '0' is no number above 0"),
-        ("trust", ["x"], "line 2: the weight 'x' is no number"),
-        ("trust", ["inf"], "line 2: the weight 'inf' is no number"),
+        ("trust", ["1", "0"], "line 3: the weight '0' is not a number above 0"),
+        ("trust", ["x"], "line 2: the weight 'x' is not a number"),
+        ("trust", ["inf"], "line 2: the weight 'inf' is not a number"),
         ("doubtful", ["maybe"], "line 2: doubtful is 'maybe'; competition.ignore names a column of 1 and 0"),
     ],
 )
@@ -148,7 +148,7 @@ def test_what_leaves_nothing_to_learn_is_refused(tiny: Tiny, tmp_path: Path) -> 
         read_competition(how)
     fold = tiny.write_folds()["fold"].to_numpy()
     tiny.edit(tiny.train_csv, lambda frame: frame.assign(doubtful=((frame["label"] == "2") & (fold > 0)).astype(int)))
-    with pytest.raises(InputError, match=r"without the rows that competition\.ignore .* class 2 stands in one"):
+    with pytest.raises(InputError, match=r"without the rows that competition\.ignore .* class 2 is in one"):
         make_folds(how)
     with pytest.raises(InputError, match=r"ignore names a column of train\.csv, and layout"):
         tiny.settings("competition.ignore=doubtful", "competition.layout=folders")

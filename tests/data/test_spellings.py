@@ -106,7 +106,7 @@ def test_corrections_are_read_as_train_csv_is(tiny: Tiny, tmp_path: Path) -> Non
 
 def test_a_label_of_nothing_that_can_be_seen_is_told(tiny: Tiny) -> None:
     rename(tiny, {"1": "dent", "2": "lamp", "3": "Rust"}, {5: "\u200b\u2060"})
-    with pytest.raises(InputError, match=r"line 5: the label '\\u200b\\u2060' holds nothing that can be seen"):
+    with pytest.raises(InputError, match=r"line 5: the label '\\u200b\\u2060' has no visible characters"):
         read_competition(tiny.settings(TEXT))
 
 

@@ -69,9 +69,9 @@ def test_one_column_of_two_classes(metric: str, values: str, asked: str) -> None
     told = ("probability of class 1 in the column label" in found.note) if kind == ONE else not found.positive
     assert told
     if asked == "auto" and wanted == METRIC:
-        assert f"could be either, and {metric} scores {'labels' if scores_labels else 'probabilities'}" in found.note
+        assert f"could be either; {metric} scores {'labels' if scores_labels else 'probabilities'}" in found.note
     if asked == "auto" and wanted == ONE and scores_labels:
-        assert f"are no classes, though {metric} scores labels" in found.note
+        assert f"are not classes, but {metric} scores labels" in found.note
 
 
 @pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
@@ -86,7 +86,7 @@ def test_one_column_of_three_classes_can_be_labels_alone(metric: str, values: st
     found = form(columns, THREE, how)
     assert (found.kind, found.columns, found.positive) == (LABELS, ("label",), None)
     plain = asked == LABELS or values in ("zeros", "zeros and ones")
-    assert found.note == "" if plain else "are no classes" in found.note
+    assert found.note == "" if plain else "are not classes" in found.note
 
 
 @pytest.mark.parametrize("metric", [*OF_LABELS, *OF_PROBABILITIES])
@@ -116,7 +116,7 @@ def test_other_columns_are_refused_whatever_is_asked_for(asked: str, metric: str
 @pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
 def test_columns_that_are_not_the_classes_are_shown_beside_them(metric: str) -> None:
     message = refusal(dict.fromkeys(["healthy", "rust"], ["0.5"] * 3), THREE, settings(metric))
-    assert "has the columns id, healthy, rust; a submission of one probability a class has id, 0, 1, 2" in message
+    assert "has the columns id, healthy, rust; a submission of one probability per class has id, 0, 1, 2" in message
 
 
 @pytest.mark.parametrize("classes", [(0, 1), (1, 2), ("cat", "dog"), ("0", "1")])
@@ -143,7 +143,7 @@ def test_a_single_column_of_another_name_takes_the_labels_where_its_values_may_b
     found = form({"target": values}, THREE, settings())
     assert (found.kind, found.columns) == (LABELS, ("target",))
     assert found.note.startswith("labels in target: ")
-    assert found.note.endswith("its only column beside the ids")
+    assert found.note.endswith("its only column besides the ids")
     assert found.as_settings() == {"submission": LABELS, "sample_label_column": "target"}
     again = form({"target": ["?"] * 3}, THREE, settings().model_copy(update=found.as_settings()))
     assert (again.kind, again.columns, again.note) == (LABELS, ("target",), "")
@@ -204,7 +204,7 @@ def test_columns_that_a_program_left_in_the_sample_are_left_out_and_told() -> No
     with pytest.raises(InputError, match="no column id; it has Unnamed: 0, label"):
         id_column_of(sample[["Unnamed: 0", "label"]], settings(), pd.Series(ids), "sample.csv")
     found = form_of(sample[["id", "label"]], settings(), THREE, "sample.csv", "id", ["Unnamed: 0"])
-    assert "left out Unnamed: 0, which a program left there" in found.note
+    assert "ignored Unnamed: 0, which a program added" in found.note
 
 
 def test_of_hundreds_of_columns_a_few_are_told() -> None:
@@ -236,7 +236,7 @@ def test_whose_probability_it_is(classes: Sequence[Label], column: str, named: L
 @pytest.mark.parametrize("asked", ["auto", ONE])
 def test_a_positive_class_that_is_none_is_refused(asked: str) -> None:
     message = refusal({"label": ["0.5"] * 3}, ("cat", "dog"), settings("auc", asked, positive_class="dgo"))
-    assert "competition.positive_class = 'dgo' is none of the classes" in message
+    assert "competition.positive_class = 'dgo' is not one of the classes" in message
     assert "did you mean dog?" in message
 
 
@@ -248,8 +248,8 @@ def test_a_positive_class_without_effect_is_told() -> None:
 @pytest.mark.parametrize("metric", OF_PROBABILITIES)
 def test_a_contradiction_says_what_to_do(metric: str) -> None:
     of_three = refusal({"label": ["0.5"] * 3}, THREE, settings(metric))
-    assert f"{metric} of 3 classes scores one probability a class" in of_three
-    assert "one column a class" in of_three
+    assert f"{metric} of 3 classes scores one probability per class" in of_three
+    assert "one column per class" in of_three
     of_two = refusal({"label": ["0"] * 3}, TWO, settings(metric, LABELS))
     assert f"{metric} of 2 classes scores a probability" in of_two
     assert '"probability"' in of_two
@@ -265,7 +265,7 @@ def test_as_settings_it_is_the_same_for_any_values() -> None:
 def test_a_metric_of_a_ranking_asks_for_one() -> None:
     found = form({"whale": ["a b c", "a b c", "a b c"]}, ("a", "b", "c", "d"), settings("map@3", label_type="string"))
     assert (found.kind, found.columns, found.depth) == ("ranking", ("whale",), 3)
-    assert found.note.startswith("labels, the most probable first, with spaces between them in whale")
+    assert found.note.startswith("labels separated by spaces, the most probable first in whale")
     assert found.as_settings() == {"submission": "ranking", "sample_label_column": "whale"}
     assert form({"label": ["", "", ""]}, (0, 1), settings("map@5")).depth == 2
     each = form({"0": ["1", "0", "0"], "1": ["0", "1", "1"]}, (0, 1), settings("map@3"))
@@ -277,7 +277,7 @@ def test_a_metric_of_a_ranking_asks_for_one() -> None:
     [
         ((0, 1, 2), "macro_f1", "ranking", r"macro_f1 scores no ranking\. Set competition\.metric to map@3"),
         ((0, 1, 2), "map@3", "labels", r'map@3 scores several\. Set competition\.submission = "ranking"'),
-        (("door dent", "rust"), "auto", "ranking", "a label must not hold one: door dent"),
+        (("door dent", "rust"), "auto", "ranking", "no label may contain a space: door dent"),
     ],
 )
 def test_rankings_that_contradict_are_refused(classes: tuple[Label, ...], metric: str, asked: str, why: str) -> None:

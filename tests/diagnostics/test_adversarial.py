@@ -36,7 +36,7 @@ def test_photos_of_one_kind_cannot_be_told_apart(
     assert found["p_test"].between(0, 1).all()
     assert (found["ratio"] > 0).all()
     assert auc(tiny).low < 0.5
-    assert "Too few images to tell" in capsys.readouterr().out
+    assert "Too few images to decide" in capsys.readouterr().out
 
 
 def test_a_test_set_of_another_kind_is_found(tiny: Tiny, made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +68,7 @@ def test_the_page_shows_one_of_each_photo_and_what_it_means(tiny: Tiny, made_up:
     assert "Training photos most like the test set: 9 of 9" in page
     assert "Test photos least like the training set: 2 of 2" in page
     assert page.count("<figure") == 11
-    assert "Too few images to tell" in page
+    assert "Too few images to decide" in page
     likest = pd.read_csv(path).query("split == 'train'").sort_values("p_test", ascending=False).iloc[0]
     assert page.index(f"{likest['image_id']} label") < page.index(f"p(test) {likest['p_test']:.3f}")
 

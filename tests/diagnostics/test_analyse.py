@@ -83,7 +83,7 @@ def test_confusion_errors_and_calibration_are_of_the_one_asked_for(
     same(asked(runs, "calibration", of), analysis.calibration(wanted))
     told = " ".join(capsys.readouterr().out.split())
     assert name in told
-    assert f"{len(errors)} of {len(wanted.frame)} images are predicted wrong" in told
+    assert f"{len(errors)} of {len(wanted.frame)} images are misclassified" in told
     assert f"expected calibration error {analysis.calibration_error(wanted):.4f}" in told
 
 

@@ -46,7 +46,7 @@ def test_photos_known_by_heart_fool_every_split_but_the_grouped_ones(
     told = capsys.readouterr().out
     grouped = f"{found['macro_f1'][3]:.2f}"
     assert f"a random split of augmented rows 1.00, random folds of photos 1.00, grouped folds {grouped}." in told
-    assert "only the last can be trusted" in told
+    assert "Only the last is reliable" in told
 
 
 def test_grouped_folds_are_those_of_folds_csv(tiny: Tiny, made_up: MadeUp) -> None:
@@ -72,7 +72,7 @@ def test_only_the_plain_view_is_passed_and_nothing_twice(
     told = capsys.readouterr().out
     assert path.stat().st_mtime_ns == written
     assert "is up to date" in told
-    assert "only the last can be trusted" in told
+    assert "Only the last is reliable" in told
     audit(tiny.settings("competition.metric=accuracy"))
     assert list(pd.read_csv(path).columns) == ["split", "rows", "accuracy", "accuracy_low", "accuracy_high"]
 
@@ -90,7 +90,7 @@ def test_without_a_head_on_copies_their_split_is_left_out(
     found = pd.read_csv(audit(tiny.settings(*NO_COPIES)))
     assert found["split"].tolist() == [step.TRAINED, step.RANDOM, step.GROUPED]
     assert found["rows"].tolist() == [27, 27, 27]
-    assert "a random split of augmented rows is left out" in capsys.readouterr().out
+    assert "a random split of augmented rows is skipped" in capsys.readouterr().out
     assert Pass("train", copies=True) not in made_up.passes
 
 

@@ -159,7 +159,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         r"different image ids: 2 only the first has \(0000, 0001\), 0 only the second",
     ),
     "other ids": (lambda f: f.replace({"image_id": {"0005": "5"}}), r"folds.csv has no group for 1 images .* \(5\)"),
-    "an id twice": (lambda f: f.replace({"image_id": {"0005": "0004"}}), "id 0004 stands on lines 6, 7"),
+    "an id twice": (lambda f: f.replace({"image_id": {"0005": "0004"}}), "id 0004 appears on lines 6, 7"),
     "other labels": (
         lambda f: f.assign(label=["dent", "dent", *f["label"][2:]]),
         r"different labels for 2 images \(0000, 0001\)",

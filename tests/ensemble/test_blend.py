@@ -100,7 +100,7 @@ def test_a_damaged_blend_is_refused(change: dict) -> None:
     content = fitted("rank", skilled(y, 10, 2), y).as_json()
     with pytest.raises(InputError):
         Blend.from_json(content | change)
-    with pytest.raises(InputError, match="no stored blend"):
+    with pytest.raises(InputError, match="not a stored blend"):
         Blend.from_json({key: value for key, value in content.items() if key not in change})
 
 

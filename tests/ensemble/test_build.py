@@ -35,5 +35,5 @@ def test_one_command_opens_its_run_once(mine: Tiny, monkeypatch: pytest.MonkeyPa
 
 def test_models_predict_new_photos_only_as_the_blend_was_made(mine: Tiny) -> None:
     assert finished_models(mine.settings(*FAST))[0]
-    with pytest.raises(InputError, match=r"fold0 is not trained, or not predicted, with the present settings"):
+    with pytest.raises(InputError, match=r"fold0 is not trained, or not predicted, with the current settings"):
         finished_models(mine.settings(*FAST, 'prediction.views=["identity", "vflip"]'))

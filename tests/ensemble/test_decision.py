@@ -45,7 +45,7 @@ def test_members_and_views_vote_apart() -> None:
 
 
 def test_a_vote_needs_a_group_a_row() -> None:
-    with pytest.raises(InputError, match="one group a row"):
+    with pytest.raises(InputError, match="one group per row"):
         vote(noise(0, 1)[0], np.arange(149))
     with pytest.raises(InputError, match="1 rows have no group"):
         vote(np.eye(2), np.array(["a", None], dtype=object))

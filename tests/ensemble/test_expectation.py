@@ -76,7 +76,7 @@ def test_a_test_set_that_train_does_not_hold_has_no_range(shifted: Tiny, capsys:
     assert test["shift"]["auc"]["value"] == 1
     assert test["shift"]["expected_score"] is None
     assert "AUC of 1.000" in told.out + told.err
-    assert "the CV does not speak for it, no range is stated" in " ".join((told.out + told.err).split())
+    assert "the CV does not apply to it, so no range is given" in " ".join((told.out + told.err).split())
     assert artifacts.read_json(submission.with_suffix(".json"))["test"] == test
     assert last_line(shifted)["shift_auc"] == 1
     assert np.isnan(last_line(shifted)["test_like"])
@@ -100,7 +100,7 @@ def test_the_range_of_test_like_photos_takes_the_place_of_the_plain_one(
     written = capsys.readouterr()
     told = " ".join((written.out + written.err).split())
     assert f"(12 effective of 9) have macro_f1 {expected['value']:.4f}" in told
-    assert "such photos scores" not in told
+    assert "such photos is expected to score" not in told
     assert ensemble(shifted.settings(*FAST)) == submission
 
 
@@ -129,4 +129,4 @@ def test_the_report_tells_it_first(shifted: Tiny, monkeypatch: pytest.MonkeyPatc
     else:
         assert rows["expected test score"] == "unknown: the test set differs from the training set"
     summary = page.section("summary").text
-    assert summary.index("The test set is of another kind") < summary.index("Next: ")
+    assert summary.index("The test set differs from train") < summary.index("Next: ")

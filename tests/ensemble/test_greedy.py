@@ -125,7 +125,7 @@ def test_a_bag_without_a_class_to_score_is_survived() -> None:
 
 @pytest.mark.parametrize(
     ("groups", "message"),
-    [(np.arange(149), "one group a row"), (np.r_[np.nan, np.arange(149)], "1 rows have no group")],
+    [(np.arange(149), "one group per row"), (np.r_[np.nan, np.arange(149)], "1 rows have no group")],
 )
 def test_groups_are_checked(groups: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):

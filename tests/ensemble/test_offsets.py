@@ -40,7 +40,7 @@ def test_offsets_survive_json() -> None:
 
 @pytest.mark.parametrize("content", [{}, {"values": ["a"], "penalty": 1, "shrinkage": 1}, {"values": [1.0]}, None])
 def test_damaged_offsets_are_refused(content: dict) -> None:
-    with pytest.raises(InputError, match="no stored class offsets"):
+    with pytest.raises(InputError, match="not stored class offsets"):
         Offsets.from_json(content)
 
 

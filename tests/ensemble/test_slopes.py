@@ -40,5 +40,5 @@ def test_classes_without_rows_or_predictions_have_finite_slopes(name: str) -> No
 
 
 def test_a_metric_of_the_probabilities_has_no_slope_by_counts() -> None:
-    with pytest.raises(InputError, match="log_loss is not a metric of counts"):
+    with pytest.raises(InputError, match="log_loss is not computed from counts"):
         value_and_slope(get_metric("log_loss"), np.eye(2))

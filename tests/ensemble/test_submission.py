@@ -140,10 +140,10 @@ def changed(column: str, row: int, value: Any) -> pd.DataFrame:
         (made().assign(label=[3, np.nan, 2, 2]), r"refused: no value for 1 id \(10\)\. Give"),
         (
             made().assign(label=[3, np.nan, 9, 2]),
-            r"no value for 1 id \(10\); a label that is no class \(9\) for 1 id \(13\)",
+            r"no value for 1 id \(10\); a label that is not a class \(9\) for 1 id \(13\)",
         ),
         (made().astype({"label": float}), r"no class \(3.0, 1.0, 2.0\) for 4 ids"),
-        (changed("label", 1, 9), r"a label that is no class \(9\) for 1 id \(10\)\. .* one of the classes\.$"),
+        (changed("label", 1, 9), r"a label that is not a class \(9\) for 1 id \(10\)\. .* one of the classes\.$"),
         (changed("label", 1, "dent"), r"no class \(dent\)"),
         (made().astype({"image_id": float}), r"missing 4 ids .*extra 4 ids \(12.0"),
     ],
@@ -158,13 +158,13 @@ def test_check_lists_all_that_is_wrong() -> None:
     frame.loc[2, "image_id"] = 99
     with pytest.raises(
         InputError,
-        match=r"missing 1 id \(13\); extra 1 id \(99\); a label that is no class \(9\) for 1 id \(10\)\. Give it",
+        match=r"missing 1 id \(13\); extra 1 id \(99\); a label that is not a class \(9\) for 1 id \(10\)\. Give it",
     ):
         check_submission(frame, sample(), CLASSES, LABELS)
 
 
 def test_check_refuses_a_sample_of_another_kind() -> None:
-    with pytest.raises(InputError, match="sample submission cannot be followed"):
+    with pytest.raises(InputError, match="sample submission does not fit the settings"):
         check_submission(made(), wide_sample(), CLASSES, LABELS)
 
 

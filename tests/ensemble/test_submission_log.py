@@ -151,7 +151,7 @@ def test_a_score_changes_its_own_line_alone(tmp_path: Path) -> None:
     [
         ("a.cvs", 0.5, r"does not list a\.cvs \(did you mean a\.csv\?\)"),
         ("twice.csv", 0.5, "lists twice.csv more than once"),
-        ("a.csv", float("nan"), "public score nan of a.csv is no finite number"),
+        ("a.csv", float("nan"), "public score nan of a.csv is NaN or infinite"),
     ],
 )
 def test_what_cannot_be_scored_leaves_the_log_as_it_is(tmp_path: Path, file: str, score: float, told: str) -> None:

@@ -90,7 +90,7 @@ def test_the_submission_is_what_the_sample_asks_for(
     cv = get_metric(metric).function(oof["label"].to_numpy() - 1, oof[["p_1", "p_2"]].to_numpy())
     assert strictly(path.with_suffix(".json"))["cv"] == pytest.approx(cv)
     assert tiny.cli("submit", "--set", f"competition.metric={metric}") == 0
-    assert "is as the sample submission asks (6 rows)" in capsys.readouterr().out
+    assert "matches the sample submission's format (6 rows)" in capsys.readouterr().out
 
 
 def test_a_ranking_is_written_for_a_metric_of_one(tiny: Tiny) -> None:
@@ -137,7 +137,7 @@ def test_a_csv_of_one_probability_is_checked_before_it_is_submitted(
     ids = pd.read_csv(tiny.sample_csv, dtype=str)["image_id"]
     for cell, told in (
         ("1.5", "a probability outside [0, 1] for 1 id"),
-        ("x", "y 'x' is no number"),
+        ("x", "y 'x' is not a number"),
         ("", "no number"),
     ):
         pd.DataFrame({"image_id": ids, "y": [cell, *["0.25"] * 5]}).to_csv(tiny.folder / "mine.csv", index=False)

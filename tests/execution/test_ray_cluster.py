@@ -88,7 +88,7 @@ def test_killed_worker_changes_nothing(alone: Tiny, tiny: Tiny, cluster: Cluster
     command = start(tiny, address=cluster.address)
     os.kill(process_at_work(tiny), signal.SIGKILL)
     told = finish(command)
-    assert "its worker was lost; it goes on from its last state" in told
+    assert "its worker was lost; it resumes from its last saved state" in told
     assert made(tiny) == made(alone)
 
 

@@ -121,7 +121,7 @@ def test_a_killed_process_is_told_after_the_jobs_that_do_not_wait_for_it(
     with pytest.raises(SurroundingsError, match=r"die was killed \(exit code -9\).*JOBS=1"):
         execute(tasks, JobSettings(jobs=2, threads=1))
     assert {path.name for path in tmp_path.iterdir()} == {"at work", "waits"}
-    assert "die: its process has died; the jobs that do not wait for it go on" in capsys.readouterr().err
+    assert "die: its process died; the jobs that do not depend on it continue" in capsys.readouterr().err
 
 
 def warm(function: Callable[..., None], name: str, *arguments: object, shape: str = "one", after: str = "") -> Task:
@@ -326,7 +326,7 @@ def run_out(kind: str, report: Progress) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "gpu", "jax"])
 def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
-    with pytest.raises(SurroundingsError, match=r"needy: the memory ran out\. Run it with fewer jobs"):
+    with pytest.raises(SurroundingsError, match=r"needy: out of memory\. Run it with fewer jobs"):
         execute([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 

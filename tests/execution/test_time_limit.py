@@ -25,7 +25,7 @@ def test_durations(text: str, seconds: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["5", "h", "-1h", "1.5h", "30m1h", "0s", "8h 30m", "eight hours"])
 def test_what_is_no_duration_is_told(tiny: Tiny, text: str) -> None:
-    with pytest.raises(InputError, match="is no duration: write it as 8h30m"):
+    with pytest.raises(InputError, match="is not a duration: write it as 8h30m"):
         tiny.settings(f'training.time_limit="{text}"')
 
 
@@ -80,5 +80,5 @@ def test_the_command_ends_with_75(tiny: Tiny, capsys: pytest.CaptureFixture[str]
     with time_limit.limited(None):
         assert tiny.cli("train", "--variants", "original", "--set", "training.time_limit=1s") == 75
     told = " ".join(capsys.readouterr().err.split())
-    assert "ripik: stopped by training.time_limit. What is finished is kept: run the same command again" in told
+    assert "ripik: stopped by training.time_limit. Finished work is kept: run the same command again" in told
     assert sys.exc_info() == (None, None, None)

@@ -100,7 +100,7 @@ def test_without_a_readable_test_image_the_graphs_are_not_compared(
     lacking = [replace(own[0], run=replace(own[0].run, competition=none))]
     assert build._difference(Path("none.onnx"), lacking, 32) == []
     build._tell("export: 1 graphs", [])
-    assert "were not compared" in capsys.readouterr().out
+    assert "not compared with the run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -148,7 +148,7 @@ def test_packages_are_pinned_by_the_names_they_are_installed_by(monkeypatch: pyt
     monkeypatch.setattr(importlib.metadata, "version", lambda name: str(len(name)))
     assert build._pinned() == ["onnxruntime-gpu==15\n", "numpy==5\n", "opencv-python-headless==22\n"]
     del installed["onnxruntime"]
-    with pytest.raises(InputError, match="onnxruntime is no installed package"):
+    with pytest.raises(InputError, match="onnxruntime is not an installed package"):
         build._pinned()
 
 

@@ -183,7 +183,7 @@ def test_a_folder_without_photos_is_refused_and_the_csv_stays(tmp_path: Path, mo
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match="there is no folder"):
         script.main(tmp_path / "nowhere", target)
-    with pytest.raises(SystemExit, match="holds no photos"):
+    with pytest.raises(SystemExit, match="contains no photos"):
         script.main(tmp_path / "empty", target)
     write_photos(tmp_path / "photos", 1, SMALL)
 

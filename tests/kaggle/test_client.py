@@ -89,10 +89,10 @@ def test_the_address_of_a_competition_is_no_dataset(tmp_path: Path) -> None:
         (403, "Permission 'datasets.get' was denied", InputError, r"\(403\)"),
         (404, "", InputError, r"there is no Kaggle dataset somebody/car-photos \(404\)"),
         (404, "Dataset not found", InputError, r"\(404\)"),
-        (401, "", InputError, "do not hold.*kaggle auth login.*KAGGLE_API_TOKEN.*KAGGLE_USERNAME.*kaggle.json"),
+        (401, "", InputError, "are not valid.*kaggle auth login.*KAGGLE_API_TOKEN.*KAGGLE_USERNAME.*kaggle.json"),
         (429, "", SurroundingsError, r"\(429\)"),
         (429, "Too many requests", SurroundingsError, r"\(429\)"),
-        (500, "", SurroundingsError, "Kaggle itself failed"),
+        (500, "", SurroundingsError, "Kaggle had an internal error"),
         (400, "Something odd", SurroundingsError, "exit code 1 .*: Something odd"),
     ],
 )
@@ -137,7 +137,7 @@ def test_without_the_script_the_module_runs(tmp_path: Path, server: StandIn, mon
 
 def test_a_failure_with_exit_code_0_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle_command, "_command", lambda: [sys.executable, "-c", "print('User cancelled operation')"])
-    with pytest.raises(SurroundingsError, match=r"exit code 0 and did not bring .*: User cancelled operation"):
+    with pytest.raises(SurroundingsError, match=r"exit code 0 for .*: User cancelled operation"):
         download_dataset(NAME, tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_names_that_are_none(tmp_path: Path, name: str) -> None:
         ("HTTPSConnectionPool: Read timed out.", SurroundingsError, "connection"),
         ("('Connection broken: IncompleteRead(5 bytes read, 9 more expected)')", SurroundingsError, "connection"),
         ("[Errno 28] No space left on device", SurroundingsError, "could not write"),
-        ("", SurroundingsError, "it said nothing"),
+        ("", SurroundingsError, "it printed nothing"),
     ],
 )
 def test_what_other_versions_and_moments_say(home: Path, said: str, kind: type[Exception], match: str) -> None:

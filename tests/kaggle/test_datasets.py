@@ -41,7 +41,7 @@ def test_a_dataset_is_created_then_has_versions_and_the_same_is_not_uploaded(tmp
 def test_a_version_that_is_not_served_in_time_is_told_and_waited_for_next_time(tmp_path: Path, server: StandIn) -> None:
     server.site.lag = 3
     with pytest.raises(
-        SurroundingsError, match=r"does not serve the new version .*blobs_received.*uploads nothing twice"
+        SurroundingsError, match=r"does not provide the new version .*blobs_received.*uploads nothing twice"
     ):
         push(written(tmp_path / "a"), patience=0)
     assert push(tmp_path / "a") == 1

@@ -119,7 +119,7 @@ def test_training_goes_through_and_the_next_version_goes_on(built: Tiny, machine
     again = next_one.run(code)
     next_one.open()
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "going on from" in again.stdout
+    assert "resuming from" in again.stdout
     assert "4 of 4 jobs are finished and up to date" in again.stdout
     assert (next_one.working / "submission.csv").read_bytes() == first
 
@@ -142,12 +142,12 @@ def test_another_test_set_is_predicted_too_and_a_lagging_dataset_is_told(built: 
     assert done.returncode == 0, done.stdout + done.stderr
     found = pd.read_csv(machine.working / "submission.csv", dtype=str).set_index("image_id")["label"]
     assert found.index.tolist() == more["image_id"].tolist()
-    assert "predicted by the class shares of the training images: 1 of 12" in done.stderr
+    assert "predicted with the class shares of the training images: 1 of 12" in done.stderr
     machine.open()
     (models / "manifest.json").write_text("{}")
     late = machine.run(code)
     assert late.returncode == 2
-    assert "is another version of the dataset than the kernel was built with" in late.stderr
+    assert "is a different version of the dataset than the kernel was built with" in late.stderr
     assert "Traceback" not in late.stderr
 
 

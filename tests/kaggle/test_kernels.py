@@ -88,7 +88,7 @@ def test_the_state_of_the_newest_version_and_why_it_failed(tmp_path: Path, serve
 
 def test_the_output_takes_the_place_of_the_one_before(tmp_path: Path, server: StandIn) -> None:
     folder = tmp_path / "kernel" / "output"
-    with pytest.raises(InputError, match="has written nothing yet"):
+    with pytest.raises(InputError, match="has no output yet"):
         kernel_output(NAME, folder)
     folder.mkdir()
     (folder / "old.csv").write_text("x")

@@ -13,8 +13,10 @@ from ripik.storage import artifacts
 
 def test_correlation_of_known_values() -> None:
     frame = pd.DataFrame({"cv": [0.1, 0.2, 0.3, 0.4], "public": [1.0, 2.0, 3.0, 100.0]})
-    assert correlation(frame, "public") == "CV and public score over 4 submissions: r = 0.79, of the ranks 1.00"
-    assert correlation(frame.assign(public=[4.0, 3.0, 2.0, 1.0]), "public").endswith("r = -1.00, of the ranks -1.00")
+    assert correlation(frame, "public") == "CV and public score over 4 submissions: Pearson r = 0.79, Spearman r = 1.00"
+    assert correlation(frame.assign(public=[4.0, 3.0, 2.0, 1.0]), "public").endswith(
+        "Pearson r = -1.00, Spearman r = -1.00"
+    )
 
 
 @pytest.mark.parametrize("scores", [[0.5, 0.6, None], [0.5, 0.5, 0.5], [None, None, None]])
@@ -46,9 +48,9 @@ def test_each_competition_and_metric_has_a_correlation_of_its_own(
     show_leaderboard(tmp_path)
     lines = [line for line in capsys.readouterr().out.splitlines() if "public score" in line]
     assert lines == [
-        "cars, macro_f1: CV and public score over 3 submissions: r = -1.00, of the ranks -1.00",
-        "leaves, accuracy: CV and public score over 4 submissions: r = 0.85, of the ranks 0.80",
-        "cars, log_loss: CV and public score: too few different submissions to tell a correlation (1 with both)",
+        "cars, macro_f1: CV and public score over 3 submissions: Pearson r = -1.00, Spearman r = -1.00",
+        "leaves, accuracy: CV and public score over 4 submissions: Pearson r = 0.85, Spearman r = 0.80",
+        "cars, log_loss: CV and public score: too few different submissions for a correlation (1 with both)",
     ]
 
 
@@ -57,8 +59,8 @@ def test_submissions_without_a_record_are_counted(tmp_path: Path, capsys: pytest
     submissions(tmp_path, "old", "", [(0.1, 0.1), (0.2, 0.2)], told=False)
     show_leaderboard(tmp_path)
     shown = capsys.readouterr().out
-    assert "cars, auc: CV and public score over 3 submissions: r = -1.00" in shown
-    assert "no .json beside them tells competition and metric: 2 submissions" in shown
+    assert "cars, auc: CV and public score over 3 submissions: Pearson r = -1.00" in shown
+    assert "no .json with competition and metric: 2 submissions" in shown
 
 
 def test_only_scored_submissions_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def pushed(tiny: Tiny, server: StandIn, capsys: pytest.CaptureFixture[str]) -> T
     (folder / "kernel-metadata.json").write_text(json.dumps(metadata))
     (folder / "code.py").write_text("print(1)\n")
     assert tiny.cli(*PUSH) == 0
-    assert "its first version: everything is made from the start" in capsys.readouterr().out
+    assert "its first version: starts from scratch" in capsys.readouterr().out
     return tiny
 
 
@@ -36,16 +36,16 @@ def test_a_first_version_and_one_after_a_complete_one(
     pushed: Tiny, server: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert pushed.cli(*PUSH) == 0
-    assert "resumes from the output of its version before" in capsys.readouterr().out
+    assert "resumes from the output of its previous version" in capsys.readouterr().out
     assert [each.kernel_data_sources for each in server.site.kernels[NAME]] == [[], [NAME]]
 
 
 @pytest.mark.parametrize(
     ("state", "failure", "told"),
     [
-        ("ERROR", "out of memory", "its version before failed (out of memory), so there is no output of it"),
-        ("CANCEL_ACKNOWLEDGED", "", "its version before was cancelled, so there is no output of it"),
-        ("NEW_SCRIPT", "", "its version before was never run, so there is no output of it"),
+        ("ERROR", "out of memory", "its previous version failed (out of memory), so there is no output of it"),
+        ("CANCEL_ACKNOWLEDGED", "", "its previous version was cancelled, so there is no output of it"),
+        ("NEW_SCRIPT", "", "its previous version was never run, so there is no output of it"),
     ],
 )
 def test_after_one_without_output_it_is_told_that_it_starts_anew(
@@ -54,7 +54,7 @@ def test_after_one_without_output_it_is_told_that_it_starts_anew(
     server.site.states, server.site.failure = [state], failure
     assert pushed.cli(*PUSH) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{told}: everything is made from the start" in said
+    assert f"{told}: starts from scratch" in said
     assert "resumes" not in said
     assert server.site.kernels[NAME][-1].kernel_data_sources == []
 

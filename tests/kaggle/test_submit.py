@@ -43,7 +43,7 @@ def test_the_newest_is_submitted_and_its_score_logged(
     assert "4 submissions remaining today" in shown
     assert "CV against leaderboard" in shown
     assert tiny.cli("submit", *COMPETITION) == 2
-    assert "has the public score 0.75123 already" in capsys.readouterr().err
+    assert "already has the public score 0.75123" in capsys.readouterr().err
 
 
 def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Path, server: StandIn) -> None:
@@ -91,7 +91,7 @@ def test_a_csv_with_a_line_for_excel_is_not_submitted(
 ) -> None:
     submission.write_text(f"sep=,\n{submission.read_text()}")
     assert tiny.cli("submit", *COMPETITION, "--yes") == 2
-    assert "its first line, sep=,, is for Excel alone" in capsys.readouterr().err
+    assert "its first line, sep=,, is only for Excel" in capsys.readouterr().err
     assert server.site.submissions == []
 
 
@@ -141,9 +141,9 @@ def test_a_renamed_csv_is_of_the_run_that_its_record_names(
     assert "the newest submission, " in capsys.readouterr().out
     submission.with_name("best.json").write_text("{")
     assert tiny.cli("submit", "--file", str(submission.with_name("best.csv"))) == 2
-    assert "best.json is no JSON" in capsys.readouterr().err
+    assert "best.json is not valid JSON" in capsys.readouterr().err
 
 
 def test_a_run_without_a_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     assert tiny.cli("submit") == 2
-    assert "holds no submission of the run tiny" in capsys.readouterr().err
+    assert "has no submission of the run tiny" in capsys.readouterr().err

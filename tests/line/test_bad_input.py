@@ -59,7 +59,7 @@ def test_a_million_rows(tmp_path: Path) -> None:
     assert frame.shape == (count, 3)
     assert frame.iloc[-2].tolist() == ["999998", "999998.jpg", "6"]
     assert line_of(frame.index[-1]) == count + 1
-    with pytest.raises(InputError, match=f"id 77 stands on lines 79, {count + 1}\\."):
+    with pytest.raises(InputError, match=f"id 77 appears on lines 79, {count + 1}\\."):
         check_ids(frame["image_id"], path)
     with pytest.raises(InputError, match=f"line {count + 1}: label 'x'"):
         read_labels(frame["label"], Place(path), CompetitionSettings())

@@ -67,7 +67,7 @@ def test_a_full_disk_is_told_and_the_next_run_ends_as_if_there_had_been_room(
     assert failed.returncode == 3, failed.stderr
     message = " ".join(failed.stderr.split())
     assert "ripik: " in message
-    assert "File too large. Free or open that place and run again." in message
+    assert "File too large. Free space or give permission there, and run again." in message
     assert "Traceback" not in message
     assert not hidden(tiny.run)
     other = write_competition(tmp_path_factory.mktemp("room"), drawn)
@@ -111,7 +111,7 @@ sys.exit(cli.main(["augment", "--config", sys.argv[1]]))
 def test_a_worker_that_the_kernel_kills_is_told(tiny: Tiny) -> None:
     done = subprocess.run([sys.executable, "-c", DIE, str(tiny.config)], capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert "a worker process was killed, most likely because the memory ran out" in " ".join(done.stderr.split())
+    assert "a worker process was killed, most likely because memory ran out" in " ".join(done.stderr.split())
     assert not hidden(tiny.run)
 
 
@@ -140,5 +140,5 @@ def test_a_process_of_a_job_that_is_killed_is_told_by_name(tiny: Tiny) -> None:
         os.kill(pid, signal.SIGKILL)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "the process of original: 2 heads was killed (exit code -9), most likely because the memory ran out" in told
-    assert "goes on from the last saved state" in told
+    assert "the process of original: 2 heads was killed (exit code -9), most likely because memory ran out" in told
+    assert "resumes from the last saved state" in told

@@ -76,4 +76,4 @@ def test_a_state_of_another_backend_or_precision_is_begun_anew(
     assert checkpoint.load(path, inputs, mine | other) is None
     told = " ".join(capsys.readouterr().err.split())
     assert "was saved with tensorflow in float32" in told
-    assert "this training begins anew" in told
+    assert "this training restarts from the beginning" in told

@@ -115,7 +115,7 @@ def test_balanced_classes_are_as_likely_on_average() -> None:
 def test_features_that_are_no_numbers_are_refused(bad: float) -> None:
     features, y = clouds()
     features[5, 2] = bad
-    with pytest.raises(InputError, match="no finite numbers"):
+    with pytest.raises(InputError, match="are NaN or infinite"):
         fit(features, y, 3)
 
 

@@ -26,14 +26,14 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
     told = capsys.readouterr().out
     for text in ("27 training and 6 test images", "50,000", "3 devices", "2 machines", "frozen passes", "augmented"):
         assert text in told
-    assert "made anew" not in told
+    assert "is rebuilt" not in told
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--images", "0"], "'0' is no whole number from 1"),
-        (["--devices", "two"], "'two' is no whole number from 1"),
+        (["--images", "0"], "'0' is not a whole number of at least 1"),
+        (["--devices", "two"], "'two' is not a whole number of at least 1"),
         (["--variants", "finetund"], "finetuned"),
         (["--set", "competition.root=nowhere"], "there is no nowhere"),
     ],

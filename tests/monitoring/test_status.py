@@ -121,7 +121,7 @@ def test_a_run_without_folds(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_run_without_a_sample_waits_for_no_submission(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     status(tiny.settings("competition.sample_submission="))
-    assert "submission: none is written without a sample submission" in capsys.readouterr().out.splitlines()
+    assert "submission: not written, as there is no sample submission" in capsys.readouterr().out.splitlines()
 
 
 def test_folds_of_the_step_and_of_the_user(tiny: Tiny) -> None:
@@ -144,7 +144,7 @@ def test_broken_folds_of_the_user_are_to_be_mended(tiny: Tiny, run: Run, capsys:
     tiny.edit(tiny.run / "folds.csv", lambda frame: frame.iloc[1:])
     found = status(tiny.settings())
     assert found.folds.state == BROKEN
-    assert found.next.startswith("next: mend folds.csv, which you edited: ")
+    assert found.next.startswith("next: fix folds.csv, which you edited: ")
     assert {job.state for job in found.jobs} == {MISSING}
     assert capsys.readouterr().out.count("does not list the ids of train.csv") == 3  # folds, jobs, next
 
@@ -161,7 +161,7 @@ def test_the_states_of_a_job(run: Run) -> None:
     assert found.detail.startswith("after epoch 3 of 30 (host far")
     run.layout.running(JOB).unlink()
     assert job_state(run, JOB).state == STOPPED
-    assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 from where it was left)"
+    assert find_status(run.settings).next == "next: make train (12 of 12 jobs, 1 of them to be resumed)"
     finish(run, JOB)
     assert job_state(run, JOB).state == FINISHED
     Training(run, JOB).predictions.unlink()
@@ -180,7 +180,7 @@ def test_a_job_at_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (found.state, found.epoch) == (RUNNING, 2)
         assert found.detail.startswith(f"epoch 3/30, loss 0.512, 0:12:34 left, {where}")
         all_of_it = find_status(run.settings)
-        assert all_of_it.next == "next: wait, 1 of 12 jobs are at work, 11 to go"
+        assert all_of_it.next == "next: wait, 1 of 12 jobs are running, 11 to go"
     assert job_state(run, JOB).state == FINISHED
 
 
@@ -219,7 +219,7 @@ def test_lost_weights_and_other_states_are_stale(tiny: Tiny, run: Run) -> None:
     assert job_state(run, JOB).state == STALE
     meta = run.layout.job(JOB) / "meta.json"
     artifacts.write_meta(meta, inputs=Training(run, JOB).inputs(), outputs={"last.weights.h5": "x"}, seconds=1)
-    assert job_state(run, JOB).detail == "its files are not all there"
+    assert job_state(run, JOB).detail == "some of its files are missing"
 
 
 def test_predictions_of_other_views_are_told(tiny: Tiny, run: Run) -> None:
@@ -261,7 +261,7 @@ def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[st
     assert re.search("✓D?( done)?: finished", out)
     page = write_page(whole)
     os.utime(page, (1, 1))  # its time tells nothing
-    assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
+    assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
     page.write_text("another page")
     edited = find_status(tiny.settings())
     assert (edited.report.state, edited.report.detail) == (STALE, "edited, or damaged")
@@ -290,7 +290,7 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
                 kept = {name: told["inputs"][name] for name in ("merge", "predictions")}
                 outputs = {**told["outputs"]}
                 artifacts.write_meta(meta, inputs=kept, outputs=outputs, seconds=1, scores=told["scores"])
-        assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
+        assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
         contents = [path.read_bytes() for path in csvs]
         ensemble(whole.settings)
         assert [path.read_bytes() for path in csvs] == contents
@@ -299,7 +299,7 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
     assert len(csvs) == 10
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in csvs] == made
     assert len(list((tiny.folder / "submissions").glob("tiny-*.json"))) == 1
-    assert find_status(tiny.settings()).next == "nothing to do: all is up to date"
+    assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
 
 
 def test_a_blend_of_a_variant_that_is_no_more_is_stale_and_one_whose_csvs_are_lost_is_not(
@@ -323,7 +323,7 @@ def test_what_follows_from_a_job_that_is_made_anew(tiny: Tiny, whole: Run) -> No
     (tiny.run / "original" / "oof.csv").unlink()
     unmerged = find_status(tiny.settings())
     assert unmerged.variants[0].oof.state == MISSING
-    assert unmerged.next == "next: make train (every job is finished; it only writes oof.csv)"
+    assert unmerged.next == "next: make train (every job is finished; only oof.csv is still to be written)"
     merge_variant(whole, whole.settings.variants["original"])
     assert find_status(tiny.settings()).blend.state == FRESH
 
@@ -357,7 +357,7 @@ def test_every_state_has_its_words(tiny: Tiny, run: Run, capsys: pytest.CaptureF
     assert "original/fold1: stopped, after epoch 3 of 30" in out
     assert "original/fold2: killed, after epoch 4 of 30 (host far, process 7" in out
     assert "original/refit: running, starts, host" in out
-    for told in ("✓D: finished", "▶R: running", "‖S: stopped, goes on", "✗K: killed, goes on", "·M: missing"):
+    for told in ("✓D: finished", "▶R: running", "‖S: stopped, will resume", "✗K: killed, will resume", "·M: missing"):
         assert told in out
     assert isinstance(found, Status)
 

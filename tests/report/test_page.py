@@ -210,7 +210,7 @@ def test_every_cell_of_the_confusion_matrix(page: Page, found: dict[str, Predict
         for predicted, cell in enumerate(row):
             part = float(cell.get("style").removeprefix("--share: "))
             assert part == pytest.approx(counts[label, predicted] / counts[label].sum(), abs=0.0006)
-    right = re.search(r"([\d.]+) % are right", page.section("confusion").text)
+    right = re.search(r"([\d.]+) % are correct", page.section("confusion").text)
     assert right
     same(right.group(1), 100 * np.trace(counts) / counts.sum(), 1)
 
@@ -238,7 +238,7 @@ def test_a_cell_leads_to_its_photos_one_of_each_group(page: Page, found: dict[st
 
 
 def test_hits_of_the_members(page: Page, found: dict[str, Predictions]) -> None:
-    rows = page.table("it alone is right")
+    rows = page.table("only this one correct")
     wanted = analysis.hits({name: found[name] for name in MEMBERS}).set_index("member")
     assert list(rows) == MEMBERS
     for name, row in rows.items():
@@ -444,7 +444,7 @@ def test_a_stale_blend_is_not_shown(again: Tiny, monkeypatch: pytest.MonkeyPatch
     page = made(again, "blend.seed=5")
     check_whole(page)
     assert "ensemble" not in page.table("OOF macro F1")
-    assert "there is no blend of the present predictions" in page.section("summary").text
+    assert "there is no blend of the current predictions" in page.section("summary").text
     estimated = [row.get("estimated in test", "–") for row in page.table("predicted on test").values()]
     assert estimated == ["–"] * 3
 
@@ -552,7 +552,7 @@ def test_of_many_classes_the_most_confused_pairs_are_shown() -> None:
     assert list(pairs.rows[0]) == ["c00", "c03", "4", "66.7 %"]
     assert list(pairs.rows[1]) == ["c00", "c02", "1", "16.7 %"]
     assert len(pairs.rows) == 62
-    assert f"{number_of(predicted == target)} % of all images are right" in pairs.caption
+    assert f"{number_of(predicted == target)} % of all images are correct" in pairs.caption
 
 
 def number_of(right: np.ndarray) -> str:

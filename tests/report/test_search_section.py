@@ -58,7 +58,7 @@ def test_a_search_is_shown_with_its_trials_slices_and_both_scores(tiny: Tiny) ->
     cells = {row[0]: row[1] for row in tables[0].rows}
     assert cells["macro F1 of the best, naive"].startswith("0.6100")
     assert cells["corrected for the choice"].startswith("0.5800")
-    assert cells["trials, of them on all folds"] == "4, 3"
+    assert cells["trials, and how many on all folds"] == "4, 3"
     assert "the search adapts" in texts[0].text
     assert [chart.title for chart in drawn[0].charts] == [
         *("Trials of the search", "Search over learning_rate", "Search over schedule"),

@@ -242,7 +242,7 @@ def test_folds_with_other_columns_are_refused(tiny: Tiny) -> None:
 
 def test_check_groups_counts_the_others() -> None:
     folds = pd.DataFrame({"image_id": list("abcdef"), "group": [0, 0, 1, 1, 2, 2], "fold": [0, 1, 1, 0, 2, 2]})
-    with pytest.raises(InputError, match=r"folds\.csv: group 0 \(images a, b\).*\(2 groups in all"):
+    with pytest.raises(InputError, match=r"folds\.csv: group 0 \(images a, b\).*\(2 such groups in all"):
         check_groups(folds, Path("folds.csv"))
     check_groups(folds.iloc[4:], Path("folds.csv"))
 
@@ -258,7 +258,12 @@ def test_a_class_with_one_group_is_refused(known_groups: Tiny) -> None:
     relabel(known_groups, 1)
     with pytest.raises(InputError, match=r"class 1 .*single group .*\(3 images\)") as stopped:
         make_folds(known_groups.settings())
-    for way_out in ("different pictures", "folds.near_copy_threshold", "folds.near_copies = false", "Else add photos"):
+    for way_out in (
+        "different pictures",
+        "folds.near_copy_threshold",
+        "folds.near_copies = false",
+        "Otherwise add photos",
+    ):
         assert way_out in str(stopped.value)
     assert not (known_groups.run / "folds.csv").exists()
 
@@ -323,7 +328,7 @@ def test_folds_of_the_users_are_kept_and_checked(known_groups: Tiny, capsys: pyt
     frame.assign(group=range(len(frame)), fold=lambda f: f.index % 3).to_csv(path, index=False)
     capsys.readouterr()
     make_folds(known_groups.settings())
-    assert "part " in capsys.readouterr().err
+    assert "your folds split " in capsys.readouterr().err
 
 
 def test_files_that_would_be_kept_are_known_before(known_groups: Tiny) -> None:

@@ -45,7 +45,7 @@ def test_what_was_harmed_is_damaged_and_made_anew(
         artifact.meta.unlink()
     assert artifact.state == DAMAGED
     assert made(tmp_path, epochs=3).state == FRESH
-    assert ("It is made anew" in capsys.readouterr().err) == (harm in ("edit", "lose"))
+    assert ("It is rebuilt" in capsys.readouterr().err) == (harm in ("edit", "lose"))
 
 
 def test_a_block_that_fails_leaves_no_meta_file(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_head_that_diverges_ends_the_command_when_the_others_are_done(
         return (batch[0] * np.nan, batch[1]) if self.seed[:1] == (bad,) else batch
 
     monkeypatch.setattr(Batches, "make", make)
-    with pytest.raises(InputError, match=r"original/fold1: the loss is no longer a number in epoch 1\."):
+    with pytest.raises(InputError, match=r"original/fold1: the loss became NaN or infinite in epoch 1\."):
         work(run.settings, jobs, silent)
     assert [Training(run, job).is_done for job in jobs] == [True, False, True]
     assert not (run.layout.at_work.parent).exists()
@@ -206,7 +206,7 @@ def test_a_state_that_keras_saved_is_of_an_older_version(opened: Open, capsys: p
     session.restore()
     assert session.history == []
     told = " ".join(capsys.readouterr().err.split())
-    assert "in float32, and this is numpy in float32: this training begins anew" in told
+    assert "in float32, but this is numpy in float32: this training restarts from the beginning" in told
 
 
 def stop_after_first(part: float, total: int, note: str = "") -> None:

@@ -179,7 +179,7 @@ def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny) -> None:
 CHANGES = {
     "missing": (lambda frame: frame.iloc[1:], "ids of train"),
     "extra": (lambda frame: pd.concat([frame, frame.iloc[[0]].assign(image_id="new")]), "no group"),
-    "twice": (lambda frame: pd.concat([frame, frame.iloc[[0]]]), "stands on lines"),
+    "twice": (lambda frame: pd.concat([frame, frame.iloc[[0]]]), "appears on lines"),
     "other": (lambda frame: frame.assign(image_id=["new", *frame["image_id"][1:]]), "no group"),
     "other classes": (lambda frame: frame[["image_id", "fold", "label", "p_2", "p_1", "p_3"]], "columns p_2, p_1, p_3"),
     "other labels": (lambda frame: frame.assign(label=frame["label"].iloc[::-1].to_numpy()), "other labels"),
@@ -274,7 +274,7 @@ def test_jobs_of_other_folds_are_not_mixed_in(tiny: Tiny) -> None:
     folds = pd.read_csv(tiny.run / "folds.csv")
     folds.assign(fold=(folds["fold"] + 1) % SPLITS).to_csv(tiny.run / "folds.csv", index=False)
     run = Run.open(tiny.settings())
-    with pytest.raises(InputError, match="not trained with the present folds"):
+    with pytest.raises(InputError, match="not trained with the current folds"):
         merge_variant(run, run.settings.variants["original"])
 
 

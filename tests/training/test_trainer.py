@@ -189,7 +189,7 @@ def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture
     trainer.restore()
     assert trainer.history == []
     told = " ".join(capsys.readouterr().err.split())
-    assert "state.npz is damaged, or of another version: this training begins anew" in told
+    assert "state.npz is damaged, or from another version: this training restarts from the beginning" in told
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_class_weights(opened: Open) -> None:
     np.testing.assert_array_equal(balanced[there], 15 / (3 * counts[there]))
     given = variant.model_copy(update={"class_weights": {"3": 2.5}})
     np.testing.assert_array_equal(class_weights(run, given, rows), [1, 1, 2.5])
-    with pytest.raises(InputError, match="'7' is no class"):
+    with pytest.raises(InputError, match="'7' is not a class"):
         class_weights(run, variant.model_copy(update={"class_weights": {"7": 1.0}}), rows)
 
 
@@ -419,7 +419,9 @@ def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     more = run.settings.model_copy(
         update={"prediction": run.settings.prediction.model_copy(update={"views": ("identity", "rot90")})}
     )
-    with pytest.raises(InputError, match=r"train\.npy was made by openvino 2020.*, and keras .* would make the rest"):
+    with pytest.raises(
+        InputError, match=r"train\.npy was computed by openvino 2020.*, and keras .* would compute the rest"
+    ):
         fill_store([VariantData(replace(run, settings=more), variant)], (0, 1), silent)
 
 
@@ -432,7 +434,7 @@ def test_an_infinite_output_is_refused(opened: Open, monkeypatch: pytest.MonkeyP
         "ripik.models.engines.Predictor.stream",
         lambda self, batches: (np.full((len(b), FEATURES), 7e4) for b in batches),
     )
-    with pytest.raises(InputError, match=r'no finite number; set features\.dtype = "float32"'):
+    with pytest.raises(InputError, match=r'is NaN or infinite; set features\.dtype = "float32"'):
         fill_store([VariantData(replace(run, settings=settings), settings.variants["original"])], (0, 1), silent)
 
 
@@ -530,7 +532,7 @@ def test_a_loss_that_is_no_number_stops_the_training(opened: Open, monkeypatch: 
     run, job = opened(), Job("original", 0)
     good = Batches.make
     monkeypatch.setattr(Batches, "make", lambda self, index: (good(self, index)[0] * np.nan, good(self, index)[1]))
-    with pytest.raises(InputError, match=r"original/fold0: the loss is no longer a number.*learning_rate"):
+    with pytest.raises(InputError, match=r"original/fold0: the loss became NaN or infinite.*learning_rate"):
         train(Training(run, job), silent)
     assert not Training(run, job).is_trained
 

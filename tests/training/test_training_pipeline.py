@@ -185,7 +185,7 @@ def test_an_interrupted_training_goes_on_and_redoes_nothing(drawn: Drawn, tmp_pa
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     waits, message = [line for line in told.splitlines() if not line.startswith("warning: ")]
-    assert waits == "waiting for original: 3 heads to finish what is at hand and save"
+    assert waits == "waiting for original: 3 heads to finish the current batch and save"
     assert message.startswith("ripik: stopped.")
     assert "run the same command again" in message
     assert not (first / "meta.json").exists()

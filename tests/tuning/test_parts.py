@@ -121,11 +121,11 @@ def test_what_is_wrong_is_seen_before_anything_is_made(tmp_path: Path, monkeypat
     head, keys = settings.variants["head"], {"dropout": [0.1, 0.2]}
     for name in ("check_settings", "check_weights"):
         monkeypatch.setattr(f"ripik.tuning.tune.{name}", lambda each: None)
-    with pytest.raises(InputError, match="TRIALS=0 is no search"):
+    with pytest.raises(InputError, match="TRIALS=0 is not a search"):
         tune(settings, "head", trials=0)
     made_from = of_settings(settings, head.model_copy(update={"label_smoothing": 0.1}), keys)
     Study(storage_path(settings, "head"), keys, 0, True, made_from).save()
-    with pytest.raises(InputError, match=r"is a search of something else: label_smoothing 0\.1 → 0"):
+    with pytest.raises(InputError, match=r"is from a search of other inputs: label_smoothing 0\.1 → 0"):
         tune(settings, "head")
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match="optuna is not installed"):
@@ -152,5 +152,5 @@ def test_the_record_of_a_search_tells_what_is_another_now(tmp_path: Path, monkey
     assert differs(present("b"), {"variant": "head", "ranges": keys}) == []
     (text,) = _old(["other folds"], "head")
     assert isinstance(text, Text)
-    assert "something else than the run is now: other folds" in text.text
+    assert "other inputs than the current run: other folds" in text.text
     assert _old([], "head") == []

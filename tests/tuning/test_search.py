@@ -154,9 +154,9 @@ def test_trials_worse_than_the_median_are_dropped(searched: tuple[Tiny, str]) ->
 @pytest.mark.parametrize(
     ("spoil", "overrides", "says"),
     [
-        ("folds", (), "is a search of something else: other folds"),
-        ("", ("tune.seed=5",), "is a search of something else: seed 0 → 5"),
-        ("", ("tune.ranges.dropout=[0.1, 0.2]",), "is a search of something else"),
+        ("folds", (), "is from a search of other inputs: other folds"),
+        ("", ("tune.seed=5",), "is from a search of other inputs: seed 0 → 5"),
+        ("", ("tune.ranges.dropout=[0.1, 0.2]",), "is from a search of other inputs"),
         ("", ("variants.original.label_smoothing=0.1",), "label_smoothing"),
         ("storage", (), "original.db is damaged"),
         ("emptied", (), "original.db is damaged"),
@@ -188,7 +188,7 @@ def test_a_damaged_fold_of_an_unfinished_round_is_trained_anew(mine: Tiny) -> No
     (mine.run / "tune" / "original" / "trial0001" / "fold0.npz").write_bytes(b"?")
     code, said = search(mine)
     assert code == 0, said
-    assert "fold0.npz is damaged: that fold is trained anew" in said
+    assert "fold0.npz is damaged: that fold is trained again" in said
     assert told(mine) == before
 
 

@@ -1,4 +1,4 @@
-"""Of all submissions to a competition the best CV is one that was chosen: what it is worth, by their nested OOF."""
+"""The best CV of all submissions to a competition was selected: its score, corrected for that, by their nested OOF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ripik.data.csv_tables import check_ids
 from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
 
-FORM = "It has image_id, fold, label, group and a p_<label> a class, as `make ensemble` writes it."
+FORM = "It has image_id, fold, label, group and one p_<label> per class, as `make ensemble` writes it."
 AGREE = 1e-4  # relative, of a score and the logged one, which has fewer digits
 
 
@@ -43,7 +43,7 @@ class Best:
         """Return what there is to say."""
         naive, corrected = self.found.naive.value, self.found.corrected
         more = (
-            f"; {self.left_out} left out, without whole predictions of these images beside them"
+            f"; {self.left_out} left out, as they have no complete OOF predictions of these images"
             if self.left_out
             else ""
         )
@@ -51,7 +51,7 @@ class Best:
             return f"{self.contest}: one submission with its predictions, {naive:.4f}{more}"
         interval = f" ({corrected.low:.3f}–{corrected.high:.3f})"
         return (
-            f"{self.contest}: best of {self.submissions}: {naive:.4f} ({self.file}), corrected for that choice "
+            f"{self.contest}: best of {self.submissions}: {naive:.4f} ({self.file}), corrected for the selection "
             f"{corrected.value:.4f}{interval}{more}"
         )
 
@@ -142,5 +142,7 @@ def _read(submission: Path) -> _Kept:
     known = {name.removeprefix("p_") for name in kept.columns}
     finite, labelled = np.isfinite(kept.frame[kept.columns].to_numpy()).all(), frame["label"].isin(known).all()
     if len(known) < 2 or not (finite and labelled and np.isfinite(kept.truth(OF_SHARES)).all()):
-        raise InputError(f"{path} lacks a probability, or a label's column. {FORM} Delete it to have the rest.")
+        raise InputError(
+            f"{path} lacks a probability, or a label's column. {FORM} Delete it to get the other submissions."
+        )
     return kept

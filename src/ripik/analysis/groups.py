@@ -1,4 +1,4 @@
-"""Which images are one witness: the groups of near copies that folds and intervals go by, read from files alone."""
+"""Which images count as one observation: the groups of near copies used by folds and intervals, read from files."""
 
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def read_folds(path: Path, ids: pd.Series, predictions: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError(
-            f"no {FOLDS} tells which images of {predictions} are copies of one photo: there is no {path}. "
-            "Run `make folds`, or keep the file in a folder of its run."
+            f"no {FOLDS} found that says which images of {predictions} are copies of one photo: there is no {path}. "
+            "Run `make folds`, or keep the predictions in their run's folder."
         )
     frame = read_table(path, ["image_id", "group"], f"A {FOLDS} has image_id, label, group and fold.")
     check_ids(frame["image_id"], path)

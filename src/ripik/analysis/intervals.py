@@ -2,14 +2,14 @@
 
 Near copies of one photo are right or wrong together, so whole groups are drawn, with replacement (the cluster
 bootstrap; Field & Welsh 2007, JRSS B 69), and the quantiles of the scores of the draws are the interval (Efron 1979).
-Drawing rows instead would take three copies of a photo for three witnesses.
+Resampling rows instead would count three copies of a photo as three observations.
 
 A draw may lack a rare class. It then has no F1 or recall, and is left out of that draw's macro mean: counting it as 0
 would drag the interval down, and drawing within classes would forget that the class counts are chance, too. Where the
 rarest class has about three groups, the 95 % interval of macro F1 covered 94 % in simulations, 82 % and 77 % otherwise.
 
-Quantiles of few witnesses are too narrow, so they are taken further out, as Student's t is wider than the normal
-(expanded percentiles; Hesterberg 2015, The American Statistician 69). Witnesses are the groups; those that hold the
+Quantiles of few observations are too narrow, so they are taken further out, as Student's t is wider than the normal
+(expanded percentiles; Hesterberg 2015, The American Statistician 69). Observations are the groups; those with the
 class, for its F1; those on which the two sides differ, for a difference.
 """
 
@@ -41,7 +41,7 @@ class Interval:
 
     @classmethod
     def from_json(cls, content: Mapping[str, float | None]) -> Interval:
-        """Return the interval that a JSON file tells of; null stands for a number that there is not."""
+        """Return the interval from its JSON; null stands for an undefined number."""
         return cls(**{name: float("nan") if value is None else value for name, value in content.items()})
 
 
@@ -120,7 +120,7 @@ def predictive(
 
 
 def effective_groups(weights: FloatArray, groups: ArrayLike) -> float:
-    """Return how many groups of equal weight would tell as much: (Σ w)² / Σ w² over groups (Kish 1965).
+    """Return the effective number of groups, of equal weight: (Σ w)² / Σ w² over groups (Kish 1965).
 
     weights, groups: (n,); rows of a group count by their mean weight.
     """
@@ -165,7 +165,7 @@ def verdict(found: Interval, metric: Metric) -> str:
 def _value(y: IntArray, probabilities: FloatArray, metric: Metric, weights: FloatArray | None = None) -> float:
     value = float(metric.function(y, probabilities, weights))
     if not np.isfinite(value):
-        raise InputError(f"{metric.name} has no value on these rows: there are too few classes among them.")
+        raise InputError(f"{metric.name} has no value on these rows: they have too few classes.")
     return value
 
 
@@ -182,7 +182,7 @@ def _interval(value: float, found: FloatArray, level: float, witnesses: int) -> 
 def tail(level: float, witnesses: int) -> float:
     """Return the share of draws beyond each end; Student's quantile is expanded (Abramowitz & Stegun 26.7.5)."""
     if not 0 < level < 1:
-        raise InputError(f"The level of an interval is a share between 0 and 1, not {level}.")
+        raise InputError(f"The level of an interval must be between 0 and 1, not {level}.")
     normal, many = NormalDist(), max(witnesses, 2)
     z, free = normal.inv_cdf((1 + level) / 2), many - 1
     student = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

@@ -1,4 +1,4 @@
-"""How alike the members of a blend are: a member helps by being right where the others are wrong."""
+"""How correlated the members of a blend are: a member helps by being right where the others are wrong."""
 
 from __future__ import annotations
 

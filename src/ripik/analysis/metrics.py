@@ -120,7 +120,8 @@ def check_probabilities(probabilities: FloatArray, what: str = "probabilities") 
     """Raise `InputError` unless the array is (n, C) with n >= 1, C >= 2 and every value finite."""
     if probabilities.ndim != 2 or probabilities.shape[0] < 1 or probabilities.shape[1] < 2:
         raise InputError(
-            f"The {what} have shape {probabilities.shape}: give one row a sample and at least two columns, one a class."
+            f"The {what} have shape {probabilities.shape}: give one row per sample and at least two columns, one per "
+            "class."
         )
     bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
     if len(bad):
@@ -142,14 +143,14 @@ def check_targets(y_true_index: IntArray, n_rows: int, n_classes: int) -> None:
     if y_true_index.min() < 0 or y_true_index.max() >= n_classes:
         raise InputError(
             f"The targets run from {y_true_index.min()} to {y_true_index.max()}: "
-            f"with {n_classes} classes they must lie in 0..{n_classes - 1}."
+            f"with {n_classes} classes they must be in 0..{n_classes - 1}."
         )
 
 
 def check_weights(weights: FloatArray, n_rows: int) -> None:
     """Raise `InputError` unless the weights are (n_rows,) finite numbers above 0."""
     if weights.shape != (n_rows,) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise InputError(f"The weights must be one finite number above 0 a row ({n_rows} in all).")
+        raise InputError(f"The weights must be one finite number above 0 per row ({n_rows} in all).")
 
 
 def log_loss(y_true_index: IntArray, probabilities: FloatArray, weights: FloatArray | None = None) -> float:

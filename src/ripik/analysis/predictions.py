@@ -22,7 +22,7 @@ from ripik.storage import artifacts
 OOF, TEST, IMAGES, CONFIG, META = "oof.csv", "test.csv", "images.csv", "config.toml", "meta.json"
 BLEND = "ensemble"
 METRIC = "macro_f1"  # of a run that does not say
-OOF_COLUMNS = "An OOF CSV has image_id, fold, label and a p_<label> a class."
+OOF_COLUMNS = "An OOF CSV has image_id, fold, label and one p_<label> per class."
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def load_run(folder: str | Path) -> dict[str, Predictions]:
     names = [name for name in dict.fromkeys(order) if name in made and name != BLEND]
     names += [BLEND] if BLEND in made else []
     if not names:
-        raise InputError(f"there is no {OOF} in a folder of {run}. Name a run's folder, or run `make train`.")
+        raise InputError(f"there is no {OOF} in a folder of {run}. Give a run's folder, or run `make train`.")
     return {name: load(run / name) for name in names}
 
 
@@ -138,7 +138,7 @@ def load_test(path: str | Path) -> pd.DataFrame:
     Raises InputError when the file is missing or broken, SurroundingsError as `load` does.
     """
     file = _unchanged(find(Path(path), TEST))
-    given = _read_probabilities(file, ["image_id"], "A test.csv has image_id and a p_<label> a class.")
+    given = _read_probabilities(file, ["image_id"], "A test.csv has image_id and one p_<label> per class.")
     classes = _classes(given)
     paths = _paths(file.absolute().parent.parent, "test", given["image_id"])
     frame = pd.DataFrame({"image_id": given["image_id"], "path": paths})
@@ -167,7 +167,7 @@ def read_config(run: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}. Any `make train` writes it again.") from None
+        raise InputError(f"{path} is not valid TOML: {error}. The next `make train` writes it again.") from None
 
 
 def _unchanged(file: Path) -> Path:
@@ -220,8 +220,8 @@ def _check_folds(frame: pd.DataFrame, known: pd.DataFrame, path: Path) -> None:
     moved = frame.index[frame["fold"].to_numpy() != known["fold"].to_numpy()]
     if len(moved):
         raise InputError(
-            f"{path}, line {line_of(moved[0])}: image {frame['image_id'][moved[0]]} and {len(moved) - 1} more are of "
-            f"another fold than in {FOLDS}. Run `make train ensemble` again."
+            f"{path}, line {line_of(moved[0])}: image {frame['image_id'][moved[0]]} and {len(moved) - 1} more are in "
+            f"a different fold than in {FOLDS}. Run `make train ensemble` again."
         )
 
 

@@ -1,4 +1,4 @@
-"""Draws of whole groups of near copies with replacement, and what a metric says of each: the bootstrap's engine."""
+"""Bootstrap draws of whole groups of near copies, and a metric's value on each."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Drawable:
         if len({side.shape[1] for side in sides}) > 1:
             raise InputError(f"The two sides have {' and '.join(str(side.shape[1]) for side in sides)} classes.")
         if names.shape != y.shape[:1] or (names != names).any():
-            raise InputError(f"The groups must be one value a row ({len(y)} in all), none of them missing.")
+            raise InputError(f"The groups must be one value per row ({len(y)} in all), none of them missing.")
         order, group = _canonical(y, sides, names, weights)
         if group[-1] < 1:
-            raise InputError("All rows are in one group: how sure a score is shows only between groups.")
+            raise InputError("All rows are in one group, but an interval needs at least two.")
         return cls(y[order], [side[order] for side in sides], group, None if weights is None else weights[order])
 
     @property

@@ -1,4 +1,4 @@
-"""What a run's folder tells besides its predictions: learning curves, the blend, class shares, groups and folds."""
+"""What a run's folder records besides its predictions: learning curves, the blend, class shares, groups and folds."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What the best of many is worth: a score that was chosen for being the highest, corrected for that.
+"""The best of many scores, corrected for having been selected as the highest.
 
 Groups of near copies are drawn with replacement, the choice is made again on the drawn rows alone, and what it chose is
 scored on the rows that were not drawn (bootstrap bias corrected CV, BBC-CV; Tsamardinos, Greasidou and Borboudakis
-2018, Machine Learning 107). Where a search dropped trials on the way, each draw drops by the same rule on its own rows.
+2018, Machine Learning 107). If a search pruned trials, each draw prunes by the same rule on its own rows.
 A trial that a draw would have kept has no predictions beyond the fold at which it was dropped; there it takes those of
 another, drawn among the trials that have them, who were admitted to that fold without a look at it. To leave such a
 trial out would not do: those that remain were kept for their luck on the very rows that are left out.
 
-What stays uncorrected: a search adapts. Later trials were proposed because earlier ones did well on these rows.
+Not corrected: a search adapts. Later trials were proposed because earlier ones did well on these rows.
 """
 
 from __future__ import annotations
@@ -76,18 +76,20 @@ class Trials:
         """
         count, rows = self.predictions.shape[:2]
         if len(self.y) != rows or len(np.asarray(self.groups)) != rows or len(self.parts) != rows:
-            raise InputError(f"{count} trials predict {rows} rows, but there are {len(self.y)} labels. Give one a row.")
+            raise InputError(
+                f"{count} trials predict {rows} rows, but there are {len(self.y)} labels. Give one label per row."
+            )
         there: NDArray[np.bool_] = np.asarray(np.isfinite(self.predictions).all(axis=2))
         number = int(self.parts.max()) + 1
         found = np.stack([there[:, self.parts == part].all(axis=1) for part in range(number)], axis=1)
         some = np.stack([there[:, self.parts == part].any(axis=1) for part in range(number)], axis=1)
         if (some != found).any() or (np.diff(found.astype(int), axis=1) > 0).any():
-            raise InputError("A trial predicts its parts in their order, and each whole. Run those trials again.")
+            raise InputError("A trial must predict its parts in order, and each completely. Run those trials again.")
         return found
 
 
 def survives(utility: float, earlier: FloatArray) -> bool:
-    """Return whether a trial goes on: it is no worse than the median of the earlier ones that came as far.
+    """Return whether a trial continues: it is no worse than the median of the earlier ones that came as far.
 
     utility: its score on the folds so far, turned so that larger is better; earlier: (m,), theirs on the same folds.
     A score that has no value there (NaN), as the AUC of one class has none, drops nothing and counts for nothing.
@@ -96,7 +98,7 @@ def survives(utility: float, earlier: FloatArray) -> bool:
 
 
 def bar(earlier: FloatArray) -> float:
-    """Return the utility from which a trial goes on, given those of the earlier ones that came as far, (m,)."""
+    """Return the utility from which a trial continues, given those of the earlier ones that came as far, (m,)."""
     known = earlier[~np.isnan(earlier)]
     return float(np.median(known)) if len(known) >= FEWEST else -np.inf
 
@@ -128,7 +130,7 @@ def select(
     tried = trials.tried()
     whole = np.flatnonzero(tried[:, -1])
     if not len(whole):
-        raise InputError("No trial was tried on all folds, so there is no best one. Run more trials.")
+        raise InputError("No trial completed all folds, so there is no best one. Run more trials.")
     search = Search(trials, metric, tried, seed)
     utility = search.utilities(np.ones(len(trials.y), np.int64))[0][:, -1]
     best = int(whole[np.argmax(_last_without_value(utility[whole]))])

@@ -1,4 +1,4 @@
-"""Read the small files of a run folder, every mistake told with its place and what to do."""
+"""Read the small files of a run folder; every error says where and what to do."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def read_object(path: Path, make: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise InputError(f"there is no file {path}. {make}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no JSON: {error}. {make}") from None
+        raise InputError(f"{path} is not valid JSON: {error}. {make}") from None
     if not isinstance(found, dict):
         raise InputError(f"{path} holds a JSON {type(found).__name__}, not an object. {make}")
     return found
@@ -48,5 +48,5 @@ def numbers(texts: pd.Series, path: Path, make: str) -> pd.Series:
     values = pd.to_numeric(texts, errors="coerce").astype("float64")
     wrong = texts.index[values.isna() & (texts.str.strip() != "")]
     if len(wrong):
-        raise InputError(f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is no number. {make}")
+        raise InputError(f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is not a number. {make}")
     return values

@@ -1,4 +1,4 @@
-"""The shares of soft labels, which `images.csv` tells beside the predictions of a run."""
+"""The shares of soft labels, which `images.csv` stores with the predictions of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
 from ripik.names import SHARE
 
-AGAIN = "Any `make train` writes it again."
+AGAIN = "The next `make train` writes it again."
 
 
 def share_columns(classes: Sequence[str]) -> list[str]:

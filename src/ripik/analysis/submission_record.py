@@ -27,7 +27,7 @@ class Contest(NamedTuple):
 
 
 def record_path(submission: Path) -> Path:
-    """Return where the record of a submission CSV stands."""
+    """Return the path of the record of a submission CSV."""
     return submission.with_suffix(".json")
 
 
@@ -55,7 +55,7 @@ def run_of(submission: Path, record: Mapping[str, Any]) -> str:
 
 
 def contest_of(record: Mapping[str, Any]) -> Contest | None:
-    """Return what a submission was scored for; None where its record does not tell."""
+    """Return what a submission was scored for; None where its record does not say it."""
     configuration = _table(record, "configuration")
     how = _table(configuration, "competition")
     metric = record.get("metric") or how.get("metric")

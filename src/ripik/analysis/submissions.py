@@ -1,4 +1,4 @@
-"""All submissions so far: what each scored, and what was changed for it."""
+"""All submissions so far: their scores, and what changed between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ripik.errors import InputError
 
 LOG = "log.csv"
 COLUMNS = ["file", "time", "members", "cv", "public", "private"]
-MEND = "Mend the cell, or take the line out."
+MEND = "Correct the cell, or remove the line."
 ABSENT = "none"
 POOLED = ("scores", "intervals", "pooled")
 
@@ -35,7 +35,7 @@ def runs(submissions: str | Path) -> pd.DataFrame:
     path = folder / LOG
     if not path.is_file():
         raise InputError(f"there is no file {path}. `make ensemble` writes it with the first submission.")
-    frame = read_table(path, COLUMNS, "Mend the header.")
+    frame = read_table(path, COLUMNS, "Fix the header.")
     moments = _moments(frame["time"], path)
     frame["test_like"] = frame.get("test_like", "")
     for name in ("cv", "test_like", "public", "private"):
@@ -43,7 +43,7 @@ def runs(submissions: str | Path) -> pd.DataFrame:
     frame = frame.iloc[moments.argsort(kind="stable")].reset_index(drop=True)
     strange = frame.index[frame["file"].map(lambda file: Path(file).name != file)]
     if len(strange):
-        raise InputError(f"{path}: file {frame['file'][strange[0]]!r} is no name of a file in {folder}. {MEND}")
+        raise InputError(f"{path}: file {frame['file'][strange[0]]!r} is not the name of a file in {folder}. {MEND}")
     records = [_record(folder / file) for file in frame["file"]]
     frame["run"] = [run_of(folder / file, record) for file, record in zip(frame["file"], records, strict=True)]
     frame["low"], frame["high"] = ([number_at(record, (*POOLED, end)) for record in records] for end in ("low", "high"))
@@ -56,15 +56,16 @@ def _moments(texts: pd.Series, path: Path) -> pd.Series:
     wrong = texts.index[moments.isna()]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: time {texts[wrong[0]]!r} is no time such as 2026-01-31T18:30:00. {MEND}"
+            f"{path}, line {line_of(wrong[0])}: time {texts[wrong[0]]!r} is not a time such as 2026-01-31T18:30:00. "
+            f"{MEND}"
         )
     return moments
 
 
 def _record(submission: Path) -> dict[str, Any]:
-    """Return what the JSON beside a submission tells; nothing where there is none, as for older submissions."""
+    """Return the JSON record of a submission; empty where there is none, as for older submissions."""
     path = record_path(submission)
-    return read_object(path, "Delete it to have the table without it.") if path.is_file() else {}
+    return read_object(path, "Delete it to get the table without it.") if path.is_file() else {}
 
 
 def _changes(names: list[str], records: list[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Scores of many trials at once, each row counted so often, by sums made once a draw where a metric has such sums."""
+"""Scores of many trials at once with row counts, by sums computed once per draw for metrics that allow it."""
 
 from __future__ import annotations
 

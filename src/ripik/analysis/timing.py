@@ -1,4 +1,4 @@
-"""How long each step of a run took, by the meta files beside what it made."""
+"""How long each step of a run took, by the meta files of its outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ripik.analysis.predictions import BLEND, read_config
 from ripik.analysis.small_files import job_of, number_at, read_object
 from ripik.errors import InputError
 
-AGAIN = "Delete it and run the step that made it again."
+AGAIN = "Delete it and run the step that wrote it again."
 FIXED = (  # step, what, the meta file in the run's folder
     ("folds", "near copies", "groups.meta.json"),
     ("folds", "near copies, gallery", "near-copies.meta.json"),
@@ -23,7 +23,7 @@ STORES = (("pixels", "pixels {}"), ("features", "frozen outputs {}"))
 
 
 def times(run: str | Path) -> pd.DataFrame:
-    """Return what the run spent its time on, in the order of the steps, as the `meta.json` files tell.
+    """Return what the run spent its time on, in the order of the steps, from the `meta.json` files.
 
     Columns: step (of the command), what (it made), seconds (of work, summed over files; jobs that ran side by side
     count in full). What the run lacks is left out; no row at all for an empty folder.
@@ -31,7 +31,7 @@ def times(run: str | Path) -> pd.DataFrame:
     """
     folder = Path(run)
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}. Name the folder of a run, output/<run>.")
+        raise InputError(f"there is no folder {folder}. Give the folder of a run, output/<run>.")
     rows = [(step, what, [folder / name]) for step, what, name in FIXED]
     rows += [("train", "initial weights", sorted(folder.glob("backbones/*.meta.json")))]
     for store, what in STORES:
@@ -70,6 +70,6 @@ def _seconds(paths: Iterable[Path]) -> float:
     for path in paths:
         seconds = number_at(read_object(path, AGAIN), ("seconds",))
         if not seconds >= 0:
-            raise InputError(f"{path} does not tell the seconds. {AGAIN}")
+            raise InputError(f"{path} does not record the seconds. {AGAIN}")
         total += seconds
     return total

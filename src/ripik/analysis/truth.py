@@ -1,4 +1,4 @@
-"""What rows are scored by: class indices (n,), or where labels are soft, the shares of the classes, float64 (n, C).
+"""The targets of the scores: class indices (n,), or where labels are soft, the shares of the classes, float64 (n, C).
 
 Shares are scored by log loss alone, which is linear in them: the mean of -(sum over classes of share x log p). Every
 other metric takes the class of the greatest share, the first of equals.

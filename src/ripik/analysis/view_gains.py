@@ -84,7 +84,7 @@ def _stored(p: Predictions) -> tuple[list[str], np.ndarray, str]:
         rows = position.get_indexer(pd.Index(ids))
         if (rows < 0).any() or found.shape != (len(view_names), len(rows), len(p.classes)):
             raise InputError(
-                f"{folder / job / STORED} holds other images, views or classes than oof.csv. {PREDICT_AGAIN}"
+                f"{folder / job / STORED} has other images, views or classes than oof.csv. {PREDICT_AGAIN}"
             )
         values[seed][:, rows] = found
     return view_names, values, how
@@ -98,7 +98,7 @@ def _merged_jobs(folder: Path) -> tuple[dict[str, tuple[int, int]], str]:
     known = {name: job for name in made_from if (job := job_of(name))} if isinstance(made_from, dict) else {}
     jobs = {name: job for name, job in known.items() if job[0] != REFIT}
     if not jobs or not isinstance(how, str):
-        raise InputError(f"{path} does not tell which predictions oof.csv was merged from, and how. {PREDICT_AGAIN}")
+        raise InputError(f"{path} does not say which predictions oof.csv was merged from, and how. {PREDICT_AGAIN}")
     return jobs, how
 
 
@@ -107,7 +107,7 @@ def _view_names(job: Path) -> list[str]:
     for key in ("inputs", "prediction", "views"):
         content = content.get(key) if isinstance(content, dict) else None
     if not isinstance(content, list) or not content:
-        raise InputError(f"{job / META} does not name the views. {PREDICT_AGAIN}")
+        raise InputError(f"{job / META} does not list the views. {PREDICT_AGAIN}")
     return [str(name) for name in content]
 
 
@@ -119,13 +119,13 @@ def _held(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except FileNotFoundError:
         raise InputError(f"there is no file {path}. {PREDICT_AGAIN}") from None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is broken ({error}). Delete it and run `make predict`.") from None
+        raise InputError(f"{path} is damaged ({error}). Delete it and run `make predict`.") from None
 
 
 def _check_same(p: Predictions, merged: FloatArray) -> None:
     off = ~(np.abs(merged - p.probabilities) <= SAME).all(axis=1)
     if off.any():
         raise InputError(
-            f"{p.path} was not merged from the present {STORED} of its folds: {off.sum()} images differ, the first "
+            f"{p.path} was not merged from the current {STORED} of its folds: {off.sum()} images differ, the first "
             f"{p.frame['image_id'].to_numpy()[off][0]}. {PREDICT_AGAIN}"
         )

@@ -41,7 +41,7 @@ def preview(settings: Settings) -> Path:
     encoded = cv2.imencode(".png", cv2.cvtColor(contact_sheet(photos, how, TILE), cv2.COLOR_RGB2BGR))[1]
     with artifacts.replacing(target) as temporary:
         temporary.write_bytes(encoded.tobytes())
-    say(f"augment: wrote {target}: {len(photos)} photos under each transform and as {COPIES} copies")
+    say(f"augment: wrote {target}: {len(photos)} photos with each transform and as {COPIES} full copies")
     return target
 
 

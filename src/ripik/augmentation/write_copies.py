@@ -1,4 +1,4 @@
-"""The step `augment`: write the augmented copies as JPEG with a CSV, for people who want them on disk."""
+"""The step `augment`: write the augmented copies as JPEG with a CSV, for use outside this package."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""Unpack archives that nobody vouches for: nothing lands outside the folder, and nothing grows without bound."""
+"""Unpack untrusted archives: nothing is written outside the folder, and size and number of files are limited."""
 
 import lzma
 import shutil
@@ -24,7 +24,7 @@ OTHER_KINDS = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"BZh":
 LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes, of all file systems in use
 SHOWN = 60
 UNPACK_IT = "Unpack it yourself and give the folder as the source."
-DISTRUST = f"Take the archive from a source you trust, or look into it: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
+DISTRUST = f"Get the archive from a source you trust, or check it: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
 
 
 class DamagedArchiveError(InputError):
@@ -45,7 +45,7 @@ class Budget:
         if self.size < 0 or self.files < 0:
             raise InputError(
                 f"{archive.name} unpacks to {decimal(size)} in {files} files, far more than photos in an archive of "
-                f"its size can be. If that is right: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
+                f"its size can be. If that is correct: {UNPACK_IT[0].lower()}{UNPACK_IT[1:]}"
             )
 
 
@@ -61,7 +61,7 @@ def unpack(archive: Path, folder: Path, budget: Budget, depth: int = DEPTH) -> N
     passwords, too deep a nesting or a size over the budget, and SurroundingsError when the disk is too small.
     """
     if depth == 0:
-        raise InputError(f"{archive.name}: archives are nested more than {DEPTH} deep. {UNPACK_IT}")
+        raise InputError(f"{archive.name}: archives are nested more than {DEPTH} levels deep. {UNPACK_IT}")
     with _opened(archive) as opened:
         _check_start(opened)
         entries = [entry for entry in opened.infolist() if not _is_folder(entry) and not is_junk(_inner_path(entry))]
@@ -124,7 +124,8 @@ def _check(entries: Sequence[zipfile.ZipInfo], archive: Path, folder: Path, budg
     free = shutil.disk_usage(folder).free
     if size > free:
         raise SurroundingsError(
-            f"{archive.name} needs {decimal(size)} at {folder}, where {decimal(free)} are free. Free some, then go on."
+            f"{archive.name} needs {decimal(size)} at {folder}, where {decimal(free)} are free. Free some space, then "
+            "run again."
         )
 
 
@@ -149,7 +150,7 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, arch
         with opened.open(entry) as packed, target.open("xb") as file:
             shutil.copyfileobj(packed, file)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise InputError(f"{archive.name}: the entry {entry.filename!r} stands there twice. {DISTRUST}") from None
+        raise InputError(f"{archive.name}: the entry {entry.filename!r} appears twice. {DISTRUST}") from None
 
 
 @contextmanager
@@ -158,7 +159,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         start = file.read(4)
     kind = next((kind for mark, kind in OTHER_KINDS.items() if start.startswith(mark)), "")
     if kind:
-        raise InputError(f"{archive.name} is a {kind} archive, and only zips are opened here. {UNPACK_IT}")
+        raise InputError(f"{archive.name} is a {kind} archive, but only zip is supported. {UNPACK_IT}")
     try:
         with zipfile.ZipFile(archive) as opened:
             yield opened
@@ -166,7 +167,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         if isinstance(error, OSError) and error.errno is not None:  # bz2's has none
             raise
         raise DamagedArchiveError(
-            f"{archive.name} is damaged or no zip archive ({error}). Download it again, or give a folder as the source."
+            f"{archive.name} is damaged or not a zip archive ({error}). Download it again, or give a folder as the "
+            "source."
         ) from None
     except NotImplementedError as error:
         raise InputError(f"{archive.name}: {error}. {UNPACK_IT}") from None

@@ -1,4 +1,4 @@
-"""Training images whose class is told by the folder that they lie in, `train/<class>/…`, at any depth below it."""
+"""Training images whose class is the folder that they are in, `train/<class>/…`, at any depth below it."""
 
 import os
 import re
@@ -47,7 +47,9 @@ def loose_rows(folders: Sequence[Path]) -> pd.DataFrame:
     for folder in folders:
         photos = _below(folder)
         if not photos:
-            raise InputError(f"{folder} holds no images. Add them, or name another folder in competition.test_images.")
+            raise InputError(
+                f"{folder} contains no images. Add them, or set another folder in competition.test_images."
+            )
         both = sorted(found.keys() & photos)
         if both:
             raise InputError(f"{found[both[0]]} and {photos[both[0]]} have the same id, {both[0]}. Rename one of them.")
@@ -58,7 +60,7 @@ def loose_rows(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def looks_like_classes(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder that hold images directly; few are enough to tell."""
+    """Return the names of the folders in a folder that hold images directly; few are enough."""
     try:
         names = _folders(folder)
         return [name for name in names if any(_is_image_file(entry) for entry in os.scandir(folder / name))]
@@ -67,12 +69,12 @@ def looks_like_classes(folder: Path) -> list[str]:
 
 
 def hint_of_folders(folder: Path) -> str:
-    """Return the sentence that tells of class folders where a CSV was looked for; empty where there are none."""
+    """Return a hint about class folders where a CSV was expected; empty where there are none."""
     classes = looks_like_classes(folder)
     if len(classes) < FEWEST:
         return ""
     return (
-        f" {folder} holds a folder for each of {len(classes)} classes ({first(classes)}): if these tell the labels, "
+        f" {folder} holds a folder for each of {len(classes)} classes ({first(classes)}): if these are the labels, "
         'set competition.layout = "folders".'
     )
 
@@ -87,8 +89,8 @@ def _images(folder: Path) -> dict[str, Path]:
     loose = [name for name in photos if "/" not in name]
     if loose and classes:
         raise InputError(
-            f"{folder} holds {len(loose)} images beside the folders of the classes: {first(loose)}. Put each into the "
-            "folder of its class, or take it out."
+            f"{folder} holds {len(loose)} images next to the class folders: {first(loose)}. Put each into the "
+            "folder of its class, or remove it."
         )
     if not classes:
         raise InputError(
@@ -99,7 +101,7 @@ def _images(folder: Path) -> dict[str, Path]:
     empty = [name for name in classes if name not in full]
     if empty:
         raise InputError(
-            f"{folder}: no image lies in the class folder{'s' * (len(empty) > 1)} {first(list(map(visible, empty)))}. "
+            f"{folder}: no image is in the class folder{'s' * (len(empty) > 1)} {first(list(map(visible, empty)))}. "
             "Add images, or remove the folder."
         )
     return photos
@@ -108,7 +110,7 @@ def _images(folder: Path) -> dict[str, Path]:
 def _below(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
-            f"there is no folder {folder}. The competition's folder must hold it, or name another in [competition] "
+            f"there is no folder {folder}. Put it into the competition's folder, or set another in [competition] "
             "(train_images, test_images)."
         )
     return photos_below(folder)[0]
@@ -123,4 +125,4 @@ def _folders(folder: Path) -> list[str]:
 def _check_ids(found: dict[str, Path]) -> None:
     odd = [name for name in found if re.search(CONTROL, name)]
     if odd:
-        raise InputError(f"{found[odd[0]].parent}: the name {odd[0]!r} holds a control character. Rename the file.")
+        raise InputError(f"{found[odd[0]].parent}: the name {odd[0]!r} contains a control character. Rename the file.")

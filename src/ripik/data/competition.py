@@ -1,4 +1,4 @@
-"""Read and check what the organiser gave: CSVs or class folders, and the images."""
+"""Read and check the organiser's files: CSVs or class folders, and the images."""
 
 import functools
 from collections.abc import Sequence
@@ -58,8 +58,8 @@ class Competition:
         """The form of a submission; InputError where there is no sample submission to ask for one."""
         if self.form is None:
             raise InputError(
-                "there is no sample submission, so no submission can be made or checked: put the organiser's into the "
-                "competition's folder and name it in competition.sample_submission."
+                "there is no sample submission, so no submission can be written or checked: put the organiser's into "
+                "the competition's folder and name it in competition.sample_submission."
             )
         return self.form
 
@@ -181,7 +181,7 @@ def _whole(
 
 
 def fingerprint(competition: Competition, split: str) -> str:
-    """Return a hash of a split's ids and images; of a competition read later, it tells whether a file was replaced."""
+    """Return a hash of a split's ids and images; of a competition read later, it shows whether a file was replaced."""
     return competition.fingerprints[split]
 
 
@@ -191,11 +191,11 @@ def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tup
     kind = int if how.label_type == "integer" else str
     if not all(isinstance(label, kind) for label in classes):
         raise InputError(
-            f"competition.classes {listed(classes)} are not all of the label_type "
-            f"{how.label_type!r}. Set the one or the other."
+            f"competition.classes {listed(classes)} do not all match the label_type "
+            f"{how.label_type!r}. Change one of the two."
         )
     if len(set(classes)) < len(classes):
-        raise InputError(f"competition.classes names a class twice: {listed(classes)}. Name each once.")
+        raise InputError(f"competition.classes lists a class twice: {listed(classes)}. List each once.")
     unknown = [label for label in present if label not in classes]
     if unknown:
         where = place.at(train.index[train["label"] == unknown[0]][0])
@@ -207,7 +207,7 @@ def _classes(train: pd.DataFrame, place: Place, how: CompetitionSettings) -> tup
     if absent:
         raise InputError(
             f"{place.whole}: no row has the label {first(absent)}, which "
-            f"competition.{'classes' if how.classes else 'label_columns'} names. Take it out there."
+            f"competition.{'classes' if how.classes else 'label_columns'} lists. Remove it there."
         )
     if len(classes) < 2:
         raise InputError(
@@ -229,7 +229,7 @@ def _check_trained(train: pd.DataFrame, classes: Sequence[Label], how: Competiti
         gone = [label for label in classes if label not in left]
         if gone:
             raise InputError(
-                f"{how.listed_in('train')}: competition.ignore leaves out all images of {first(gone)}, and a class "
+                f"{how.listed_in('train')}: competition.ignore leaves out all images of {first(gone)}, but a class "
                 "without images cannot be learned. Keep some."
             )
 
@@ -240,13 +240,13 @@ def _check_disjoint(train: pd.DataFrame, test: pd.DataFrame, root: Path, how: Co
     folders = [{root / folder for folder in how.image_folders(split)} for split in ("train", "test")]
     if both and folders[0] & folders[1]:
         raise InputError(
-            f"{len(both)} ids stand in {how.listed_in('train')} and in {how.listed_in('test')}: {first(both)}. "
-            "Split them, or give the test images a folder of their own."
+            f"{len(both)} ids are in both {how.listed_in('train')} and {how.listed_in('test')}: {first(both)}. "
+            "Separate them, or put the test images in a folder of their own."
         )
     shared = [] if how.table("test") else sorted(map(str, set(train["path"]) & set(test["path"])))
     if shared:
         raise InputError(
-            f"{len(shared)} images are of the training set and of the test set, by competition.train_images and "
-            f"test_images: {first(shared)}. Give the test images a folder that holds no training images and does not "
-            "lie in theirs, or list them in competition.test_csv."
+            f"{len(shared)} images are in both the training set and the test set, by competition.train_images and "
+            f"test_images: {first(shared)}. Put the test images in a folder that has no training images and is not "
+            "inside theirs, or list them in competition.test_csv."
         )

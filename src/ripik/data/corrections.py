@@ -1,7 +1,7 @@
-"""The labels that the user corrected: a CSV of theirs beside the organiser's, whose files are never changed.
+"""The labels that the user corrected: a separate CSV, as the organiser's files are never changed.
 
-They are trained on. Scores, folds and whatever is tuned or predicted from class shares go by the organiser's labels:
-his test set carries the same mistakes, and it is he who scores.
+Training uses them. Scores, folds and whatever is tuned or predicted from class shares use the organiser's labels:
+the hidden test labels have the same mistakes, and they decide the score.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ripik.names import SHARE
 from ripik.settings import CompetitionSettings, Label
 
 SURE = 1 - 1e-9  # the share from which a label is one class already
-HINT = "competition.corrections names a CSV with the columns image_id and label."
+HINT = "competition.corrections needs a CSV with the columns image_id and label."
 
 
 def with_corrections(
@@ -44,7 +44,7 @@ def with_corrections(
         ids = given["image_id"][unknown].tolist()
         raise InputError(
             f"{path}, line {line_of(unknown[0])}: {first(ids)} {'is' if len(ids) == 1 else 'are'} not among the ids "
-            f"of {how.listed_in('train')}. Only labels of training images can be corrected; mend or remove "
+            f"of {how.listed_in('train')}. Only labels of training images can be corrected; fix or remove "
             f"{'the line' if len(ids) == 1 else f'these {len(ids)} lines'}."
         )
     empty = given["image_id"][given["label"] == ""]
@@ -76,7 +76,7 @@ def corrections_path(name: str, root: Path) -> Path:
             return place
     raise InputError(
         f"competition.corrections: there is no file {' nor '.join(str(place) for place in places)}. "
-        "Write it, with the columns image_id and label, or leave the setting empty."
+        "Create it, with the columns image_id and label, or leave the setting empty."
     )
 
 
@@ -109,6 +109,6 @@ def _check_left(labels: pd.Series, path: Path, classes: Sequence[Label]) -> None
     gone = [label for label in classes if label not in left]
     if gone:
         raise InputError(
-            f"{path}: with these corrections no image of {first(gone)} is left, and a class without images cannot be "
-            "learned. Keep one, or take the class out of train.csv."
+            f"{path}: with these corrections no image of {first(gone)} is left, but a class without images cannot be "
+            "learned. Keep one, or remove the class from train.csv."
         )

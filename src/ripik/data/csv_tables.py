@@ -1,4 +1,4 @@
-"""Read the CSVs that people write: every cell as text, every mistake told with its file and line."""
+"""Read CSVs written by hand: every cell as text, every error with its file and line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ripik.errors import InputError
 
 SHOWN = 5
 MOST_NAMES = 12  # of columns that are all shown
-SAVE = "Save it once more as CSV UTF-8, with commas"
+SAVE = "Save it again as CSV UTF-8, with commas"
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MARKS = (  # of files that are no text in UTF-8
     (b"\xff\xfe\0\0", f"is UTF-32, not UTF-8. {SAVE}."),
@@ -26,14 +26,14 @@ MARKS = (  # of files that are no text in UTF-8
 )
 CONTROL = r"[\x00-\x1f\x7f\x85\u2028\u2029]"
 MEND = "Fill it in, or remove the row"
-AGAIN = "Take the file from its source again."
+AGAIN = "Get the file from its source again."
 COLUMN_SETTINGS = "Set the names of the columns in [competition] (id_column, filename_column, label_column)."
 
 
 def read_table(
     path: Path, columns: Sequence[str], hint: str = COLUMN_SETTINGS, *, name: object = None, as_is: bool = False
 ) -> pd.DataFrame:
-    """Return a CSV with all its cells as text; `line_of` tells the line of an index value.
+    """Return a CSV with all its cells as text; `line_of` gives the line of an index value.
 
     Errors call the file `name` (one that a source holds), or else its path. Raises InputError when there is no such
     file, it is no UTF-8 CSV with commas, names a column twice, lacks one of `columns` (the message ends with `hint`) or
@@ -44,7 +44,7 @@ def read_table(
     starts, rows = _rows(_text(path, place), place, as_is)
     again = AGAIN if hint.startswith(COLUMN_SETTINGS) or name is not None else hint
     if not rows:
-        raise InputError(f"{place} is empty; a header and rows are needed. {again}")
+        raise InputError(f"{place} is empty; it needs a header and rows. {again}")
     header = _header(rows[0], place)
     _check_header(header, columns, place, hint)
     if len(rows) == 1:
@@ -67,7 +67,7 @@ def _text(path: Path, place: object) -> str:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
-            f"there is no file {place}. The competition's folder must hold it, or name it in [competition]."
+            f"there is no file {place}. Put it into the competition's folder, or set its name in [competition]."
         ) from None
     problem = next((words for mark, words in MARKS if data.startswith(mark)), "")
     if problem:
@@ -76,7 +76,9 @@ def _text(path: Path, place: object) -> str:
     if at >= 0 and data[:1000].count(b"\0") * 3 > len(data[:1000]):
         raise InputError(f"{place} is UTF-16 or UTF-32, not UTF-8. {SAVE}.")
     if at >= 0:
-        raise InputError(f"{place}, line {_line(data, at)}: holds a NUL byte, so it is damaged or no text. {AGAIN}")
+        raise InputError(
+            f"{place}, line {_line(data, at)}: contains a NUL byte, so the file is damaged or not text. {AGAIN}"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -104,7 +106,7 @@ def _rows(text: str, place: object, as_is: bool) -> tuple[list[int], list[list[s
             line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(
-            f"{place}, line {line}: a quote stands alone or within a cell ({error}). Close or remove it; a quote "
+            f"{place}, line {line}: an unclosed or misplaced quote ({error}). Close or remove it; a quote "
             'inside a quoted cell is written twice ("").'
         ) from None
     return starts, rows
@@ -119,15 +121,15 @@ def _is_for_excel(row: Sequence[str], place: object, as_is: bool) -> bool:
         separator = SEPARATORS.get(line[-1], repr(line[-1]))
         raise InputError(f"{place}: its columns are separated by {separator}, not commas. {SAVE}.")
     if as_is:
-        raise InputError(f"{place}: its first line, {line}, is for Excel alone. Remove it.")
+        raise InputError(f"{place}: its first line, {line}, is only for Excel. Remove it.")
     return True
 
 
 def _filled(row: list[str], columns: int, place: str) -> list[str]:
     if 0 < columns < len(row):
         raise InputError(
-            f"{place}: {len(row)} fields, but the header has {columns} columns. Put a cell that holds a comma into "
-            "quotes, or remove what is too much."
+            f"{place}: {len(row)} fields, but the header has {columns} columns. Put cells that contain commas in "
+            "quotes, or remove the extra fields."
         )
     return row + [""] * (columns - len(row))
 
@@ -145,7 +147,7 @@ def _check_header(header: Sequence[str], columns: Sequence[str], place: object, 
         raise InputError(f"{place} has no column {', '.join(missing)}; it has {names_of(header)}. {hint}")
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
-        raise InputError(f"{place}: the column {repeated[0]!r} stands there twice. Rename or remove one of them.")
+        raise InputError(f"{place}: the column {repeated[0]!r} appears twice. Rename or remove one of them.")
 
 
 def names_of(columns: Sequence[str]) -> str:
@@ -160,14 +162,14 @@ def whole_numbers(texts: pd.Series, path: Path) -> pd.Series:
     wrong = texts.index[~texts.str.fullmatch(r"[0-9]{1,18}")]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is no whole number. Write one in "
-            "every row, or delete the file to have it made again."
+            f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is not a whole number. Write one in "
+            "every row, or delete the file to have it recreated."
         )
     return texts.astype("int64")
 
 
 def line_of(row: int) -> int:
-    """Return the line of the file on which a row of `read_table` stands, by its index value."""
+    """Return the line in the file of a row of `read_table`, by its index value."""
     return row + 2
 
 
@@ -177,15 +179,15 @@ def check_ids(ids: pd.Series, path: Path) -> None:
     odd = ids.index[ids.str.contains(CONTROL)]
     if len(odd):
         raise InputError(
-            f"{path}, line {line_of(odd[0])}: the image id {ids[odd[0]]!r} holds a control character. Remove it."
+            f"{path}, line {line_of(odd[0])}: the image id {ids[odd[0]]!r} contains a control character. Remove it."
         )
     repeated = ids[ids.duplicated(keep=False)]
     if len(repeated):
         lines = [str(line_of(row)) for row in repeated.index[repeated == repeated.iloc[0]]]
         more = f" (and {repeated.nunique() - 1} other ids are repeated)" if repeated.nunique() > 1 else ""
         raise InputError(
-            f"{path}: id {repeated.iloc[0]} stands on lines {', '.join(lines[:SHOWN])}{more}. "
-            "Every image needs an id of its own."
+            f"{path}: id {repeated.iloc[0]} appears on lines {', '.join(lines[:SHOWN])}{more}. "
+            "Every image needs a unique id."
         )
 
 

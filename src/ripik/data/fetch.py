@@ -32,7 +32,7 @@ def fetch(settings: Settings, source: Path | None = None, download: Download | N
     if target.is_dir() and any(target.iterdir()):
         competition = _read_present(settings, target)
         unused = "; the given source was not used" if source else ""
-        say(f"data: {target} is complete, nothing to do{unused} (to fetch it again, move that folder away)")
+        say(f"data: {target} is complete, nothing to do{unused} (to download it again, move that folder away)")
     else:
         _check_origin(settings, source, target)
         with _work_folder(target) as work:
@@ -47,8 +47,8 @@ def _read_present(settings: Settings, target: Path) -> Competition:
         return read_competition(settings)
     except InputError as error:
         raise InputError(
-            f"{error} (`data` left {target} as it is, because it is not empty: mend its files or the configuration, "
-            "or move the folder away and fetch again.)"
+            f"{error} (`data` left {target} as it is, because it is not empty: fix its files or the configuration, "
+            "or move the folder away and download again.)"
         ) from None
 
 
@@ -61,13 +61,13 @@ def _check_origin(settings: Settings, source: Path | None, target: Path) -> None
     if source is None and not (how.kaggle_dataset or settings.kaggle.competition):
         raise InputError(
             "there is no source for the data: set competition.kaggle_dataset to owner/name, or kaggle.competition to "
-            "the competition's name in its address, or give a folder or zip "
+            "the competition's name in its web address, or give a folder or zip "
             f"(--source PATH), or put {_wanted(how)} into {target} yourself."
         )
     if source is not None and not source.exists():
         raise InputError(f"there is no source {source}. Give a folder or a zip.")
     if source is not None and target.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"the source {source} holds {target} itself, which is to be filled. Give another folder.")
+        raise InputError(f"the source {source} contains {target} itself, the folder to be filled. Give another folder.")
 
 
 def _wanted(how: CompetitionSettings) -> str:
@@ -122,7 +122,7 @@ def _fill(settings: Settings, source: Path | None, download: Download | None, wo
 
 def _downloaded(settings: Settings, download: Download | None, folder: Path) -> Path:
     if download is None:
-        raise InputError("there is nothing to download with here: give a folder or a zip (--source PATH).")
+        raise InputError("no download is possible here: give a folder or a zip (--source PATH).")
     return download(settings, folder)
 
 
@@ -142,7 +142,7 @@ def gather(origin: Path, unpacked: Path) -> Found:
 
 def _place(placed: Found, work: Path) -> None:
     ready, unpacked, uses = work / "ready", work / "unpacked", Counter(placed.values())
-    with progress("put in place", len(placed)) as count:
+    with progress("move into place", len(placed)) as count:
         for done, (place, file) in enumerate(placed.items(), start=1):
             (ready / place).parent.mkdir(parents=True, exist_ok=True)
             if file.is_relative_to(unpacked) and uses[file] == 1:

@@ -1,4 +1,4 @@
-"""Files by their names as others store them: in another Unicode form, with another ending, or in a sub-folder."""
+"""Match files by name: also in another Unicode form, with another extension, or in a sub-folder."""
 
 import unicodedata
 from collections import defaultdict

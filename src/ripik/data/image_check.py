@@ -1,4 +1,4 @@
-"""Which images can be used: every one is tried once, and `unreadable.csv` lists those that cannot be read."""
+"""Which images can be used: each is checked once, and `unreadable.csv` lists those that cannot be read."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -60,11 +60,11 @@ def tell_unreadable(settings: Settings, competition: Competition) -> None:
     found, all_in = _read(path), f"All are listed in {path}."
     skipped = (found["split"] == "train").sum()
     if skipped:
-        warn(f"training images that cannot be read are left out: {skipped} ({_examples(found, 'train')}). {all_in}")
+        warn(f"unreadable training images are left out: {skipped} ({_examples(found, 'train')}). {all_in}")
     guessed = (~competition.test["readable"]).sum()
     if guessed:
         warn(
-            "test images that cannot be read are predicted by the class shares of the training images: "
+            "unreadable test images are predicted with the class shares of the training images: "
             f"{guessed} of {len(competition.test)} ({_examples(found, 'test')}). {all_in}"
         )
 
@@ -110,15 +110,15 @@ def _write(made: Artifact, competition: Competition, alpha: str) -> None:
 
 
 def _examined_by_rule(images: pd.DataFrame, alpha: str) -> tuple[list[Examined], PixelRule]:
-    """Return what trying the images told, and the rule that those of train make; 16-bit ones are tried again by it."""
+    """Return the results of checking the images, and the rule from those of train; 16-bit ones are checked again."""
     paths = list(images["path"])
-    found = examine_all(paths, "images tried", PixelRule(alpha=alpha))
+    found = examine_all(paths, "images checked", PixelRule(alpha=alpha))
     rule = rule_of(
         [examined for examined, split in zip(found, images["split"], strict=True) if split == "train"], alpha
     )
     deep = [row for row, examined in enumerate(found) if examined.is_deep]
     if deep and rule.levels != FULL:
-        again = examine_all([paths[row] for row in deep], "16-bit images tried as they are scaled", rule)
+        again = examine_all([paths[row] for row in deep], "16-bit images checked as scaled", rule)
         for row, examined in zip(deep, again, strict=True):
             found[row] = examined
     return found, rule
@@ -137,7 +137,7 @@ def _apply(settings: Settings, competition: Competition, found: pd.DataFrame, pa
     count = int(bad["train"].sum())
     if count and settings.competition.on_bad_image == "stop":
         raise InputError(
-            f"training images cannot be read: {count} ({_examples(found, 'train')}). All are listed in {path}. Replace "
+            f"unreadable training images: {count} ({_examples(found, 'train')}). All are listed in {path}. Replace "
             'the files, or leave these rows out with competition.on_bad_image = "skip".'
         )
     train = competition.train[~bad["train"]].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Image files: whether they are whole, and their pixels as 8-bit RGB, by OpenCV and the rule of their competition."""
+"""Image files: whether they are complete, and their pixels as 8-bit RGB, by OpenCV and the competition's rule."""
 
 import hashlib
 import re
@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Examined:
-    """What trying an image file told: its problem (empty: it can be used), and what is special in it.
+    """The result of checking an image file: its problem (empty: it can be used), and its special properties.
 
     alpha: some of its pixels are transparent. frames: it has several. seen: None where there is a problem. damaged: a
     decoder found its data broken, and went on.
@@ -180,7 +180,7 @@ def _seen(image: np.ndarray, raw: np.ndarray, data: bytes) -> Seen:
 
 
 def _loaded(data: bytes) -> Examined:
-    """Return what Pillow tells once it has read all of the file."""
+    """Return what Pillow reports once it has read all of the file."""
     try:
         image = opened(data)
     except MemoryError:  # says nothing of the image
@@ -190,7 +190,7 @@ def _loaded(data: bytes) -> Examined:
     with image:
         width, height = image.size
         if min(width, height) < SMALLEST_SIDE:
-            return Examined(f"{width} × {height} pixels are too few: each side needs {SMALLEST_SIDE}")
+            return Examined(f"{width} × {height} pixels are too few: each side needs at least {SMALLEST_SIDE}")
         checked = image.format in LOADED
         try:
             if checked:

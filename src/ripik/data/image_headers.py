@@ -1,4 +1,4 @@
-"""What an image file's header tells before anything is decoded: size, bits, bands and transparency."""
+"""What an image file's header says before anything is decoded: size, bits, bands and transparency."""
 
 import functools
 import io
@@ -13,9 +13,9 @@ from PIL import Image, TiffImagePlugin
 MOST_PIXELS = 100_000_000
 NO_IMAGE = "not an image that OpenCV reads"
 HEIC = "it is a HEIC image, which OpenCV does not read; save it as JPEG or PNG"
-CUT = "the file is cut or damaged"
+CUT = "the file is truncated or damaged"
 EMPTY = "the file is empty (0 bytes)"
-TOO_LARGE = f"its header tells of more than {MOST_PIXELS // 10**6} million pixels"
+TOO_LARGE = f"its header declares more than {MOST_PIXELS // 10**6} million pixels"
 LOADED = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")  # where Pillow reads all that OpenCV does, and notices a cut
 OTHERS = ("TIFF", "JPEG2000", "PPM", "SUN", "AVIF")
 DEEP = ("JPEG2000", "PPM")  # whose decoding tells how many bits they have
@@ -124,12 +124,12 @@ def _of_tiff(tags: Mapping[int, Any]) -> Header:
     elif bits > 16:
         problem = _refused(f"numbers of {bits} bits")
     elif bands > colours and not alpha:
-        problem = f"of its {bands} bands not all are colours or marked as transparency, so no rule shows them; {REMEDY}"
+        problem = f"not all of its {bands} bands are colours or marked as transparency, so it is not RGB; {REMEDY}"
     return Header(problem, deep=bits > 8, alpha=alpha, multiplied=alpha and extra == MARKED[0])
 
 
 def _refused(what: str) -> str:
-    return f"its pixels are {what}, of which no rule tells black and white; {REMEDY}"
+    return f"its pixels are {what}, whose black and white levels are undefined; {REMEDY}"
 
 
 def _tiff_tags(data: bytes) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""The image files that a CSV names: which names are allowed, where the files lie, and which are missing."""
+"""The image files that a CSV names: which names are allowed, where the files are, and which are missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_PART, LONGEST = 255, 1000  # bytes; what file systems take, of a part an
 def image_paths(
     names: pd.Series, folders: Sequence[Path], csv: Path, *, missing_ok: bool, extension: str | None = None
 ) -> tuple[list[Path], list[bool]]:
-    """Return the path of every named image, and whether the file is there. The index of `names` tells the line.
+    """Return the path of every named image, and whether the file is there. The index of `names` gives the line.
 
     With an `extension` the names are ids, and files are named by them.
 
@@ -75,8 +75,8 @@ def _one_of(there: Sequence[_Files], names: Sequence[Sequence[str]], image: Want
             found[files.folder / name] = files.leads_out(name)
     if len(found) > 1:
         raise InputError(
-            f"{place}: {visible(image.told)} may be any of {len(found)} files: "
-            f"{first([visible(str(path)) for path in found])}. Keep one of them, or give each a name of its own."
+            f"{place}: {visible(image.told)} matches {len(found)} files: "
+            f"{first([visible(str(path)) for path in found])}. Keep one of them, or give each a unique name."
         )
     path = next(iter(found), None)
     if path is not None and found[path]:
@@ -98,7 +98,7 @@ def _check_shared(
         if len(names) > 1 and any(path not in [folder / name for folder in folders] for name in names):
             raise InputError(
                 f"{csv}, lines {line_of(rows[other])} and {line_of(rows[at])}: {visible(images[other].told)} and "
-                f"{visible(images[at].told)} are both the file {visible(str(path))}. Give each image a file of its own."
+                f"{visible(images[at].told)} are both the file {visible(str(path))}. Give each image its own file."
             )
 
 
@@ -128,7 +128,7 @@ def _check_names(names: pd.Series, folder: Path, csv: Path) -> None:
     for wrong, problem in (
         (names.str.contains(OUTSIDE, regex=True), f"is not a file name inside {folder}"),
         (names.str.contains(CONTROL, regex=True), "has a line break or another control character"),
-        (names.str.contains("\\", regex=False), "has a backslash; folders are parted by /"),
+        (names.str.contains("\\", regex=False), "has a backslash; use / between folders"),
         ((longest > LONGEST_PART) | (names.str.len() > LONGEST), "is too long for a file name"),
     ):
         rows = names.index[wrong]

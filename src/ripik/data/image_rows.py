@@ -17,7 +17,7 @@ from ripik.data.sample_columns import id_column_of, left_over
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
-GROUP_HINT = "Name one of them in competition.group_column, or leave it empty."
+GROUP_HINT = "Set one of them in competition.group_column, or leave it empty."
 NO_SAMPLE = 'Where the organiser gives none, set competition.sample_submission = "": no submission is written then.'
 
 
@@ -75,7 +75,7 @@ def _check_there(path: Path, hint: str) -> None:
     if not path.exists():
         raise InputError(
             f"there is no {path}.{hint} `make data` fetches the competition named in the configuration, "
-            "`make demo` draws a small one to try; competition.root=FOLDER names a folder of your own."
+            "`make demo` generates a small one to try; competition.root=FOLDER uses a folder of your own."
         )
 
 
@@ -138,5 +138,5 @@ def _check_same(given: set[str], wanted: set[str], path: Path, how: CompetitionS
         raise InputError(
             f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({first(missing)}), "
             f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "
-            "write them the same in both."
+            "write them identically in both."
         )

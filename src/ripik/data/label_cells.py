@@ -36,8 +36,8 @@ def read_labels(texts: pd.Series, place: Place, how: CompetitionSettings) -> pd.
     wrong = texts.index[~texts.str.fullmatch(INTEGER)]
     if len(wrong):
         raise InputError(
-            f"{place.at(wrong[0])}: label {texts[wrong[0]]!r} is not an integer, plainly written. "
-            'Mend it; for labels that are text set competition.label_type = "string".'
+            f"{place.at(wrong[0])}: label {texts[wrong[0]]!r} is not written as a plain integer. "
+            'Correct it; for text labels set competition.label_type = "string".'
         )
     return texts.astype("int64")
 
@@ -47,16 +47,16 @@ def _texts(texts: pd.Series, place: Place, named: set[str]) -> pd.Series:
     others = texts[~texts.isin(list(named))]
     blank = [text for text in others.unique() if not folded(text)]
     for wrong, why in (
-        (others.isin(blank), "holds nothing that can be seen"),
+        (others.isin(blank), "has no visible characters"),
         (others.str.strip().str.lower().isin(NO_VALUES), "reads as a missing value"),
         (others != others.str.strip(), "has a space before or after it"),
-        (others.str.contains(CONTROL), "holds a control character"),
+        (others.str.contains(CONTROL), "contains a control character"),
     ):
         if wrong.any():
             row = others.index[wrong][0]
             raise InputError(
-                f"{place.at(row)}: the label {visible(texts[row])} {why}. Mend it, or if it is a class, "
-                "name all classes in competition.classes."
+                f"{place.at(row)}: the label {visible(texts[row])} {why}. Correct it, or if it is a class, "
+                "list all classes in competition.classes."
             )
     _check_spellings(texts, place, named)
     return texts
@@ -74,8 +74,8 @@ def _check_spellings(texts: pd.Series, place: Place, named: set[str]) -> None:
     ]
     more = f"; and {len(twice) - SHOWN} other names" if len(twice) > SHOWN else ""
     raise InputError(
-        f"{place.whole}: a name is spelled in several ways, each of which would be a class: "
-        f"{'; '.join(spellings)}{more}. They differ in case, in characters that cannot be seen, or in how a character "
-        "is stored. Write each name in one way, or if these are different classes, name all classes in "
+        f"{place.whole}: a class name is spelled in several ways, each of which would become a class: "
+        f"{'; '.join(spellings)}{more}. They differ in case, in invisible characters, or in how a character "
+        "is encoded. Spell each name one way, or if these are different classes, list all classes in "
         "competition.classes."
     )

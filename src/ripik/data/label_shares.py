@@ -40,8 +40,8 @@ def _check_numbers(cells: pd.DataFrame, numbers: pd.DataFrame, place: Place) -> 
         row = wrong.index[wrong.any(axis=1)][0]
         column = wrong.columns[wrong.loc[row]][0]
         raise InputError(
-            f"{place.at(row)}: {column} is {cells.loc[row, column]!r}, not a number from 0 to 1, as every column of "
-            "competition.label_columns holds. Mend the cell; counts are divided by their sum."
+            f"{place.at(row)}: {column} is {cells.loc[row, column]!r}, not a number from 0 to 1, which every column of "
+            "competition.label_columns needs. Correct the cell; divide counts by their sum."
         )
 
 
@@ -55,11 +55,12 @@ def _check_sums(numbers: pd.DataFrame, place: Place) -> None:
     if numbers.loc[row].isin([0, 1]).all():
         told = f"has {len(ones)} labels ({first(ones)})" if ones else "has no label: all of its columns are 0"
         raise InputError(
-            f"{place.at(row)}: the image {told}{more}. An image has one label, or shares that sum to 1; mend the row."
+            f"{place.at(row)}: the image {told}{more}. An image has one label, or shares that sum to 1; correct the "
+            "row."
         )
     raise InputError(
         f"{place.at(row)}: the shares of competition.label_columns sum to {sums[row]:g}, not 1{more}. Divide them by "
-        "their sum, or mend the row."
+        "their sum, or correct the row."
     )
 
 
@@ -70,10 +71,7 @@ def hint_of_columns(root: Path, how: CompetitionSettings) -> str:
     if not columns:
         return ""
     listed = ", ".join(f'"{name}"' for name in columns)
-    return (
-        " A column stands there for each class, as in the sample submission: set competition.label_columns = "
-        f"[{listed}]."
-    )
+    return f" It has a column for each class, as in the sample submission: set competition.label_columns = [{listed}]."
 
 
 def columns_of_classes(root: Path, how: CompetitionSettings) -> list[str]:
@@ -88,6 +86,6 @@ def check_label_column(root: Path, how: CompetitionSettings) -> None:
     columns: Sequence[str] = columns_of_classes(root, how)
     if how.label_column in columns:
         raise InputError(
-            f"{root / how.train_csv}: {how.label_column} is one of {len(columns)} columns of classes."
+            f"{root / how.train_csv}: {how.label_column} is one of {len(columns)} class columns."
             f"{hint_of_columns(root, how)}"
         )

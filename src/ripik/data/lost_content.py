@@ -1,4 +1,4 @@
-"""What decoding leaves of many images: the scale of their 16 bits, and those that lost their content."""
+"""What decoding does to the images: the 16-bit scaling, and images that lost their content."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -12,11 +12,11 @@ from ripik.data.pixel_rule import DROP, FULL, PixelRule
 SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
 WARNINGS = {
     "above": "16-bit values above {highest}, the range of the training images, become white",
-    "constant": f"images are nearly constant once decoded, with fewer than {FEW_LEVELS} of 256 levels",
-    "same": "different files have the same pixels once decoded",
-    "damaged": "JPEG data is broken inside, and the decoder went on as well as it could",
+    "constant": f"images are nearly constant after decoding, with fewer than {FEW_LEVELS} of 256 levels",
+    "same": "different files have the same pixels after decoding",
+    "damaged": "JPEG data is corrupt, and the decoder recovered only what it could",
 }
-LOOK = "Look at some: what they showed may be lost; see competition.alpha, and the scale of 16 bits."
+LOOK = "Look at some of them: content may be lost; see competition.alpha, and the 16-bit scaling."
 Notes = dict[str, Any]  # as JSON takes it
 
 
@@ -31,7 +31,7 @@ def rule_of(found: Sequence[Examined], alpha: str) -> PixelRule:
 
 
 def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -> Notes:
-    """Return what is to be told of images that were examined by their rule: counts, and the first names."""
+    """Return what to report about images that were examined by their rule: counts, and the first names."""
 
     def those(are: Callable[[Examined, Seen], bool]) -> Notes:
         chosen = [
@@ -56,7 +56,7 @@ def notes_of(found: Sequence[Examined], names: Sequence[str], rule: PixelRule) -
 def tell(notes: Notes) -> None:
     """Say by which rule images were decoded, and warn of what it leaves of them."""
     rule, of = PixelRule(**notes["rule"]), f"of {notes['images']}"
-    shown = "transparency is dropped" if rule.alpha == DROP else f"transparency is laid on {rule.alpha}"
+    shown = "transparency is dropped" if rule.alpha == DROP else f"transparency is composited on {rule.alpha}"
     scaled = f"16-bit values 0…{rule.levels - 1} become 0…255"
     for text, count in (
         (shown, notes["alpha"]),

@@ -1,4 +1,4 @@
-"""The photos of a folder that no CSV names: every image in it and below it, and what is left out for which reason."""
+"""The photos of a folder without a CSV: every image in it and below it, and what is skipped for which reason."""
 
 import os
 from collections.abc import Iterator
@@ -62,10 +62,12 @@ def _reason(entry: os.DirEntry, folder: Path) -> str:
     if entry.name.lower() in SYSTEM:
         return OF_SYSTEM
     if os.fsencode(entry.name) != entry.name.encode(errors="replace"):
-        raise InputError(f"{folder}: the name {entry.name!r} is not UTF-8, so no CSV can hold it. Rename the file.")
+        raise InputError(
+            f"{folder}: the name {entry.name!r} is not UTF-8, so it cannot be written to a CSV. Rename the file."
+        )
     is_folder, is_file = Path(entry).is_dir(), Path(entry).is_file()
     if entry.is_symlink() and (is_folder or is_file) and not is_inside(os.path.realpath(entry.path), folder):
-        raise InputError(f"{entry.path} is a symbolic link to what lies outside {folder}. Copy it into the folder.")
+        raise InputError(f"{entry.path} is a symbolic link that leads out of {folder}. Copy the file into the folder.")
     if is_folder:
         return LINKS if entry.is_symlink() else ""
     return "" if is_file else NO_FILES

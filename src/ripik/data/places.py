@@ -1,4 +1,4 @@
-"""Where a training image's label stands, as messages name it: a line of a CSV, or the folder that the image lies in."""
+"""Where a training image's label comes from, as named in messages: a line of a CSV, or the image's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ripik.data.csv_tables import line_of
 
 @dataclass(frozen=True)
 class Place:
-    """What the labels were read from; `names`: the file of each row, by its index value, where folders tell the class.
+    """What the labels were read from; `names`: the file of each row, by its index value, where folders give the class.
 
     whole: the CSV, or the folder of the class folders.
     """
@@ -30,4 +30,4 @@ class Place:
     @property
     def remedy(self) -> str:
         """What mends a label."""
-        return "Rename the folder" if self.names else "Mend the cell"
+        return "Rename the folder" if self.names else "Correct the cell"

@@ -30,7 +30,7 @@ def with_weights(images: pd.DataFrame, frame: pd.DataFrame, path: Path, how: Com
 def _column(frame: pd.DataFrame, name: str, key: str, path: Path) -> pd.Series:
     if name not in frame.columns:
         raise InputError(
-            f"{path} has no column {name}; it has {names_of(list(frame.columns))}. Name one of them in "
+            f"{path} has no column {name}; it has {names_of(list(frame.columns))}. Set one of them in "
             f"competition.{key}, or leave it empty."
         )
     return frame[name]
@@ -41,8 +41,8 @@ def _weights(cells: pd.Series, path: Path) -> pd.Series:
     wrong = numbers.index[~(np.isfinite(numbers) & (numbers > 0))]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: the weight {cells[wrong[0]]!r} is no number above 0. Mend it; what "
-            "training shall leave out is told by a column that competition.ignore names."
+            f"{path}, line {line_of(wrong[0])}: the weight {cells[wrong[0]]!r} is not a number above 0. Correct it; to "
+            "leave rows out of training, use the column that competition.ignore names."
         )
     return numbers
 
@@ -53,6 +53,6 @@ def _ignored(cells: pd.Series, path: Path) -> pd.Series:
     if len(wrong):
         raise InputError(
             f"{path}, line {line_of(wrong[0])}: {cells.name} is {cells[wrong[0]]!r}; competition.ignore names a column "
-            "of 1 and 0, true and false, or yes and no (empty: no). Mend the cell."
+            "of 1 and 0, true and false, or yes and no (empty: no). Correct the cell."
         )
     return said.astype(bool)

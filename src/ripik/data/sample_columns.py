@@ -14,7 +14,7 @@ from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
 SAMPLE_COLUMNS = (
-    "Set the names of its columns in [competition] (id_column, label_column; or, where they are other ones than "
+    "Set the names of its columns in [competition] (id_column, label_column; or, where they differ from "
     "those of train.csv, sample_id_column and sample_label_column)."
 )
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # as `read_table` calls a column without a name, and as pandas does

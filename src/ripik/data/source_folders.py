@@ -1,4 +1,4 @@
-"""Folders of a source: which one a target's name means, and what lies in it."""
+"""Folders of a source: which one a target's name means, and what it contains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def files_below(found: Found, folders: Sequence[str], origin: Path) -> dict[PurePosixPath, PurePosixPath]:
-    """Return for the place of every file in and below the folders where it stands in the source.
+    """Return, for the place of every file in and below the folders, its path in the source.
 
     Raises InputError for a folder that is absent, or that several of the source's may be.
     """
@@ -37,7 +37,7 @@ def _only(found: Found, target: str, origin: Path) -> PurePosixPath:
         raise InputError(f"{len(left)} folders of {origin} are called {target}: {shown(left)}. Keep one of them.")
     if not left:
         raise InputError(
-            f"{origin} holds no folder {target} with images. Name the right ones in [competition] (train_images, "
+            f"{origin} has no folder {target} with images. Set the right ones in [competition] (train_images, "
             "test_images)."
         )
     return left[0]
@@ -50,14 +50,14 @@ def _holds_only(found: Found, folder: PurePosixPath, named: Sequence[PurePosixPa
 
 
 def hint_of(found: Found, how: CompetitionSettings) -> str:
-    """Return the sentence that tells of class folders where train.csv was looked for; empty where there are none."""
+    """Return a hint about class folders where train.csv was expected; empty where there are none."""
     target = how.image_folders("train")[0]
     images = [path for path in found if path.suffix.lower() in SUFFIXES]
     classes = sorted({path.parent.name for path in images if ends_with(path.parent.parent, PurePosixPath(target))})
     if len(classes) < 2:
         return ""
     return (
-        f" {target} holds a folder for each of {len(classes)} classes ({shown(classes)}): if these tell the labels, "
+        f" {target} holds a folder for each of {len(classes)} classes ({shown(classes)}): if these are the labels, "
         'set competition.layout = "folders".'
     )
 

@@ -61,7 +61,7 @@ def _sample_of(found: Found, how: CompetitionSettings, origin: Path) -> PurePosi
 def _list_of(
     found: Found, how: CompetitionSettings, split: str, sample: PurePosixPath | None, origin: Path
 ) -> PurePosixPath | None:
-    """Return the CSV with the names of a split's images; None where their folders tell them, or none."""
+    """Return the CSV with the names of a split's images; None where their folders give them, or none."""
     if how.table(split):
         return _choose_table(found, how, how.table(split), origin)
     return sample if split == "test" else None
@@ -73,14 +73,15 @@ def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPa
     if shared:
         raise InputError(
             f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {shown(shared)}. The "
-            "images of one of them lie in several folders, so it cannot be told whose they are. Add what is missing to "
-            "the folder of the other images, or list the right folders in [competition] (train_images, test_images)."
+            "images of one of them are in several folders, so it is ambiguous which they belong to. Add "
+            "missing ones to the folder of the other images, or list the right folders in [competition] (train_images, "
+            "test_images)."
         )
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A CSV of images in a source: where it stands and belongs, its images, and the files that each may be."""
+    """A CSV of images in a source: where it is and belongs, its images, and the files that each may be."""
 
     path: PurePosixPath
     target: str
@@ -100,7 +101,7 @@ class _Table:
 
 
 def _table_of(file: Path, path: PurePosixPath, names: FileNames, how: CompetitionSettings, split: str) -> _Table:
-    """Return the table of a split's images; path: where its file stands in the source."""
+    """Return the table of a split's images; path: of its file in the source."""
     target = how.table(split) or how.sample_submission
     images = _images(file, path, how) if how.table(split) else _of_sample(file, path, how)
     return _Table(path, target, how.image_folders(split), images, _held(names, images))
@@ -113,8 +114,8 @@ def _choose_table(found: Found, how: CompetitionSettings, wanted: str, origin: P
     if not chosen:
         tables = [path for path in found if path.suffix.lower() == ".csv"]
         raise InputError(
-            f"{origin} holds no {name.name}. Its {len(found)} files have these CSVs: {shown(tables)}. "
-            "Name the right ones in [competition] (train_csv, test_csv, sample_submission)."
+            f"{origin} has no {name.name}. CSVs among its {len(found)} files: {shown(tables)}. "
+            "Set the right ones in [competition] (train_csv, test_csv, sample_submission)."
             f"{hint_of(found, how) if wanted == how.train_csv else ''}"
         )
     if len({artifacts.file_digest(found[path]) for path in chosen}) > 1:
@@ -142,7 +143,7 @@ def _checked(texts: pd.Series, images: list[Wanted], table: PurePosixPath) -> li
     if wrong:
         raise InputError(
             f"{table}, line {line_of(wrong[0])}: {wrong[1].name!r} is not a file name inside a folder of images. "
-            "Mend the row, or remove it."
+            "Correct the row, or remove it."
         )
     return images
 
@@ -204,7 +205,7 @@ def _full_folder(table: _Table) -> PurePosixPath | None:
         names = [image.name for image in table.images]
         raise InputError(
             f"no folder holds the images of {table.path}, the first of them {shown(names)}. Add the folder to the "
-            "source, or set competition.filename_column, or id_column and image_extension, so that the names are right."
+            "source, or set competition.filename_column, or id_column and image_extension, so that the names match."
         )
     return full[0] if full else None
 
@@ -225,7 +226,7 @@ def _gathered(table: _Table, others: set[PurePosixPath]) -> list[PurePosixPath]:
     if twice:
         image, each = twice[0]
         raise InputError(
-            f"the images of {table.path} lie in several folders, and {len(twice)} of them in more than one: "
+            f"the images of {table.path} are in several folders, and {len(twice)} of them in more than one: "
             f"{image.told} in {shown(sorted(each))}. Keep one of each, or list the right folders in [competition] "
             "(train_images, test_images)."
         )
@@ -241,14 +242,14 @@ def _missing(table: _Table, missing: Sequence[str]) -> InputError:
     best = max(sorted(counts), key=lambda folder: counts[folder])
     return InputError(
         f"{len(missing)} of the {len(table.images)} images of {table.path} are missing: {shown(missing)}; the folder "
-        f"that holds most is {best}. Add them there, or take their rows out of the CSV."
+        f"that holds most is {best}. Add them there, or remove their rows from the CSV."
     )
 
 
 def _only(files: Sequence[PurePosixPath], image: Wanted, table: _Table) -> PurePosixPath:
     if len(files) > 1:
         raise InputError(
-            f"{table.path}: {visible(image.told)} may be any of {len(files)} files: "
+            f"{table.path}: {visible(image.told)} matches {len(files)} files: "
             f"{shown([visible(str(file)) for file in files])}. Keep one of them."
         )
     return files[0]

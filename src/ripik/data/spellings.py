@@ -1,4 +1,4 @@
-"""When two labels are one name: the same but for case, invisible characters, or how Unicode stores what is seen."""
+"""When two labels are the same name: equal except for case, invisible characters, or Unicode encoding."""
 
 import re
 import unicodedata

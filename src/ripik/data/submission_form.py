@@ -1,7 +1,7 @@
-"""What a submission is made of, as the sample submission asks: labels, one probability, one a class, or a ranking.
+"""The form of a submission, from the sample submission: labels, one probability, one per class, or a ranking.
 
 `competition.submission = "auto"` reads it off the sample's columns and values; where these could mean two things, the
-metric decides. What was inferred is told in the form's note. `ensemble.submission` fills and checks each kind,
+metric decides. What was inferred is in the form's note. `ensemble.submission` fills and checks each kind,
 `kaggle.submit` reads a submission back.
 """
 
@@ -33,8 +33,8 @@ SET = "Set competition.submission and the column names to match it."
 CONTENT: dict[SubmissionKind, str] = {
     LABELS: "labels",
     PROBABILITY: "the probability of one class",
-    PROBABILITIES: "one probability a class",
-    RANKING: "labels, the most probable first, with spaces between them",
+    PROBABILITIES: "one probability per class",
+    RANKING: "labels separated by spaces, the most probable first",
 }
 OF_LABELS = (LABELS, RANKING)  # what takes one column of labels
 
@@ -87,15 +87,15 @@ def form_of(
 
 
 def tell_form(form: Form | None) -> None:
-    """Say what was inferred of a submission's form, in one line; nothing where there is nothing to tell."""
+    """Say what was inferred of a submission's form, in one line; nothing where there is nothing to say."""
     if form is None:
-        say("submission: none is written, as there is no sample submission; all else is made")
+        say("submission: not written, as there is no sample submission; everything else is")
     elif form.note:
         say(f"submission: {form.note}")
 
 
 def _note(found: _Sample, kind: SubmissionKind, positive: Label | None, why: str) -> str:
-    """Return what is to be told of the form: what was inferred, and a setting that has no effect."""
+    """Return the message about the form: what was inferred, and a setting that has no effect."""
     words = f"{CONTENT[kind]} in {names_of(found.columns)}"
     if kind == PROBABILITY:
         words = f"the probability of class {positive} in the column {found.columns[0]}"
@@ -139,12 +139,12 @@ class _Sample:
     def inferred(self, kind: SubmissionKind) -> list[str]:
         """Return in words which columns were taken though no setting names them, and which were left out."""
         words = {
-            "sample_label_column": "its only column beside the ids",
+            "sample_label_column": "its only column besides the ids",
             "sample_id_column": f"the ids in {self.id_column}, which holds those of the test set",
         }
         own = self.own_names(kind)
         taken = [text for key, text in words.items() if key in own and not getattr(self.how, key)]
-        return [*taken, f"left out {names_of(self.left_out)}, which a program left there"] if self.left_out else taken
+        return [*taken, f"ignored {names_of(self.left_out)}, which a program added"] if self.left_out else taken
 
     @property
     def names(self) -> list[str]:
@@ -153,7 +153,7 @@ class _Sample:
     def asks_for(self) -> tuple[SubmissionKind, str]:
         """Return the kind that columns and values ask for, and in words why, where one may wonder."""
         if sorted(self.columns) == sorted(self.names):
-            return PROBABILITIES, "" if scores_probabilities(self.metric) else f"one column a class; {self._scores}"
+            return PROBABILITIES, "" if scores_probabilities(self.metric) else f"one column per class; {self._scores}"
         if len(self.columns) > 1 and self.label_column not in self.columns:
             return PROBABILITIES, ""  # whose names are not the classes
         if len(self.columns) == 1 and ranked(self.metric):
@@ -171,16 +171,16 @@ class _Sample:
         probability = values.probability and len(self.classes) == 2
         if values.labels and probability:
             decided: SubmissionKind = PROBABILITY if scores_probabilities(self.metric) else LABELS
-            return decided, f"the sample's values ({values.shown}) could be either, and {self._scores}"
+            return decided, f"the sample's values ({values.shown}) could be either; {self._scores}"
         if probability:
-            why = f"the sample's values ({values.shown}) are no classes, though {self._scores}"
+            why = f"the sample's values ({values.shown}) are not classes, but {self._scores}"
             return PROBABILITY, "" if scores_probabilities(self.metric) else why
         if values.labels or self.columns[0] != self.label_column:
-            return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are no classes"
+            return LABELS, "" if values.classes else f"the sample's values ({values.shown}) are not classes"
         way = '"labels" or "probability"' if len(self.classes) == 2 else '"labels"'
         raise InputError(
             f"{self.place}: the values of {self.columns[0]} ({values.shown}) are neither classes ({first(self.names)}) "
-            "nor the probability of one of two classes. If they stand for nothing, set competition.submission to "
+            "nor the probability of one of two classes. If they are only placeholders, set competition.submission to "
             f"{way}."
         )
 
@@ -194,7 +194,7 @@ class _Sample:
         if self.how.positive_class != "" and str(self.how.positive_class) not in self.names:
             hint = nearest(str(self.how.positive_class), self.names)
             given = f"competition.positive_class = {self.how.positive_class!r}"
-            raise InputError(f"{given} is none of the classes{hint}. Name one of them.")
+            raise InputError(f"{given} is not one of the classes{hint}. Set it to one of them.")
 
     def _check_columns(self, kind: SubmissionKind) -> None:
         wanted = self.names if kind == PROBABILITIES else [self.label_column]
@@ -223,23 +223,25 @@ class _Sample:
         count = len(self.classes)
         if kind == PROBABILITY and count != 2:
             raise InputError(
-                f"{self.place} asks for the probability of one class, and there are {count}: of two alone does one "
-                'probability tell both. Set competition.submission = "probabilities" for one column a class, or '
-                '"labels".'
+                f"{self.place} asks for the probability of one class, but there are {count} classes, which "
+                'needs more. Set competition.submission = "probabilities" for one column per class, or "labels".'
             )
         if kind == RANKING:
             self._check_ranking()
         if kind == LABELS and ranked(self.metric):
             raise InputError(
-                f"{self.place} is to take one label an image, but {self.metric} scores several. Set "
+                f"{self.place} takes one label per image, but {self.metric} scores several. Set "
                 'competition.submission = "ranking", or competition.metric to one that scores labels.'
             )
         if kind == LABELS and scores_probabilities(self.metric):
-            wanted, way = "one probability a class", "competition.sample_submission to a file with one column a class"
+            wanted, way = (
+                "one probability per class",
+                "competition.sample_submission to a file with one column per class",
+            )
             if count == 2:
                 wanted, way = "a probability", 'competition.submission = "probability" if its column takes them'
             raise InputError(
-                f"{self.place} asks for one label an image, but {self.metric} of {count} classes scores {wanted}. "
+                f"{self.place} asks for one label per image, but {self.metric} of {count} classes scores {wanted}. "
                 f"Set {way}, or competition.metric to one that scores labels."
             )
 
@@ -252,7 +254,7 @@ class _Sample:
             )
         if spaced:
             raise InputError(
-                f"{self.place} takes labels with spaces between them, so a label must not hold one: {first(spaced)}. "
+                f"{self.place} takes labels separated by spaces, so no label may contain a space: {first(spaced)}. "
                 'Set competition.submission = "probabilities", or ask the organiser how such labels are written.'
             )
 

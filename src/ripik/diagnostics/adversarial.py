@@ -1,4 +1,4 @@
-"""The step `analyse adversarial`: say whether train can be told from test, and show the photos that give it away."""
+"""The step `analyse adversarial`: whether train and test can be separated, and the photos that show the difference."""
 
 from pathlib import Path
 
@@ -64,12 +64,12 @@ def meaning(auc: Interval) -> str:
     if auc.low > 0.5:
         much = " a little" if auc.value < LITTLE else ""
         return (
-            f"Train and test differ{much}: look at the photos that give it away. Where the test set holds what train "
-            "does not, the CV does not hold for it."
+            f"Train and test differ{much}: look at the photos that show it. Where the test set contains what train "
+            "does not, the CV is not valid for it."
         )
     if auc.high > LITTLE:
-        return "Too few images to tell: they may be alike, or differ."
-    return "Train and test cannot be told apart, so as far as these features show, the CV holds for the test set."
+        return "Too few images to decide whether train and test differ."
+    return "Train and test cannot be told apart, so as far as these features show, the CV is valid for the test set."
 
 
 def _write_page(page: Path, images: pd.DataFrame, auc: Interval, rule: PixelRule) -> None:
@@ -82,15 +82,15 @@ def _write_page(page: Path, images: pd.DataFrame, auc: Interval, rule: PixelRule
         ),
         _section(
             "Test photos least like the training set",
-            "What models have seen least of. Is it another camera, place or season, or a class by itself?",
+            "What the models have seen least. Another camera, place or season, or a class of its own?",
             test.sort_values("p_test", ascending=False, kind="stable"),
         ),
     ]
     intro = (
-        f"A linear head on stored features tells train from test with an AUC of {auc.value:.3f} (95 % {auc.low:.3f} to "
-        f"{auc.high:.3f}; 0.5 is guessing). {meaning(auc)}\nUnder each photo: its id, and the probability, by a head "
-        "that trained on no copy of it, that it is of the test set; 0.5 is as like one side as the other. Of near "
-        "copies one is shown."
+        f"A linear classifier on stored features separates train and test with an AUC of {auc.value:.3f} (95 % "
+        f"{auc.low:.3f} to {auc.high:.3f}; 0.5 is chance level). {meaning(auc)}\nUnder each photo: its id, and the "
+        "probability of belonging to the test set, from a classifier not trained on any copy of it; 0.5 means equally "
+        "similar to both sets. Of near copies one is shown."
     )
     write_gallery(page, "Train or test?", intro, sections, rule=rule)
 

@@ -1,4 +1,4 @@
-"""The step `analyse`: one question about a run, answered in the terminal and as a CSV."""
+"""The step `analyse`: one topic of a run, in the terminal and as a CSV."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answer(settings: Settings, topic: str, of: str = "") -> None:
     Raises InputError where `of` does not go with the topic, and as the topic's own function does.
     """
     if of and topic in ("labels", "adversarial", "members", "runs"):
-        raise InputError(f"--of goes with one variant's scores; the topic {topic} is about the whole run.")
+        raise InputError(f"--of does not apply here: the topic {topic} is about the whole run.")
     if topic == "labels":
         label_issues(settings)
     elif topic == "adversarial":
@@ -40,7 +40,7 @@ def answer(settings: Settings, topic: str, of: str = "") -> None:
 
 
 def analyse(settings: Settings, topic: str, of: str = "") -> Path:
-    """Print what `ripik.analysis` tells of a topic of `ANSWERS`, write `analysis/<topic>.csv`, and return its path.
+    """Print what `ripik.analysis` finds for a topic of `ANSWERS`, write `analysis/<topic>.csv`, and return its path.
 
     of: the variant or `ensemble` that confusion, errors and calibration are about; empty: the blend, or else the
     variant that comes last. Works on the run's files alone.
@@ -67,7 +67,7 @@ def _scores(layout: Layout, of: str) -> Answer:
     answer = pd.concat(found)[["name", "score", "value", "low", "high", "error"]]
     wide = answer.pivot(index="score", columns="name", values="value")
     wide = wide.loc[answer["score"].unique(), answer["name"].unique()].reset_index()
-    _print_table("Out-of-fold scores (intervals stand in the CSV)", wide)
+    _print_table("Out-of-fold scores (intervals are in the CSV)", wide)
     return answer, ""
 
 
@@ -85,7 +85,7 @@ def _errors(layout: Layout, of: str) -> Answer:
     columns = ["image_id", "label", "predicted", "confidence", "loss", "fold", "group"]
     one = answer.drop_duplicates("group")
     _print_table(f"The most confident errors of {predictions.name}, one of each group", one.head(LISTED)[columns])
-    return answer, f"{len(answer)} of {len(predictions.frame)} images are predicted wrong, in {len(one)} groups"
+    return answer, f"{len(answer)} of {len(predictions.frame)} images are misclassified, in {len(one)} groups"
 
 
 def _calibration(layout: Layout, of: str) -> Answer:
@@ -100,7 +100,9 @@ def _between_members(layout: Layout, of: str) -> Answer:
     members = {name: found for name, found in _members(layout, "").items() if name != analysis.BLEND}
     alike = analysis.correlation(members)
     answer = analysis.hits(members).merge(alike.add_prefix("correlation with "), left_on="member", right_index=True)
-    _print_table("Images predicted right, and right or wrong by one member alone", analysis.hits(members))
+    _print_table(
+        "Images predicted correctly, and those that one member alone gets right or wrong", analysis.hits(members)
+    )
     _print_table("Correlation of the probabilities of the true class", alike.rename_axis("member").reset_index())
     return answer, ""
 
@@ -120,10 +122,10 @@ def _folds(layout: Layout, of: str) -> Answer:
 def _views(layout: Layout, of: str) -> Answer:
     names = [name for name in _members(layout, of) if name != analysis.BLEND]
     if not names:
-        raise InputError("the ensemble has no views of its own: it blends those of its members. Name a variant.")
+        raise InputError("the ensemble has no views of its own: it blends those of its members. Give a variant.")
     answer = pd.concat([analysis.views(layout.run, name).assign(variant=name) for name in names])
     answer = answer[["variant", *(column for column in answer.columns if column != "variant")]]
-    _print_table("Each test-time view: alone, all others without it, and what it adds", answer)
+    _print_table("Each test-time view: alone, all others without it, and its contribution", answer)
     return answer, ""
 
 

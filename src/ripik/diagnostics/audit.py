@@ -1,6 +1,6 @@
-"""The step `folds --audit`: what other splits would claim of the same photos, beside what the grouped folds say.
+"""The step `folds --audit`: the scores of other splits of the same photos, compared with the grouped folds.
 
-Linear heads on stored features stand for the networks: they take seconds, and fall for copies of what they were
+Linear heads on stored features stand in for the networks: they take seconds, and profit from copies of what they were
 trained on just as the networks do.
 """
 
@@ -192,9 +192,11 @@ def _print_scores(found: pd.DataFrame, run: Run, has_copies: bool) -> None:
     names = _metrics(run)
     columns = ["split", "rows", *(f"{name}, {LEVEL}" for name in names)]
     rows = [[row["split"], str(row["rows"]), *(_cell(row, name) for name in names)] for row in found.to_dict("records")]
-    table("What each split claims of the same photos (linear heads on frozen features)", columns, rows)
+    table(
+        "Scores that each way of splitting reports on the same photos (linear heads on frozen features)", columns, rows
+    )
     if not has_copies:
-        say("audit: no variant trains its head on augmented data, so a random split of augmented rows is left out")
+        say("audit: no variant trains its head on augmented data, so a random split of augmented rows is skipped")
     say(_sentence(found.set_index("split")[names[0]], names[0]))
 
 
@@ -209,6 +211,6 @@ def _sentence(score: pd.Series, metric: str) -> str:
     claims |= {RANDOM: "random folds of photos", GROUPED: "grouped folds"}
     phrases = ", ".join(f"{words} {score[split]:.2f}" for split, words in claims.items() if split in score)
     return (
-        f"{metric}: {phrases}. Of these only the last can be trusted: in the others a photo, or a copy of it, is "
+        f"{metric}: {phrases}. Only the last is reliable: in the others a photo, or a copy of it, is "
         "on both sides of the split, so they measure leakage."
     )

@@ -1,4 +1,4 @@
-"""The step `compare`: is B better than A, worse, or can these images not tell?
+"""The step `compare`: is B better than A, worse, or is the difference within the noise?
 
 Both sides are out-of-fold predictions of the same images, read from files alone: neither photos nor networks are
 needed, and the runs may have other configurations than the present one.
@@ -41,7 +41,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found; the competition's metric stands first, then accuracy."""
+    """The result of a comparison; the competition's metric comes first, then accuracy."""
 
     a: str
     b: str
@@ -94,7 +94,7 @@ def _find(settings: Settings, side: str) -> Path:
         raise InputError(f"there is no {what} {side!r}, nor any {OOF} below {run.parent}. Run `make train` first.")
     hint = nearest(side, known)
     every = "" if "known" in hint else f" There are {', '.join(known)}."
-    raise InputError(f"there is no {what} {side!r}{hint}.{every} Any {OOF} can be given by its path.")
+    raise InputError(f"there is no {what} {side!r}{hint}.{every} Any {OOF} can also be given by its path.")
 
 
 def _is_file(path: Path) -> bool:
@@ -129,7 +129,7 @@ def _print_comparison(found: Comparison) -> None:
     sides = [(found.a, [scored.a for scored in found.scores]), (found.b, [scored.b for scored in found.scores])]
     rows = [[name, *(f"{of.value:.3f} ({of.low:.3f} to {of.high:.3f})" for of in scores)] for name, scores in sides]
     rows.append(["difference", *(_signed(scored.difference) for scored in found.scores)])
-    title = f"{found.images} images in {found.groups} groups, another class for {found.changed} images"
+    title = f"{found.images} images in {found.groups} groups, a different class for {found.changed} images"
     table(title, ["out of fold", *(f"{scored.title} (95 %)" for scored in found.scores)], rows)
     for sentence in found.sentences():
         say(sentence)

@@ -114,7 +114,7 @@ def _inputs(run: Run, variant: Variant, asked: pd.DataFrame) -> dict[str, Any]:
     jobs = [Job(variant.name, fold) for fold in asked["fold"].unique().tolist()]
     for job in jobs:
         if not Training(run, job).is_trained:
-            raise InputError(f"{job} is not trained with the present folds, data and configuration. Run `make train`.")
+            raise InputError(f"{job} is not trained with the current folds, data and configuration. Run `make train`.")
     return {
         "version": HEATMAPS,
         "requests": artifacts.digest(asked[["image_id", "label"]].to_numpy().tolist()),

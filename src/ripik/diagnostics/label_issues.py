@@ -1,7 +1,7 @@
 """The step `analyse labels`: training images whose label is likely wrong, as a table and a page to look at.
 
 Near copies with different labels come first: at least one of them is wrong. Then come those that the out-of-fold
-probabilities speak against, found by confident learning (Northcutt, Jiang and Chuang 2021, in the library cleanlab).
+probabilities contradict, found by confident learning (Northcutt, Jiang and Chuang 2021, in the library cleanlab).
 Nothing is relabelled; `competition.corrections` is where its user does.
 """
 
@@ -30,10 +30,10 @@ COLUMNS = [
 ]
 SHOWN, BESIDE, LISTED = 60, 5, 10  # photos a section of the page, copies beside each, rows in the terminal
 MEANING = {
-    COPIES: "Near copies of one photo carry different labels, so at least one is wrong. Suggested is the label of most "
-    "copies, or between equals the more probable one. If these are different photos, the grouping is wrong instead.",
+    COPIES: "Near copies of one photo have different labels, so at least one is wrong. Suggested is the label of most "
+    "copies, or in a tie the more probable one. If these are different photos, the grouping is wrong instead.",
     MODEL: "Models that did not train on the photo give its label little probability. Many of these are hard or show "
-    "two things at once, and are labelled well: look before correcting. The least probable labels come first.",
+    "two things at once, and are labelled correctly: look before correcting. The least probable labels come first.",
 }
 
 
@@ -103,7 +103,9 @@ def _evidence(run: Run) -> _Evidence:
     members = [run.layout.variant(name) / "oof.csv" for name in run.settings.variants]
     sources = [path for path in ([blend] if finished_blend(run) else members) if path.exists()]
     if not sources:
-        raise InputError(f"there is no oof.csv below {run.layout.run}. Run `make train`, then look at the labels.")
+        raise InputError(
+            f"there is no oof.csv below {run.layout.run}. Run `make train`, then `make analyse TOPIC=labels`."
+        )
     mean = np.mean([written_oof(path, run) for path in sources], axis=0)
     return _Evidence(run, sources, mean, _groups(run))
 
@@ -143,11 +145,13 @@ def _write_page(evidence: _Evidence, page: Path, found: pd.DataFrame) -> None:
         rows = [_row(evidence, same) for _, same in list(photos)[:SHOWN]]
         sections.append(Section(reason.capitalize(), meaning, rows, total=len(photos)))
     how = evidence.run.settings.competition
-    corrected = f" Labels are as {how.corrections} has them." if evidence.run.competition.is_corrected.any() else ""
+    corrected = (
+        f" Labels include the corrections of {how.corrections}." if evidence.run.competition.is_corrected.any() else ""
+    )
     intro = (
-        f"{len(found)} of {len(evidence.groups)} training images carry a label that their copies or the models speak "
-        f"against. Probabilities are out of fold, of {evidence.source}. Copies of a photo stand side by side; where "
-        f"only some of them are suspected, these are marked.{corrected}\n"
+        f"{len(found)} of {len(evidence.groups)} training images have a label that their copies or the models "
+        f"contradict. Probabilities are out of fold, from {evidence.source}. Copies of a photo are side by side; where "
+        f"only some of them are suspected, those are marked.{corrected}\n"
         f"Nothing was relabelled. {_how_to_correct(evidence.run)}"
     )
     title = f"Labels of {evidence.run.settings.run} to look at"

@@ -1,4 +1,4 @@
-"""The gallery of near-copy groups: what to look at before the folds are trusted."""
+"""The gallery of near-copy groups, to check before the folds are trusted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def make_groups_page(settings: Settings, competition: Competition, groups: pd.Da
     if not made.is_fresh:
         with made.making():
             write_groups_page(path, groups, competition)
-        say(f"folds: wrote {path}, the near copies to look at")
+        say(f"folds: wrote {path}, a page of the near copies to check")
     return path
 
 
@@ -65,18 +65,26 @@ def write_groups_page(path: Path, groups: pd.DataFrame, competition: Competition
     shared = several.groupby("group")["split"].nunique()
     sections = [
         _section(
-            "Copies with different labels", "One photo cannot be both.", several, conflicting(groups, competition)
+            "Copies with different labels",
+            "One photo cannot have two labels.",
+            several,
+            conflicting(groups, competition),
         ),
         _section(
             "In train and in test",
-            "The CV never trains on a copy of what it scores; here the test score will.",
+            "The CV never trains on a copy of what it scores; the test score will include such copies.",
             several,
             shared.index[shared > 1].tolist(),
         ),
-        _section("Largest", "Many copies of one photo, or photos wrongly joined?", several, sizes.index.tolist()),
+        _section(
+            "Largest",
+            "Many copies of one photo, or different photos grouped by mistake?",
+            several,
+            sizes.index.tolist(),
+        ),
         _section(
             "Least certain",
-            "The groups that hold by the weakest link; if they are wrong, raise folds.near_copy_threshold.",
+            "The groups with the weakest similarity; if they are wrong, raise folds.near_copy_threshold.",
             several,
             least.index.tolist(),
         ),

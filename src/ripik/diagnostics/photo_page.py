@@ -1,4 +1,4 @@
-"""Pages of photos to be looked at: one HTML file without scripts that opens from disk, also with the network off."""
+"""Pages of photos: one HTML file without scripts that opens from disk, also with the network off."""
 
 import base64
 from collections.abc import Sequence

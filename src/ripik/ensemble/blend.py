@@ -1,7 +1,7 @@
 """Blends of the members' probabilities: fitted on some rows, applied to any rows, each row by itself.
 
-`fit_blend` fits one of the METHODS and tells its in-sample score, which is optimistic: it is measured on the rows the
-blend was fitted on. Honest scores are the business of whoever fits on some folds and applies to others.
+`fit_blend` fits one of the METHODS and returns its in-sample score, which is optimistic: it is measured on the rows the
+blend was fitted on. Unbiased scores are left to callers that fit on some folds and apply to others.
 """
 
 from __future__ import annotations
@@ -94,17 +94,17 @@ class Blend:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Blend:
-        """Return the blend that `as_json` told of; raises `InputError` for anything else."""
+        """Return the blend from its `as_json`; raises `InputError` for anything else."""
         try:
             knots = None if content["knots"] is None else np.array(content["knots"], dtype=np.float64)
             weights = np.array(content["weights"], dtype=np.float64)
             found = cls(content["method"], weights, float(content["score"]), content["trajectory"], knots)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"This is no stored blend ({error!r}): make it again.") from error
+            raise InputError(f"This is not a stored blend ({error!r}): fit it again.") from error
         check_method(found.method)
         _check_weights(weights, len(weights))
         if (found.method == "rank") != (knots is not None) or (knots is not None and knots.shape[::2] != _shape(found)):
-            raise InputError(f"The stored {found.method} blend has not the quantiles it needs: make it again.")
+            raise InputError(f"The stored {found.method} blend lacks the quantiles it needs: fit it again.")
         return found
 
 
@@ -221,6 +221,6 @@ def _shape(found: Blend) -> tuple[int, int]:
 
 def _check_weights(weights: FloatArray, members: int) -> None:
     if weights.shape != (members,):
-        raise InputError(f"{members} members need as many weights, not shape {weights.shape}.")
+        raise InputError(f"{members} members need one weight each, not shape {weights.shape}.")
     if not (weights >= 0).all() or abs(weights.sum() - 1.0) > SUM_TOLERANCE:
         raise InputError(f"Blend weights must be >= 0 and sum to 1, not {weights.tolist()}.")

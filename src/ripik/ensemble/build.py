@@ -61,7 +61,7 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
         if digest is None or artifacts.is_whole(made, digest):
             say(f"ensemble: up to date, {made}")
             return made
-        say(f"ensemble: {made} was changed or moved away since it was written; another one is written")
+        say(f"ensemble: {made} was changed or moved since it was written; writing a new one")
     return _blend(run, members, blend)
 
 
@@ -82,7 +82,7 @@ def _finished(run: Run, names: Sequence[str]) -> list[str]:
     trained = {name: [each.is_trained for each in trainings_of(run, run.settings.variants[name])] for name in names}
     left_out = [f"{name} ({sum(done)} of {len(done)} trained)" for name, done in trained.items() if not all(done)]
     if len(left_out) == len(names):
-        raise InputError(f"no variant is trained to the end: {', '.join(left_out)}. Run `make train` first.")
+        raise InputError(f"no variant is fully trained: {', '.join(left_out)}. Run `make train` first.")
     if left_out:
         warn(f"a partial blend, without {', '.join(left_out)}")
     return [name for name, done in trained.items() if all(done)]
@@ -116,12 +116,12 @@ def _blend(run: Run, members: Sequence[str], blend: Artifact) -> Path:
 def _nest(run: Run, known: LabelledPredictions) -> Nested:
     settings, metric = run.settings, get_metric(run.settings.competition.metric)
     choices = len(np.unique(tuning_folds(known.fold, known.group))) + 1 + settings.blend.partitions
-    with progress("choose the blend, without each fold and on all", choices) as show:
+    with progress("choose the blend, without each fold and on all folds", choices) as show:
         return nest(known, metric, settings.blend, settings.decision, settings.prediction.merge, show)
 
 
 def _record(run: Run, members: Sequence[str], known: LabelledPredictions, found: Nested, cv: Scores) -> dict[str, Any]:
-    """Return what weights.json tells of the members, the choice and its scores."""
+    """Return what weights.json records of the members, the choice and its scores."""
     merging = run.settings.prediction.merge
     merged = [merge_views(member[views_of(member)], merging) for member in known.rows.probabilities]
     weights = dict(zip(members, found.fitted.blend.weights.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Bias-corrected temperature scaling: probabilities that are shares of right predictions, class by class."""
+"""Bias-corrected temperature scaling: probabilities that match the accuracy, class by class."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Calibration:
 
     @classmethod
     def from_json(cls, content: list[float]) -> Calibration:
-        """Return the calibration that `as_json` told of; raises `InputError` for anything else."""
+        """Return the calibration from its `as_json`; raises `InputError` for anything else."""
         try:
             parameters = np.array(content, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"This is no stored calibration ({error!r}): make it again.") from error
+            raise InputError(f"This is not a stored calibration ({error!r}): fit it again.") from error
         if parameters.ndim != 1 or len(parameters) < 3 or not np.isfinite(parameters).all():
-            raise InputError(f"A calibration is a finite number and one more a class, not {parameters.tolist()}.")
+            raise InputError(f"A calibration is a finite number and one more per class, not {parameters.tolist()}.")
         return cls(parameters)
 
 

@@ -1,4 +1,4 @@
-"""How near copies vote, and how probabilities follow other class shares; `nested_cv` chooses whether they do."""
+"""Averaging over near copies, and adapting probabilities to other class shares; `nested_cv` chooses whether."""
 
 from __future__ import annotations
 

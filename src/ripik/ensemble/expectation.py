@@ -1,4 +1,4 @@
-"""What `ensemble` expects of the test set, and whether it is of another kind than train."""
+"""The expected score on the test set, and whether the test set differs from train."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -51,7 +51,7 @@ def why_left_out(run: Run) -> str:
         if not is_at_hand(run):
             return "no features of train and test are stored"
     except InputError:
-        return "no variant trains its head alone"
+        return "no variant trains only its head"
     if "group" in run.competition.train and "group" not in run.competition.test:
         return f"test.csv has no column {run.settings.competition.group_column}, which groups train.csv"
     groups = {"training": len(np.unique(witnesses.train(run))), "test": witnesses.count_test(run)}
@@ -60,25 +60,25 @@ def why_left_out(run: Run) -> str:
 
 
 def sentence(test: dict[str, Any], metric: str) -> str:
-    """Say what the part `test` of weights.json tells of a test set that differs from train; empty where none does."""
+    """Describe the shift of a test set that differs from train, by the part `test` of weights.json; else empty."""
     shift = test["shift"]
     if not shift.get("differs"):
         return ""
     auc = Interval.from_json(shift["auc"])
     of = f"{shift['effective_photos']:.0f} effective of {shift['training_photos']}"
     start = (
-        "The test set is of another kind: a linear head on stored features tells it from train with an AUC of "
+        "The test set differs from train: a linear classifier on stored features separates them with an AUC of "
         f"{auc.value:.3f} ({ends(auc)})."
     )
     if shift["expected_score"] is None:
         return (
-            f"{start} Too little of it is like train ({of} photos): the CV does not speak for it, no range is stated."
+            f"{start} Too little of it is like train ({of} photos): the CV does not apply to it, so no range is given."
         )
     expected = Interval.from_json(shift["expected_score"])
     return (
-        f"{start} The training photos weighted by their likeness to it ({of}) have {metric} {expected.value:.4f}. "
-        f"A test set of {test['photos']} test-like photos scores {ends(expected)} with a probability of {LEVEL}, as "
-        "far as these features see."
+        f"{start} The training photos, weighted by similarity to it ({of}), have {metric} {expected.value:.4f}. "
+        f"A test set of {test['photos']} such photos is expected to score {ends(expected)} with {LEVEL} probability, "
+        "as far as these features can show."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a blend is made from, and the finished one of a run where it is up to date."""
+"""The inputs of a blend, and the finished blend of a run if it is up to date."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """What a blend is applied to: what the members' jobs say of rows that all of them predict, as of the test set.
 
 The run, a kernel and a folder of photos all come here, so they blend the same digits. The mean of several folds' models
-is surer or less sure than each of them is, so what is calibrated out of fold must be told fold by fold.
+is more or less confident than each of them, so what is calibrated out of fold must be applied fold by fold.
 """
 
 from __future__ import annotations

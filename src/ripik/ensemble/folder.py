@@ -33,9 +33,9 @@ def predict_step(
     Raises InputError for options that do not go together, and as `training.pipeline.predict` and `predict_folder` do.
     """
     if out and not images:
-        raise InputError("--out goes with --images FOLDER: it says where that folder's predictions are written.")
+        raise InputError("--out needs --images FOLDER: it sets where that folder's predictions are written.")
     if images and variants:
-        raise InputError("--images goes without --variants: the finished blend predicts the folder.")
+        raise InputError("--images does not take --variants: the finished blend predicts the folder.")
     if images:
         predict_folder(settings, images, out)
     else:
@@ -51,16 +51,16 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
     Raises InputError for a folder without readable photos, or a run without finished ensemble.
     """
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}. Name a folder of photos with --images.")
+        raise InputError(f"there is no folder {folder}. Give a folder of photos with --images.")
     photos, skipped = photos_below(folder)
     left_out = f"; skipped: {summary(skipped)}" if skipped else ""
     if not photos:
-        raise InputError(f"{folder} holds no photos{left_out}. Name a folder of photos with --images.")
+        raise InputError(f"{folder} contains no photos{left_out}. Give a folder of photos with --images.")
     say(f"predict: {len(photos)} photos in {folder}, {sum('/' in name for name in photos)} below it{left_out}")
     members, fitted, shares = finished_models(settings)
     target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
     if target.is_dir():
-        raise InputError(f"--out {target} is a folder; name the CSV to write.")
+        raise InputError(f"--out {target} is a folder; give the path of a CSV to write.")
     readable = _readable(folder, photos, open_competition(settings).rule)
     arguments = (settings, members, fitted, shares, photos, readable, target)
     execute([Task(f"predict {folder}", "ripik.ensemble.inference:predict_paths", arguments)], undivided(settings.jobs))
@@ -70,15 +70,15 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
 
 def _readable(folder: Path, photos: Mapping[str, Path], rule: PixelRule) -> np.ndarray:
     """Return which photos can be read by the rule, bool (n,); warn of the others, and of what decoding leaves."""
-    found = examine_all(list(photos.values()), "photos tried", rule)
+    found = examine_all(list(photos.values()), "photos checked", rule)
     bad = [f"{name}: {examined.problem}" for name, examined in zip(photos, found, strict=True) if examined.problem]
     shown = "; ".join(bad[:MOST_TOLD]) + ("; …" if len(bad) > MOST_TOLD else "")
     if len(bad) == len(photos):
-        raise InputError(f"of the {len(photos)} photos in {folder} none can be read ({shown}). Replace the files.")
+        raise InputError(f"none of the {len(photos)} photos in {folder} can be read ({shown}). Replace the files.")
     tell(notes_of(found, list(photos), rule))
     if bad:
         warn(
-            "photos that cannot be read get the class shares of the training images: "
+            "unreadable photos are predicted with the class shares of the training images: "
             f"{len(bad)} of {len(photos)} ({shown})"
         )
     return np.array([not examined.problem for examined in found])
@@ -100,14 +100,14 @@ def finished_models(settings: Settings) -> tuple[list[str], Fitted, np.ndarray]:
     record = finished_blend(opened)
     if record is None:
         raise InputError(
-            f"{path} is broken, or was made from other predictions or settings. Run `make ensemble` again."
+            f"{path} is damaged, or was made from other predictions or settings. Run `make ensemble` again."
         )
     members = [name for name, weight in record["weights"].items() if weight > 0]
     for name in members:
         stale = [each for each in trainings_of(opened, settings.variants[name]) if not each.is_done]
         if stale:
             raise InputError(
-                f"{stale[0]} is not trained, or not predicted, with the present settings and data. Run `make train "
+                f"{stale[0]} is not trained, or not predicted, with the current settings and data. Run `make train "
                 "ensemble`."
             )
     shares = np.array(list(record["test"]["class_shares_estimated"].values()))

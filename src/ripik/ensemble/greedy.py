@@ -133,7 +133,7 @@ def _scorer(members: FloatArray, y: IntArray, metric: Metric, counts: Counts) ->
 
 
 def _bags(codes: NDArray[np.intp], seed: int, bags: int) -> list[Counts]:
-    """Return how often each row stands in each bag."""
+    """Return how often each row is in each bag."""
     rng = np.random.default_rng(seed)
     return [bootstrap_counts(codes, rng) for _ in range(bags)] if bags > 1 else [np.ones_like(codes)]
 

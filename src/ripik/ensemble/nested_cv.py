@@ -134,7 +134,7 @@ def within_reach(
         return decision, []
     sentence = (
         f"Class offsets are left out: {fits} fits on {rows} rows of {classes} classes would take minutes "
-        '(decision.offsets = "on" fits them without choosing).'
+        '(decision.offsets = "on" fits them without comparing).'
     )
     return decision.model_copy(update={"offsets": "off"}), [sentence]
 

@@ -51,14 +51,14 @@ class Offsets:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Offsets:
-        """Return the offsets that `as_json` told of; raises `InputError` for anything else."""
+        """Return the offsets from their `as_json`; raises `InputError` for anything else."""
         try:
             values = np.array(content["values"], dtype=np.float64)
             found = cls(values, float(content["penalty"]), float(content["shrinkage"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"These are no stored class offsets ({error!r}): make them again.") from error
+            raise InputError(f"These are not stored class offsets ({error!r}): fit them again.") from error
         if values.ndim != 1 or not np.isfinite(values).all():
-            raise InputError(f"Class offsets must be finite numbers, one a class, not {values.tolist()}.")
+            raise InputError(f"Class offsets must be finite numbers, one per class, not {values.tolist()}.")
         return found
 
 
@@ -90,7 +90,7 @@ def fit_offsets(
     Raises `InputError` for a metric of the probabilities, which offsets would spoil, missing values and wrong shapes.
     """
     if metric.from_confusion is None:
-        raise InputError(f"Class offsets move the predicted labels, which {metric.name} does not look at.")
+        raise InputError(f"Class offsets change predicted labels, which {metric.name} does not use.")
     check_distributions(probabilities, "probabilities")
     y = np.asarray(y)
     check_targets(y, *probabilities.shape)
@@ -129,14 +129,14 @@ class SoftFit:
         return cls(powers, order, [(c, rows) for c, rows in blocks if rows.stop > rows.start], metric, penalties)
 
     def solve(self, counts: FloatArray, start: FloatArray) -> FloatArray:
-        """Return the offsets (C,), mean 0, that are best where each row given stands so many times, (n,)."""
+        """Return the offsets (C,), mean 0, that are best with each row repeated this many times, (n,)."""
         arguments = (counts[self.order],)
         found = minimize(self.loss, start, args=arguments, jac=True, method="L-BFGS-B", options={"maxiter": 60})
         offsets: FloatArray = found.x - found.x.mean()
         return offsets
 
     def loss(self, offsets: FloatArray, counts: FloatArray) -> tuple[float, FloatArray]:
-        """Return penalty - metric, and its slope (C,), where each row stands so many times, (n,) in `order`."""
+        """Return penalty - metric, and its slope (C,), with each row repeated this many times, (n,) in `order`."""
         factors = np.exp(SHARPNESS * (offsets - offsets.max()))
         confusion, whole = self._expected(factors, counts)
         value, slope = value_and_slope(self.metric, confusion)

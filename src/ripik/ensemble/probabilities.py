@@ -111,10 +111,10 @@ def group_codes(groups: ArrayLike, n_rows: int) -> NDArray[np.intp]:
     """Return every row's group as a number from 0; raises `InputError` for a missing group or another length."""
     groups = np.asarray(groups)
     if groups.shape != (n_rows,):
-        raise InputError(f"The groups have shape {groups.shape} for {n_rows} rows: give one group a row.")
+        raise InputError(f"The groups have shape {groups.shape} for {n_rows} rows: give one group per row.")
     codes, _ = pd.factorize(groups, sort=True)
     if (missing := np.flatnonzero(codes < 0)).size:
-        raise InputError(f"{len(missing)} rows have no group (first: row {missing[0]}): give one group a row.")
+        raise InputError(f"{len(missing)} rows have no group (first: row {missing[0]}): give one group per row.")
     return codes
 
 
@@ -129,7 +129,7 @@ def bootstrap_counts(codes: NDArray[np.intp], rng: np.random.Generator) -> NDArr
 def check_classes(probabilities: FloatArray, values: FloatArray) -> None:
     """Raise `InputError` unless there is one value a class of (n, C) probabilities."""
     if values.shape != probabilities.shape[1:]:
-        raise InputError(f"{probabilities.shape[1]} classes need as many numbers, not shape {values.shape}.")
+        raise InputError(f"{probabilities.shape[1]} classes need one number each, not shape {values.shape}.")
 
 
 def logs(probabilities: FloatArray) -> FloatArray:

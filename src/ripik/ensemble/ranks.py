@@ -56,14 +56,14 @@ class Ranks:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Ranks:
-        """Return the ranks that `as_json` told of; raises `InputError` for anything else."""
+        """Return the ranks from their `as_json`; raises `InputError` for anything else."""
         try:
             thresholds = np.array(content["thresholds"], dtype=np.float64)
             found = cls(thresholds, float(content["slope"]), float(content["shrinkage"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"These are no stored thresholds ({error!r}): make them again.") from error
+            raise InputError(f"These are not stored thresholds ({error!r}): fit them again.") from error
         if thresholds.ndim != 1 or not np.isfinite(thresholds).all() or (np.diff(thresholds) < 0).any():
-            raise InputError(f"Thresholds must be finite numbers that rise, not {thresholds.tolist()}.")
+            raise InputError(f"Thresholds must be finite, increasing numbers, not {thresholds.tolist()}.")
         return found
 
 

@@ -1,4 +1,4 @@
-"""How much each training photo counts where the test set is another mixture of photos: importance weights.
+"""Importance weights of the training photos for a test set with another distribution (covariate shift).
 
 A classifier of train against test, both sides weighing the same, gives the odds that a photo is of the test set: how
 many times more such photos that set holds. Training rows weighted by these odds score as the test set will (covariate

@@ -27,7 +27,7 @@ def value_and_slope(metric: Metric, confusion: FloatArray) -> Sloped:
     """
     found = _SLOPED.get(metric.name)
     if found is None:
-        raise InputError(f"{metric.name} is not a metric of counts: it has no slope by them.")
+        raise InputError(f"{metric.name} is not computed from counts, so it has no gradient with respect to them.")
     return found(confusion)
 
 

@@ -22,15 +22,15 @@ from ripik.names import LABELS, PROBABILITIES, PROBABILITY, RANKING, SubmissionK
 
 ROW_SUM_TOLERANCE = 1e-4
 SHOWN = 3
-SAMPLE = "The sample submission cannot be followed"
-MEND_SAMPLE = "Take the file from the organiser again, or make it fit."
+SAMPLE = "The sample submission does not fit the settings"
+MEND_SAMPLE = "Get the file from the organiser again, or change the settings to match."
 FOLLOW = "Give it the sample submission's ids, columns and order, and for every id"
 ROUNDING = 1e-6  # of sums of float32; no probability is taken to be out of [0, 1] by less
 VALUES: dict[SubmissionKind, str] = {
     LABELS: "one of the classes.",
     PROBABILITY: "a probability, from 0 to 1.",
     PROBABILITIES: "probabilities that sum to 1.",
-    RANKING: "different classes, with spaces between them.",
+    RANKING: "different classes, separated by spaces.",
 }
 
 
@@ -57,8 +57,8 @@ def submission_frame(
         )
     _raise(_sample_problems(sample, classes, form), SAMPLE, MEND_SAMPLE)
     given, wanted = _texts(ids), _texts(sample[form.id_column])
-    about = "The predictions do not fit the sample submission's ids"
-    _raise(_id_problems(given, wanted), about, "Predict every id of it once, and no other.")
+    about = "The predictions do not match the sample submission's ids"
+    _raise(_id_problems(given, wanted), about, "Predict each of its ids exactly once, and no others.")
     joined = probabilities[pd.Index(given).get_indexer(pd.Index(wanted))]
     return _filled(sample, joined, classes, form)
 
@@ -83,7 +83,7 @@ def check_submission(
         if not problems and given != wanted:
             problems = ["its ids are not in the sample's order"]
         problems += _value_problems(frame.drop(columns=form.id_column), given, classes, form)
-    _raise(problems, "The submission would be refused", f"{FOLLOW} {VALUES[form.kind]}")
+    _raise(problems, "The submission would be rejected", f"{FOLLOW} {VALUES[form.kind]}")
 
 
 def submission_name(run: str, time: datetime, cv: float) -> str:
@@ -92,7 +92,7 @@ def submission_name(run: str, time: datetime, cv: float) -> str:
     Raises `InputError` where the CV is not a finite number.
     """
     if not np.isfinite(cv):
-        raise InputError(f"The submission of {run} has no CV to carry in its name ({cv}): score the blend first.")
+        raise InputError(f"The submission of {run} has no CV for its file name ({cv}): score the blend first.")
     return f"{run}-{time:%Y%m%d-%H%M%S}-cv{cv:.4f}.csv"
 
 
@@ -125,7 +125,7 @@ def _sample_problems(sample: pd.DataFrame, classes: Sequence[Any], form: Form) -
     wanted = [form.id_column, *(_texts(classes) if form.kind == PROBABILITIES else form.columns)]
     if sorted(names) != sorted(wanted):
         return [
-            f"its columns are {names_of(names)}, but a submission of {form.kind} has {names_of(wanted)}; "
+            f"its columns are {names_of(names)}, but a submission of {form.kind} needs {names_of(wanted)}; "
             "set the kind, the column names and the classes to match it"
         ]
     repeated = _repeated(_texts(sample[form.id_column]))
@@ -134,7 +134,7 @@ def _sample_problems(sample: pd.DataFrame, classes: Sequence[Any], form: Form) -
 
 def _column_problems(names: list[str], wanted: list[str]) -> list[str]:
     if sorted(names) != sorted(wanted):
-        return [f"its columns are {names_of(names)}, the sample's {names_of(wanted)}"]
+        return [f"its columns are {names_of(names)}, but the sample's are {names_of(wanted)}"]
     return [] if names == wanted else ["its columns are not in the sample's order"]
 
 
@@ -161,7 +161,7 @@ def _value_problems(values: pd.DataFrame, ids: list[str], classes: Sequence[Any]
     unknown = [(image_id, text) for image_id, text in zip(given, texts, strict=True) if text not in known]
     if unknown:
         named = _few(list(dict.fromkeys(text for _, text in unknown)))
-        problems.append(f"a label that is no class ({named}) for {_counted([image_id for image_id, _ in unknown])}")
+        problems.append(f"a label that is not a class ({named}) for {_counted([image_id for image_id, _ in unknown])}")
     return problems
 
 
@@ -169,7 +169,7 @@ def _ranking_problems(rankings: pd.Series, ids: list[str], classes: Sequence[Any
     known, told = set(_texts(classes)), [str(text).split() for text in rankings.dropna()]
     given = [ids[row] for row in np.flatnonzero(rankings.notna())]
     wrong = {
-        "a label that is no class": [not set(labels) <= known for labels in told],
+        "a label that is not a class": [not set(labels) <= known for labels in told],
         "a label twice": [len(set(labels)) < len(labels) for labels in told],
         f"more than {depth} labels, or none": [not 0 < len(labels) <= depth for labels in told],
     }

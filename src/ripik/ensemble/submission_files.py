@@ -1,4 +1,4 @@
-"""Write a blend's submission: the checked CSV, the record of what made it, and its line of the log."""
+"""Write a blend's submission: the checked CSV, the record of its inputs, and its line of the log."""
 
 import hashlib
 import subprocess
@@ -20,7 +20,7 @@ from ripik.training.oof import probability_columns
 
 
 def write_submission(run: Run, test: np.ndarray, oof: np.ndarray, record: dict[str, Any]) -> Path:
-    """Write, check and log the submission of a blend that weights.json tells of; return its path.
+    """Write, check and log the submission of a blend that weights.json describes; return its path.
 
     Beside it: what made it, and the nested out-of-fold predictions (n, C) that it was chosen by. They are written
     first, and the log last, so that no submission is ever there or logged without them.

@@ -51,7 +51,7 @@ def set_scores(log_path: Path, file: str, public: float | None, private: float |
     scores = {"public": public, "private": private}
     for name, score in scores.items():
         if score is not None and not math.isfinite(score):
-            raise InputError(f"the {name} score {score} of {file} is no finite number.")
+            raise InputError(f"the {name} score {score} of {file} is NaN or infinite.")
     with _changing(log_path) as write:
         content = _logged(log_path.read_bytes() if log_path.exists() else b"", log_path)
         lines = content.splitlines(keepends=True)
@@ -59,9 +59,9 @@ def set_scores(log_path: Path, file: str, public: float | None, private: float |
         names = [row[0] for row in rows[1:] if row]
         if names.count(file) != 1:
             if file in names:
-                raise InputError(f"{log_path} lists {file} more than once. Take the wrong lines out.")
+                raise InputError(f"{log_path} lists {file} more than once. Remove the wrong lines.")
             hint = nearest(file, names[-MOST_NAMED:]) if names else ""
-            raise InputError(f"{log_path} does not list {file}{hint}. Name a submission by its file's name.")
+            raise InputError(f"{log_path} does not list {file}{hint}. Give a submission's file name.")
         at = next(number for number, row in enumerate(rows) if row and row[0] == file)
         known = dict.fromkeys(LOG_COLUMNS, "") | dict(zip(LOG_COLUMNS, rows[at], strict=False))
         known |= {name: _cell(score) for name, score in scores.items() if score is not None}
@@ -92,7 +92,7 @@ def _logged(before: bytes, log_path: Path) -> bytes:
     names = tuple(next(csv.reader([header])))
     if names[: len(FIRST_COLUMNS)] != FIRST_COLUMNS or names != LOG_COLUMNS[: len(names)]:
         raise InputError(
-            f"{log_path} has the columns {header}, not {','.join(LOG_COLUMNS)}: move it away or mend its header."
+            f"{log_path} has the columns {header}, not {','.join(LOG_COLUMNS)}: move it away or fix its header."
         )
     first = before.splitlines()[0]
     named = b"".join(f",{name}".encode() for name in LOG_COLUMNS[len(names) :])

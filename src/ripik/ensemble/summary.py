@@ -1,4 +1,4 @@
-"""What a person is told of a finished blend: tables and plain sentences."""
+"""The printed summary of a finished blend: tables and sentences."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def _options(found: Nested, metric: str) -> None:
     ]
     if rows:
         columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
-        table("What was chosen on all folds; the CV chooses again without each", columns, rows)
+        table("Options compared on all folds; the nested CV chooses again without each fold", columns, rows)
     for sentence_of_it in found.left_out:
         say(sentence_of_it)
 
@@ -100,15 +100,15 @@ def _say_members(record: dict[str, Any]) -> None:
         say(f"{', '.join(record['dropped'])} add nothing to the blend and are dropped (weight 0).")
     if record["refits"]:
         say(
-            f"{', '.join(record['refits'])}: refits predict the test set. No row shows how sure they are of what they "
-            "have not seen; for class shares, the calibration of their folds' models is taken."
+            f"{', '.join(record['refits'])}: refits predict the test set. They have no out-of-fold rows to calibrate "
+            "them; the class shares use the calibration of their fold models."
         )
 
 
 def _say_tuned(record: dict[str, Any]) -> None:
     """Say that the CV is of settings that were searched for on the same rows."""
     for name, mark in record["tuned"].items():
-        say(f"{name} was tuned, {searched(mark)}. The CV of the blend does not count that search.")
+        say(f"{name} was tuned, {searched(mark)}. The CV of the blend does not account for that search.")
 
 
 def _say_spread(record: dict[str, Any], found: Nested) -> None:
@@ -118,37 +118,39 @@ def _say_spread(record: dict[str, Any], found: Nested) -> None:
     again = f", over {len(others)} other partitions {_range([record['scores']['cross_fitted'], *others])}"
     say(
         f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
-        f"{found.agreeing} of {parts} parts chose, without their own rows, what all rows chose."
+        f"{found.agreeing} of {parts} times, the choice without one part's rows was the choice on all rows."
     )
 
 
 def _range(values: list[float]) -> str:
     if not values:
-        return "without a value"
-    return f"{min(values):.4f}–{max(values):.4f} (deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
+        return "undefined"
+    return (
+        f"{min(values):.4f}–{max(values):.4f} (standard deviation {np.std(values, ddof=min(1, len(values) - 1)):.4f})"
+    )
 
 
 def _say_test(record: dict[str, Any]) -> None:
     test, cv = record["test"], record["scores"]["cross_fitted"]
     if of_another_kind := sentence(test, record["metric"]):
-        warn(f"CV {record['metric']} {cv:.4f} is of photos like train. {of_another_kind}")
+        warn(f"CV {record['metric']} {cv:.4f} only applies to photos like train. {of_another_kind}")
     elif test["expected_score"] is None:
         say(f"CV {record['metric']} {cv:.4f}; {test['shift']['left_out']}.")
     else:
         expected = Interval.from_json(test["expected_score"])
         say(
-            f"CV {record['metric']} {cv:.4f}. A test set of {test['photos']} such photos scores {ends(expected)} "
-            f"with a probability of {LEVEL}, chance in both sets counted."
+            f"CV {record['metric']} {cv:.4f}. A test set of {test['photos']} such photos is expected to score "
+            f"{ends(expected)} with {LEVEL} probability, sampling noise of both sets included."
         )
     corrected = record["scores"].get("cross_fitted_by_corrected_labels")
     if corrected is not None:
         say(
-            f"By the corrected labels the CV would be {corrected:.4f}. The organiser scores by labels as he gave them, "
-            "so the range goes by those."
+            f"With the corrected labels the CV would be {corrected:.4f}. The organiser scores with the original "
+            "labels, so the range is for those."
         )
     if test["class_shares_moved"]:
         say(
-            f"The test set seems to have other shares of class {', '.join(test['class_shares_moved'])} than train: "
-            f"beyond {LEVEL} of chance in both sets, if the classes look the same in both. decision.prior_shift = true "
-            "follows the estimate, and the CV shows what that costs."
+            f"The test set seems to have different shares of class {', '.join(test['class_shares_moved'])} than train: "
+            f"beyond the {LEVEL} interval, if the classes look the same in both sets. decision.prior_shift = true "
+            "adapts to the estimate, and the CV shows what that costs."
         )

@@ -1,7 +1,7 @@
-"""Can the training images be told from the test images? A linear head on stored features tries.
+"""Can the training and test images be separated? Adversarial validation with a linear head on stored features.
 
-Adversarial validation: near copies stand on one side of its folds, too, or it would know a photo of the test set by its
-copy. What it cannot tell apart, a CV can speak for.
+Near copies stay on one side of its folds, too, or it would recognise a photo of the test set by its
+copy. If it cannot separate the two, the CV is valid for the test set.
 """
 
 import itertools
@@ -57,8 +57,8 @@ def check_test_set(settings: Settings) -> None:
     """Raise InputError where the settings name no test set, to which nothing can be compared."""
     if not settings.competition.image_folders("test"):
         raise InputError(
-            "competition.test_images is empty: there is no test set that the training images could be told from. "
-            "Name the folder of its images there."
+            "competition.test_images is empty: there is no test set to compare the training images with. "
+            "Set it to the folder of the test images."
         )
 
 

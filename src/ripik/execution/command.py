@@ -26,7 +26,7 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
 }
 INTERRUPTED = 130
-GO_ON = "What is finished is kept: run the same command again to go on."
+GO_ON = "Finished work is kept: run the same command again to resume."
 
 
 def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> int:
@@ -48,13 +48,15 @@ def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> i
     except Terminated:
         return _fail(f"terminated. {GO_ON}", TERMINATED)
     except BrokenExecutor:
-        return _fail(f"a worker process was killed, most likely because the memory ran out. {GO_ON}", 3)
+        return _fail(f"a worker process was killed, most likely because memory ran out. {GO_ON}", 3)
     except MemoryError:
-        return _fail("the memory ran out. Run again with fewer jobs (JOBS=1), or on a larger machine.", 3)
+        return _fail("out of memory. Run again with fewer jobs (JOBS=1), or on a larger machine.", 3)
     except OSError as error:
         if error.errno not in SURROUNDINGS:
             raise
-        return _fail(f"{error.filename or 'a file'}: {error.strerror}. Free or open that place and run again.", 3)
+        return _fail(
+            f"{error.filename or 'a file'}: {error.strerror}. Free space or give permission there, and run again.", 3
+        )
     return 0
 
 

@@ -170,7 +170,7 @@ class _Work:
         self.lost.add(task.name)
         self.deaths.append(death)
         if self.crew.busy or self.to_start():
-            self.shown.message(f"{task.name}: its process has died; the jobs that do not wait for it go on", error=True)
+            self.shown.message(f"{task.name}: its process died; the jobs that do not depend on it continue", error=True)
 
     def raise_failures(self) -> None:
         """Raise what went wrong, if anything did: a death before the lack of time."""
@@ -196,7 +196,7 @@ def _terminating(crew: Crew) -> Iterator[None]:
             if crew.busy:
                 names = ", ".join(worker.task.name for worker in crew.busy if worker.task)
                 with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
-                    complain(f"waiting for {names} to finish what is at hand and save")
+                    complain(f"waiting for {names} to finish the current batch and save")
             for process in processes:
                 process.join(PATIENCE)
         finally:

@@ -1,7 +1,7 @@
-"""Who is at work on a job: a small file that its process keeps locked, so that a reader tells running from killed.
+"""Which process runs a job: a small file that it keeps locked, so that a reader can tell running from killed.
 
 The kernel drops the lock (`flock(2)`) when the process ends, however it ends. Where a file system knows no such locks
-(some network mounts), jobs run all the same: nobody is then seen at work, and two of them are not kept apart.
+(some network mounts), jobs run anyway: then no job is shown as running, and nothing prevents two of the same.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What is seen of jobs at work: a bar each in a terminal, else a line now and then, and how far they are in all."""
+"""The progress of running jobs: a bar each in a terminal, otherwise a line now and then, and the overall progress."""
 
 import sys
 import time

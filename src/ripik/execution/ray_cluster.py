@@ -1,7 +1,7 @@
 """Jobs on the nodes of a Ray cluster (https://docs.ray.io), which schedules them and runs those of a lost worker again.
 
 Inputs and outputs go by a shared folder: every node sees this command's folder, and the files of the run, at the same
-paths, and has the same packages. Ray itself carries only what a job is called with, and what it tells.
+paths, and has the same packages. Ray itself only transfers a job's arguments and messages.
 """
 
 import contextlib
@@ -118,7 +118,7 @@ def _connected(ray: Any, cpus: int) -> Iterator[None]:
 
 
 def _check_there(address: str) -> None:
-    """Raise OSError when nobody listens at host:port: Ray itself would try for minutes."""
+    """Raise OSError when nothing listens at host:port: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CONNECTING).close()
@@ -129,7 +129,7 @@ def _check_room(nodes: Sequence[dict[str, float]], threads: int) -> None:
     if most < threads:
         raise InputError(
             f"a job gets {threads} threads, but no node of the Ray cluster has more than {most} CPUs. Set jobs.threads "
-            "when the run begins (a run keeps to its number), or add a larger node."
+            "before the run's first training (a run keeps its number of threads), or add a larger node."
         )
 
 
@@ -192,7 +192,7 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 class _Messages:
-    """What the jobs tell, in a queue that stands on this node, and is shown here; another one has orders to end."""
+    """The messages of the jobs, in a queue on this node, shown here; a second queue has requests to stop."""
 
     def __init__(self, ray: Any, shown: View) -> None:
         from ray.util.queue import Queue
@@ -205,7 +205,7 @@ class _Messages:
         self.workers = 0  # that may wait for an order, at most
 
     def show(self) -> None:
-        """Show what has been told since the last time."""
+        """Show the messages since the last time."""
         for message in self.queue.get_nowait_batch(self.queue.qsize()):
             if isinstance(message, Began):
                 self._begin(message)
@@ -217,7 +217,7 @@ class _Messages:
     def _begin(self, began: Began) -> None:
         if began.task in self.begun:
             self.shown.message(
-                f"{began.task}: its worker was lost; it goes on from its last state on {began.host}", error=True
+                f"{began.task}: its worker was lost; it resumes from its last saved state on {began.host}", error=True
             )
         else:
             self.begun.add(began.task)
@@ -231,11 +231,11 @@ def _result(ray: Any, reference: Any, name: str) -> str:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.OutOfMemoryError:
-        raise SurroundingsError(f"{name}: the memory of its node ran out. {SMALLER}") from None
+        raise SurroundingsError(f"{name}: its node ran out of memory. {SMALLER}") from None
     except ray.exceptions.RayError as error:
         raise SurroundingsError(
-            f"{name}: its worker was lost {RETRIES + 1} times, or its node is out of reach "
-            f"({type(error).__name__}). What it saved is kept: run the same command again to go on."
+            f"{name}: its worker was lost {RETRIES + 1} times, or its node is unreachable "
+            f"({type(error).__name__}). Its saved state is kept: run the same command again to resume."
         ) from None
 
 
@@ -255,7 +255,7 @@ def _stop(ray: Any, running: dict[Any, str], messages: _Messages) -> None:
     with contextlib.suppress(OSError, SystemExit):  # whoever read our messages may be gone, too
         at_work = [name for name in running.values() if name in messages.begun]
         if at_work:
-            complain(f"waiting for {', '.join(at_work)} to finish what is at hand and save")
+            complain(f"waiting for {', '.join(at_work)} to finish the current batch and save")
     ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
 
 
@@ -288,7 +288,7 @@ def work(task: Task, threads: int, folder: str, until: float | None, queue: Any,
             with time_limit.limited(None if until is None else until - time.time()):
                 perform(task, threads, send)
     except SystemExit:
-        raise SurroundingsError(f"{task.name} was stopped. What it saved is kept.") from None
+        raise SurroundingsError(f"{task.name} was stopped. Its saved state is kept.") from None
     if ends[-1].error is not None:
         raise ends[-1].error
     return ends[-1].outcome

@@ -71,9 +71,9 @@ def with_run_threads(settings: Settings) -> JobSettings:
     if how.threads not in (0, threads):
         path = layout_of(settings).threads
         raise InputError(
-            f"jobs.threads = {how.threads}, but the run began with {threads} a job ({path}), and another number gives "
-            f"other last bits. Leave jobs.threads out, or train under another run's name; or remove {path.name} and "
-            "have both kinds in one run."
+            f"jobs.threads = {how.threads}, but the run started with {threads} per job ({path}), and another number "
+            f"changes the last digits. Leave jobs.threads out, train under another run name, or delete {path.name} "
+            "to mix both in one run."
         )
     return how.model_copy(update={"threads": threads})
 

@@ -1,4 +1,4 @@
-"""How a job's process ends when it is asked to: at once, but for parts that bring their work to a safe end first."""
+"""How a job's process ends on a signal: at once, except for parts that first finish and save their work."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""A job as the engine knows it, and doing one in this process: its reports, its printed lines and its end are sent."""
+"""A job as the engine sees it, and running one in this process: it sends its reports, printed lines and end."""
 
 import importlib
 import io
@@ -148,7 +148,7 @@ def _portable(name: str, error: Exception) -> Exception:
     if isinstance(error, RipikError):
         return type(error)(str(error))
     if isinstance(error, MemoryError) or _tells_of_memory(error):
-        return SurroundingsError(f"{name}: the memory ran out. {SMALLER}")
+        return SurroundingsError(f"{name}: out of memory. {SMALLER}")
     plain: Exception = RuntimeError(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.errno is not None:  # subclasses of it may not survive the way
         plain = OSError(error.errno, error.strerror or str(error), error.filename)

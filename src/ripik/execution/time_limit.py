@@ -1,4 +1,4 @@
-"""The time limit of a command, `training.time_limit`: until when it may work, known to every process of it."""
+"""The time limit of a command, `training.time_limit`: its end time, shared by all of its processes."""
 
 import os
 import time
@@ -34,6 +34,6 @@ def check(needed: float = 0.0) -> None:
     remaining = left()
     if remaining is not None and remaining < needed:
         raise OutOfTimeError(
-            "stopped by training.time_limit. What is finished is kept: run the same command again to go on, and "
+            "stopped by training.time_limit. Finished work is kept: run the same command again to resume; "
             "`ensemble --partial` (PARTIAL=1) blends the variants that are finished."
         )

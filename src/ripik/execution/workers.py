@@ -141,10 +141,10 @@ def _serve(task: Task, threads: int, gpu: str | None, pipe: Connection) -> None:
 
 def _ended_by(name: str, code: int | None) -> str:
     if code == TERMINATED:
-        return f"the process of {name} was terminated. What it saved is kept: run the same command again to go on."
+        return f"the process of {name} was terminated. Its saved state is kept: run the same command again to resume."
     if code == -signal.SIGKILL:
         return (
-            f"the process of {name} was killed (exit code {code}), most likely because the memory ran out. {SMALLER} "
-            "The same command goes on from the last saved state."
+            f"the process of {name} was killed (exit code {code}), most likely because memory ran out. {SMALLER} "
+            "The same command resumes from the last saved state."
         )
-    return f"the process of {name} ended without a word (exit code {code}). Run the same command again to go on."
+    return f"the process of {name} ended unexpectedly (exit code {code}). Run the same command again to resume."

@@ -54,7 +54,7 @@ def export(settings: Settings) -> Path:
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"export: wrote {folder} ({decimal(size)}); it predicts by `python {SCRIPT} FOLDER OUT.csv`")
     if fitted.recipe.copies_vote:
-        warn("near copies of a photo vote in the run's own predictions; the exported blend looks at each photo alone")
+        warn("the run averages predictions over near copies of a photo; the exported blend predicts each photo alone")
     return folder
 
 
@@ -63,7 +63,9 @@ def write(settings: Settings, members: Sequence[str], fitted: Fitted, shares: np
     run = Run.open(settings)
     backend.make_deterministic(0)
     if not backend.backend().startswith("tensorflow"):
-        raise InputError(f"graphs are made by TensorFlow, and Keras runs on {backend.backend()}. Set KERAS_BACKEND.")
+        raise InputError(
+            f"graphs are made by TensorFlow, but Keras runs on {backend.backend()}. Set KERAS_BACKEND=tensorflow."
+        )
     trainings = [each for name in members for each in predicting(run, settings.variants[name])]
     folder, files = run.layout.exported.with_name(f".{run.layout.exported.name}-new"), list[Path]()
     shutil.rmtree(folder, ignore_errors=True)
@@ -106,7 +108,7 @@ def _pinned() -> list[str]:
         names = sorted(set(installed.get(module, ())))
         if not names:
             raise InputError(
-                f"{module} is no installed package, so that its version cannot be told in {REQUIREMENTS}. Run `make "
+                f"{module} is not an installed package, so its version cannot be written to {REQUIREMENTS}. Run `make "
                 "export`, which installs it, or `pip install -r requirements-export.txt`."
             )
         name = usual if usual in names else names[0]
@@ -154,7 +156,7 @@ def _write_graphs(run: Run, trainings: Sequence[Training], folder: Path, report:
 def _tell(made: str, apart: Sequence[float]) -> None:
     """Say what was made, and how far the graphs are from the run, where they were compared."""
     if not apart:
-        say(f"{made}; they were not compared with the run, which has no readable test image")
+        say(f"{made}; not compared with the run, which has no readable test image")
         return
     furthest = max(apart)
     say(f"{made}, within {furthest:.0e} of the run on test images")

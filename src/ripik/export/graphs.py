@@ -130,7 +130,9 @@ def write_graph(network: keras.Model, path: Path) -> None:
         network.export(path, format="onnx", verbose=False, input_signature=inputs, opset_version=OPSET)
     found = [each.name for each in onnx.load(path, load_external_data=False).graph.input]
     if len(found) != 1:
-        raise InputError(f"the network {network.name} keeps {', '.join(found[1:])} outside its graph: not exported.")
+        raise InputError(
+            f"the network {network.name} keeps {', '.join(found[1:])} outside its graph, so it cannot be exported."
+        )
 
 
 def forget() -> None:

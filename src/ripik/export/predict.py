@@ -177,9 +177,9 @@ def photos_below(folder: Path) -> list[str]:
 def main(folder: Path, target: Path) -> None:
     """Write filename, label and one p_<label> a class of every photo below the folder, the CSV whole or not at all."""
     if not folder.is_dir():
-        sys.exit(f"there is no folder {folder}: name a folder of photos")
+        sys.exit(f"there is no folder {folder}: give a folder of photos")
     if not (names := photos_below(folder)):
-        sys.exit(f"{folder} holds no photos: name a folder of photos")
+        sys.exit(f"{folder} contains no photos: give a folder of photos")
     part = target.with_name(f".{target.name}.part")
     try:
         write(folder, names, part)

@@ -77,7 +77,7 @@ def check_space(folder: Path, needed: dict[Path, int]) -> None:
         largest = max(needed, key=lambda path: needed[path])
         raise SurroundingsError(
             f"the run would store {_size(sum(needed.values()))} in {folder} ({_size(needed[largest])} of them in "
-            f"{largest.relative_to(folder)}), but only {_size(free)} are free there. Free some, choose another "
+            f"{largest.relative_to(folder)}), but only {_size(free)} are free there. Free some space, choose another "
             "paths.output, or store less: fewer augmentation.copies, a smaller image_size, a later train_from, "
             'features.dtype = "float16".'
         )
@@ -139,9 +139,9 @@ def _refuse_mixture(data: VariantData, predictor: Predictor) -> None:
         made = engine_told(meta.get("engine") or {}) if meta and pass_ not in lacking else own
         if made != own:
             raise InputError(
-                f"{path} was made by {made}, and {own} would make the rest. Use the former, "
-                f'or remove the folder {path.parent}, or pin prediction.engine = "{predictor.engine}": then all are '
-                "made anew."
+                f"{path} was computed by {made}, and {own} would compute the rest. Use the former, "
+                f'or delete the folder {path.parent}, or set prediction.engine = "{predictor.engine}": then all are '
+                "recomputed."
             )
 
 
@@ -212,7 +212,7 @@ def _write_outputs(predictor: Predictor, batches: Batches, unfinished: Unfinishe
             outputs = outputs.astype(unfinished.dtype)
         if not np.isfinite(outputs).all():
             raise InputError(
-                f"an output of the frozen layers for {unfinished.target} is no finite number"
+                f"an output of the frozen layers for {unfinished.target} is NaN or infinite"
                 + ('; set features.dtype = "float32".' if outputs.dtype == np.float16 else ". Check network.weights.")
             )
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1

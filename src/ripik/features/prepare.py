@@ -44,8 +44,8 @@ def _pass_all(groups: Sequence[list[VariantData]], how: JobSettings) -> None:
     if lost:
         data, pass_ = lost[0]
         raise SurroundingsError(
-            f"{data.path(pass_)} lacks rows that were written: the folder loses what several "
-            "machines write at once. Run the same command again with JOBS=1 and without a cluster."
+            f"{data.path(pass_)} lacks rows that were written: this file system loses data when several "
+            "machines write to one file at once. Run the same command again with JOBS=1 and without a cluster."
         )
 
 

@@ -1,4 +1,4 @@
-"""Run the official `kaggle` command and turn what it says into the two kinds of failure a user can mend."""
+"""Run the official `kaggle` command and turn its errors into the two kinds of failure a user can fix."""
 
 import os
 import re
@@ -15,9 +15,10 @@ from ripik.errors import InputError, RipikError, SurroundingsError
 PROGRESS = re.compile(r".*(\d%\||B/s\])")
 TOLD = ("License", "Connection error", "Retry", "Rate limited")  # of what the client says, worth a person's time
 WAYS = (
-    "Give them in one of these ways: run `kaggle auth login`; or make a token at https://www.kaggle.com/settings/api "
-    "and put it into the environment variable KAGGLE_API_TOKEN or the file ~/.kaggle/access_token; or, with an older "
-    "API key, set KAGGLE_USERNAME and KAGGLE_KEY or save it as ~/.kaggle/kaggle.json."
+    "Provide them in one of these ways: run `kaggle auth login`; or create a token at "
+    "https://www.kaggle.com/settings/api and put it into the environment variable KAGGLE_API_TOKEN or the file "
+    "~/.kaggle/access_token; or, with an older API key, set KAGGLE_USERNAME and KAGGLE_KEY or save it as "
+    "~/.kaggle/kaggle.json."
 )
 REASONS = (  # the client prints the status, the server's own words, or both; the first that fits is the reason
     ("missing", r"\b404 (client error|- )|not found"),
@@ -65,27 +66,29 @@ def run_kaggle(arguments: Sequence[str]) -> tuple[int, str]:
 
 def failure(what: str, page: str, code: int, said: str) -> RipikError:
     """Return the error for a `kaggle` command that failed, also for one that ended with 0 but brought nothing."""
-    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    last = said.strip().splitlines()[-1] if said.strip() else "it printed nothing"
     reason = reason_of(said)
-    refused = f"Kaggle refuses {what} (403): it is private, its terms wait to be accepted, or it is not called so"
+    refused = f"Kaggle refuses {what} (403): it is private, its terms are not accepted yet, or the name is wrong"
     match reason:
         case "forbidden" if not has_credentials():
             return InputError(f"{refused}, and there are no credentials. {WAYS}")
         case "forbidden":
             return InputError(f"{refused}. Open {page} in a browser, logged in as the user of your credentials.")
         case "credentials":
-            return InputError(f"Kaggle asks for credentials for {what}: none were found, or they do not hold. {WAYS}")
+            return InputError(f"Kaggle asks for credentials for {what}: none were found, or they are not valid. {WAYS}")
         case "missing":
-            return InputError(f"there is no {what.removeprefix('the ')} (404): compare its name with {page}.")
+            return InputError(f"there is no {what.removeprefix('the ')} (404): check its name at {page}.")
         case "busy":
-            return SurroundingsError(f"Kaggle limits how often it is asked (429). Wait some minutes for {what}.")
+            return SurroundingsError(
+                f"Kaggle's rate limit is reached (429). Wait some minutes before asking for {what} again."
+            )
         case "network":
-            return SurroundingsError(f"the connection to Kaggle failed, so run the same again; it goes on. ({last})")
+            return SurroundingsError(f"the connection to Kaggle failed: run the same command again to resume. ({last})")
         case "server":
-            return SurroundingsError(f"Kaggle itself failed while asked for {what}. Try again later. ({last})")
+            return SurroundingsError(f"Kaggle had an internal error with {what}. Try again later. ({last})")
         case "disk":
             return SurroundingsError(f"kaggle could not write {what}: {last}")
-    return SurroundingsError(f"kaggle ended with exit code {code} and did not bring {what}: {last}")
+    return SurroundingsError(f"kaggle failed with exit code {code} for {what}: {last}")
 
 
 def reason_of(said: str) -> str:

@@ -1,4 +1,4 @@
-"""Push a folder as a Kaggle dataset, and wait until that very version is served."""
+"""Push a folder as a Kaggle dataset, and wait until that version is available."""
 
 import json
 import tempfile
@@ -19,7 +19,7 @@ PATIENCE, PAUSE = 1800.0, 5.0  # seconds
 
 @dataclass(frozen=True)
 class Served:
-    """What Kaggle tells of a dataset: `ready` or a state on the way there, and its newest version."""
+    """The status of a dataset on Kaggle: `ready` or a state on the way there, and its newest version."""
 
     status: str
     version: int
@@ -43,12 +43,12 @@ def push_dataset(folder: Path, notes: str, *, patience: float = PATIENCE, pause:
     _upload(name, folder, notes, before is None)
     oldest = before.version if before else 0
     now = _wait(name, end, pause, lambda now: now.version > oldest and _is_served(name, folder))
-    say(f"kaggle: version {now.version} of the dataset {name} is served")
+    say(f"kaggle: version {now.version} of the dataset {name} is available")
     return now.version
 
 
 def served(name: str) -> Served | None:
-    """Return what Kaggle tells of the dataset `owner/name`; None where there is none that one may see."""
+    """Return the status of the dataset `owner/name`; None where there is none that one may see."""
     code, said = run_kaggle(["datasets", "status", name, "--format", "json(status,current_version_number)"])
     if code and reason_of(said) in ("missing", "forbidden"):
         return None
@@ -68,13 +68,13 @@ def _upload(name: str, folder: Path, notes: str, new: bool) -> None:
 
 
 def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool]) -> Served:
-    """Return what Kaggle tells of a dataset once it is ready and that is enough; says what it is meanwhile."""
+    """Return the status of a dataset once it is ready and `enough`; prints the status meanwhile."""
     last: Served | None = None
     while True:
         now = served(name)
         if now and now.status == FAILED:
             raise SurroundingsError(
-                f"Kaggle could not take in the dataset {name}. Look at {_page(name)}, then push it again."
+                f"Kaggle could not process the dataset {name}. Look at {_page(name)}, then push it again."
             )
         if now and now.status == READY and enough(now):
             return now
@@ -84,8 +84,8 @@ def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool])
         if time.monotonic() > end:
             seen = f"{last.status}, version {last.version}" if last else "nothing"
             raise SurroundingsError(
-                f"Kaggle does not serve the new version of the dataset {name} yet (seen last: {seen}). Run the same "
-                "again: it waits on, and uploads nothing twice."
+                f"Kaggle does not provide the new version of the dataset {name} yet (last seen: {seen}). Run the same "
+                "command again: it keeps waiting, and uploads nothing twice."
             )
         time.sleep(pause)
 

@@ -59,7 +59,7 @@ def download_dataset(name: str, folder: Path) -> Path:
         slug = competition_name(name)
         hint = f', or set kaggle.competition = "{slug}" in its place' if slug != name else ""
         raise InputError(
-            f"competition.kaggle_dataset = {name!r} is not a dataset's name. Write it as owner/name, as in "
+            f"competition.kaggle_dataset = {name!r} is not the name of a dataset. Write it as owner/name, as in "
             f"https://www.kaggle.com/datasets/owner/name{hint}."
         )
     archive = folder / f"{name.split('/')[1]}.zip"
@@ -79,7 +79,7 @@ def download_competition(slug: str, folder: Path) -> Path:
     if (code or not archive.is_file()) and reason_of(said) == "forbidden" and has_credentials():
         raise InputError(
             f"Kaggle refuses the files of the competition {slug} (403). Open {page}/rules in a browser, logged in as "
-            "the user of your credentials, accept the rules, and run the same again."
+            "the user of your credentials, accept the rules, and run the same command again."
         )
     if code or not archive.is_file():
         raise failure(f"the Kaggle competition {slug}", page, code, said)

@@ -1,4 +1,4 @@
-"""Push a kernel, ask how it is, and fetch what it wrote."""
+"""Push a kernel, ask for its state, and download its output."""
 
 import re
 import shutil
@@ -43,7 +43,7 @@ def push_kernel(folder: Path, name: str) -> Pushed:
     code, said = run_kaggle(["kernels", "push", "--path", str(folder)])
     refused = [line for line in said.splitlines() if any(text in line for text in REFUSALS)]
     if refused and not reason_of(said):
-        raise InputError(f"Kaggle did not take the kernel {name} as it is: {' '.join(refused)}")
+        raise InputError(f"Kaggle rejected the kernel {name}: {' '.join(refused)}")
     found = PUSHED.search(said)
     if code or refused or not found:
         raise _failure(name, code, said)
@@ -76,7 +76,7 @@ def kernel_output(name: str, folder: Path) -> list[Path]:
             raise _failure(name, code, said)
         files = [path.relative_to(fetched) for path in sorted(fetched.rglob("*")) if path.is_file()]
         if not files:
-            raise InputError(f"the kernel {name} has written nothing yet. Ask for its state with `make kernel-status`.")
+            raise InputError(f"the kernel {name} has no output yet. Check its state with `make kernel-status`.")
         if folder.exists():
             shutil.rmtree(folder)
         fetched.rename(folder)

@@ -70,7 +70,7 @@ def wait_for_score(competition: str, message: str, *, patience: float = PATIENCE
     while True:
         found = next((each for each in list_submissions(competition) if each.description == message), None)
         if found and found.status == "error":
-            raise InputError(f"Kaggle could not score {message}: {page} says why.")
+            raise InputError(f"Kaggle could not score {message}: see {page}.")
         if found and found.status == "complete":
             return found
         if time.monotonic() > end:

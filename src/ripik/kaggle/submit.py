@@ -1,4 +1,4 @@
-"""The step `submit`: check a submission once more, spend one of the day's, wait for its score, and log it."""
+"""The step `submit`: check a submission again, submit it, wait for its score, and log it."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ def _correlations(scored: pd.DataFrame, contests: Sequence[Contest | None]) -> I
     if not known:
         yield from (correlation(scored[:0], board) for board in BOARDS)
     if lost := contests.count(None):
-        yield f"left out of the correlation, as no .json beside them tells competition and metric: {lost} submissions"
+        yield f"left out of the correlation, as they have no .json with competition and metric: {lost} submissions"
 
 
 def correlation(frame: pd.DataFrame, board: str) -> str:
@@ -80,9 +80,9 @@ def correlation(frame: pd.DataFrame, board: str) -> str:
     """
     known = frame[["cv", board]].dropna()
     if len(known) < FEWEST or known.nunique().min() < 2:
-        return f"CV and {board} score: too few different submissions to tell a correlation ({len(known)} with both)"
+        return f"CV and {board} score: too few different submissions for a correlation ({len(known)} with both)"
     linear, ranks = (float(test(known["cv"], known[board]).statistic) for test in (pearsonr, spearmanr))
-    return f"CV and {board} score over {len(known)} submissions: r = {linear:.2f}, of the ranks {ranks:.2f}"
+    return f"CV and {board} score over {len(known)} submissions: Pearson r = {linear:.2f}, Spearman r = {ranks:.2f}"
 
 
 def _text(value: float, sign: str = "") -> str:
@@ -130,20 +130,20 @@ def log_score(settings: Settings, file: str, public: float | None = None, privat
     Raises InputError for no score, or a file that the log does not have.
     """
     if public is None and private is None:
-        raise InputError("give the score: --public 0.786, --private 0.78, or both.")
+        raise InputError("give a score: --public 0.786, --private 0.78, or both.")
     folder = layout_of(settings).submissions
     set_scores(folder / LOG, Path(file).name, public, private)
     show_leaderboard(folder)
 
 
 def newest(settings: Settings) -> Path:
-    """Return the last CSV of the run that the log tells of; InputError where there is none."""
+    """Return the last CSV of the run in the log; InputError where there is none."""
     folder = layout_of(settings).submissions
     log = folder / LOG
-    files = read_table(log, ["file"], "Mend the header.")["file"].tolist() if log.is_file() else []
+    files = read_table(log, ["file"], "Fix the header.")["file"].tolist() if log.is_file() else []
     own = [name for name in files if (folder / name).is_file() and _is_of(settings.run, folder / name)]
     if not own:
-        raise InputError(f"{folder} holds no submission of the run {settings.run}. Run `make ensemble` first.")
+        raise InputError(f"{folder} has no submission of the run {settings.run}. Run `make ensemble` first.")
     say(f"submit: the newest submission, {folder / own[-1]}")
     return folder / own[-1]
 
@@ -162,11 +162,11 @@ def check(settings: Settings, path: Path) -> None:
     recorded = read_object(record, "Delete it to submit the CSV as it is.").get("sha256") if record.is_file() else None
     if recorded and not artifacts.is_whole(path, recorded):
         raise InputError(
-            f"{path} was changed since it was written ({record.name} tells its checksum). Run `make ensemble`: it "
-            "writes another."
+            f"{path} was changed since it was written ({record.name} records its checksum). Run `make ensemble`: it "
+            "writes a new one."
         )
     form = competition.asked
-    columns, hint = list(competition.sample.columns), "Write the sample submission's columns."
+    columns, hint = list(competition.sample.columns), "Use the sample submission's columns."
     frame = read_table(path, columns, hint, as_is=True)
     frame = frame.reset_index(drop=True)
     if form.kind in (PROBABILITY, PROBABILITIES):
@@ -174,29 +174,33 @@ def check(settings: Settings, path: Path) -> None:
         frame[values] = frame[values].apply(lambda column: _numbers(column, path))
     check_submission(frame, competition.sample, competition.classes, form)
     tell_form(form)
-    say(f"submit: {path} is as the sample submission asks ({len(frame)} rows)")
+    say(f"submit: {path} matches the sample submission's format ({len(frame)} rows)")
 
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.isna().any():
         row = numbers.index[numbers.isna()][0]
-        raise InputError(f"{path}, line {line_of(row)}: {column.name} {column[row]!r} is no number. Mend the cell.")
+        raise InputError(
+            f"{path}, line {line_of(row)}: {column.name} {column[row]!r} is not a number. Correct the cell."
+        )
     return numbers
 
 
 def _check_unscored(log: Path, path: Path, yes: bool) -> None:
-    lines = read_table(log, ["file", "public"], "Mend the header.") if log.is_file() else pd.DataFrame({"file": []})
+    lines = read_table(log, ["file", "public"], "Fix the header.") if log.is_file() else pd.DataFrame({"file": []})
     own = lines[lines["file"] == path.name]
     if own.empty:
-        raise InputError(f"{log} does not list {path.name}, so its score could not be logged. Submit one it lists.")
+        raise InputError(
+            f"{log} does not list {path.name}, so its score could not be logged. Submit one that it lists."
+        )
     if own["public"].iloc[0] and not yes:
-        raise InputError(f"{path.name} has the public score {own['public'].iloc[0]} already. YES=1 submits it again.")
+        raise InputError(f"{path.name} already has the public score {own['public'].iloc[0]}. YES=1 submits it again.")
 
 
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise InputError(f"{question} There is nobody to ask: YES=1 (--yes) submits without asking.")
+        raise InputError(f"{question} No terminal to ask on: YES=1 (--yes) submits without asking.")
     return input(f"{question} It is one of the day's submissions. [y/N] ").strip().lower() in ("y", "yes")
 
 

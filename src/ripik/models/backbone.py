@@ -71,7 +71,7 @@ def cut(backbone: keras.Model, train_from: str) -> Cut:
             return Cut(keras.Model(backbone.inputs[0], border), keras.Model(border, backbone.output))
     except ValueError:
         raise InputError(
-            f"train_from = {train_from!r}: a connection of {backbone.name} skips over this layer, so the "
+            f"train_from = {train_from!r}: a skip connection of {backbone.name} bypasses this layer, so the "
             "network cannot be cut there. Name a block, or its first layer."
         ) from None
 

@@ -219,7 +219,7 @@ def gradient(function: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
         return np.asarray(jax.grad(function)(jax.numpy.asarray(array)))
     if keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"gradients, which Grad-CAM needs, are taken with TensorFlow or JAX, but Keras runs on "
+            f"gradients, which Grad-CAM needs, are computed with TensorFlow or JAX, but Keras runs on "
             f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
         )
     import tensorflow as tf

@@ -75,7 +75,7 @@ def resize_map(heat: np.ndarray, height: int, width: int) -> np.ndarray:
 def _last_pooling(backbone: keras.Model) -> keras.Layer:
     poolings = [layer for layer in backbone.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     if not poolings:
-        raise InputError(f"{backbone.name} has no global average pooling, at which Grad-CAM could look.")
+        raise InputError(f"{backbone.name} has no global average pooling layer, which Grad-CAM needs.")
     return poolings[-1]
 
 

@@ -48,4 +48,4 @@ def read_head(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, KeyError, StopIteration) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise SurroundingsError(f"{path} holds no head. Run `make train` again.") from None
+        raise SurroundingsError(f"{path} contains no head. Run `make train` again.") from None

@@ -152,7 +152,7 @@ def _moments(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     for block in _blocks(len(rows)):
         total += features[rows[block]].sum(axis=0, dtype=np.float64)
     if not np.isfinite(total).all():
-        raise InputError("some stored features are no finite numbers. Remove the run's features folder and run again.")
+        raise InputError("some stored features are NaN or infinite. Delete the run's features folder and run again.")
     mean = total / len(rows)
     for block in _blocks(len(rows)):
         squares += np.square(features[rows[block]] - mean).sum(axis=0)

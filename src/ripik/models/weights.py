@@ -28,7 +28,7 @@ KINDS = (  # what files that are no HDF5 begin with
     (rb"$", "is empty"),
     (rb"PK\x03\x04", "is a zip archive, as .keras models and PyTorch's and NumPy's files are"),
     (rb"\x80[\x02-\x05]", "is a Python pickle, which is never opened, as it can run any code"),
-    (rb"version https://git-lfs", "only points to weights that Git LFS has not fetched"),
+    (rb"version https://git-lfs", "is a Git LFS pointer, not the weights themselves"),
     (rb"\s*<", "is a web page"),
 )
 
@@ -78,7 +78,7 @@ def load_weights(backbone: keras.Model, path: Path) -> None:
     except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:  # h5py's are the last two, and OSError
         raise InputError(f"{path} {_reason(error, backbone)}. {WANTED}") from None
     if not all(np.isfinite(values).all() for values in backbone.get_weights()):
-        raise InputError(f"{path} holds weights that are no finite numbers, so its training had failed. {WANTED}")
+        raise InputError(f"{path} contains weights that are NaN or infinite, so its training had diverged. {WANTED}")
     _make_variance_true(backbone)
 
 
@@ -86,18 +86,18 @@ def _reason(error: Exception, backbone: keras.Model) -> str:
     """Return what is wrong with a file by what Keras and h5py tell."""
     problem = str(error)
     if "truncated file" in problem:
-        return "is cut: its end is missing, as after an unfinished download"
+        return "is truncated: its end is missing, as after an interrupted download"
     if isinstance(error, OSError | RuntimeError | UnicodeError) or re.search(r"nable to (?!.*doesn't exist)", problem):
         return "is damaged: HDF5 cannot read all of it"
     if found := re.search(r"total of (\d+) objects could not be loaded", problem):
-        problem = f"{found[1]} of {len(backbone.layers)} layers find no weights of theirs in it"
+        problem = f"{found[1]} of {len(backbone.layers)} layers find no weights in it"
     elif found := re.search(r"expected (\d+) layers, found (\d+) saved", problem):
-        problem = f"it has {found[2]} layers with weights, the network {found[1]}"
+        problem = f"it has {found[2]} layers with weights, the network has {found[1]}"
     elif isinstance(error, KeyError):
         problem = f"it lacks {problem}"
     else:
         problem = re.split(r"\.?\n|\.? Example error", problem.strip())[0][:200]
-    return f"does not hold weights of {backbone.name} without its top ({problem})"
+    return f"does not contain weights of {backbone.name} without its top ({problem})"
 
 
 def read_weights(model: keras.Model, path: Path) -> None:
@@ -117,7 +117,9 @@ def _make_variance_true(backbone: keras.Model) -> None:
 
 def _with_weights(name: str, weights: str) -> keras.Model:
     if weights == RANDOM:
-        warn(f"{name} starts from RANDOM weights, as network.weights asks: expect much less than with ImageNet's")
+        warn(
+            f"{name} starts from RANDOM weights, as network.weights asks: expect much lower scores than with ImageNet's"
+        )
         return random_backbone(name)
     path = None if weights == IMAGENET else _readable(Path(weights).expanduser())
     backbone = build_backbone(name, ANY_SIZE)
@@ -140,7 +142,7 @@ def _imagenet(name: str) -> keras.Model:
             raise
         raise SurroundingsError(
             f"the ImageNet weights of {name} are not in the Keras cache and cannot be downloaded ({error}). "
-            "Three ways: connect to the internet once; put the official file into ~/.keras/models; "
+            "Three ways out: connect to the internet once; put the official file into ~/.keras/models; "
             "or name a weights file: --set network.weights=PATH."
         ) from None
 

@@ -1,1 +1,1 @@
-"""How long a run will take, and how it stands."""
+"""How long a run will take, and its state."""

@@ -1,4 +1,4 @@
-"""What a run will take, from costs that were measured: its steps, the graph of its jobs, and the time they need."""
+"""The estimated time of a run, from measured costs: its steps, the graph of its jobs, and the time they need."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -173,7 +173,7 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
 
 
 def pass_key(variant: Variant) -> tuple:
-    """Return what tells the frozen parts of variants apart."""
+    """Return what distinguishes the frozen parts of variants."""
     return variant.backbone, variant.weights, variant.train_from, variant.image_size, variant.precision
 
 
@@ -207,9 +207,9 @@ def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, co
             made += count
         else:
             photos.append(Work(f"{item.split} at {side}", costs.pixels[side].seconds(count)))
-    found = [Step("pixels", "photos decoded, by all cores of one machine", photos)]
+    found = [Step("pixels", "decoding photos, on all cores of one machine", photos)]
     if copies:
-        found.append(Step("copies", f"{made:,} augmented copies, by all cores of one machine", copies))
+        found.append(Step("copies", f"{made:,} augmented copies, on all cores of one machine", copies))
     return found
 
 
@@ -224,7 +224,7 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
         of, images = shares(count, max(1, at_once // costs.pass_jobs)), images + count
         seconds = costs.passes[key].seconds(count / of * max(1.0, costs.pass_jobs / at_once))
         pieces += [Work(f"{key} {number}", costs.process + seconds) for number in range(of)]
-    shared = "by all cores of a machine" if costs.pass_jobs > 1 else "a share for each job at once"
+    shared = "by all cores of a machine" if costs.pass_jobs > 1 else "split among the parallel jobs"
     what = f"{images:,} images, {shared}"
     return [Step("frozen passes", what, pieces, spread=True, takes=costs.pass_jobs)] if pieces else []
 

@@ -1,4 +1,4 @@
-"""How each training of a run stands: finished, running, stopped, killed, stale or missing; nothing is changed."""
+"""The state of each training of a run: finished, running, stopped, killed, stale or missing; read-only."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ WORDS_OF_PREDICTIONS = {"training": "the training", "weights": "the weights", "p
 
 @dataclass(frozen=True)
 class JobState:
-    """A job and how it stands; `detail` tells the rest in words. epoch: of the saved state, or of the one at work."""
+    """A job and its state; `detail` has the rest in words. epoch: of the saved state, or of the running job."""
 
     job: Job
     state: str
@@ -39,7 +39,7 @@ class JobState:
 
 
 def job_state(run: Run, job: Job) -> JobState:
-    """Return how a job stands, from its files and whoever is at work on it."""
+    """Return the state of a job, from its files and whether a process runs it."""
     training, presence = Training(run, job), look(run.layout.running(job))
     if presence and presence.alive:
         return running(job, presence)
@@ -53,14 +53,14 @@ def job_state(run: Run, job: Job) -> JobState:
     if trained.record is not None:
         return JobState(job, STALE, _stale(training, trained))
     if state.exists():
-        return JobState(job, STALE, "its saved state was made from other data or settings, or is broken")
+        return JobState(job, STALE, "its saved state is from other data or settings, or damaged")
     if presence:
         return JobState(job, KILLED, f"before the end of its first epoch ({presence.where})", 0, presence)
     return JobState(job, MISSING)
 
 
 def _stopped(job: Job, saved: Progress, epochs: int, presence: Presence | None) -> JobState:
-    """Return the state of a job that is gone on from where it was left."""
+    """Return the state of a job that will be resumed."""
     done = len(saved.history)
     detail = f"after epoch {done} of {epochs}" if done or not saved.batches else "within its first epoch"
     detail += f" and {saved.batches} batches" if saved.batches and done else ""
@@ -69,7 +69,7 @@ def _stopped(job: Job, saved: Progress, epochs: int, presence: Presence | None) 
 
 
 def running(job: Job, presence: Presence) -> JobState:
-    """Return the state of a job that a process is at work on."""
+    """Return the state of a running job."""
     left = [f"{duration(presence.left)} left"] if presence.left is not None else []
     phrases = [presence.note or "starts", *left, presence.where]
     return JobState(job, RUNNING, ", ".join(phrases), int(presence.done), presence)
@@ -89,7 +89,7 @@ def _stale(training: Training, trained: Artifact) -> str:
     start = f"its start ({training.variant.start or 'none'})"
     named = trained.differences(WORDS | {"start": start})
     named = [name for name in named if name != start] + [name for name in named if name == start]
-    return f"differs in {_listed(named)}" if named else "its files are not all there"
+    return f"differs in {_listed(named)}" if named else "some of its files are missing"
 
 
 def _listed(named: list[str]) -> str:
@@ -98,7 +98,7 @@ def _listed(named: list[str]) -> str:
 
 
 def state_without_run(job: Job, presence: Presence | None, error: InputError) -> JobState:
-    """Return how a job stands where folds or weights cannot be read, so that its inputs are not known."""
+    """Return the state of a job whose inputs are unknown, as folds or weights cannot be read."""
     if presence and presence.alive:
         return running(job, presence)
     return JobState(job, MISSING, str(error))

@@ -1,4 +1,4 @@
-"""Measure what the parts of a run cost here: by rehearsing them on a few rows, in a folder that is removed again."""
+"""Measure the cost of a run's parts on this machine, on a few rows in a temporary folder."""
 
 import math
 import shutil
@@ -231,7 +231,7 @@ class _Measuring:
             known = LabelledPredictions(MemberPredictions(values, group), truth, group % folds, group)
             nest(known, metric, how.blend, decision, how.prediction.merge)
 
-        with progress("choose a blend of made-up predictions", 1) as show:
+        with progress("choose a blend of synthetic predictions", 1) as show:
             line = _line(choose, BLENDED)
             show(1)
         return line

@@ -1,4 +1,4 @@
-"""How what follows from the trainings stands: each `oof.csv`, the blend, the last submission, the report."""
+"""The state of what follows the trainings: each `oof.csv`, the blend, the last submission, the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Part:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be gone on from."""
+        """Whether it can be resumed."""
         return self.state in (FRESH, YOURS)
 
 
@@ -77,7 +77,7 @@ def blend_state(layout: Layout, record: dict[str, Any] | None, oofs: Mapping[str
 
 
 def last_submission(path: Path, run: str) -> dict[str, str]:
-    """Return what the log `path` tells of a run's last submission; empty without one."""
+    """Return what the log `path` says about a run's last submission; empty without one."""
     try:
         log = pd.read_csv(path, dtype=str, keep_default_na=False)
         files = [path.parent / file for file in log["file"]]
@@ -97,7 +97,7 @@ def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None,
     shown = shown_inputs(run, record)
     record = Artifact.of(page, shown).record
     if record is None:
-        return Part("report", STALE, "interrupted, or its meta file is lost")
+        return Part("report", STALE, "interrupted, or its meta file is missing")
     made = Artifact.of(page, {**record["inputs"], **shown})
     if made.is_fresh:
         return Part("report", FRESH)

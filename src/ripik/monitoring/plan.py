@@ -1,4 +1,4 @@
-"""The step `plan`: measure for a minute or two, and tell what the whole run will take here and on more machines."""
+"""The step `plan`: measure for a minute or two, and estimate the whole run here and on more machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def plan(
         check_weights(variant)
     competition = open_competition(settings, check=False)
     how = JobSettings(jobs=settings.jobs.jobs, threads=recorded_threads(settings) or threads_per_job(settings.jobs))
-    say(f"plan: {_about(how, competition)}. Parts of the run are rehearsed on a few rows; this takes minutes.")
+    say(f"plan: {_about(how, competition)}. Parts of the run are measured on a few rows; this takes some minutes.")
     size, at_once = (
         _size(settings, competition),
         settings.jobs.jobs,
@@ -70,7 +70,7 @@ def plan(
     _show_jobs(settings, chosen, size, costs)
     _show_scale(settings, chosen, costs, size, devices, machines, images)
     show_searches(settings, chosen, size, costs, at_once)
-    say(f"plan: {duration(found.seconds)} in all on this machine, {_bytes(found.disk)} on disk")
+    say(f"plan: {duration(found.seconds)} in total on this machine, {_bytes(found.disk)} on disk")
     return found
 
 
@@ -82,7 +82,7 @@ def _size(settings: Settings, competition: Competition) -> Size:
 
 def _about(how: JobSettings, competition: Competition) -> str:
     rows = f"{len(competition.train):,} training and {len(competition.test):,} test images"
-    return f"{rows}; {how.jobs} × {how.threads} threads on {usable_cores()} cores of this machine"
+    return f"{rows}; {how.jobs} jobs × {how.threads} threads on {usable_cores()} cores of this machine"
 
 
 def _show_parts(found: Plan, at_once: int) -> None:
@@ -92,7 +92,7 @@ def _show_parts(found: Plan, at_once: int) -> None:
         pieces = f"{len(part.pieces)}" if part.spread else "1"
         each = duration(longest) if part.spread else ""
         rows.append([part.name, part.what, pieces, each, duration(part.seconds(at_once))])
-    title = "The run on this machine: each part after the one before"
+    title = "Estimate for this machine, part by part"
     table(title, ["part", "what", "processes", "longest", "together"], rows)
 
 
@@ -105,7 +105,7 @@ def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, cost
         steps_told = f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
         held = _bytes(job_memory(settings, variant, size, costs))
         rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])
-    columns = ["variant", "a job waits for", "start and end", "epochs", "and a step", "memory"]
+    columns = ["variant", "a job waits for", "start and end", "epochs", "a step", "memory"]
     table("A job", columns, rows)
 
 
@@ -128,7 +128,7 @@ def _show_scale(
         times = [total(steps(settings, variants, scaled, costs, count), count) for count in columns.values()]
         sizes = (disk(settings, variants, scaled, costs), memory(settings, variants, scaled, costs))
         rows.append([f"{train:,}", *map(_bytes, sizes), *map(duration, times)])
-    title = f"The whole run, by training images; memory of the jobs at once on a machine ({jobs})"
+    title = f"The whole run, by number of training images; memory for a machine's {jobs} parallel jobs"
     table(title, ["images", "disk", "memory", *columns], rows)
 
 

@@ -1,4 +1,4 @@
-"""From what rehearsed work told of itself, when, to what its parts cost."""
+"""From the timed messages of measured work to the cost of its parts."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How a run stands: which of its files and trainings are there and up to date. Nothing is changed or trained."""
+"""The state of a run: which of its files and trainings exist and are up to date. Nothing is changed or trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class VariantState:
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands.
+    """The state of a run.
 
     images: of train and test. last: the name of the last submission, and what the log tells of it; empty without one.
     written: whether there is a sample submission, without which no submission is.
@@ -84,7 +84,7 @@ class Status:
 
 
 def find_status(settings: Settings) -> Status:
-    """Return how the run of `settings` stands.
+    """Return the state of the run of `settings`.
 
     Raises InputError when there is no competition, or it cannot be read.
     """
@@ -184,18 +184,18 @@ def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Pa
     running = sum(found.state == RUNNING for found in jobs)
     lacking = [found for found in jobs if found.state not in (FINISHED, RUNNING)]
     if running:
-        return f"next: wait, {running} of {len(jobs)} jobs are at work, {len(lacking)} to go"
+        return f"next: wait, {running} of {len(jobs)} jobs are running, {len(lacking)} to go"
     for part in (groups, folds):
         if part.state == BROKEN:
-            return f"next: mend {part.name}, which you edited: {part.detail}"
+            return f"next: fix {part.name}, which you edited: {part.detail}"
     if not (groups.ready and folds.ready):
         return "next: make folds"
     if lacking:
         on = sum(found.state in GONE_ON_FROM for found in lacking)
-        left = f", {on} from where {'it was' if on == 1 else 'they were'} left" if on else ""
+        left = f", {on} of them to be resumed" if on else ""
         return f"next: make train ({len(lacking)} of {len(jobs)} jobs{left})"
     if not all(variant.oof.ready for variant in variants):
-        return "next: make train (every job is finished; it only writes oof.csv)"
+        return "next: make train (every job is finished; only oof.csv is still to be written)"
     if not blend.ready:
         return "next: make ensemble"
-    return "nothing to do: all is up to date" if report.ready else "next: make report"
+    return "nothing to do: everything is up to date" if report.ready else "next: make report"

@@ -1,4 +1,4 @@
-"""What a search over a variant will take, from what its trainings cost."""
+"""The estimated time of a search over a variant, from the cost of its trainings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,5 +36,5 @@ def show_searches(settings: Settings, variants: Sequence[Variant], size: Size, c
     for variant in variants:
         whole = search_seconds(settings, variant, size, costs, at_once)
         rows.append([variant.name, duration(whole), duration(whole * (1 - DROPPED))])
-    title = f"A search (make tune) of {TRIALS} trials like the variant itself, its stores and start there"
+    title = f"A search (make tune) of {TRIALS} trials as costly as the variant itself, with stores and start finished"
     table(title, ["variant", "all folds", "half of them dropped"], rows)

@@ -13,8 +13,8 @@ SYMBOLS = {
     FINISHED: ("✓", "done", "finished"),
     TRAINED: ("◐", "trained", "trained, to be predicted"),
     RUNNING: ("▶", "runs", "running"),
-    STOPPED: ("‖", "stopped", "stopped, goes on from its saved epoch"),
-    KILLED: ("✗", "killed", "killed, goes on from its saved epoch"),
+    STOPPED: ("‖", "stopped", "stopped, will resume from its saved state"),
+    KILLED: ("✗", "killed", "killed, will resume from its saved state"),
     STALE: ("~", "stale", "made from other data or settings"),
     MISSING: ("·", "missing", "missing"),
 }
@@ -23,7 +23,7 @@ MOST_LINES = 20
 
 
 def status(settings: Settings) -> Status:
-    """Print how the run of `settings` stands, ending with what to run next; return all of it. Changes nothing.
+    """Print the state of the run of `settings`, ending with what to run next; return all of it. Changes nothing.
 
     Raises InputError when there is no competition, or it cannot be read.
     """
@@ -51,7 +51,7 @@ def _line(part: Part, score: str = "") -> str:
 
 def _last(found: Status) -> str:
     if not found.last:
-        return "submission: none yet" if found.written else "submission: none is written without a sample submission"
+        return "submission: none yet" if found.written else "submission: not written, as there is no sample submission"
     scores = [f"{name} score {found.last[name]}" for name in ("public", "private") if found.last.get(name)]
     return ", ".join([f"submission: {found.last.get('file', '')}", *scores])
 

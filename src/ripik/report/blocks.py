@@ -113,7 +113,7 @@ Block = Text | Table | Charts | Photos | Matrix | Listing | Beside
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, its anchor, and what stands below."""
+    """A heading, its anchor, and its blocks."""
 
     anchor: str
     title: str
@@ -127,7 +127,7 @@ def drawn(*charts: Chart | None) -> list[Charts]:
 
 
 def numbers(caption: str, frame: pd.DataFrame, digits: int = 4, corner: str = "") -> Table:
-    """Return a table of numbers; the frame's index heads the rows, `corner` stands over it."""
+    """Return a table of numbers; the frame's index heads the rows, `corner` is its title."""
     values = frame.to_numpy(dtype="float64")
     rows = [[str(name), *(number(each, digits) for each in row)] for name, row in zip(frame.index, values, strict=True)]
     return Table(caption, [corner, *map(str, frame.columns)], rows)

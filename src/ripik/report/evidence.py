@@ -1,4 +1,4 @@
-"""What the report is drawn from: a run's predictions by `ripik.analysis`, and what lies beside them."""
+"""The data of the report: a run's predictions by `ripik.analysis`, and the files next to them."""
 
 from __future__ import annotations
 

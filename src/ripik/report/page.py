@@ -59,7 +59,7 @@ def _heat_maps(evidence: Evidence, shown: list[photos.Shown]) -> Maps:
     """Return the heat maps of the galleries; none where a model that would explain is not there any more."""
     variant = evidence.run.settings.variants[evidence.explained]
     if not all(each.is_trained for each in trainings_of(evidence.run, variant)):
-        say(f"report: the models of {evidence.explained} are not there, so no heat maps are shown")
+        say(f"report: the models of {evidence.explained} are missing, so no heat maps are shown")
         return {}
     requests = [request for gallery in shown for request in gallery.requests()]
     paths, rule = evidence.run.competition.train.set_index("image_id")["path"], evidence.run.competition.rule

@@ -1,4 +1,4 @@
-"""The mending of a split: groups are moved into folds that lack one of their classes."""
+"""Repair a split: move groups into folds that lack one of their classes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ ROUNDING = 1e-9  # by which a difference may be off the exact one, at the most
 
 @dataclass(frozen=True)
 class Moves:
-    """Moves of groups, each (M,): the fold moved to, a class that it lacks, the group, and the fold it stands in."""
+    """Moves of groups, each (M,): the fold moved to, a class that it lacks, the group, and the fold it is in."""
 
     target: np.ndarray
     lacking: np.ndarray

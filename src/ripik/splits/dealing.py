@@ -1,4 +1,4 @@
-"""Folds of very many groups: groups that hold the same are dealt out in turn, the rest one at a time."""
+"""Folds of very many groups: groups with equal content are dealt out in turn, the rest one at a time."""
 
 import numpy as np
 from scipy.sparse import csr_array, hstack

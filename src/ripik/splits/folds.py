@@ -43,7 +43,7 @@ def write_folds(settings: Settings, competition: Competition) -> Path:
     groups = kept_together(competition, found)
     inputs = _inputs(settings, competition, groups)
     if artifacts.is_the_users(path):
-        say(f"folds: {path} was written or edited by hand; it is kept and checked")
+        say(f"folds: {path} was written or edited by hand; it is kept and validated")
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         say(f"folds: {path} is up to date")
     else:
@@ -63,21 +63,19 @@ def _tell_labels(settings: Settings, competition: Competition) -> None:
     corrected = int(competition.is_corrected.sum())
     if corrected:
         say(
-            f"folds: {how.corrections} corrects {corrected} labels of {how.train_csv}: they are trained on, the "
-            "organiser's are scored"
+            f"folds: {how.corrections} corrects {corrected} labels of {how.train_csv}: training uses these, "
+            "scoring the organiser's labels"
         )
     left_out = int(competition.ignored.sum())
     if left_out:
-        say(
-            f"folds: training leaves out {left_out} rows of {how.train_csv}; they are predicted and scored all the same"
-        )
+        say(f"folds: training leaves out {left_out} rows of {how.train_csv}; they are still predicted and scored")
     listed = {str(label) for label in how.classes}
     tags = [labels for labels in same_words(map(str, competition.classes)) if not listed.issuperset(labels)]
     if tags:
         warn(
-            f"{how.train_csv}: labels of the same words in another order: {' and '.join(map(visible, tags[0]))}"
+            f"{how.train_csv}: labels with the same words in a different order: {' and '.join(map(visible, tags[0]))}"
             f"{f' ({len(tags)} such sets in all)' if len(tags) > 1 else ''}. If a cell lists several labels of one "
-            "image: that is not supported, every such text is a class of its own"
+            "image: that is not supported, each such text is a class of its own"
         )
 
 
@@ -135,22 +133,20 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
         )
     frame = frame.set_index("image_id").loc[competition.train["image_id"]].reset_index()
     if frame["label"].tolist() != competition.train["label"].astype(str).tolist():
-        more = (
-            " (the file was edited by hand; to have it made again, delete it)" if artifacts.is_the_users(path) else ""
-        )
+        more = " (the file was edited by hand; delete it to have it recreated)" if artifacts.is_the_users(path) else ""
         raise InputError(f"{path} has other labels than train.csv. Run `make folds` again{more}.")
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
-            f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, the configuration asks for 0 … "
+            f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, but the configuration asks for 0 … "
             f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
         )
     check_groups(frame, path)
-    way_out = "Move a group of it to another fold, or delete the file and run `make folds`."
+    way_out = "Move one of its groups to another fold, or delete the file and run `make folds`."
     _check_spread(frame["fold"], frame["label"], str(path), way_out)
     trained, what = ~competition.ignored, f"{settings.competition.corrections}: with these corrections"
     what = what if trained.all() else "without the rows that competition.ignore or the corrections leave out"
     labels = competition.train["training_label"][trained]
-    _check_spread(frame["fold"][trained], labels, what, "Take back one in another fold.")
+    _check_spread(frame["fold"][trained], labels, what, "Undo one of them in another fold.")
     return frame.assign(label=competition.train["label"].to_numpy())
 
 
@@ -158,7 +154,7 @@ def _check_spread(fold: pd.Series, labels: pd.Series, place: str, way_out: str) 
     alone = fold.groupby(labels.to_numpy()).nunique()
     if alone.min() < 2:
         raise InputError(
-            f"{place}: class {alone.idxmin()} stands in one fold only, whose model never sees it. {way_out}"
+            f"{place}: class {alone.idxmin()} is in one fold only, so that fold's model never trains on it. {way_out}"
         )
 
 
@@ -168,10 +164,10 @@ def check_groups(folds: pd.DataFrame, path: Path) -> None:
     crossing = crossing[crossing > 1]
     if len(crossing):
         ids = folds.loc[folds["group"] == crossing.index[0], "image_id"].tolist()
-        more = f" ({len(crossing)} groups in all do)" if len(crossing) > 1 else ""
+        more = f" ({len(crossing)} such groups in all)" if len(crossing) > 1 else ""
         raise InputError(
-            f"{path}: group {crossing.index[0]} (images {first(ids)}) stands in more than one fold{more}: scores would "
-            "be too good. Delete the file and run `make folds`."
+            f"{path}: group {crossing.index[0]} (images {first(ids)}) is in more than one fold{more}: scores would "
+            "be too high. Delete the file and run `make folds`."
         )
 
 
@@ -189,8 +185,8 @@ def _warn_of_crossing(groups: np.ndarray, folds: pd.DataFrame) -> None:
     if (crossing > 1).any():
         ids = folds.loc[groups == crossing.index[crossing > 1][0], "image_id"].tolist()
         warn(
-            f"your folds part {(crossing > 1).sum()} groups of near copies or of your group column, the first with the "
-            f"images {', '.join(ids[:5])}: the scores will be too good"
+            f"your folds split {(crossing > 1).sum()} groups of near copies or of your group column, the first with "
+            f"the images {', '.join(ids[:5])}: scores will be too high"
         )
 
 
@@ -198,10 +194,10 @@ def _check_classes(labels: pd.Series, groups: np.ndarray, n_splits: int) -> None
     count = pd.Series(groups, index=labels.index).groupby(labels).nunique()
     if count.min() < 2:
         images = int((labels == count.idxmin()).sum())
-        ways_out = f"If they are different pictures, {WAYS_OUT} Else add" if images > 1 else "Add"
+        ways_out = f"If they are different pictures, {WAYS_OUT} Otherwise add" if images > 1 else "Add"
         raise InputError(
             f"class {count.idxmin()} of train.csv has a single group ({images} images): no fold can train on it and "
-            f"score it. {ways_out} photos of it, or take its rows out."
+            f"score it. {ways_out} photos of it, or remove its rows."
         )
     if len(np.unique(groups)) < n_splits:
         raise InputError(

@@ -40,7 +40,7 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
     path = layout_of(settings).groups
     inputs = group_inputs(settings, competition)
     if artifacts.is_the_users(path):
-        say(f"folds: {path} was written or edited by hand; it is kept and checked")
+        say(f"folds: {path} was written or edited by hand; it is kept and validated")
     elif not artifacts.is_fresh(artifacts.meta_beside(path), inputs):
         refuse_while_training(layout_of(settings), path.name)
         start = time.monotonic()
@@ -84,8 +84,8 @@ def read_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
         given, wanted = (set(zip(rows["split"], rows["image_id"], strict=True)) for rows in (frame, known))
         odd = sorted(given ^ wanted) or frame.loc[frame.duplicated(KEY), KEY].to_numpy().tolist()
         raise InputError(
-            f"{path} was edited: it does not list every image once ({first([' '.join(key) for key in odd])}). Delete "
-            "it and run `make folds`."
+            f"{path} was edited: it does not list every image exactly once ({first([' '.join(key) for key in odd])}). "
+            "Delete it and run `make folds`."
         )
     return known[KEY].merge(frame, on=KEY, validate="one_to_one")[COLUMNS]
 
@@ -94,7 +94,7 @@ def _similarities(texts: pd.Series, path: Path) -> pd.Series:
     values = pd.to_numeric(texts, errors="coerce")
     wrong = texts.index[values.isna() & (texts != "")]
     if len(wrong):
-        raise InputError(f"{path}, line {line_of(wrong[0])}: similarity {texts[wrong[0]]!r} is no number. {EDITED}")
+        raise InputError(f"{path}, line {line_of(wrong[0])}: similarity {texts[wrong[0]]!r} is not a number. {EDITED}")
     return values
 
 
@@ -147,7 +147,7 @@ def _alone(count: int) -> Groups:
 
 
 def _search(settings: Settings, rule: PixelRule, paths: list[Path]) -> Groups:
-    with progress("look for near copies", len(paths)) as show:
+    with progress("search for near copies", len(paths)) as show:
         threshold = settings.folds.near_copy_threshold
         return near_copy_groups(paths, threshold=threshold, workers=usable_cores(), on_progress=show, rule=rule)
 
@@ -156,28 +156,28 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
     conflicts = conflicting(groups, competition)
     if len(conflicts):
         shown = ", ".join(map(str, conflicts[:3]))
-        warn(f"copies of one photo carry different labels in {len(conflicts)} groups (groups.csv: group {shown} …)")
+        warn(f"copies of one photo have different labels in {len(conflicts)} groups (groups.csv: group {shown} …)")
     shared = groups.groupby("group")["split"].nunique()
     shared = shared[shared > 1]
     if len(shared):
         warn(
             f"train and test share {len(shared)} photos (groups.csv: group {', '.join(map(str, shared.index[:3]))} …): "
-            "the test score will be better than the CV, which never trains on a copy of what it scores"
+            "the test score will be higher than the CV, which never trains on a copy of what it scores"
         )
 
 
 def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: Competition) -> None:
     found = implausible(groups, competition)
     if found:
-        more = f" (so are {len(found) - 3} more)" if len(found) > 3 else ""
+        more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         warn(
-            f"hardly near copies of one photo{more}: {'; '.join(found[:3])}. Look at "
+            f"unlikely to be near copies of one photo{more}: {'; '.join(found[:3])}. Look at "
             f"{layout_of(settings).groups_page}. If they are different pictures, {WAYS_OUT}"
         )
 
 
 def implausible(groups: pd.DataFrame, competition: Competition) -> list[str]:
-    """Tell the groups that hold a large share of a class, or of all images: one text a share, largest groups first."""
+    """List the groups with a large share of a class, or of all images: one text a share, largest groups first."""
     train = pd.DataFrame({"group": groups_of(groups, "train"), "label": competition.train["label"]})
     sizes = groups["group"].value_counts()
     problems = []

@@ -1,4 +1,4 @@
-"""Which rows stand in which fold: stratified by label, groups undivided, seeded, as even as can be."""
+"""Which rows are in which fold: stratified by label, groups undivided, seeded, as even as can be."""
 
 import warnings
 from collections.abc import Callable

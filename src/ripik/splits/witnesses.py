@@ -1,6 +1,6 @@
-"""Which images are one witness: near copies of one photo, joined with the folds' groups and the user's group column.
+"""Which images count as one observation (a witness): near copies, the folds' groups and the user's group column.
 
-What is one witness never crosses folds, and counts once as evidence: intervals are drawn over witnesses. Rows stand in
+A witness never crosses folds, and counts once as evidence: intervals resample witnesses. Rows are in
 the order of train.csv and test.csv; equal numbers are one witness.
 """
 

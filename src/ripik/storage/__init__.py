@@ -1,1 +1,1 @@
-"""Where a run's files lie, and whether they are whole."""
+"""Where a run's files are, and whether they are complete."""

@@ -1,4 +1,4 @@
-"""Atomic files, content hashes and the `meta.json` that stands beside every artefact."""
+"""Atomic files, content hashes and the `meta.json` next to every artefact."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ from ripik.errors import SurroundingsError
 from ripik.storage.atomic import check_writable, replacing
 
 CHECKSUM = "checksum"  # the meta file's own
-DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on the disk."
+DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on disk."
 FLOAT_FORMAT = "%.9g"  # nine digits bring every float32 back exactly
 RECORDED_PACKAGES = (
     "ripik",
@@ -182,31 +182,31 @@ def _digest_of(path: Path, *_: int) -> str:
 
 
 def check_recorded(path: Path, meta: Path, remedy: str) -> Path:
-    """Return the path of a file that is as its meta file recorded it, or that stands by itself without one.
+    """Return the path of a file that matches its meta file, or that has none.
 
     Raises SurroundingsError, which ends with `remedy`, for a file or meta file that is not.
     """
     record = read_meta(meta)
     if record is None and meta.exists():
-        raise SurroundingsError(f"{meta} is damaged or was edited, so that {path.name} cannot be trusted. {remedy}")
+        raise SurroundingsError(f"{meta} is damaged or was edited, so {path.name} cannot be trusted. {remedy}")
     if record is not None and path.exists() and not is_whole(path, record["outputs"].get(path.name)):
         raise SurroundingsError(f"{path} {DAMAGED} {remedy}")
     return path
 
 
 def tell_damaged(meta: Path, inputs: Mapping[str, Any]) -> None:
-    """Warn of files that are to be made anew though their inputs are the recorded ones: they were changed or lost."""
+    """Warn of files to be rebuilt though their inputs are unchanged: they were edited, damaged or deleted."""
     record = read_meta(meta)
     if record is not None and record["inputs"] == as_json(inputs):
         for name, recorded in record["outputs"].items():
             if not is_whole(meta.parent / name, recorded):
                 warn(
-                    f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is gone.'} It is made anew."
+                    f"{meta.parent / name} {DAMAGED if (meta.parent / name).exists() else 'is missing.'} It is rebuilt."
                 )
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
-    """Return what a meta file tells; None for one that is not there or not whole."""
+    """Return the content of a meta file; None for one that is missing or incomplete."""
     found = read_if_whole(path)
     if not isinstance(found, dict) or not isinstance(found.get("outputs"), dict) or "inputs" not in found:
         return None

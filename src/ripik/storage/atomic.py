@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name, brought to the disk, renamed."""
+"""Atomic writes: under a temporary name, synced to disk, renamed."""
 
 import errno
 import glob
@@ -48,7 +48,7 @@ def to_disk(path: Path) -> None:
 
 
 def _host() -> str:
-    """Return what tells hosts that share a folder apart, fit for a file name."""
+    """Return an id that distinguishes hosts sharing a folder, fit for a file name."""
     return socket.gethostname()[:16].replace(".", "-").replace("/", "-")
 
 

@@ -121,7 +121,7 @@ def packing(
         if not unfinished.rows.exists():  # another process has finished it
             if not is_packed(path, inputs, count):
                 raise SurroundingsError(
-                    f"{path} was taken away while it was written, by a process that makes it otherwise. See that all "
+                    f"{path} was removed while being written, by a process that computes it differently. Make sure all "
                     "machines have the same packages and kind of GPU, and run the same command again."
                 )
             return
@@ -146,7 +146,7 @@ def _by_turns(folder: Path) -> Iterator[None]:
 
 
 def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
-    """Bring what can be gone on from to the unfinished names, remove the rest, and make room for all rows."""
+    """Move what can be resumed to the unfinished names, remove the rest, and make room for all rows."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
     meta = artifacts.meta_beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,11 +155,11 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
         set_aside(path, unfinished.rows)
         set_aside(sums, unfinished.checksums)
         if changed and unfinished.rows.exists() and unfinished.checksums.exists():
-            warn(f"{sums} {artifacts.DAMAGED} Every row is held against it, and those that differ are made anew.")
+            warn(f"{sums} {artifacts.DAMAGED} Every row is checked, and damaged ones are recomputed.")
             _forget_damaged_rows(unfinished)
     others = [file for file in _at_this_place(path) if file not in (unfinished.rows, unfinished.checksums, meta)]
     if others:
-        say(f"{path} is made anew: what was there came from other inputs, or another maker")
+        say(f"{path} is rebuilt: the existing file was made from other inputs, or by other software")
     for file in (meta, *others):
         file.unlink(missing_ok=True)
     if not (unfinished.rows.exists() and unfinished.checksums.exists()):
@@ -173,7 +173,7 @@ def _take_up(unfinished: Unfinished, inputs: Mapping[str, Any], made_by: Mapping
 
 
 def _finish(unfinished: Unfinished, inputs: Mapping[str, Any], more: Mapping[str, Any], seconds: float) -> None:
-    """Write the meta file first: without the other two it says nothing, and with it they can be gone on from."""
+    """Write the meta file first: alone it means nothing, and with it the other two can be resumed."""
     path, sums = unfinished.target, checksums_path(unfinished.target)
     for file in (unfinished.rows, unfinished.checksums):
         to_disk(file)

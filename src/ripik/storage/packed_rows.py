@@ -112,14 +112,14 @@ class _OpenFile:
             write_at(checksums_path(self.path), 0, np.where(good, self.sums, 0).astype(CHECKSUM))
         self._give_up(
             f"row {row} of {self.path} does not match its checksum, and {(~good).sum()} of its {len(self)} rows in all "
-            "do not: the file was damaged on the disk"
+            "do not: the file was damaged on disk"
         )
 
     def _give_up(self, what: str) -> NoReturn:
-        """Make the file one that is to be gone on from, and tell."""
+        """Turn the file into an unfinished one, to be resumed, and raise the error."""
         record = artifacts.read_meta(artifacts.meta_beside(self.path)) or {}
         key = artifacts.digest([record.get("inputs"), {"row": record.get("row"), "maker": record.get("maker")}])[:8]
         aside = Unfinished(self.path, 0, (), "u1", key)
         set_aside(self.path, aside.rows)
         set_aside(checksums_path(self.path), aside.checksums)
-        raise SurroundingsError(f"{what}. Run the same command again: only what is lost is made anew.")
+        raise SurroundingsError(f"{what}. Run the same command again: only the lost rows are recomputed.")

@@ -1,4 +1,4 @@
-"""Where every artefact of a run lies: all paths are derived here and nowhere else."""
+"""The path of every artefact of a run: all paths are derived here and nowhere else."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def images(self) -> Path:
-        """The CSV of where each image lies."""
+        """The CSV of the path of each image."""
         return self.run / "images.csv"
 
     @property
@@ -117,11 +117,11 @@ class Layout:
         return self.variant(job.variant) / job.folder
 
     def state(self, job: Job) -> Path:
-        """The file that a training goes on from."""
+        """The file that a training resumes from."""
         return self.job(job) / "state.npz"
 
     def running(self, job: Job) -> Path:
-        """The file that shows who is at work on a training."""
+        """The file that shows which process runs a training."""
         return self.at_work.parent / f"{job.variant}-{job.folder}.json"
 
     def tune(self, variant: str) -> Path:
@@ -130,7 +130,7 @@ class Layout:
 
     @property
     def at_work(self) -> Path:
-        """The file that shows which command is at work on what the trainings share."""
+        """The file that shows which command writes what the trainings share."""
         return self.run / "running" / "run.json"
 
 

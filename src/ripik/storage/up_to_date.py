@@ -1,4 +1,4 @@
-"""What a run makes, in one notion: files, what determines them, and whether they are up to date."""
+"""An artefact of a run: its files, the inputs that determine them, and whether they are up to date."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Artifact:
 
     @classmethod
     def of(cls, path: Path, inputs: Mapping[str, Any]) -> Artifact:
-        """Return the artifact of one file, whose meta file stands beside it."""
+        """Return the artifact of one file, whose meta file is next to it."""
         return cls(artifacts.meta_beside(path), inputs, (path,))
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What the meta file tells of how the files were made; None where it is not there, or not whole."""
+        """What the meta file records of how the files were made; None where it is missing or incomplete."""
         return artifacts.read_meta(self.meta)
 
     @property

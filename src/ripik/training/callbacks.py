@@ -38,13 +38,13 @@ class EpochProgress(keras.callbacks.Callback):
         self.signs, self.metrics, self.asked = signs, metrics, asked
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell where the training begins, or goes on, and take up the metrics, which Keras has just reset."""
+        """Report where the training starts or resumes, and restore the metrics, which Keras has just reset."""
         for variable, value in zip(self.model.metrics_variables if self.metrics else (), self.metrics, strict=True):
             variable.assign(value)
         self.signs.begin()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell what Keras knows after this many batches."""
+        """Report the metrics of Keras after this many batches."""
         self.signs.after_batch(lambda: {name: float(value) for name, value in (logs or {}).items()})
         if self.asked():
             self.model.stop_training = True

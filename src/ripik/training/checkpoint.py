@@ -67,13 +67,13 @@ def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | 
         made_from, made_with = record.pop("inputs"), record.pop("arithmetic", {})
         progress = Progress(**record)
     except UNREADABLE:
-        warn(f"{path} is damaged, or of another version: this training begins anew")
+        warn(f"{path} is damaged, or from another version: this training restarts from the beginning")
         return None
     if made_from != artifacts.digest(inputs):
         return None
     if arithmetic and made_with and made_with != arithmetic:
         saved, present = _spelled(made_with), _spelled(arithmetic)
-        warn(f"{path} was saved with {saved}, and this is {present}: this training begins anew")
+        warn(f"{path} was saved with {saved}, but this is {present}: this training restarts from the beginning")
         return None
     return Checkpoint(progress, arrays, made_with)
 

@@ -15,7 +15,7 @@ class EventLog:
     """One events file; every record is written out at once, so that nothing of a killed training is lost."""
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        """Log into a new file of the folder; a training that goes on says after how many optimizer steps.
+        """Log into a new file of the folder; a resumed training says after how many optimizer steps.
 
         TensorBoard then forgets what an earlier session logged of later steps, which are done again (the START record
         of `tensorflow/core/util/event.proto`).

@@ -164,7 +164,9 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarr
         names = [str(label) for label in classes]
         unknown = [name for name in variant.class_weights if name not in names]
         if unknown:
-            raise InputError(f"variants.{variant.name}.class_weights: {unknown[0]!r} is no class; they are {names}.")
+            raise InputError(
+                f"variants.{variant.name}.class_weights: {unknown[0]!r} is not a class; the classes are {names}."
+            )
         return np.array([variant.class_weights.get(name, 1.0) for name in names])
     counts = _counts(run, rows, shares)
     return counts.sum() / (len(classes) * np.where(counts > 0, counts, 1))

@@ -1,7 +1,7 @@
 """A head that is fitted at once: scikit-learn's logistic regression on standardised outputs of frozen layers.
 
 It learns from the photos through every view that it will predict, and from their copies where the variant has them.
-How much its weights are held back is chosen by grouped cross-validation inside the training folds, by log loss on the
+Its regularisation strength is chosen by grouped cross-validation inside the training folds, by log loss on the
 photos.
 """
 
@@ -34,7 +34,7 @@ class FittedSession(HeadSession):
 
     @property
     def arithmetic(self) -> dict[str, Any]:
-        """As of a head that is trained, from which it does not go on."""
+        """As of a trained head; a fit does not resume from it."""
         return {**super().arithmetic, "backend": f"{NUMPY}, fitted"}
 
     def wants_more(self) -> bool:

@@ -1,7 +1,7 @@
-"""The task of a variant of which a head alone is trained, on stored outputs: all its unfinished jobs, in one process.
+"""The task of a variant that only trains a head, on stored outputs: all its unfinished jobs, in one process.
 
 Plain NumPy: neither Keras nor its backend is loaded. Heads share the rows they read, and nothing that they compute: so
-each learns the same, to the byte, whichever others are trained beside it, on however many cores.
+each learns the same, to the byte, whichever others are trained with it, on however many cores.
 """
 
 from collections import deque
@@ -132,7 +132,7 @@ def _begin(
 
 @contextmanager
 def _at_work(settings: Settings, jobs: Sequence[Job]) -> Iterator[dict[Job, Tell]]:
-    """Show that this process is at work on all of the jobs."""
+    """Mark all of the jobs as run by this process."""
     layout, patient = layout_of(settings), settings.jobs.engine == RAY
     with ExitStack() as stack:
         in_order = sorted(jobs, key=str)  # two commands that wait for one another's jobs would wait for ever

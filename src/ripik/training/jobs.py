@@ -34,7 +34,7 @@ def choose_variants(settings: Settings, names: Sequence[str] = ()) -> list[Varia
     chosen: dict[str, Variant] = {}
     for name in names or settings.variants:
         if name not in settings.variants:
-            parted = " Write several names with spaces between them." if "," in name else ""
+            parted = " Separate several names by spaces." if "," in name else ""
             raise InputError(f"there is no variant {name!r}{nearest(name, list(settings.variants))}.{parted}")
         for variant in reversed(chain(settings, settings.variants[name])):
             chosen.setdefault(variant.name, variant)
@@ -148,7 +148,7 @@ class Training:
 
     @property
     def predictions_meta(self) -> Path:
-        """The file that tells what the predictions were made from."""
+        """The file that records what the predictions were made from."""
         return self.predictions.with_suffix(".meta.json")
 
     def inputs(self) -> dict[str, Any]:
@@ -229,8 +229,8 @@ class Training:
         if lacking:
             raise InputError(
                 f"{self}: the stored images or features of {lacking[0].split} are missing, or were made from other "
-                "data: the competition's files changed during the run, or the stores were removed. Run `make train` "
-                "again."
+                "data: the competition's files changed during the run, or the stored files were deleted. Run `make "
+                "train` again."
             )
 
 

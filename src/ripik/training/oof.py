@@ -97,7 +97,7 @@ def written_oof(path: Path, run: Run) -> FloatArray:
         )
     labels = found.frame.set_index("image_id")["label"]
     if sorted(labels.index) != sorted(train["image_id"]):
-        raise InputError(f"{path} does not list the ids of train.csv, each once. Run `make train ensemble` again.")
+        raise InputError(f"{path} does not list every id of train.csv exactly once. Run `make train ensemble` again.")
     if labels.loc[train["image_id"]].tolist() != train["label"].astype(str).tolist():
         raise InputError(f"{path} has other labels than train.csv. Run `make folds train ensemble` again.")
     return found.frame.set_index("image_id").loc[train["image_id"], columns].to_numpy()
@@ -119,7 +119,9 @@ def read_oof(run: Run, variant: Variant, *, merged: bool) -> FloatArray:
         if each.job.fold is not None:
             values, known = _stored(each, "oof")
             if sorted(known) != sorted(ids.iloc[each.held_rows]):
-                raise InputError(f"the predictions of {each} are not its held fold's. Delete them and predict again.")
+                raise InputError(
+                    f"the predictions of {each} do not match its held-out fold. Delete them and predict again."
+                )
             total[:, position.loc[known].to_numpy()] += merge(values, how.merge) if merged else values
     return total / variant.seeds
 
@@ -162,7 +164,7 @@ def _check_finished(trainings: Sequence[Training]) -> None:
         if lacking:
             names = ", ".join(map(str, lacking[:6]))
             raise InputError(
-                f"{names}{', …' if len(lacking) > 6 else ''}: not {what}ed with the present folds, data and "
+                f"{names}{', …' if len(lacking) > 6 else ''}: not {what}ed with the current folds, data and "
                 f"configuration. Run `make {what}`."
             )
 

@@ -15,7 +15,7 @@ from ripik.variants import Variant
 
 
 class CosineDecay(keras.optimizers.schedules.CosineDecay):
-    """Keras' schedule; its numbers are variables where a compiled step reads them, so that they can be set anew."""
+    """Keras' schedule; its numbers are variables where a compiled step reads them, so that they can be changed."""
 
     def __init__(self, rate: float, steps: int, warmup: int, *, variables: bool = False) -> None:
         """Warm up from 0 to `rate` over `warmup` of the steps, if any, then decay to 0."""
@@ -50,7 +50,7 @@ class Compiled:
         return cls(model, schedule, values_of(model.optimizer.variables))
 
     def restart(self, variant: Variant, steps: int) -> bool:
-        """Bring the optimizer and the metrics to the start of another training; False where it must be compiled anew.
+        """Bring the optimizer and the metrics to the start of another training; False where it must be compiled again.
 
         The trainings of one model have the same loss, and the same kind of schedule.
         """

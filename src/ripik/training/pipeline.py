@@ -53,7 +53,7 @@ def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
     untrained = [each for variant in chosen for each in trainings_of(run, variant) if not each.is_trained]
     if untrained:
         raise InputError(
-            f"{len(untrained)} trainings are missing or were made from other data or settings, the first "
+            f"{len(untrained)} trainings are missing or were made with other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
     _train_and_merge(run, chosen, (), _prepare(run, chosen, ()))
@@ -104,7 +104,7 @@ def _train_and_merge(
 def _tell_threads(settings: Settings) -> None:
     how, cores = with_run_threads(settings), usable_cores()
     if how.engine == LOCAL and how.threads != threads_per_job(settings.jobs):
-        say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run began with {how.threads} a job")
+        say(f"train: {how.jobs} × {how.threads} threads on {cores} cores: the run started with {how.threads} per job")
 
 
 def _tasks(trainings: Sequence[Training]) -> list[Task]:
@@ -146,7 +146,7 @@ def _merge(run: Run, variants: Sequence[Variant]) -> None:
     for variant in variants:
         lacking = [each.job.folder for each in trainings_of(run, variant) if not each.is_done]
         if lacking:
-            say(f"{variant.name}: {', '.join(lacking)} still to train before it has an oof.csv")
+            say(f"{variant.name}: {', '.join(lacking)} still to be trained before it has an oof.csv")
         else:
             merge_variant(run, variant)
             whole.append(variant)

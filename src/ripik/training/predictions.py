@@ -105,7 +105,7 @@ def first_pass(training: Training) -> Pass:
 
 
 def _frozen_engine(training: Training) -> dict | None:
-    """Return what the store tells of the engine that made the frozen outputs; None where the network reads pixels."""
+    """Return what the store records of the engine that made the frozen outputs; None where the network reads pixels."""
     path = training.data.path(first_pass(training))
     return (artifacts.read_meta(artifacts.meta_beside(path)) or {}).get("engine")
 

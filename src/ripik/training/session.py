@@ -1,4 +1,4 @@
-"""What every way of training a job keeps: its history, its state, which epoch is the best, and the files at its end."""
+"""What all kinds of training share: a job's history, its state, which epoch is the best, and the files at its end."""
 
 import functools
 import shutil
@@ -99,7 +99,7 @@ class Session(ABC):
 
     @property
     def monitor(self) -> str:
-        """What tells the best epoch: the loss on the inner split, or else the training loss."""
+        """What the best epoch is chosen by: the loss on the inner split, or else the training loss."""
         return "inner_loss" if len(self.inner) else "loss"
 
     def best_epoch(self) -> int:
@@ -130,7 +130,7 @@ class Session(ABC):
         self.longest = max(self.longest, time.monotonic() - start)
 
     def signs(self, report: Reporter, data: Batches) -> EpochSigns:
-        """Return what tells of an epoch of which these batches are left."""
+        """Return the progress reporter of an epoch with these batches left."""
         where = Position(
             self.variant.epochs,
             self.history,
@@ -144,7 +144,7 @@ class Session(ABC):
 
     def _diverged(self) -> str:
         return (
-            f"{self.training}: the loss is no longer a number in epoch {len(self.history) + 1}. Lower the learning "
+            f"{self.training}: the loss became NaN or infinite in epoch {len(self.history) + 1}. Lower the learning "
             f"rate of this variant, for instance --set variants.{self.variant.name}.learning_rate="
             f"{self.variant.learning_rate / 10:g}{self._wider()}."
         )
@@ -152,7 +152,7 @@ class Session(ABC):
     def _wider(self) -> str:
         if self.arithmetic["precision"] != HALF:
             return ""
-        return f", or compute in a wider range: --set variants.{self.variant.name}.precision=float32"
+        return f", or use a wider number range: --set variants.{self.variant.name}.precision=float32"
 
     def _end_epoch(self, scores: dict[str, float]) -> None:
         """Score the inner split, note the epoch, and keep its weights if they are the best so far."""

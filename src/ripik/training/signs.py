@@ -1,4 +1,4 @@
-"""Signs of life of a training: what it reports, logs and says within an epoch, and at its end."""
+"""Progress of a training: what it reports, logs and prints within an epoch, and at its end."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ class EpochSigns:
         self.done = 0  # batches of this session
 
     def begin(self) -> None:
-        """Report where the training begins, or goes on."""
+        """Report where the training starts or resumes."""
         part = self.where.done / (self.where.done + self.where.left)
         self.report(self.epoch + part, self.where.epochs, epoch_told(self.epoch + 1, self.where.epochs, self.scores))
 
@@ -64,7 +64,7 @@ class EpochSigns:
 
 
 def telling(report: Reporter, tell: Tell) -> Reporter:
-    """Return a reporter that also tells whoever asks for the run's status, with the time left."""
+    """Return a reporter that also updates the file that `status` reads, with the time left."""
     pace = Pace()
 
     def both(done: float, total: int, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The network of a job, which its process keeps for the next job of the same shape; every value is set anew."""
+"""The network of a job, which its process reuses for the next job of the same shape; every value is set again."""
 
 import functools
 import gc

@@ -1,1 +1,1 @@
-"""Search for a variant's settings, and tell what the best of many trials is worth."""
+"""Tune a variant's hyperparameters, and correct the best trial's score for the selection."""

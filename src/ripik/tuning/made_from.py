@@ -40,7 +40,7 @@ def made_from(run: Run, variant: Variant, ranges: Ranges) -> dict[str, Any]:
 
 
 def of_settings(settings: Settings, variant: Variant, ranges: Ranges) -> dict[str, Any]:
-    """Return what the settings alone tell of what trials of one search have in common."""
+    """Return what trials of one search have in common, as far as the settings say it."""
     own = variant.recorded(exclude=OF_OTHERS)
     return {
         "variant": {key: value for key, value in own.items() if key not in ranges},
@@ -54,13 +54,13 @@ def of_settings(settings: Settings, variant: Variant, ranges: Ranges) -> dict[st
 
 
 def differs(run: Run, record: Mapping[str, Any]) -> list[str]:
-    """Return, in words, what the record of a search was made from that is another now; [] where it does not tell."""
+    """Return, in words, the inputs of a search's record that have changed; [] where it has none."""
     recorded, variant = record.get("made_from"), run.settings.variants.get(record["variant"])
     if not isinstance(recorded, dict) or variant is None:
         return []
     try:
         present = artifacts.as_json(made_from(run, variant, record["ranges"]))
     except (RipikError, OSError):  # no folds, groups or weights to hold it against
-        return ["no folds, groups of near copies or weights, or damaged ones"]
+        return ["missing or damaged folds, groups of near copies or weights"]
     present["tune"] = recorded.get("tune")  # how it went is no other search
     return differences(recorded, present, WORDS)

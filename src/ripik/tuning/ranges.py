@@ -1,4 +1,4 @@
-"""Where a search looks: ranges and choices by key, those of the configuration or the usual ones of a variant."""
+"""The search space: ranges and choices by key, from the configuration or the defaults of a variant."""
 
 import itertools
 import math
@@ -27,8 +27,8 @@ def ranges_of(settings: Settings, variant: Variant) -> Ranges:
     ranges = dict(settings.tune.ranges) or usual(variant)
     if not ranges:
         raise InputError(
-            f'variants.{variant.name} has solver = "{LOGISTIC}", which finds its own strength: name what to search '
-            "over in [tune.ranges], for instance image_size = [160, 224]."
+            f'variants.{variant.name} has solver = "{LOGISTIC}", which chooses its own regularisation: set what to '
+            "search in [tune.ranges], for instance image_size = [160, 224]."
         )
     for values in _combinations(ranges):
         _check(settings, variant, values)

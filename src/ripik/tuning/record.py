@@ -1,4 +1,4 @@
-"""What a search found, as it is kept beside its storage: a record for the report, and the best one's lines of TOML."""
+"""The result of a search, stored next to its database: a record for the report, and the best trial as TOML."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ripik.variants import TUNED
 DIGITS = 6  # of a number that was searched for, in the TOML: what is told is what the trial had
 KEYS = {"variant", "metric", "trials", "best", "naive", "corrected", "importances", "ranges"}
 LEFT = (
-    "What stays uncorrected: the search adapts, so that later trials were proposed for doing well on these same rows. "
-    "The truth may lie a little below."
+    "Not corrected: the search adapts, so later trials were proposed because they suit these same rows. "
+    "The true score may be a little lower."
 )
 
 
 def record_path(settings: Settings, variant: str) -> Path:
-    """Return where the record of a search stands."""
+    """Return the path of a search's record."""
     return layout_of(settings).tune(variant).with_suffix(".json")
 
 
@@ -33,7 +33,7 @@ def toml_path(settings: Settings, variant: str) -> Path:
 
 
 def storage_path(settings: Settings, variant: str) -> Path:
-    """Return where the storage of a search stands."""
+    """Return the path of a search's storage."""
     return layout_of(settings).tune(variant).with_suffix(".db")
 
 
@@ -80,8 +80,8 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
     gain = record.get("gain")
     if gain:
         found.append(
-            f"against the variant as it was: {gain['value']:+.4f} (95 %: {gain['low']:+.4f} to {gain['high']:+.4f}), "
-            "of a pair of which one was chosen for being the best."
+            f"against the variant before tuning: {gain['value']:+.4f} (95 %: {gain['low']:+.4f} to "
+            f"{gain['high']:+.4f}), not corrected for the selection."
         )
     return found
 

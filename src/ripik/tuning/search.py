@@ -1,6 +1,6 @@
-"""A search: rounds of trials, trained fold by fold, those dropped that are worse than the median so far.
+"""A search: rounds of trials, trained fold by fold; those worse than the median so far are pruned.
 
-Proposals are asked and results told in this process alone: a round's proposals together, its results in the order of
+Only this process asks for proposals and reports results: a round's proposals together, its results in the order of
 their numbers when the last is there. So what is proposed depends neither on the number of jobs nor on which is first.
 """
 
@@ -59,7 +59,7 @@ class Search:
     begun: float = 0.0
 
     def __post_init__(self) -> None:
-        """Take up the trials that were told."""
+        """Restore the trials that the study has."""
         for proposal, told in self.study.trials():
             tried = self._tried(proposal)
             while len(tried.scores) < len(told.scores):
@@ -135,7 +135,11 @@ class Search:
 
     def _say(self) -> None:
         best, dropped = self.best(), sum(not tried.whole for tried in self.tried)
-        told = f"best {self.metric.name} {best.scores[-1]:.4f} (trial {best.trial.number})" if best else "none whole"
+        told = (
+            f"best {self.metric.name} {best.scores[-1]:.4f} (trial {best.trial.number})"
+            if best
+            else "none on all folds yet"
+        )
         say(f"tune: {len(self.tried)} of {self.wanted} trials, {told}, {dropped} dropped")
 
     def is_default(self, tried: Tried) -> bool:
@@ -157,13 +161,14 @@ class Search:
         if outcome is None:
             storage = self.study.path
             raise SurroundingsError(
-                f"{result.path} is missing or damaged, and the search needs what every trial predicted. Move {storage} "
-                "away and run `make tune` again: the same trials come up, and what is there of them is used."
+                f"{result.path} is missing or damaged, and the search needs the predictions of every trial. Move "
+                f"{storage} away and run `make tune` again: the same trials are proposed, and finished folds are "
+                "reused."
             )
         return outcome
 
     def _take(self, tried: Tried, outcome: Outcome, told: Told | None = None) -> None:
-        """Add a fold to a trial, and decide whether it goes on. told: of an earlier session, which decided."""
+        """Add a fold to a trial, and decide whether it continues. told: of an earlier session, which decided."""
         fold = len(tried.scores)
         tried.seconds += outcome.seconds
         if outcome.oof is None:

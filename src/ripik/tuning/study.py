@@ -1,7 +1,7 @@
 """The sampler and the storage of a search, by Optuna (https://optuna.org; Akiba et al. 2019, KDD).
 
-The storage on disk holds whole rounds alone and is replaced at once, so that whenever a search is killed, it goes on
-from a round's beginning: the sampler is seeded by the trial's number, proposes the same again, and folds that were
+The storage on disk holds whole rounds alone and is replaced at once, so that a killed search resumes
+from the start of a round: the sampler is seeded by the trial's number, proposes the same again, and folds that were
 finished are found on disk.
 """
 
@@ -72,13 +72,13 @@ class Study:
         self.stored = len(self.study.trials)
 
     def propose(self, numbers: Sequence[int], first: dict[str, Any] | None) -> list[Proposal]:
-        """Return the proposals of these numbers, which follow those told. first: the values of trial 0, if any."""
+        """Return the proposals of these numbers, which follow those reported. first: the values of trial 0, if any."""
         if first is not None and list(numbers[:1]) == [0]:
             self.study.enqueue_trial(first)
         return [self._ask(number) for number in numbers]
 
     def tell(self, number: int, told: Told) -> None:
-        """Tell what became of a proposal; to be called in the order of the numbers."""
+        """Report the result of a proposal; to be called in the order of the numbers."""
         trial, states = self.asked.pop(number), self.optuna.trial.TrialState
         for step, score in enumerate(told.scores):
             trial.report(score, step)
@@ -88,7 +88,7 @@ class Study:
             self.study.tell(trial, state=states.PRUNED)
 
     def save(self) -> None:
-        """Bring what was told since to the storage."""
+        """Write the results reported since to the storage."""
         with replacing(self.path) as temporary:
             if self.path.exists():
                 shutil.copyfile(self.path, temporary)
@@ -104,7 +104,7 @@ class Study:
         self.stored = len(self.study.trials)
 
     def trials(self) -> list[tuple[Proposal, Told]]:
-        """Return what is told so far, in the order of the numbers."""
+        """Return the results reported so far, in the order of the numbers."""
         whole = self.optuna.trial.TrialState.COMPLETE
         return [
             (
@@ -118,7 +118,7 @@ class Study:
         ]
 
     def importances(self) -> dict[str, float]:
-        """Return how much of the scores' spread each key explains, the most first; empty where that cannot be told."""
+        """Return how much of the scores' spread each key explains, the largest first; empty where undefined."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -215,7 +215,8 @@ def _check_readable(path: Path) -> None:
         name = str(getattr(error, "sqlite_errorname", ""))
         if name.startswith(REFUSED):
             raise SurroundingsError(
-                f"{path} cannot be read: {error}. End what holds it, or give it read permission, and run again."
+                f"{path} cannot be read: {error}. Stop the process that locks it, or give read permission, and run "
+                "again."
             ) from None
         raise _damaged(path, error) from None
 
@@ -223,6 +224,6 @@ def _check_readable(path: Path) -> None:
 def _damaged(path: Path, error: Exception) -> InputError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return InputError(
-        f"{path} is damaged, or no storage of a search of this project ({reason}). Move it away and run `make "
-        "tune` again: folds of trials that are finished are used where the same values come up."
+        f"{path} is damaged, or not the storage of a search by this project ({reason}). Move it away and run `make "
+        "tune` again: finished folds of trials are reused where the same values are proposed."
     )

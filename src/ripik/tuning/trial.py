@@ -146,6 +146,6 @@ class Result:
                 outcome = Outcome(oof, told["history"], float(told["seconds"]))
                 made_from = told["inputs"]
         except UNREADABLE:
-            warn(f"{self.path} is damaged: that fold is trained anew")
+            warn(f"{self.path} is damaged: that fold is trained again")
             return None
         return outcome if made_from == self.inputs() else None

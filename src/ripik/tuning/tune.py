@@ -1,4 +1,4 @@
-"""The step `tune`: search for a variant's settings, and tell what the best of many trials is worth."""
+"""The step `tune`: tune a variant's hyperparameters, and correct the best trial's score for the selection."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tune(settings: Settings, variant: str, trials: int = 40, hours: float = 0.0)
 def _checked(settings: Settings, variant: Variant, trials: int) -> Ranges:
     """Return where to search; raises InputError for what can be seen to be wrong before anything is made."""
     if trials < 1:
-        raise InputError(f"TRIALS={trials} is no search: give one trial at least, such as TRIALS=40.")
+        raise InputError(f"TRIALS={trials} is not a search: give at least one trial, such as TRIALS=40.")
     import_optuna()
     ranges, path = _ranges(settings, variant), storage_path(settings, variant.name)
     before = stored(path)
@@ -75,8 +75,8 @@ def _check_same(path: Path, recorded: dict[str, Any], present: dict[str, Any]) -
     if recorded != artifacts.as_json(present):
         what = ", ".join(differences(recorded, artifacts.as_json(present), WORDS)) or "other settings"
         raise InputError(
-            f"{path} is a search of something else: {what}. Its trials cannot be compared with new ones. Move the file "
-            "away to search anew, or set back what has changed."
+            f"{path} is from a search of other inputs: {what}. Its trials cannot be compared with new ones. Move the "
+            "file away to start a new search, or undo what changed."
         )
 
 
@@ -118,16 +118,16 @@ def _search(run: Run, variant: Variant, ranges: Ranges) -> Search:
 
 
 def _conclude(search: Search) -> Path:
-    """Choose the best, correct its score, write the record and the TOML, and tell."""
+    """Choose the best, correct its score, write the record and the TOML, and print the result."""
     settings, name = search.run.settings, search.variant.name
     if search.best() is None:
-        raise InputError(f"no trial of {name} went through all folds: give more TRIALS, or narrower [tune.ranges].")
+        raise InputError(f"no trial of {name} completed all folds: give more TRIALS, or narrower [tune.ranges].")
     record = _record(search, choose(search))
     artifacts.write_json(record_path(settings, name), record)
     path = toml_path(settings, name)
     artifacts.write_text(path, lines(record))
     _show(record)
-    say(f"tune: these lines of variants.{name} are the best trial's; they stand in {path}")
+    say(f"tune: the best trial's settings of variants.{name}, also in {path}")
     say(lines(record).rstrip())
     return path
 
@@ -138,7 +138,7 @@ def choose(search: Search) -> Selection:
     at_once = run.settings.tune.at_once if run.settings.tune.pruning else 0
     oof = np.stack([tried.oof for tried in search.tried])
     trials = Trials(run.truth(), oof, witnesses.train(run), folds, at_once)
-    with progress("tune: the choice made again on draws", DRAWS) as show:
+    with progress("tune: repeat the selection on bootstrap draws", DRAWS) as show:
         return select(trials, search.metric, progress=show)
 
 
@@ -177,7 +177,7 @@ def _show(record: dict[str, Any]) -> None:
     table(f"The best trials of {record['variant']}", ["trial", record["metric"], *keys], rows)
     if record["importances"]:
         told = ", ".join(f"{key} {share:.0%}" for key, share in record["importances"].items())
-        say(f"what the score depends on, by functional ANOVA: {told}")
+        say(f"importance of each setting for the score, by functional ANOVA: {told}")
     for sentence in sentences(record):
         say(sentence)
 

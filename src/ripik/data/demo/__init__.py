@@ -1,1 +1,1 @@
-"""A small competition, drawn."""
+"""A small generated competition."""

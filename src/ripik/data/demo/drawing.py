@@ -1,4 +1,4 @@
-"""Draws the demo's competition: a small car-damage data set, so that the whole line runs without a download.
+"""Draws the demo's competition: a small car-damage data set, so that the whole pipeline runs without a download.
 
 It behaves like the real one: imbalanced classes, each photo present as three altered copies whose ids lie anywhere,
 train and test made of different photos. The test labels follow from the seed and are never written.
@@ -35,7 +35,7 @@ def draw_competition(root: Path, *, seed: int, train_photos: int, test_photos: i
     Raises InputError for fewer than 12 photos or an existing `root`, SurroundingsError where it cannot be written.
     """
     if root.exists():
-        raise InputError(f"{root} exists already: remove it, or draw the demo's competition elsewhere.")
+        raise InputError(f"{root} already exists: remove it, or generate the demo's competition elsewhere.")
     train, test = (
         _image_labels(seed, TRAIN, train_photos),
         hidden_labels(seed=seed, train_photos=train_photos, test_photos=test_photos),
@@ -75,7 +75,7 @@ def _photo_labels(seed: int, split: int, photos: int) -> Labels:
     """Share the photos out by largest remainder, after the least number for every class, in random order."""
     spare = photos - LEAST_PHOTOS_OF_A_CLASS * len(SHARES)
     if spare < 0:
-        raise InputError(f"{photos} photos are too few to draw six classes: ask for at least {photos - spare}.")
+        raise InputError(f"{photos} photos are too few for six classes: ask for at least {photos - spare}.")
     quota = SHARES * spare
     counts = np.floor(quota).astype(int)
     counts[np.argsort(counts - quota)[: spare - counts.sum()]] += 1

@@ -1,1 +1,1 @@
-"""What lies in a folder that nobody described, and the configuration that follows from it: the step `new`."""
+"""Inspect a folder of unknown layout, and write a configuration for it: the step `new`."""

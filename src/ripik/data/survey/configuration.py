@@ -44,7 +44,7 @@ def write_configuration(
         raise InputError(f"there is no source {source}. Give a folder, a zip, or a name on Kaggle.")
     target = config if config != NO_CONFIG else FOLDER / f"{_run_name(name or source.stem)}.toml"
     if target.exists():
-        raise InputError(f"{target} exists. Give another name: CONFIG=configs/<name>.toml (--config).")
+        raise InputError(f"{target} exists. Choose another name: CONFIG=configs/<name>.toml (--config).")
     settled = _settled(answers)
     with _files_of(source) as (files, in_place):
         guess = look(files, source, settled)
@@ -53,15 +53,15 @@ def write_configuration(
         settings = _drafted(text, target)
         with nullcontext() if in_place else _placed(settings, source, files):
             competition = read_competition(settings)
-            table(f"{source}: what was understood", ["", "is", "because"], [*guess.seen, *_counted(competition)])
+            table(f"{source}: what was found", ["", "is", "because"], [*guess.seen, *_counted(competition)])
             artifacts.write_text(target, text)
-    say(f"new: wrote {target}. What is marked {ASKED} no file tells: look at it, then")
+    say(f"new: wrote {target}. Check the lines marked {ASKED}, which no file states, then run")
     say(f"  make train ensemble CONFIG={target}")
     return target
 
 
 def configuration(guess: Guess, origin: Mapping[str, str], target: Path) -> str:
-    """Return the configuration as TOML, a comment beside every guess; origin: keys that tell where the files are."""
+    """Return the configuration as TOML, a comment for every guess; origin: keys that say where the files are."""
     run = f"# make train ensemble CONFIG={target}   (made by `make new`; docs/your-competition.md)"
     kaggle = [f"kaggle.competition = {_toml(value)}" for key, value in origin.items() if key == "competition"]
     rows = [f"{key} = {_toml(value)}" for key, value in origin.items() if key != "competition"]
@@ -85,7 +85,7 @@ def _settled(answers: Sequence[str]) -> dict[str, Any]:
         key, separator, text = answer.partition("=")
         table_name, _, name = key.strip().partition(".")
         if not separator or table_name != "competition" or not name:
-            raise InputError(f"--set {answer}: `new` takes answers about [competition]: --set competition.key=value.")
+            raise InputError(f"--set {answer}: `new` only takes keys of [competition]: --set competition.key=value.")
         try:
             found[name] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
@@ -141,7 +141,7 @@ def _check_same(settings: Settings, source: Path, files: Mapping[str, Path], fol
     there = {PurePosixPath(path.relative_to(folder)): path for path in files_in(folder)}
     if wanted.keys() != there.keys() or not all(_alike(wanted[place], there[place]) for place in wanted):
         raise InputError(
-            f"{folder} exists, and holds other files than {source}. Move that folder away, or give the run another "
+            f"{folder} exists, and has other files than {source}. Move that folder away, or give the run another "
             "name: CONFIG=configs/<name>.toml (--config)."
         )
 
@@ -159,5 +159,5 @@ def _counted(competition: Competition) -> list[list[str]]:
         ["test", f"{len(competition.test)} images", ""],
     ]
     form = competition.form
-    told = f"{form.kind} in {', '.join(form.columns[:5])}" if form else "none is written"
+    told = f"{form.kind} in {', '.join(form.columns[:5])}" if form else "not written"
     return [*rows, ["submission", told, form.note if form else "there is no sample submission"]]

@@ -15,7 +15,7 @@ ASKED = "ASKED"  # what marks a comment on what the files do not tell
 
 @dataclass
 class Guess:
-    """Settings of [competition], why each was taken, and what else is told; answers: what the user settled."""
+    """Settings of [competition], why each was chosen, and further notes; answers: what the user set."""
 
     answers: Mapping[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Guess:
     def take(self, key: str, value: Any, why: str, what: str = "") -> Any:
         """Take a value, or the user's own, and return it; `what`: what the table calls it."""
         if key in self.answers:
-            value, why = self.answers[key], "as you said"
+            value, why = self.answers[key], "set by you"
         self.values[key], self.reasons[key] = value, why
         self.seen.append([what or key, shown(value), why])
         return value
@@ -46,7 +46,7 @@ class Guess:
         if not sys.stdin.isatty():
             ways = "; or ".join(f"{key}={shown(value)}: {why}" for value, why in options.items())
             raise InputError(
-                f"{question} may be read in {len(options)} ways: {ways}. Say which, with --set competition.<key>=…."
+                f"{question} can be read in {len(options)} ways: {ways}. Choose one with --set competition.<key>=…."
             )
         return _asked(question, options)
 

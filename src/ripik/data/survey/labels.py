@@ -28,7 +28,7 @@ def take_labels(
     several = _several(train, columns, asked)
     if "label_columns" in guess.answers or (several and "label_column" not in guess.answers):
         soft = several and not train[several].isin(["0", "1", "0.0", "1.0"]).all(axis=None)
-        why = f"one a class in {place}, {'shares' if soft else '0 and 1'}"
+        why = f"one column per class in {place}, {'shares' if soft else '0 and 1'}"
         names = list(guess.take("label_columns", several, why, "labels"))
         _take_type(guess, names)
         return names
@@ -76,13 +76,13 @@ def _take_type(guess: Guess, classes: Sequence[str]) -> None:
 
 
 def take_metric(guess: Guess, sample: pd.DataFrame | None, asked: Sequence[str], classes: Sequence[str]) -> None:
-    """Take a metric that fits what the sample's values ask for; no file tells which it is."""
+    """Take a metric that fits what the sample's values ask for; no file states which it is."""
     form = "labels" if sample is None else _form(sample, asked, classes)
     guess.tell(
         "the sample asks for",
-        {"labels": "labels", "probability": "one probability"}.get(form, "one probability a class"),
+        {"labels": "labels", "probability": "one probability"}.get(form, "one probability per class"),
     )
-    guess.take("metric", METRICS[form], f"{ASKED}: no file tells the metric; set the organiser's")
+    guess.take("metric", METRICS[form], f"{ASKED}: no file states the metric; set the organiser's")
 
 
 def _form(sample: pd.DataFrame, asked: Sequence[str], classes: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ class _Look:
         self.images = Images(list(files))
         self.tables: dict[str, pd.DataFrame] = {}
         if not self.images.files:
-            raise InputError(f"{source} holds no images. Give the folder or zip that holds the competition's files.")
+            raise InputError(f"{source} contains no images. Give the folder or zip with the competition's files.")
 
     def guess_all(self) -> Guess:
         names = [name for name in self.files if name.lower().endswith(".csv")]
@@ -66,7 +66,7 @@ class _Look:
         if name not in self.files:
             tables = [each for each in self.files if each.lower().endswith(".csv")]
             raise InputError(
-                f"{self.source} holds no file {name!r}; its CSVs are {first(tables) if tables else 'none'}. Name one "
+                f"{self.source} has no file {name!r}; its CSVs are {first(tables) if tables else 'none'}. Set one "
                 "of them in --set competition.train_csv, test_csv or sample_submission."
             )
         if name not in self.tables:
@@ -83,7 +83,7 @@ class _Look:
             Image.open(self.files[name]).size for name in self.images.files[:LOOKED_AT] if _opens(self.files[name])
         ]
         ends = sorted(sizes, key=lambda size: size[0] * size[1])
-        span = f"{ends[0][0]} × {ends[0][1]} to {ends[-1][0]} × {ends[-1][1]} pixels" if ends else "none can be read"
+        span = f"{ends[0][0]} × {ends[0][1]} to {ends[-1][0]} × {ends[-1][1]} pixels" if ends else "none is readable"
         self.guess.tell("images", str(len(self.images.files)), span)
 
     def _by_table(self, trains: Sequence[str], tests: Sequence[str], sample: str) -> None:
@@ -115,16 +115,18 @@ class _Look:
         known = [column for column in (sample.columns[:1] if sample is not None else ()) if column in unique]
         usual = [column for word in IDS for column in unique if column.lower() == word]
         ids = (known or usual or [*namings])[0]
-        ids = self.guess.take("id_column", ids, "as in the sample" if known else "a value for each image", "ids")
+        ids = self.guess.take(
+            "id_column", ids, "as in the sample" if known else "a different value for each image", "ids"
+        )
         by_name = [naming for naming in namings.values() if not naming.by_id]
         own = namings.get(ids)
         files = own if own and not own.by_id else by_name[0] if by_name else own or next(iter(namings.values()))
         if files.by_id and files.column != ids:
             ids = self.guess.take("id_column", files.column, "names the files", "ids")
-        why = f"files are called as its cells in {name}" if not files.by_id else "files are called by their ids"
-        self.guess.take("filename_column", "" if files.by_id else files.column, why, "names of files")
+        why = f"files are named by this column of {name}" if not files.by_id else "files are named by their ids"
+        self.guess.take("filename_column", "" if files.by_id else files.column, why, "file names")
         if files.by_id:
-            self.guess.take("image_extension", files.ending, "the ending of most files", "ending of files")
+            self.guess.take("image_extension", files.ending, "the extension of most files", "file extension")
         return files
 
     def _take_folders(self, split: str, cells: Sequence[str], by_id: bool) -> None:
@@ -166,12 +168,12 @@ class _Look:
         guess = self.guess
         options = {folder: f"{len(found)} folders: {first(found)}" for folder, found in self._class_folders().items()}
         if not options:
-            told = f"its CSVs {first(list(others))} name none of the images" if others else "it holds no CSV of images"
+            told = f"its CSVs {first(list(others))} list none of the images" if others else "it has no CSV of images"
             raise InputError(
-                f"{self.source}: {told}, and no folder holds one for each class. Say what holds the labels."
+                f"{self.source}: {told}, and no folder has a subfolder for each class. Set where the labels are."
             )
         folder = guess.choose("train_images", "the folder of the classes", options)
-        guess.take("layout", "folders", f"a folder a class: {options.get(folder, '')}")
+        guess.take("layout", "folders", f"a folder per class: {options.get(folder, '')}")
         guess.take("train_images", plain(folder), f"{len(self.images.below(folder))} images", "folder of train")
         shown = self._table(sample) if sample else None
         if shown is not None:
@@ -204,8 +206,8 @@ class _Look:
         left = [column for column in columns if column not in used]
         groups = [column for column in left if OF_GROUPS.search(column)]
         if groups:
-            why = "set competition.group_column where equal values show one thing"
-            self.guess.tell("may tell groups", first(groups), why)
+            why = "set competition.group_column if equal values mean the same object"
+            self.guess.tell("possible group columns", first(groups), why)
         if left:
             self.guess.tell("columns not used", first(left))
 

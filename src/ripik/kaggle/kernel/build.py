@@ -127,7 +127,7 @@ def build_kernel(settings: Settings, kind: str) -> Path:
     artifacts.write_text(code, code_text(title, facts))
     size = code.stat().st_size
     if size > LARGEST:
-        raise InputError(f"{code} is {decimal(size)}, but Kaggle takes {decimal(LARGEST)}.")
+        raise InputError(f"{code} is {decimal(size)}, but Kaggle accepts at most {decimal(LARGEST)}.")
     say(f"kernel: wrote {folder} for {name}; {code.name} is {decimal(size)}")
     _tell_datasets(folder, list(datasets))
     return folder
@@ -159,7 +159,7 @@ def check_engines(settings: Settings, manifest: Manifest) -> None:
         raise InputError(
             f"the run was predicted by {', '.join(absent)}, which Kaggle's machines do not have. Either set "
             'kaggle.engine = "keras": the kernel then predicts with Keras, and probabilities differ by up to 1e-4; or '
-            'train and predict with prediction.engine = "keras": then the kernel gives the run\'s own bytes.'
+            'train and predict with prediction.engine = "keras": then the kernel reproduces the run byte for byte.'
         )
 
 
@@ -172,7 +172,7 @@ def _data_source(settings: Settings) -> dict[str, str]:
         name = settings.competition.dataset
         return {"key": "dataset_sources", "name": name, "slug": name.split("/")[1]}
     raise InputError(
-        "a kernel needs the competition's data on Kaggle: set kaggle.competition to its name in the address, or "
+        "a kernel needs the competition's data on Kaggle: set kaggle.competition to its name in the web address, or "
         "competition.kaggle_dataset to owner/name."
     )
 
@@ -205,4 +205,4 @@ def _tell_datasets(folder: Path, datasets: list[str]) -> None:
         files = [path for path in dataset_folder(folder, what).iterdir() if path.is_file()]
         say(f"kernel: its dataset of {what}: {len(files)} files, {decimal(sum(path.stat().st_size for path in files))}")
     if not datasets:
-        say("kernel: it needs no dataset of its own: it starts from random weights, and no file of the run is yours")
+        say("kernel: no dataset is needed: it starts from random weights, and the run has no edited files")

@@ -43,7 +43,7 @@ TEST = "test.npy"  # of a job: its probabilities of the test set by view, float3
 
 @dataclass(frozen=True)
 class Trained:
-    """A run as its dataset of models tells of it, with the test set at hand."""
+    """A run as its dataset of models describes it, with the mounted test set."""
 
     run: Run
     manifest: Manifest
@@ -54,7 +54,7 @@ class Trained:
         return [each.job for each in predicting(self.run, self.run.settings.variants[variant])]
 
     def recorded(self, job: Job) -> dict[str, Any]:
-        """Return what the run tells of the engines that predicted with a job."""
+        """Return what the run recorded of the engines that predicted with a job."""
         return self.manifest.jobs[str(job)]
 
 
@@ -122,12 +122,12 @@ def _pinned(settings: Settings, manifest: Manifest, models: Path) -> Settings:
 def _tried(competition: Competition, rule: PixelRule) -> Competition:
     """Return the competition with the rule of the run, and the test images that cannot be read marked."""
     paths = list(competition.test["path"])
-    found = examine_all(paths, "test images tried", rule)
+    found = examine_all(paths, "test images checked", rule)
     tell(notes_of(found, [path.name for path in paths], rule))
     readable = np.array([not examined.problem for examined in found])
     if not readable.all():
         warn(
-            "test images that cannot be read are predicted by the class shares of the training images: "
+            "unreadable test images are predicted with the class shares of the training images: "
             f"{(~readable).sum()} of {len(readable)}"
         )
     ruled = ("test",) if any(examined.is_changed_by(rule) for examined in found) else ()
@@ -169,7 +169,7 @@ def said(trained: Trained, name: str) -> dict[Job, np.ndarray]:
 
 
 def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
-    """Return which test images show one photo, where copies vote: as the run found, or found anew for other images."""
+    """Return which test images show one photo, where copies vote: by the run, or searched again for other images."""
     settings, test = trained.run.settings, trained.run.competition.test
     if not fitted.recipe.copies_vote:
         return np.arange(len(test))
@@ -177,7 +177,7 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
         known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
         return known.loc[test["image_id"]].to_numpy()
     if settings.folds.near_copies:
-        say("infer: another test set than the run's, so its near copies are looked for")
+        say("infer: the test set differs from the run's, so near copies are searched in it")
     return search_readable(settings, trained.run.competition.rule, test).group
 
 
@@ -190,7 +190,7 @@ def check_engine(recorded: dict[str, Any], used: dict[str, Any], settings: Setti
     if settings.kaggle.engine == "recorded" and len(engines) > 1 and engines != {KERAS, NUMPY}:
         raise InputError(
             f'{what} was predicted by {recorded["name"]}, not by {used["name"]}. Set kaggle.engine = "keras" to '
-            "predict with Keras all the same: probabilities then differ by up to 1e-4."
+            "predict with Keras anyway: probabilities then differ by up to 1e-4."
         )
     if recorded != used:
         warn(f"{what}: {used} instead of {recorded}: the last digits may differ")

@@ -1,4 +1,4 @@
-"""The two kinds of kernel: all steps with a time limit, going on from the version before, or prediction alone."""
+"""The two kinds of kernel: all steps with a time limit, resuming from the previous version, or prediction alone."""
 
 import os
 import shutil
@@ -121,8 +121,8 @@ def _dataset(machine: Machine, facts: dict[str, Any], what: str) -> Path:
     manifest = folder / MANIFEST
     if not manifest.is_file() or artifacts.file_digest(manifest) != wanted["manifest"]:
         raise InputError(
-            f"{folder} is another version of the dataset than the kernel was built with. Set the dataset to its latest "
-            "version in the kernel's inputs, or run `make kernel kernel-push` again."
+            f"{folder} is a different version of the dataset than the kernel was built with. Set the dataset to its "
+            "latest version in the kernel's inputs, or run `make kernel kernel-push` again."
         )
     return folder
 
@@ -171,12 +171,12 @@ def _train(config: Path, overrides: Sequence[str], machine: Machine, facts: dict
     with _pixels_elsewhere(settings, machine):
         code = _all_steps(config, overrides, float(facts["start"]) + float(facts["seconds"]))
     if code == OutOfTimeError.exit_code:
-        warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version goes on")
+        warn("NOT FINISHED: the time limit was reached; push the kernel again, and its next version resumes")
         return 0
     if code == 0:
         made = artifacts.read_json(layout_of(settings).ensemble / "meta.json").get("submission")
         if made is None:
-            say("FINISHED: there is no sample submission, so none is written")
+            say("FINISHED: there is no sample submission, so no submission is written")
             return code
         submission = Path(made)
         shutil.copyfile(submission, machine.working / SUBMISSION)
@@ -202,12 +202,12 @@ def _go_on_from_before(machine: Machine, kernel: str, settings: Settings) -> Non
     """Copy what the kernel's version before left into this one's working folder, unless something is there."""
     layout, before = layout_of(settings), machine.mounted(kernel)
     if layout.run.exists():
-        say(f"going on with {layout.run}, which is there already")
+        say(f"resuming {layout.run}, which already exists")
         return
     if before is None or not (before / "output" / settings.run).is_dir():
-        say("no earlier version's output is mounted: everything is made from the start")
+        say("no earlier version's output is mounted: starting from scratch")
         return
-    say(f"going on from {before}")
+    say(f"resuming from {before}")
     _copy(before / "output" / settings.run, layout.run)
     forget(layout)
     if (before / "submissions").is_dir():

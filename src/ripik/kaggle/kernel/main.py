@@ -12,12 +12,12 @@ from ripik.kaggle.kernel import packages
 
 
 def main(facts_path: str) -> int:
-    """Do what a kernel's facts ask for; return the exit code: 0 done, or stopped by the time limit to go on; else as
+    """Do what a kernel's facts ask for; return the exit code: 0 done, or stopped by the time limit, to resume; else as
     `ripik` does."""
     facts: dict[str, Any] = json.loads(Path(facts_path).read_text(encoding="utf-8"))
     problems = packages.problems(facts["requires"], facts["kind"])
     if problems:
-        print("ripik: this machine's packages do not fit: " + "; ".join(problems), file=sys.stderr)
+        print("ripik: this machine's packages do not meet the requirements: " + "; ".join(problems), file=sys.stderr)
         print("Choose Kaggle's latest environment for the kernel (Settings, Environment).", file=sys.stderr)
         return 3
     from ripik.errors import RipikError

@@ -67,5 +67,5 @@ def images_digest(rows: pd.DataFrame) -> str:
 
 
 def job_file(job: str, name: str) -> str:
-    """Return under which name a file of a job stands in the dataset: a flat folder, as Kaggle serves it."""
+    """Return the name of a job's file in the dataset: a flat folder, as Kaggle serves it."""
     return f"{job.replace('/', '--')}--{name}"

@@ -19,8 +19,8 @@ def title_of(settings: Settings, what: str) -> str:
     title = " ".join(["ripik", what, *words])
     if len(title) > LONGEST:
         raise InputError(
-            f"{title!r} is longer than the {LONGEST} letters of a title on Kaggle. Give the configuration file a "
-            "shorter name; it names the run."
+            f"{title!r} is longer than the {LONGEST} characters of a title on Kaggle. Give the configuration file a "
+            "shorter name; the run is named after it."
         )
     return title
 

@@ -31,7 +31,7 @@ def place(folder: Path, layout: Layout) -> None:
             artifacts.meta_beside(path).unlink(missing_ok=True)  # without it the file counts as the user's
             path.unlink(missing_ok=True)
             shutil.copyfile(folder / path.name, path)
-            say(f"kernel: {path.name} is your own, as the kernel carries it")
+            say(f"kernel: {path.name} is your own file, included in the kernel")
 
 
 def forget(layout: Layout) -> None:

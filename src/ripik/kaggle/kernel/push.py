@@ -1,4 +1,4 @@
-"""The steps `kernel-push`, `kernel-status` and `kernel-output`: a kernel's way on Kaggle, from here."""
+"""The steps `kernel-push`, `kernel-status` and `kernel-output`: push a kernel, show its state, download its output."""
 
 import json
 from datetime import datetime
@@ -30,7 +30,7 @@ def push(settings: Settings, kind: str) -> Pushed:
         raise InputError(f"there is no {metadata_path}. Run `make kernel KIND={kind}` first.")
     metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
     if metadata["id"] != name:
-        raise InputError(f"{metadata_path} is of {metadata['id']}, not {name}. Run `make kernel KIND={kind}` again.")
+        raise InputError(f"{metadata_path} is for {metadata['id']}, not {name}. Run `make kernel KIND={kind}` again.")
     if kind == "train":
         before = kernel_status(name)
         _check_idle(name, before)
@@ -48,20 +48,20 @@ def push(settings: Settings, kind: str) -> Pushed:
 def _check_idle(name: str, before: Status | None) -> None:
     if before and before.state in AT_WORK:
         raise SurroundingsError(
-            f"the kernel {name} is {before.state}: a version pushed now would start without what it makes. Wait until "
-            "it is complete (`make kernel-status KIND=train` tells), or cancel it on its page; then push again."
+            f"the kernel {name} is {before.state}: a version pushed now would start without its output. Wait until "
+            "it is complete (see `make kernel-status KIND=train`), or cancel it on its page; then push again."
         )
 
 
 def _start_of(before: Status | None) -> str:
     """Say what a training kernel starts from: Kaggle mounts the output of a version that is complete, of no other."""
     if before is None:
-        return "its first version: everything is made from the start"
+        return "its first version: starts from scratch"
     if before.state == FINISHED:
-        return "resumes from the output of its version before"
+        return "resumes from the output of its previous version"
     ends = {"error": "failed", "cancel_acknowledged": "was cancelled", BEFORE_WORK: "was never run"}
     how = ends.get(before.state, f"ended as {before.state}") + (f" ({before.message})" if before.message else "")
-    return f"its version before {how}, so there is no output of it: everything is made from the start"
+    return f"its previous version {how}, so there is no output of it: starts from scratch"
 
 
 def tell_status(settings: Settings, kind: str) -> str:
@@ -70,7 +70,7 @@ def tell_status(settings: Settings, kind: str) -> str:
     status = kernel_status(name)
     if status is None:
         raise InputError(
-            f"there is no kernel {name} on Kaggle that you may see. Push it: `make kernel-push KIND={kind}`."
+            f"there is no kernel {name} on Kaggle that you can see. Push it: `make kernel-push KIND={kind}`."
         )
     say(f"kernel: {name}: {status.state}" + (f" ({status.message})" if status.message else ""))
     return status.state

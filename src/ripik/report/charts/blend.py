@@ -136,7 +136,7 @@ def _told_pairs(members: Sequence[str], values: Any) -> str:
     pairs = [(values[i, j], f"{members[j]} and {members[i]}") for i in range(len(members)) for j in range(i)]
     known = sorted((pair for pair in pairs if math.isfinite(pair[0])), key=lambda pair: pair[0])
     if not known:
-        return f"Correlation of {len(members)} members: none can be told."
+        return f"Correlation of {len(members)} members: undefined for all pairs."
     phrases = [f"{names} {number(value, 2)}" for value, names in known]
     text = f"Correlation of the probability of the true class, of {len(members)} members"
     if len(phrases) <= 10:

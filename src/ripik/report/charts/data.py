@@ -94,7 +94,7 @@ def adversarial(train: ArrayLike, test: ArrayLike, auc: float) -> Chart | None:
     legend(figure)
     named = zip(("train", "test"), sides, strict=True)
     means = listed([f"{name} {number(float(each.mean()), 2)}" for name, each in named])
-    text = f"A classifier tells test from training images with an AUC of {number(auc, 3)}; 0.5 would be guessing."
+    text = f"A classifier separates test and training images with an AUC of {number(auc, 3)}; 0.5 is chance level."
     return chart(figure, f"Train against test: AUC {number(auc, 3)}", f"{text} Its mean probability of test: {means}.")
 
 

@@ -84,8 +84,8 @@ def reliability(frames: Mapping[str, pd.DataFrame]) -> Chart | None:
         if index < (2 if len(frames) == 2 else 1):
             above.vlines(frame["confidence"], frame["accuracy_low"], frame["accuracy_high"], color=mark(index)["color"])
     start = min(0.1 * math.floor(10 * min(frame["low"].min() for frame in frames.values())), 0.9)
-    above.axline((1, 1), slope=1, color=QUIET, linewidth=1, linestyle=(0, (2, 2)), label="as right as sure")
-    above.set(xlim=(start, 1), ylim=(0, 1), title="right, by confidence")
+    above.axline((1, 1), slope=1, color=QUIET, linewidth=1, linestyle=(0, (2, 2)), label="perfect calibration")
+    above.set(xlim=(start, 1), ylim=(0, 1), title="accuracy, by confidence")
     for axis in (above.xaxis, above.yaxis):
         axis.set_major_formatter(percents)
     _counts(below, next(iter(frames.values())))
@@ -119,5 +119,5 @@ def _told_calibration(frames: Mapping[str, pd.DataFrame]) -> str:
     for name, frame in frames.items():
         images = frame["images"].sum()
         sure, right = ((frame[column] * frame["images"]).sum() / images for column in ("confidence", "accuracy"))
-        phrases.append(f"{plain(name)} is {percent(sure)} sure and {percent(right)} right")
-    return f"How often predictions of a confidence are right, in bins. On average {'; '.join(phrases)}."
+        phrases.append(f"{plain(name)} has confidence {percent(sure)} and accuracy {percent(right)}")
+    return f"Accuracy of predictions by confidence, in bins. On average {'; '.join(phrases)}."

@@ -1,4 +1,4 @@
-"""Charts of a search: its trials in their order, and how the score lies over the values of each key."""
+"""Charts of a search: its trials in their order, and the score over the values of each key."""
 
 import math
 from collections.abc import Mapping, Sequence

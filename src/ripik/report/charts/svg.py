@@ -1,4 +1,4 @@
-"""From a matplotlib figure to SVG that stands in the page: its colours are CSS variables, its text stays text.
+"""From a matplotlib figure to SVG embedded in the page: its colours are CSS variables, its text stays text.
 
 Figures are drawn in sentinel colours, one for each variable of the page's style sheets (`page.css`, `charts.css`), so
 that the same chart serves light and dark mode. One unit of a figure (a 72nd of an inch) is one CSS pixel.

@@ -1,4 +1,4 @@
-"""How numbers, names and lists are written on charts and told in their descriptions."""
+"""How numbers, names and lists are written on charts and in their descriptions."""
 
 import math
 from collections.abc import Iterable

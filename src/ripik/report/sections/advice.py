@@ -54,7 +54,7 @@ def advice(evidence: Evidence) -> str:
 def _next(evidence: Evidence) -> str:
     found = costliest(analysis.confusion(evidence.focus).to_numpy(), evidence.focus.classes)
     if found is None:
-        return "Next: nothing is predicted wrong out of fold; look at the test photos."
+        return "Next: no out-of-fold prediction is wrong; look at the test photos."
     best = evidence.members[evidence.best]
     rows = evidence.focus.frame[
         (evidence.focus.frame["label"] == found.label) & (evidence.focus.frame["predicted"] == found.predicted)

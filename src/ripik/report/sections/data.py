@@ -44,8 +44,8 @@ def test_set(evidence: Evidence) -> Section:
     rows = [[*row, end] for row, end in zip(cells, ends, strict=True)]
     text = (
         "If the test set is like the training set, the classes predicted on it have the shares of those predicted out "
-        "of fold; estimated are the shares themselves, by each fold's models, calibrated out of fold, if the classes "
-        "look the same in both sets; 95 % intervals."
+        "of fold; estimated are the shares themselves, by each fold's models, calibrated out of fold, assuming the "
+        "classes look the same in both sets; 95 % intervals."
     )
     columns = ["label", "train", "predicted out of fold", "predicted on test", "estimated in test", "interval"]
     return Section(
@@ -54,13 +54,13 @@ def test_set(evidence: Evidence) -> Section:
 
 
 def adversarial(path: Path) -> Section:
-    """Whether train can be told from test, by the table of `analyse adversarial`."""
+    """Whether train and test can be separated, by the table of `analyse adversarial`."""
     auc = read_auc(path)
     table = pd.read_csv(path, dtype={"image_id": str})
     sides = [table.loc[table["split"] == split, "p_test"].to_numpy() for split in ("train", "test")]
     text = (
-        f"A linear head on stored features tells train from test with an AUC of {auc.value:.3f} (95 % {auc.low:.3f} to "
-        f"{auc.high:.3f}; 0.5 is guessing). {meaning(auc)}"
+        f"A linear classifier on stored features separates train and test with an AUC of {auc.value:.3f} (95 % "
+        f"{auc.low:.3f} to {auc.high:.3f}; 0.5 is guessing). {meaning(auc)}"
     )
     chances = table.groupby("split")["p_test"].quantile(np.array([0.05, 0.25, 0.5, 0.75, 0.95])).unstack()
     quantiles = numbers("Quantiles of the probability of test", chances.rename(columns="{:.0%}".format), 3)

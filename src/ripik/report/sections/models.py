@@ -28,7 +28,7 @@ def learning(evidence: Evidence) -> Section:
         for name, history in histories.items()
         for column in ["loss", *(each for each in _inner(history) if each != "inner_loss")]
     ]
-    text = "A thin line a fold, on its training rows; dashed: on the inner split, where there is one."
+    text = "One thin line per fold, on its training rows; dashed: on the inner split, if there is one."
     blocks: list[Block] = [Text(text), *drawn(*charts), _last(histories)] if histories else []
     return Section("learning", "Learning curves", blocks)
 
@@ -69,8 +69,8 @@ def _bins(name: str, bins: pd.DataFrame) -> Table:
         ]
         for row in bins.to_dict("records")
     ]
-    columns = ["confidence", "images", "mean confidence", "right", "95 %"]
-    return Table(f"How often {name} is right, by its confidence", columns, rows)
+    columns = ["confidence", "images", "mean confidence", "accuracy", "95 %"]
+    return Table(f"Accuracy of {name} by confidence", columns, rows)
 
 
 def blend(evidence: Evidence) -> Section:
@@ -122,8 +122,8 @@ def _with_error(gain: dict[str, float]) -> str:
 def _hits(evidence: Evidence) -> Table:
     found = analysis.hits(evidence.members)
     rows = found[["member", "right", "only_right", "only_wrong"]].astype(str).to_numpy().tolist()
-    columns = ["", "right", "it alone is right", "it alone is wrong"]
-    return Table("Images that each member predicts right", columns, rows)
+    columns = ["", "correct", "only this one correct", "only this one wrong"]
+    return Table("Images that each member predicts correctly", columns, rows)
 
 
 def adding(evidence: Evidence) -> Section:
@@ -140,7 +140,7 @@ def adding(evidence: Evidence) -> Section:
 
 
 def _views(evidence: Evidence, name: str) -> pd.DataFrame | None:
-    """Return what the views of a variant add; None, and a word why, where its files do not tell any more."""
+    """Return what the views of a variant add; None, with a message, where its files are missing."""
     try:
         return analysis.views(evidence.folder, name)
     except RipikError as error:
@@ -159,7 +159,7 @@ def _ranks(record: dict[str, Any]) -> Text:
     if not ranks:
         return Text("The blend uses no class offsets.")
     thresholds = ", ".join(number(value, 3) for value in ranks["thresholds"])
-    return Text(f"The blend takes the class of the expected rank, between the thresholds {thresholds}.")
+    return Text(f"The blend takes the class of the expected rank, with the thresholds {thresholds}.")
 
 
 def _offsets(evidence: Evidence) -> list[Block]:

@@ -20,7 +20,7 @@ Row = dict[Hashable, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """What stands with a photo: the classes whose heat map is shown, a caption and a note."""
+    """The text of a photo: the classes whose heat map is shown, a caption and a note."""
 
     explain: Sequence[str]
     caption: str
@@ -47,13 +47,13 @@ def choose(evidence: Evidence, suspects: pd.DataFrame | None) -> list[Shown]:
     found = [
         _shown(
             "Most confident errors",
-            "Wrong predictions of the highest confidence: wrong labels, two objects in a photo, or a misleading cue.",
+            "Wrong predictions with the highest confidence: wrong labels, two objects in a photo, or a misleading cue.",
             wrong,
             lambda row: Told([row["predicted"], row["label"]], _verdict(row), _certainty(row)),
         ),
         _shown(
             "Least certain",
-            "Photos of the lowest confidence, predicted right or wrong.",
+            "Photos with the lowest confidence, predicted right or wrong.",
             unsure,
             lambda row: Told([row["predicted"]], _verdict(row), _certainty(row)),
         ),
@@ -75,7 +75,8 @@ def _certainty(row: Row) -> str:
 def _suspected(suspects: pd.DataFrame) -> Shown:
     return _shown(
         "Suspected label errors",
-        "Labels that copies of the photo or the models contradict. Many are correct labels of hard photos: look first.",
+        "Labels that copies of the photo or the models contradict. Many are correct labels of hard photos: check "
+        "before correcting.",
         suspects,
         lambda row: Told(
             [str(row["label"]), str(row["suggested"])],
@@ -95,7 +96,8 @@ def gallery(evidence: Evidence, album: Album, galleries: list[Shown]) -> Section
     """The galleries, each photo with its heat maps where there are some."""
     how = (
         f"Beside each photo: Grad-CAM for a class, by the model of {evidence.explained} that was not trained on it; "
-        "bright regions count most. One photo of each group of near copies. Click, tap or tab to a photo to enlarge it."
+        "bright regions contribute most. One photo of each group of near copies. Click, tap or tab to a photo to "
+        "enlarge it."
     )
     blocks: list[Block] = [Text(how if album.maps else "One photo of each group of near copies.")]
     for shown in galleries:

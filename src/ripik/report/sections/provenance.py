@@ -15,7 +15,7 @@ def times(evidence: Evidence) -> Section:
     """Seconds of every step, as recorded when it ran."""
     found = analysis.times(evidence.folder)
     rows = [[row["step"], row["what"], duration(row["seconds"])] for row in found.to_dict("records")]
-    title = "Recorded when each step ran; parallel jobs are summed"
+    title = "Recorded while each step ran; parallel jobs are added up"
     return Section(
         "times", "Time", [Beside([*drawn(charts.times(found)), Table(title, ["step", "what", "time"], rows)])]
     )
@@ -29,7 +29,11 @@ def configuration(evidence: Evidence) -> Section:
         "configuration",
         "Configuration",
         [
-            Table("Versions at training time where recorded, else of this report", ["package", "version"], rows),
+            Table(
+                "Versions at training time if recorded, otherwise when this report was made",
+                ["package", "version"],
+                rows,
+            ),
             Listing("Every setting, as TOML", to_toml(evidence.run.settings)),
         ],
     )

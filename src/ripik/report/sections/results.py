@@ -39,7 +39,7 @@ def summary(evidence: Evidence) -> Section:
             _expected(evidence.record["test"]),
         ]
     else:
-        rows.append(["variant", f"{evidence.focus.name}; there is no blend of the present predictions yet"])
+        rows.append(["variant", f"{evidence.focus.name}; there is no blend of the current predictions yet"])
     rows += [["submission", evidence.submission]] if evidence.submission else []
     return Section(
         "summary",
@@ -96,7 +96,7 @@ def variants(evidence: Evidence) -> Section:
     )
     folds = pd.DataFrame({name: frame.set_index("fold")[evidence.focus_metric] for name, frame in by_fold.items()})
     marked = [list(evidence.everyone).index(evidence.focus.name)]
-    note = "The blend's row is its nested score: each fold by what was chosen and fitted without it."
+    note = "The blend's row is its nested score: each fold is scored by a blend chosen and fitted without it."
     return Section(
         "variants",
         "Variants",
@@ -181,7 +181,7 @@ def _matrix(evidence: Evidence, album: Album, counts: np.ndarray) -> Matrix:
         for label in range(len(counts))
     ]
     caption = (
-        f"Images by label and by the class that {evidence.focus.name} predicts; {_right(counts)} are right. Choose a "
+        f"Images by label and by the class that {evidence.focus.name} predicts; {_right(counts)} are correct. Select a "
         "number to see its photos, one of each group of near copies."
     )
     return Matrix(caption, evidence.focus.classes, rows)
@@ -199,9 +199,9 @@ def _pairs(evidence: Evidence, counts: np.ndarray) -> Table:
     ]
     caption = (
         f"The most confused pairs of {len(classes)} classes, by {evidence.focus.name}: {len(rows)} of {len(label)} "
-        f"kinds of mistake; {_right(counts)} of all images are right"
+        f"kinds of mistake; {_right(counts)} of all images are correct"
     )
-    return Table(caption, ["label", "predicted as", "images", "of the label's"], rows)
+    return Table(caption, ["label", "predicted as", "images", "share of the label"], rows)
 
 
 def _right(counts: np.ndarray) -> str:

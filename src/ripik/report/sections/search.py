@@ -1,4 +1,4 @@
-"""The searches behind the run's settings: what was tried, what came of it, and what the best is worth."""
+"""The hyperparameter searches of the run: trials, results, and the best score corrected for the selection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def searches(evidence: Evidence) -> Section:
     settings = evidence.run.settings
     blocks: list[Block] = [
         Text(
-            f"{name} was tuned: {settings.variants[name].search}. Its CV is that of settings chosen on these rows.",
+            f"{name} was tuned: {settings.variants[name].search}. Its settings were chosen on these rows, so its CV is "
+            "optimistic.",
             True,
         )
         for name in evidence.members
@@ -31,9 +32,9 @@ def searches(evidence: Evidence) -> Section:
 
 
 def _old(other: list[str], variant: str) -> list[Block]:
-    """Return what to say of a search that was made from something else than stands in the configuration now."""
-    said = f"The search over {variant} was made from something else than the run is now: {', '.join(other)}."
-    return [Text(f"{said} Its scores are not those of the present run.", True)] if other else []
+    """Return a note on a search that was made with other inputs than the current configuration."""
+    said = f"The search over {variant} was made with other inputs than the current run: {', '.join(other)}."
+    return [Text(f"{said} Its scores do not apply to the current run.", True)] if other else []
 
 
 def _search(record: dict[str, Any]) -> list[Block]:
@@ -57,15 +58,15 @@ def _table(record: dict[str, Any], whole: int) -> Table:
     weighty = ", ".join(f"{key} {share:.0%}" for key, share in record["importances"].items())
     metric = spoken(record["metric"])
     rows = [
-        ["trials, of them on all folds", f"{len(record['trials'])}, {whole}"],
+        ["trials, and how many on all folds", f"{len(record['trials'])}, {whole}"],
         [f"{metric} of the best, naive", f"{number(naive['value'], 4)}; {ends(naive['low'], naive['high'])}"],
         ["corrected for the choice", f"{number(corrected['value'], 4)}; {ends(corrected['low'], corrected['high'])}"],
         *(
-            [["less the variant as it was", f"{signed(gain['value'])}; {change(gain['low'], gain['high'])}"]]
+            [["gain over the variant before tuning", f"{signed(gain['value'])}; {change(gain['low'], gain['high'])}"]]
             if gain
             else []
         ),
-        ["the best", values],
-        *([["what the score depends on", weighty]] if weighty else []),
+        ["best settings", values],
+        *([["importance for the score", weighty]] if weighty else []),
     ]
     return Table(f"The search over {record['variant']}", ["", "95 %"], rows, wrapped=True)

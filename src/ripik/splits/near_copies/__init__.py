@@ -1,1 +1,1 @@
-"""Which images show one and the same photo."""
+"""Which images show the same photo."""
