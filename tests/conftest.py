@@ -358,12 +358,25 @@ def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_KEY", "secret-key")
 
 
+@pytest.fixture(scope="session")
+def kept_kaggle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Return what calls the `kaggle` command in a process that has imported its packages."""
+    script, socket = Path(__file__).with_name("kept_kaggle.py"), tmp_path_factory.mktemp("kaggle") / "socket"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(script), "serve", str(socket)], **pipes) as kept:
+        assert kept.stdout is not None
+        assert kept.stdout.readline() == b"ready\n"
+        yield [sys.executable, "-I", "-S", str(script), "call", str(socket)]
+        kept.communicate()
+
+
 @pytest.fixture
-def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["StandIn"]:
+def server(home: Path, monkeypatch: pytest.MonkeyPatch, kept_kaggle: list[str]) -> Iterator["StandIn"]:
     """Return the server that the `kaggle` command talks to; what it finds wrong in a request fails the test."""
     from kaggle_stand_in import StandIn, serving
     from organiser import nested, zip_of
 
+    monkeypatch.setattr("ripik.kaggle.client._command", lambda: kept_kaggle)
     stand_in = StandIn(archive=zip_of(nested()))
     with serving(stand_in) as address:
         monkeypatch.setenv("http_proxy", address)

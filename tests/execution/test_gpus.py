@@ -1,22 +1,22 @@
 """GPUs: what CUDA shows a command, and one of its own for every job."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from ripik.execution import local
 from ripik.execution.runner import execute
-from ripik.execution.task import ALL, ONE, Reporter, Task
+from ripik.execution.task import ALL, ONE, Task
 from ripik.settings import JobSettings
 
-HERE = "tests.test_gpus" if __name__.startswith("tests.") else "test_gpus"
+JOBS = "small_jobs"
+NO_KERAS = "class applications: ...\n"  # in the place of what a job's process loads first, for seconds
 
 
 @pytest.fixture
 def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver's command that lists two GPUs, and jobs that find this module."""
+    """A driver's command that lists two GPUs, and jobs that find what they do, and an empty Keras."""
     command = tmp_path / "bin" / "nvidia-smi"
     command.parent.mkdir()
     command.write_text("#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: GPU-a)'\necho 'GPU 1: Tesla T4 (UUID: GPU-b)'\n")
@@ -24,6 +24,9 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.delenv(local.VISIBLE, raising=False)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "keras.py").write_text(NO_KERAS)
+    monkeypatch.syspath_prepend(tmp_path / "empty")  # a job's process is given the path of this one
 
 
 @pytest.mark.parametrize(
@@ -57,45 +60,24 @@ def test_the_least_used_gpu_is_given() -> None:
     assert local.least_used([], ["0"]) is None
 
 
-def note_and_wait(folder: Path, name: str, others: int, report: Reporter) -> None:
-    """Note what is visible, and wait until as many jobs have."""
-    (folder / name).write_text(os.environ.get(local.VISIBLE, "all"))
-    while len(list(folder.iterdir())) < others:
-        pass
-
-
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(("devices", "together"), [(ONE, 2), (ALL, 1)])
 def test_jobs_at_work_together_have_different_gpus(devices: str, together: int, tmp_path: Path) -> None:
     folder = tmp_path / "noted"
     folder.mkdir()
-    function = f"{HERE}:note_and_wait"
+    function = f"{JOBS}:note_and_wait"
     tasks = [Task(name, function, (folder, name, together), devices=devices) for name in "ab"]
     execute(tasks, JobSettings(jobs=2, threads=1))
     noted = {path.read_text() for path in folder.iterdir()}
     assert noted == ({"all"} if devices == ALL else {"0", "1"})
 
 
-def enter(place: Path, report: Reporter) -> None:
-    """Be the only one at a place for a moment."""
-    place.touch(exist_ok=False)
-    time.sleep(0.3)
-    place.unlink()
-
-
 @pytest.mark.usefixtures("two_gpus")
 def test_a_job_with_all_gpus_is_at_work_by_itself(tmp_path: Path) -> None:
     kinds = {"a": ONE, "b": ALL, "c": ALL, "d": ONE}
-    tasks = [Task(name, f"{HERE}:enter", (tmp_path / "place",), False, (), kind) for name, kind in kinds.items()]
+    tasks = [Task(name, f"{JOBS}:enter", (tmp_path / "place",), False, (), kind) for name, kind in kinds.items()]
     execute(tasks, JobSettings(jobs=3, threads=1))
     assert not (tmp_path / "place").exists()
-
-
-def note_process(folder: Path, name: str, report: Reporter) -> None:
-    """Note the process, its GPU and how many others the parent has."""
-    others = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
-    jobs = [each for each in others if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
-    (folder / name).write_text(f"{os.getpid()} {os.environ.get(local.VISIBLE, 'all')} {len(jobs)}")
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -103,7 +85,7 @@ def test_a_kept_process_does_jobs_on_its_gpu_alone_and_leaves_it_to_others(tmp_p
     shapes = {"a": "one", "b": "one", "c": "two", "d": "one"}
     before = {"b": "a", "c": "b", "d": "c"}
     tasks = [
-        Task(name, f"{HERE}:note_process", (tmp_path, name), after=(before.get(name, ""),), shape=shape)
+        Task(name, f"{JOBS}:note_process", (tmp_path, name), after=(before.get(name, ""),), shape=shape)
         for name, shape in shapes.items()
     ]
     execute(tasks, JobSettings(jobs=2, threads=1))
@@ -114,7 +96,7 @@ def test_a_kept_process_does_jobs_on_its_gpu_alone_and_leaves_it_to_others(tmp_p
 @pytest.mark.long
 @pytest.mark.usefixtures("two_gpus")
 def test_a_job_with_all_gpus_finds_no_kept_process_on_them(tmp_path: Path) -> None:
-    function = f"{HERE}:note_process"
+    function = f"{JOBS}:note_process"
     tasks = [
         Task("a", function, (tmp_path, "a"), shape="one"),
         Task("b", function, (tmp_path, "b"), after=("a",), devices=ALL),

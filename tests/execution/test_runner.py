@@ -1,80 +1,49 @@
 """The engine: processes of tasks, failures told at once, killed processes noticed."""
 
-import atexit
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from email.message import Message
 from functools import partial
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pytest
+from small_jobs import (
+    break_down,
+    die,
+    end_as_if_not_asked,
+    fail,
+    fail_when_there,
+    kill_when_idle,
+    note_children,
+    note_pid,
+    pid,
+    sleep_long,
+    stop_and_kill_soon,
+    talk,
+    warn_from_threads,
+    write_for_long,
+)
 
-from ripik import console
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.runner import execute, threads_per_job, undivided
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-from ripik.storage import artifacts
 
-HERE = "tests.test_engine" if __name__.startswith("tests.") else "test_runner"
-Progress = Callable[..., None]
+JOBS = "small_jobs"
 
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the child find this module."""
+    """Let the child find the jobs."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
 
 
-def note_pid(folder: Path, name: str, report: Progress) -> None:
-    report(1, 1, "noted")
-    (folder / name).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
-
-
-def fail(report: Progress) -> None:
-    raise InputError("row 7 is wrong")
-
-
-def break_down(report: Progress) -> None:
-    raise ZeroDivisionError("a bug")
-
-
-def die(report: Progress) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def sleep_long(report: Progress) -> None:
-    time.sleep(600)
-
-
-def note_time(folder: Path, name: str, seconds: float, report: Progress) -> None:
-    start = time.time()
-    time.sleep(seconds)
-    (folder / name).write_text(f"{start} {time.time()}")
-
-
-def write_for_long(folder: Path, report: Progress) -> None:
-    with artifacts.replacing(folder / "a.npy") as temporary:
-        temporary.write_text("half")
-        time.sleep(600)
-
-
-def fail_when_there(folder: Path, report: Progress) -> None:
-    while not list(folder.iterdir()):
-        time.sleep(0.05)
-    raise InputError("stop")
-
-
 def task(function: Callable[..., None], *arguments: object) -> Task:
-    return Task(function.__name__, f"{HERE}:{function.__name__}", arguments, needs_backend=False)
+    return Task(function.__name__, f"{JOBS}:{function.__name__}", arguments, needs_backend=False)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -110,7 +79,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_a_killed_process_is_told_after_the_jobs_that_do_not_wait_for_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    note = f"{HERE}:note_time"
+    note = f"{JOBS}:note_time"
     tasks = [
         task(die),
         Task("at work", note, (tmp_path, "at work", 1.0), needs_backend=False),
@@ -127,11 +96,7 @@ def test_a_killed_process_is_told_after_the_jobs_that_do_not_wait_for_it(
 def warm(function: Callable[..., None], name: str, *arguments: object, shape: str = "one", after: str = "") -> Task:
     """Return a task that may be done by a process that has done another of its shape."""
     given = (*arguments, name) if function is note_pid else arguments
-    return Task(name, f"{HERE}:{function.__name__}", given, False, tuple(filter(None, [after])), shape=shape)
-
-
-def pid(path: Path) -> str:
-    return path.read_text().split()[0]
+    return Task(name, f"{JOBS}:{function.__name__}", given, False, tuple(filter(None, [after])), shape=shape)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -176,26 +141,11 @@ def test_no_more_processes_are_kept_than_jobs_run_at_once(tmp_path: Path) -> Non
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abcd", "1")
 
 
-def note_children(folder: Path, name: str, report: Progress) -> None:
-    """Note how many processes of jobs this one's parent has."""
-    children = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
-    at_work = [each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
-    (folder / name).write_text(str(len(at_work)))
-
-
 def test_a_failure_stops_a_process_that_is_kept(tmp_path: Path) -> None:
     tasks = [warm(note_pid, "first", tmp_path), warm(fail, "second", after="first"), warm(sleep_long, "third")]
     with pytest.raises(InputError, match="row 7 is wrong"):
         execute(tasks, JobSettings(jobs=2, threads=1))
     assert not Path(f"/proc/{pid(tmp_path / 'first')}").exists()
-
-
-def end_as_if_not_asked(folder: Path, name: str, report: Progress) -> None:
-    """Swallow the request to end, as code that is called from C may; note when the process ends by itself."""
-    atexit.register((folder / "ended").touch)
-    (folder / name).touch()
-    with contextlib.suppress(SystemExit):
-        time.sleep(60)
 
 
 def test_a_kept_process_ends_though_a_task_lost_the_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,25 +163,11 @@ def test_a_kept_process_that_is_killed_loses_one_task(tmp_path: Path) -> None:
     assert pid(tmp_path / "first") != pid(tmp_path / "third")
 
 
-def kill_when_idle(folder: Path, report: Progress) -> None:
-    """Kill the process of the task before, which waits for the next one."""
-    time.sleep(0.5)
-    os.kill(int(pid(folder / "first")), signal.SIGKILL)
-    time.sleep(0.5)
-
-
 def test_a_kept_process_that_is_killed_while_it_waits_loses_nothing(tmp_path: Path) -> None:
     tasks = [warm(note_pid, "first", tmp_path), task(kill_when_idle, tmp_path)]
     tasks += [warm(note_pid, "third", tmp_path, after="kill_when_idle")]
     execute(tasks, JobSettings(jobs=2, threads=1))
     assert pid(tmp_path / "first") != pid(tmp_path / "third")
-
-
-def stop_and_kill_soon(folder: Path, report: Progress) -> None:
-    """Stop the idle process of the task before; it is killed when its next task lies in its pipe."""
-    victim = pid(folder / "first")
-    os.kill(int(victim), signal.SIGSTOP)
-    subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {victim}"])
 
 
 def test_a_task_that_a_kept_process_died_before_taking_is_given_to_another(tmp_path: Path) -> None:
@@ -243,7 +179,7 @@ def test_a_task_that_a_kept_process_died_before_taking_is_given_to_another(tmp_p
 
 
 def test_what_a_task_prints_does_not_reach_the_next(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks = [Task(name, f"{HERE}:talk", (name,), needs_backend=False, shape="one") for name in "AB"]
+    tasks = [Task(name, f"{JOBS}:talk", (name,), needs_backend=False, shape="one") for name in "AB"]
     execute(tasks, JobSettings(jobs=1, threads=1))
     out, error = capsys.readouterr()
     assert [line for line in out.splitlines() if "done in" not in line] == [
@@ -253,8 +189,8 @@ def test_what_a_task_prints_does_not_reach_the_next(capsys: pytest.CaptureFixtur
 
 
 def test_a_task_waits_for_the_one_it_names(tmp_path: Path) -> None:
-    first = Task("first", f"{HERE}:note_time", (tmp_path, "first", 0.5), needs_backend=False)
-    second = Task("second", f"{HERE}:note_time", (tmp_path, "second", 0.0), needs_backend=False, after=("first", "x"))
+    first = Task("first", f"{JOBS}:note_time", (tmp_path, "first", 0.5), needs_backend=False)
+    second = Task("second", f"{JOBS}:note_time", (tmp_path, "second", 0.0), needs_backend=False, after=("first", "x"))
     execute([second, first], JobSettings(jobs=2))
     started, ended = ((tmp_path / name).read_text().split() for name in ("second", "first"))
     assert float(started[0]) >= float(ended[1])
@@ -273,14 +209,6 @@ def test_threads_are_the_cores_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads_per_job(JobSettings(jobs=2, threads=5)) == 5
 
 
-def talk(name: str, report: Progress) -> str:
-    report(1, 3, "half done")
-    console.say(f"{name} says [/b]")
-    console.warn(f"{name} warns")
-    sys.stdout.write("no end of line")
-    return f"{name} is content"
-
-
 def test_a_jobs_lines_reach_the_streams_they_are_meant_for(capsys: pytest.CaptureFixture[str]) -> None:
     execute([task(talk, "A")], JobSettings())
     out, error = capsys.readouterr()
@@ -290,64 +218,38 @@ def test_a_jobs_lines_reach_the_streams_they_are_meant_for(capsys: pytest.Captur
     assert error == "warning: A warns\n"
 
 
-def warn_from_threads(report: Progress) -> None:
-    def shout(number: int) -> None:
-        for _ in range(200):
-            console.say(f"{number}" * 50)
-
-    threads = [threading.Thread(target=shout, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for done in range(200):
-        report(done, 200)
-    for thread in threads:
-        thread.join()
-
-
 def test_reports_and_lines_of_several_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
     execute([task(warn_from_threads)], JobSettings())
     lines = capsys.readouterr().out.splitlines()[:-1]
     assert sorted(lines) == sorted(f"{number}" * 50 for number in range(4) for _ in range(200))
 
 
-class ResourceExhaustedError(Exception):
-    """Named as TensorFlow's."""
-
-
-def run_out(kind: str, report: Progress) -> None:
-    if kind == "memory":
-        raise MemoryError("4 GB")
-    if kind == "gpu":
-        raise ResourceExhaustedError("OOM when allocating")
-    if kind == "jax":
-        raise ValueError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12 bytes.")
-    raise HTTPError("http://localhost/x", 503, "busy", Message(), None)
-
-
 @pytest.mark.parametrize("kind", ["memory", "gpu", "jax"])
 def test_memory_that_runs_out_in_a_job_is_told(kind: str) -> None:
     with pytest.raises(SurroundingsError, match=r"needy: out of memory\. Run it with fewer jobs"):
-        execute([Task("needy", f"{HERE}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
+        execute([Task("needy", f"{JOBS}:run_out", (kind,), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 
 def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
     with pytest.raises(RuntimeError, match="HTTPError: HTTP Error 503: busy"):
-        execute([Task("web", f"{HERE}:run_out", ("http",), needs_backend=False)], JobSettings(jobs=1, threads=1))
+        execute([Task("web", f"{JOBS}:run_out", ("http",), needs_backend=False)], JobSettings(jobs=1, threads=1))
 
 
 ALONE = """
 import sys
+from pathlib import Path
 from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-execute([Task("long", "test_runner:sleep_long", (), needs_backend=False)], JobSettings(jobs=1, threads=1))
+task = Task("long", "small_jobs:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
+execute([task], JobSettings(jobs=1, threads=1))
 """
 
 
-def test_jobs_are_terminated_though_nobody_reads_what_is_said() -> None:
+def test_jobs_are_terminated_though_nobody_reads_what_is_said(tmp_path: Path) -> None:
     heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-c", ALONE],
+        [sys.executable, "-c", ALONE, str(tmp_path / "told")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -355,10 +257,12 @@ def test_jobs_are_terminated_though_nobody_reads_what_is_said() -> None:
     )
     assert process.stderr is not None
     process.stderr.close()
-    time.sleep(4)
+    limit = time.monotonic() + 60
+    while not (tmp_path / "told.begun").exists():
+        assert time.monotonic() < limit, "the job has not begun"
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     process.wait(60)
-    limit = time.monotonic() + 60
     while _is_there(process.pid):
         assert time.monotonic() < limit, "the job is still at work"
         time.sleep(0.1)

@@ -18,17 +18,9 @@ from pathlib import Path
 from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-task = Task("sleeps", "test_signals:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
+task = Task("sleeps", "small_jobs:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
 execute([task], JobSettings(jobs=1, threads=1))
 """
-
-
-def sleep_until_told(path: Path, report: object) -> None:
-    path.with_suffix(path.suffix + ".begun").write_text(str(os.getpid()))
-    try:
-        time.sleep(600)
-    finally:
-        path.write_text("tidied up")
 
 
 NOTICED = """
@@ -89,16 +81,12 @@ from ripik.execution.task import Task
 from ripik.settings import JobSettings
 told = Path(sys.argv[1])
 tasks = [
-    Task("first", "test_signals:note_pid", (told.with_suffix(".begun"),), needs_backend=False, shape="kept"),
-    Task("sleeps", "test_signals:sleep_until_told", (told.with_suffix(".second"),), needs_backend=False),
-    Task("waits", "test_signals:note_pid", (told,), needs_backend=False, after=("sleeps",), shape="kept"),
+    Task("first", "small_jobs:note_own_pid", (told.with_suffix(".begun"),), needs_backend=False, shape="kept"),
+    Task("sleeps", "small_jobs:sleep_until_told", (told.with_suffix(".second"),), needs_backend=False),
+    Task("waits", "small_jobs:note_own_pid", (told,), needs_backend=False, after=("sleeps",), shape="kept"),
 ]
 execute(tasks, JobSettings(jobs=2, threads=1))
 """
-
-
-def note_pid(path: Path, report: object) -> None:
-    path.write_text(str(os.getpid()))
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -13,8 +13,6 @@ from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings, LimitSettings
 
-HERE = "tests.test_deadline" if __name__.startswith("tests.") else "test_time_limit"
-
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("", None), ("45s", 45), ("90m", 5400), ("8h30m", 30600), ("1h2m3s", 3723)]
@@ -50,14 +48,6 @@ def test_the_limit_is_known_while_the_block_runs() -> None:
     assert time_limit.VARIABLE not in os.environ
 
 
-def out_of_time(report: object) -> None:
-    raise OutOfTimeError("no room for another epoch")
-
-
-def note(path: Path, report: object) -> None:
-    path.write_text("done")
-
-
 @pytest.fixture
 def found_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
@@ -66,9 +56,9 @@ def found_here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("found_here")
 def test_when_a_job_stops_at_the_limit_the_others_end_and_none_begins(tmp_path: Path) -> None:
     tasks = [
-        Task("stops", f"{HERE}:out_of_time", (), needs_backend=False),
-        Task("ends", f"{HERE}:note", (tmp_path / "ends",), needs_backend=False),
-        Task("later", f"{HERE}:note", (tmp_path / "later",), needs_backend=False, after=("stops", "ends")),
+        Task("stops", "small_jobs:out_of_time", (), needs_backend=False),
+        Task("ends", "small_jobs:note", (tmp_path / "ends",), needs_backend=False),
+        Task("later", "small_jobs:note", (tmp_path / "later",), needs_backend=False, after=("stops", "ends")),
     ]
     with pytest.raises(OutOfTimeError, match="another epoch"):
         execute(tasks, JobSettings(jobs=2, threads=1))

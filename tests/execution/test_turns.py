@@ -47,7 +47,7 @@ def layout(tiny: Tiny) -> Layout:
 
 
 def test_a_turn_waits_for_another_process_and_names_it(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    with hold(layout.at_work, 3) as other:
+    with hold(layout.at_work, 2) as other:
         with turn(layout, "train"):
             assert other.wait(5) == 0  # it has ended
             assert json.loads(layout.at_work.read_text())["note"] == "train"

@@ -16,13 +16,20 @@ from ripik.kaggle.downloads import data, download_dataset
 from ripik.settings import Settings
 
 NAME = f"{OWNER}/{SLUG}"
+COMMAND = kaggle_command._command
 
 
 def made(tmp_path: Path) -> Settings:
     return settings(tmp_path, kaggle_dataset=NAME)
 
 
-@pytest.mark.usefixtures("login")
+@pytest.fixture
+def by_itself(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the command as it is started outside the tests."""
+    monkeypatch.setattr(kaggle_command, "_command", COMMAND)
+
+
+@pytest.mark.usefixtures("login", "by_itself")
 def test_a_dataset_fills_the_input_folder(tmp_path: Path, server: StandIn) -> None:
     data(made(tmp_path))
     check_filled(tmp_path, made(tmp_path))
@@ -128,7 +135,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             data(made(tmp_path))
 
 
-@pytest.mark.usefixtures("login")
+@pytest.mark.usefixtures("login", "by_itself")
 def test_without_the_script_the_module_runs(tmp_path: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle_command.shutil, "which", lambda name, path: None)
     assert kaggle_command._command() == [sys.executable, "-m", "kaggle"]

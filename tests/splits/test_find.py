@@ -149,8 +149,14 @@ def test_none_and_one(album: list[Path]) -> None:
     assert np.isnan(groups.similarity).all()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no image"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("content", "workers"),
+    [
+        *((content, 1) for content in (None, b"", b"no image")),
+        (b"no image", 2),  # an error ends the workers, and others are started
+        *(pytest.param(content, 2, marks=pytest.mark.long) for content in (None, b"")),
+    ],
+)
 def test_an_unreadable_image_is_named(album: list[Path], content: bytes | None, workers: int) -> None:
     bad = album[0].with_name("bad.jpg")
     if content is not None:

@@ -39,7 +39,7 @@ def test_a_blend_is_chosen_where_parts_lack_classes(metric: str) -> None:
     decision = DecisionSettings(offsets="auto", prior_shift=True, copies_vote="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = nest(rows, get_metric(metric), BlendSettings(views="auto"), decision, "mean")
+        found = nest(rows, get_metric(metric), BlendSettings(views="auto", restarts=1, bags=2), decision, "mean")
     assert found.oof.sum(axis=1) == pytest.approx(1)
     assert np.isfinite([option.score for option in found.options]).all()
     parts = [score_part(get_metric(metric), rows.y[rows.fold == k], found.oof[rows.fold == k]) for k in range(FOLDS)]
