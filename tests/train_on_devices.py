@@ -1,6 +1,8 @@
-"""Train one job in this process on so many virtual devices of the CPU.
+"""Train one job in this process on so many virtual devices of the CPU, once for every one of its ends.
 
-python train_on_devices.py DEVICES STOP CONFIG VARIANT OVERRIDE…    STOP: yes ends it, as SIGTERM does, within epoch 2
+python train_on_devices.py DEVICES END,… CONFIG VARIANT OVERRIDE…    END: done, or stopped, as by SIGTERM, in epoch 2
+
+What was done before the last one is left beside it, in a folder named `whole`.
 """
 
 import os
@@ -28,19 +30,25 @@ def split_cpu(devices: int) -> None:
 
 def main() -> None:
     """Train, as a job's process does."""
-    devices, stop, config, variant, *overrides = sys.argv[1:]
+    devices, ends, config, variant, *overrides = sys.argv[1:]
     split_cpu(int(devices))
     from ripik.config import load_settings
     from ripik.storage.paths import Job
     from ripik.training.trainer import train
 
+    run, stopped = Run.open(load_settings(Path(config), overrides)), False
+
     def report(done: float, total: int, note: str = "") -> None:
-        if stop == "yes" and 1 < done < 2:
+        if stopped and 1 < done < 2:
             signal.raise_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     assert len(backend.devices()) == int(devices)
-    train(Training(Run.open(load_settings(Path(config), overrides)), Job(variant, 0)), report)
+    for end in ends.split(","):
+        training, stopped = Training(run, Job(variant, 0)), end == "stopped"
+        if training.folder.exists() and training.is_trained:
+            training.folder.rename(training.folder.with_name("whole"))
+        train(Training(run, Job(variant, 0)), report)
 
 
 if __name__ == "__main__":

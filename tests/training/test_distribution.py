@@ -16,8 +16,9 @@ from ripik.splits.run import Run
 from ripik.storage.artifacts import read_json
 from ripik.storage.paths import Job
 from ripik.training.jobs import Training, is_distributed
+from ripik.training.trainer import train
 from ripik.variants import Variant
-from trainings_here import prepare_here, starting_network
+from trainings_here import prepare_here, silent, starting_network
 
 SCRIPT, OVERFLOW = (Path(__file__).parents[1] / name for name in ("train_on_devices.py", "overflow_on_devices.py"))
 SETTINGS = (  # 18 rows to train on: the last batch of 8 has two rows, that of 5 three, which two devices cannot halve
@@ -36,11 +37,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Tiny:
     return tiny
 
 
-def trained(tiny: Tiny, devices: int, stop: bool = False) -> Path:
-    """Train `finetuned` in its fold 0 and return the job's folder."""
-    command = [sys.executable, str(SCRIPT), str(devices), "yes" if stop else "no", str(tiny.config), "finetuned"]
+def trained(tiny: Tiny, *ends: str) -> Path:
+    """Train `finetuned` in its fold 0 on two devices, in a process of its own, and return the job's folder."""
+    command = [sys.executable, str(SCRIPT), "2", ",".join(ends), str(tiny.config), "finetuned"]
     done = subprocess.run([*command, *SETTINGS], capture_output=True, text=True, check=False)
-    assert done.returncode == (143 if stop else 0), done.stdout + done.stderr
+    assert done.returncode == (143 if ends[-1] == "stopped" else 0), done.stdout + done.stderr
     return tiny.run / "finetuned" / "fold0"
 
 
@@ -54,8 +55,11 @@ def learned(tiny: Tiny, folder: Path) -> np.ndarray:
 
 
 def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepared: Tiny, tmp_path: Path) -> None:
-    alone = trained(prepared, 1).rename(tmp_path / "alone")
-    together = trained(prepared, 2).rename(tmp_path / "together")
+    here = Training(Run.open(prepared.settings(*SETTINGS)), Job("finetuned", 0))
+    train(here, silent)
+    alone = here.folder.rename(tmp_path / "alone")
+    trained(prepared, "done", "stopped")
+    together = (prepared.run / "finetuned" / "whole").rename(tmp_path / "together")
     told = [read_json(folder / "meta.json") for folder in (alone, together)]
     assert [one["devices"] for one in told] == [1, 2]
     assert told[0]["inputs"] == told[1]["inputs"]
@@ -63,8 +67,8 @@ def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepa
     np.testing.assert_allclose(losses[0]["inner_loss"], losses[1]["inner_loss"], rtol=1e-3)
     one, two = learned(prepared, alone), learned(prepared, together)
     assert np.linalg.norm(two - one) < 0.1 * np.linalg.norm(one)
-    trained(prepared, 2, stop=True)
-    again = trained(prepared, 2)
+    assert not (prepared.run / "finetuned" / "fold0" / "meta.json").exists()
+    again = trained(prepared, "done")
     np.testing.assert_array_equal(learned(prepared, again), two)
     shutil.rmtree(again)
 
