@@ -130,7 +130,7 @@ CASES = (
     bad("a name of 300 characters", archive(added(**{"x" * 300: b"x"})), SOURCE, "too long for a file", FOLDER),
     bad("the same entry twice", archive(added(**{"train\\train.csv": b"x"})), SOURCE, "appears twice", FOLDER),
     bad("a bomb", archive(harm=central(24, b"\0\0\0\xf0")), SOURCE, "unpacks to 4.0 GB", "far more than", FOLDER),
-    bad("archives 6 deep", archive(deep), "again.zip", "nested more than 4 deep", FOLDER),
+    bad("archives 6 deep", archive(deep), "again.zip", "nested more than 4 levels deep", FOLDER),
     bad("a password", archive(harm=central(8, b"\x01\x00")), SOURCE, "protected by a password", FOLDER),
     bad("an unknown method", archive(harm=central(10, b"\x63\x00")), SOURCE, "method is not supported", FOLDER),
     bad("cut", archive(harm=lambda data: data[: len(data) // 2]), SOURCE, *DAMAGED),
@@ -139,7 +139,7 @@ CASES = (
     bad("an empty file", archive(harm=lambda data: b""), SOURCE, *DAMAGED),
     bad("a tar.gz", archive(harm=lambda data: b"\x1f\x8b\x08" + data), SOURCE, "a gzip archive", FOLDER),
     bad("no zip", archive(harm=lambda data: b"<html>"), SOURCE, *DAMAGED),
-    bad("nothing in it", archive(lambda files: {}), SOURCE, "holds no sample_submission.csv", "[competition]"),
+    bad("nothing in it", archive(lambda files: {}), SOURCE, "has no sample_submission.csv", "[competition]"),
     bad("no train.csv", folder(lambda source: (source / "train" / "train.csv").unlink()), "train.csv", "[competition]"),
     bad("two train.csv", folder(doubled), "2 different train.csv", "old/train/train.csv", "Keep one"),
     bad(
@@ -150,7 +150,7 @@ CASES = (
     bad(
         "a source that holds the target",
         nothing,
-        f"holds {FILLED} itself",
+        f"contains {FILLED} itself",
         "another folder",
         command=("data", "--source", "{folder}", *INTO),
     ),

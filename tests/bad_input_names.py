@@ -110,7 +110,7 @@ CASES = (
     known("the folder itself is a link", linked_folder),
     known("decomposed as macOS stores it", called("Müller.jpg", again(DECOMPOSED))),
     known("decomposed in the CSV", called(DECOMPOSED, again("Müller.jpg"))),
-    named("two spellings of one name", called(ANGSTROM, again(*RINGS)), "\\u212b", "any of 2 files", "Keep one"),
+    named("two spellings of one name", called(ANGSTROM, again(*RINGS)), "\\u212b", "matches 2 files", "Keep one"),
     Case(
         "file names",
         "the file of another row",

@@ -63,14 +63,14 @@ TESTS = (
         lines(lambda rows: [rows[0], *(_float(row) for row in rows[1:])], test_csv),
         ("sample_submission.csv", "test.csv", "4 are missing (13.0", "(13, "),
     ),
-    bad("no such file", lambda tiny: test_csv(tiny).unlink(), "there is no file", "name it", topic="test.csv"),
+    bad("no such file", lambda tiny: test_csv(tiny).unlink(), "there is no file", "set its name", topic="test.csv"),
 )
 _SAMPLES = tuple(
     Case("sample submission", name, spoil, ("sample_submission.csv", *says), 2, how)
     for name, spoil, says, how in (
         ("a row is missing", swap("\n14,1", "", sample_csv), ("1 are missing (14)", "test.csv"), ("folds",)),
         ("a row too many", swap("\n14,1", "\n14,1\n99,1", sample_csv), ("1 are unknown (99)", "test.csv"), ("folds",)),
-        ("a row twice", swap("\n14,1", "\n14,1\n14,1", sample_csv), ("id 14", "lines 4, 5", "own"), ("folds",)),
+        ("a row twice", swap("\n14,1", "\n14,1\n14,1", sample_csv), ("id 14", "lines 4, 5", "unique id"), ("folds",)),
         (
             "another label column, without labels",
             both(swap("label", "class", sample_csv), values("a.jpg")),
@@ -94,13 +94,20 @@ _SAMPLES = tuple(
         ("one probability of three classes", values("0.5"), ("neither classes", "set"), ("folds",)),
         ("values that mean nothing", values("?"), ("neither classes", "(?)", "set"), ("folds",)),
         ("empty", content(lambda data: b"", sample_csv), ("is empty", "header"), ("folds",)),
-        ("no such file", lambda tiny: tiny.sample_csv.unlink(), ("there is no file", "name it"), ("folds",)),
+        ("no such file", lambda tiny: tiny.sample_csv.unlink(), ("there is no file", "set its name"), ("folds",)),
         ("leading zeros lost", swap("\n13,", "\n013,", test_csv), ("(013)", "(13)"), ("folds",)),
     )
 )
 SAMPLES = (
     *_SAMPLES,
-    Case("sample submission", "a positive class that is none", nothing, ("positive_class = 4", "Name"), 2, POSITIVE),
+    Case(
+        "sample submission",
+        "a positive class that is none",
+        nothing,
+        ("positive_class = 4", "Set it to one"),
+        2,
+        POSITIVE,
+    ),
     Case(
         "sample submission",
         "other names of both columns",
@@ -128,7 +135,7 @@ CORRECTIONS = (
         for name, spoil, says in (
             ("no such file", nothing, ("there is no file", "leave the setting empty")),
             ("an unknown id", corrections("image_id,label\n1,2\n99,1\n"), ("line 3", "99", "remove the line")),
-            ("an id twice", corrections("image_id,label\n1,2\n1,3\n"), ("id 1", "lines 2, 3", "own")),
+            ("an id twice", corrections("image_id,label\n1,2\n1,3\n"), ("id 1", "lines 2, 3", "unique id")),
             ("no class", corrections("image_id,label\n1,9\n"), ("line 2", "image 1", "9", "Correct the line")),
             (
                 "a character that cannot be seen",

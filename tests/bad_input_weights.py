@@ -100,7 +100,7 @@ CASES = (
         "with its classification layer (Keras 2)",
         keras_2(132),
         f"not contain weights of {NETWORK} without its top",
-        "it has 132 layers with weights, the network 131",
+        "it has 132 layers with weights, the network has 131",
         REMEDY,
         file="b0.h5",
     ),
