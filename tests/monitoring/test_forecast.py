@@ -238,6 +238,23 @@ def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     assert (cost.memory, cost.disk) == (100 + 4 * 40, 7)  # in batches four times as large
 
 
+def test_a_fitted_head_takes_one_epoch_that_grows_with_its_rows(tiny: Tiny) -> None:
+    """It reports once, whatever its number of epochs."""
+    made = []
+    for rows in (40, 8):
+        at = 2.0 + 0.1 * rows
+        signs = [[at, 1.0, 100], *([at + 0.02 * images, 1.0, 150] for images in (6, 12, 16, 20))]
+        seen = {"seconds": signs[-1][0], "again": signs[-1][0], "signs": signs, "trained": 1, "memory": 150, "disk": 7}
+        made.append(Rehearsed(Variant(name="v", epochs=3, solver="logistic"), 1, rows, 6, 4, seen))
+    cost = job_cost(made, 2, 16)
+    assert (cost.fixed, cost.epoch, cost.step) == pytest.approx((2.0, 0.0, 16 * 0.1), abs=0.1)
+    settings = tiny.settings("variants.original.solver='logistic'", "training.batch_size=16", "folds.n_splits=2")
+    job, here = Job("original", 0), replace(costs(settings), jobs={"original": cost})
+    seconds = job_seconds(settings, settings.variants["original"], job, Size(3200, 0), here)
+    views = len(settings.prediction.views)
+    assert seconds == pytest.approx(here.process + cost.fixed + 100 * cost.step + cost.image * 1600 * views)
+
+
 def test_reports_within_an_epoch_tell_a_step_better_than_noisy_epochs() -> None:
     long, short = rehearsed(40, 0.3, 1.5, 12.0, 0.02), rehearsed(7, 0.3, 1.5, 12.0, 0.02)
     signs = long.seen["signs"]

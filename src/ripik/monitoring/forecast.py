@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ripik.execution.runner import threads_per_job
 from ripik.features.store import Pass, Reading, pixel_passes, shares
-from ripik.names import ONE
+from ripik.names import LOGISTIC, ONE
 from ripik.settings import Settings
 from ripik.splits.splitting import MANY
 from ripik.storage.paths import Job
@@ -266,6 +266,6 @@ def job_seconds(
     batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
     areas = sum((side / variant.image_size) ** 2 for side in Reading(settings, variant).sides)
     predicted = (held + size.test) * len(settings.prediction.views) * areas
-    epochs = variant.epochs * (cost.epoch + batches * cost.step)
+    epochs = (1 if variant.solver == LOGISTIC else variant.epochs) * (cost.epoch + batches * cost.step)
     begins = costs.process if first else -cost.first
     return begins + cost.fixed + epochs + cost.image * predicted

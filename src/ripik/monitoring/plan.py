@@ -15,6 +15,7 @@ from ripik.monitoring.forecast import Costs, Size, Step, disk, steps, total
 from ripik.monitoring.measure import measure
 from ripik.monitoring.memory_cost import job_memory, memory
 from ripik.monitoring.search_cost import show_searches
+from ripik.names import LOGISTIC
 from ripik.settings import JobSettings, Settings
 from ripik.splits.folds import kept
 from ripik.splits.groups import groups_of, read_groups
@@ -101,7 +102,7 @@ def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, cost
     for variant in variants:
         cost = costs.jobs[variant.name]
         after = f"{variant.start}, same fold" if variant.start else ""
-        epochs = f"{variant.epochs} × {cost.epoch:.2f} s"
+        epochs = "fitted at once" if variant.solver == LOGISTIC else f"{variant.epochs} × {cost.epoch:.2f} s"
         steps_told = f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
         held = _bytes(job_memory(settings, variant, size, costs))
         rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ripik.monitoring.forecast import JobCost, Line
+from ripik.names import LOGISTIC
 from ripik.variants import Variant
 
 CERTAIN = 0.5  # seconds between two reports that tell how fast steps are
@@ -60,6 +61,8 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
     views: how many each image is predicted through; batch_size: the real one, whose step takes in proportion.
     """
     variant, steps = made[0].variant, [one.steps for one in made]
+    if variant.solver == LOGISTIC:
+        return _fitted(made, views, batch_size)
     epochs = [_epoch(one) for one in made]
     step = _step(made[0]) or _difference(epochs, steps)
     epoch = max(0.0, statistics.mean(whole - count * step for whole, count in zip(epochs, steps, strict=True)))
@@ -72,6 +75,17 @@ def job_cost(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
     begun, step = max(0.0, statistics.mean(fixed)), step * batch_size / variant.batch_size
     first = statistics.mean(one.seen["seconds"] - one.seen["again"] for one in made)
     return JobCost(begun, epoch, step, image, memory, disk, min(begun, max(0.0, first)))
+
+
+def _fitted(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
+    """Return the cost of a head that is fitted at once: what grows with its rows counts as steps of one epoch."""
+    image = statistics.mean(_image(one, views) for one in made)
+    seconds = [one.seen["seconds"] - image * views * (one.held + one.tested) for one in made]
+    line = line_through(sorted(zip([one.rows for one in made], seconds, strict=True)))
+    memory, disk = max(one.seen["memory"] for one in made), max(one.seen["disk"] for one in made)
+    first = statistics.mean(one.seen["seconds"] - one.seen["again"] for one in made)
+    step = line.each * batch_size / made[0].shown
+    return JobCost(line.fixed, 0.0, step, image, memory, disk, min(line.fixed, max(0.0, first)))
 
 
 def _step(one: Rehearsed) -> float:
