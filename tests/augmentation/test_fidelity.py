@@ -44,9 +44,20 @@ def test_the_record_holds_every_transform_and_the_chain_on_these_very_images() -
         assert (max(errors) <= EXACT) == (name in CERTAIN)
 
 
-@pytest.mark.parametrize("name", [*NAMES, CHAIN])
-def test_the_source_preset_lies_within_three_standard_errors_of_the_old_version(name: str) -> None:
-    seeds = SEEDS[:1] if name in CERTAIN else SEEDS
+ONE_IS_ENOUGH = [name for name in [*NAMES, CHAIN] if name not in {*CERTAIN, "GridDistortion"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [
+        *((name, SEEDS[:1]) for name in [*NAMES, CHAIN] if name != "GridDistortion"),
+        ("GridDistortion", SEEDS),  # its spread differs from seed to seed by more than its error says
+        *(pytest.param(name, SEEDS, marks=pytest.mark.long) for name in ONE_IS_ENOUGH),
+    ],
+)
+def test_the_source_preset_lies_within_three_standard_errors_of_the_old_version(
+    name: str, seeds: tuple[int, ...]
+) -> None:
     assert beyond(measure_preset("source", [name], seeds)) == []
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,10 +11,9 @@ import pytest
 
 from ripik.errors import InputError
 from ripik.execution import environment
-from ripik.models import backend, engines
+from ripik.models import backend, engines, random_weights
 from ripik.models.backbone import cut
 from ripik.models.engines import make_predictor
-from ripik.models.random_weights import random_backbone
 from ripik.training.network import build_trained_part
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
@@ -21,10 +21,16 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed")
 SIZE = 32
 
 
+def calibrated_on_few(name: str) -> keras.Model:
+    """Return a network with useful random weights, for smaller images than the demo's."""
+    with mock.patch.multiple(random_weights, CALIBRATION_IMAGES=16, CALIBRATION_SIZE=64):
+        return random_weights.random_backbone(name)
+
+
 @pytest.fixture(scope="module")
 def backbone() -> keras.Model:
     keras.utils.set_random_seed(0)
-    model = random_backbone("EfficientNetB0")
+    model = calibrated_on_few("EfficientNetB0")
     return keras.Model(model.inputs[0], model.outputs[0], name="small")
 
 
@@ -136,8 +142,8 @@ def test_an_openvino_that_fails_is_left_or_refused(backbone, photos, monkeypatch
 @pytest.mark.parametrize("name", ["MobileNetV2", pytest.param("EfficientNetV2B0", marks=pytest.mark.long)])
 def test_other_backbones_run_on_openvino(name: str) -> None:
     keras.utils.set_random_seed(0)
-    model = random_backbone(name)
-    images = np.random.default_rng(1).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    model = calibrated_on_few(name)
+    images = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     predictor = make_predictor(model, "openvino", images)
     (found,) = predictor.stream([images])
     assert relative(found, model.predict_on_batch(images)) < 1e-4
