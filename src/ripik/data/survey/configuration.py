@@ -27,6 +27,10 @@ from ripik.storage.paths import layout_of
 
 NO_CONFIG = Path()
 FOLDER = Path("configs")
+LATER = (
+    '# also: [recipe] preset = "quick", a better score in less time (docs/recipe.md); '
+    '[network] weights = "FILE.weights.h5", where nothing can be downloaded (docs/weights-and-gpu.md)'
+)
 
 
 def write_configuration(
@@ -57,6 +61,7 @@ def write_configuration(
             artifacts.write_text(target, text)
     say(f"new: wrote {target}. Check the lines marked {ASKED}, which no file states, then run")
     say(f"  make train ensemble CONFIG={target}")
+    say(f"`make folds plan CONFIG={target}` estimates the time; the file's last line names a faster recipe.")
     return target
 
 
@@ -67,7 +72,7 @@ def configuration(guess: Guess, origin: Mapping[str, str], target: Path) -> str:
     rows = [f"{key} = {_toml(value)}" for key, value in origin.items() if key != "competition"]
     values = guess.differing() | {"metric": guess.values["metric"]}
     rows += [f"{key} = {_toml(value)}  # {guess.reasons[key]}" for key, value in values.items()]
-    return "\n".join([run, *kaggle, "[competition]", *rows]) + "\n"
+    return "\n".join([run, *kaggle, "[competition]", *rows, LATER]) + "\n"
 
 
 def _toml(value: Any) -> str:
