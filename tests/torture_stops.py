@@ -63,9 +63,9 @@ def stop(line: Line, step: Step, kind: str, rng: random.Random) -> tuple[str, st
         return _while_scoring(line, step, rng)
     if kind in STARTS:
         return _at_start(line, step, STARTS[kind])
-    after = rng.uniform(0.02, 0.98) * line.seconds(step)
     if kind == ONE:
-        return _one_worker(line, step, after, rng)
+        return _one_worker(line, step, rng)
+    after = rng.uniform(0.02, 0.98) * line.seconds(step)
     sent = (KILLS | SIGNALS)[kind]
     with line.start(step) as process:
         if ends_within(process, after):
@@ -74,9 +74,14 @@ def stop(line: Line, step: Step, kind: str, rng: random.Random) -> tuple[str, st
         problem = _outlived(process.pid) if kind == ALONE else ""
         said = process.communicate()[0]
         wait_for_all(process.pid)
-    if process.returncode == 0:
+    if process.returncode == 0 or (kind in SIGNALS and _unheeded(line, step, process.returncode, said, sent)):
         return "", problem
     return f"{after:.1f} s", problem or _wrong_end(process.returncode, said, sent)
+
+
+def _unheeded(line: Line, step: Step, code: int, said: str, sent: Sent) -> bool:
+    """Whether the signal came before the program could heed it, or when all was done."""
+    return code == -sent.signum and (not said or not line.differences(step))
 
 
 def _wrong_end(code: int, said: str, sent: Sent) -> str:
@@ -168,15 +173,19 @@ def _started(line: Line, step: Step, sent: Sent, delay: int) -> str:
     return f"after {delay} ms: {problem}" if problem else ""
 
 
-def _one_worker(line: Line, step: Step, after: float, rng: random.Random) -> tuple[str, str]:
+def _one_worker(line: Line, step: Step, rng: random.Random) -> tuple[str, str]:
     """Kill one process that is at work on a job: the command does the others, and says which one is lost."""
     variant, sets = step.variants[-1], rng.choice(((), ("jobs.jobs=1",)))
+    later = rng.choice((0.0, rng.uniform(0, 0.3) * line.seconds(step)))
     with line.start(step, sets=sets) as process:
-        if ends_within(process, after):
-            return "", ""
-        while not (at_work := _at_work(line, variant)):
+        while not _at_work(line, variant):
             if ends_within(process, 0.02):
                 return "", ""
+        ends_within(process, later)
+        at_work = _at_work(line, variant)
+        if not at_work:
+            process.communicate()
+            return "", ""
         pid = rng.choice(sorted(set(at_work.values())))
         os.kill(pid, signal.SIGKILL)
         said = process.communicate()[0]
@@ -184,7 +193,7 @@ def _one_worker(line: Line, step: Step, after: float, rng: random.Random) -> tup
     if process.returncode == 0:
         return "", ""
     lost = {name for name, at in at_work.items() if at == pid}
-    moment = f"{after:.1f} s, {', '.join(sorted(lost))}{', one at a time' if sets else ''}"
+    moment = f"{later:.1f} s after one was at work, {', '.join(sorted(lost))}{', one at a time' if sets else ''}"
     return moment, _wrong_loss(line, step, process.returncode, said, lost)
 
 
