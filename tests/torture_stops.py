@@ -210,7 +210,9 @@ def _wrong_loss(line: Line, step: Step, code: int, said: str, lost: set[str]) ->
     named = re.search(rf"the process of ({re.escape(variant)}\S*( \d+ heads)?) was killed", words)
     if code != 3 or "Traceback" in said or (GO_ON.split()[-1] not in words and "goes on" not in words):
         return f"exit code {code}: {said[-300:]}"
-    if not named or (len(lost) == 1 and named[1] != f"{variant}/{min(lost)}"):
+    if named and named[2]:  # one process does all heads of a variant
+        return ""
+    if not named or named[1] not in {f"{variant}/{name}" for name in lost}:
         return f"it does not name the job of {', '.join(sorted(lost))}: {said[-300:]}"
     after = line.kept / step.name / "after" / "output" / "tiny" / variant
     others = [folder.name for folder in after.iterdir() if folder.is_dir() and folder.name not in lost]

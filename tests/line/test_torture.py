@@ -30,6 +30,7 @@ from torture_stops import (
     STARTS,
     UNLOGGED,
     _wrong_end,
+    _wrong_loss,
     moments,
 )
 
@@ -249,3 +250,28 @@ def test_what_is_broken_on_purpose_is_there(name: str, tmp_path: Path) -> None:
     folder = break_source(name, tmp_path)
     file, text, *_ = BROKEN[name]
     assert text not in (folder / "ripik" / file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "named", "done", "wrong"),
+    [
+        (3, "finetuned/fold0", True, ""),
+        (3, "finetuned: 2 heads", False, ""),
+        (3, "finetuned/fold1", True, "it does not name the job of fold0"),
+        (3, "finetuned/fold0", False, "it has not done fold1"),
+        (143, "finetuned/fold0", True, "exit code 143"),
+    ],
+)
+def test_the_end_after_the_loss_of_a_worker_is_judged(
+    tmp_path: Path, code: int, named: str, done: bool, wrong: str
+) -> None:
+    step = next(step for step in STEPS if step.name == "train-finetuned")
+    line = Line(tmp_path)
+    after = tmp_path / "kept" / step.name / "after" / "output" / "tiny" / "finetuned"
+    for job in (after / "fold0", after / "fold1", *([line.run / "finetuned" / "fold1"] if done else [])):
+        job.mkdir(parents=True)
+        (job / "oof.csv").write_text("1")
+    said = f"the process of {named} was killed (exit code -9).\nThe same command goes on from the last saved state."
+    found = _wrong_loss(line, step, code, said, {"fold0"})
+    assert found.startswith(wrong)
+    assert bool(found) == bool(wrong)
