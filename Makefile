@@ -168,9 +168,9 @@ test-export: $(ONNX)  ## compare an exported blend, run without TensorFlow and t
 	@$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(BARE)/requirements.txt
 	@BARE_PYTHON=$(CURDIR)/$(BARE)/bin/python $(BIN)/python -m pytest tests/export $(PYTEST)
 
-torture: $(READY)  ## kill the pipeline at 60 moments and compare its resumed results (KILLS= WORK=folder BROKEN=)
+torture: $(READY)  ## kill the pipeline at 60 moments, and in other ways, and compare its resumed results (KILLS= ONLY= WORK=folder BROKEN=)
 	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
-		$(if $(BROKEN),--broken '$(BROKEN)')
+		$(if $(ONLY),--only '$(ONLY)') $(if $(BROKEN),--broken '$(BROKEN)')
 
 faults: $(READY)  ## damage every kind of file of a finished run and check that it is noticed (TRIES=3)
 	@$(BIN)/python tests/faults.py $(if $(TRIES),--tries $(TRIES))

@@ -1,9 +1,11 @@
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -343,6 +345,57 @@ def test_a_signal_ends_with_143(tiny: Tiny) -> None:
     assert done.returncode == 143, done.stderr
     assert "run the same command again" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+AT_THE_START = """
+import runpy, signal, sys
+
+class Asks:
+    def find_spec(self, name, path, target=None):
+        if name == "ripik.cli":
+            signal.raise_signal(int(sys.argv[1]))
+
+sys.meta_path.insert(0, Asks())
+runpy.run_module("ripik", run_name="__main__")
+"""
+AT_THE_END = """
+import atexit, runpy, signal, sys
+from types import ModuleType
+from ripik.execution.command import _heed_signals
+
+def main():
+    _heed_signals()
+    atexit.register(signal.raise_signal, int(sys.argv[1]))
+    return 0
+
+sys.modules["ripik.cli"] = ModuleType("ripik.cli")
+sys.modules["ripik.cli"].main = main
+runpy.run_module("ripik", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", [AT_THE_START, AT_THE_END], ids=["start", "end"])
+def test_a_signal_that_no_step_heeds_ends_the_command_without_a_word(program: str, signum: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(int(signum))],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signum, "", "")
+
+
+def test_a_command_begun_ignoring_ctrl_c_goes_on(tiny: Tiny) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_START, str(int(signal.SIGINT)), "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
+    )
+    assert done.returncode == 2, done.stderr  # it went on, and refused the number it was given as a step
 
 
 def test_the_input_folder_is_never_written_to(tiny: Tiny) -> None:

@@ -1,4 +1,4 @@
-"""A tiny competition's line, step by step: run, kept before and after each step, brought back, compared."""
+"""A tiny competition's line, step by step: run, kept before and after each step, brought back."""
 
 import json
 import os
@@ -7,26 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import h5py
-import numpy as np
-import pandas as pd
-
 from conftest import draw_competition, write_competition
-from ripik.storage.packed_array import LOCK
+from torture_compare import differences
 
 SETTINGS = (
     *("folds.n_splits=2", "training.epochs=5", "training.batch_size=4", "finetuning.batch_size=4", "jobs.jobs=2"),
     *("training.inner_split=0.4", "training.early_stopping=2", "training.learning_rate=0.02", "network.dropout=0.3"),
     *("jobs.threads=1", "augmentation.copies=2", "variants.finetuned.train_from=block7a", "blend.bags=2"),
+    "tune.at_once=4",
 )
 LATER = ("original/fold0/predictions", "finetuned/fold1/predictions")  # taken away, for `predict` to make
-SKIPPED = ("running", "logs", "report", "analysis")  # presence, times of day, pages
 
 
 @dataclass(frozen=True)
@@ -36,10 +31,11 @@ class Step:
     name: str
     command: str
     variants: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
-        return [self.command, *(["--variants", *self.variants] if self.variants else [])]
+        return [self.command, *(["--variants", *self.variants] if self.variants else []), *self.options]
 
 
 ALL = ("original", "augmented", "finetuned")
@@ -47,12 +43,14 @@ STEPS = (
     Step("folds", "folds"),
     Step("augment", "augment"),
     Step("train-original", "train", ALL[:1]),
+    Step("tune", "tune", (), ("--variant", "original", "--trials", "8")),
     Step("train-augmented", "train", ALL[:2]),
     Step("train-finetuned", "train", ALL),
     Step("predict", "predict", ALL),
     Step("ensemble", "ensemble", ALL),
-    Step("report", "report", ()),
+    Step("report", "report"),
 )
+STATUS = Step("status", "status")  # it changes nothing
 
 
 class Line:
@@ -100,23 +98,34 @@ class Line:
         (folder / "told.json").write_text(json.dumps({"seconds": seconds}))
 
     def _forget_predictions(self) -> None:
-        run = self.tiny / "output" / "tiny"
+        run = self.run
         for stem in LATER:
             for path in (run / f"{stem}.npz", run / f"{stem}.meta.json"):
                 path.unlink()
             for path in (run / stem).parents[1].glob("*.*"):
                 path.unlink()
 
-    def start(self, step: Step, kill: int | None = None) -> subprocess.Popen[str]:
-        """Start a step in a process group of its own; `kill`: the moment at which it is killed, 0 to count them."""
-        words = [word for setting in SETTINGS for word in ("--set", setting)]
+    def start(
+        self,
+        step: Step,
+        kill: int | None = None,
+        sets: Sequence[str] = (),
+        told: Mapping[str, str] | None = None,
+        pipe: int | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start a step in a process group of its own.
+
+        kill: the moment at which it is killed, 0 to count them. sets: more settings. told: more of the environment.
+        pipe: a file descriptor that the process gets.
+        """
+        words = [word for setting in (*SETTINGS, *sets) for word in ("--set", setting)]
         path = [str(self.source)] if self.source else []
         path += filter(None, [os.environ.get("PYTHONPATH")])
-        told = {}
+        environment = os.environ | dict(told or {}) | {"PYTHONPATH": os.pathsep.join(path)}
         if kill is not None:
             watched = f"{self.tiny}/"
-            told["RIPIK_KILL"] = "\n".join([watched, str(self.work / "count"), str(kill), str(self.work / "killed")])
-        environment = os.environ | told | {"PYTHONPATH": os.pathsep.join(path)}
+            files = [watched, str(self.work / "count"), str(kill), str(self.work / "killed")]
+            environment["RIPIK_KILL"] = "\n".join(files)
         return subprocess.Popen(
             [sys.executable, "-m", "ripik", *step.words, "--config", str(self.config), *words],
             stdout=subprocess.PIPE,
@@ -126,6 +135,7 @@ class Line:
             start_new_session=True,
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a background job is born ignoring it
             cwd=self.tiny,
+            pass_fds=() if pipe is None else (pipe,),
         )
 
     def keep(self, folder: Path) -> None:
@@ -140,47 +150,15 @@ class Line:
             shutil.rmtree(self.tiny / name, ignore_errors=True)
             shutil.copytree(folder / name, self.tiny / name)
 
+    @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        return self.tiny / "output" / "tiny"
+
+    def bring_before(self, step: Step) -> None:
+        """Bring back what stood before a step."""
+        self.bring(self.kept / STEPS[0].name / "after" if step is STATUS else self.kept / step.name / "before")
+
     def differences(self, step: Step) -> list[str]:
         """Return in what the line's files differ from those after the uninterrupted step."""
         return differences(self.kept / step.name / "after", self.tiny)
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """Return the names of what differs between two folders with `output` and `submissions`, or was left behind."""
-    left = [f"left behind: {path.name}" for path in (other / "output").rglob(".*") if path.name != LOCK]
-    first, second = (dict(_contents(folder / "output" / "tiny")) for folder in (one, other))
-    names = [name for name in sorted(first.keys() | second.keys()) if not same(first.get(name), second.get(name))]
-    submissions = [{path.read_bytes() for path in (f / "submissions").glob("*-cv*.csv")} for f in (one, other)]
-    pages = [(folder / "output/tiny/report/index.html") for folder in (one, other)]
-    broken = pages[0].exists() and not (pages[1].exists() and pages[1].read_text().rstrip().endswith("</html>"))
-    return left + names + ["submission"] * (submissions[0] != submissions[1]) + ["report"] * broken
-
-
-def _contents(run: Path) -> Iterator[tuple[str, Mapping[str, np.ndarray] | bytes]]:
-    for path in sorted(run.rglob("*")):
-        name = path.relative_to(run)
-        if not path.is_file() or name.parts[0] in SKIPPED or "logs" in name.parts or name.name.endswith("meta.json"):
-            continue
-        yield str(name), content_of(path)
-
-
-def content_of(path: Path) -> Mapping[str, np.ndarray] | bytes:
-    """Return what must be the same in a file, seconds left out; its bytes, or its arrays by name."""
-    if path.suffix == ".h5":
-        found: dict[str, np.ndarray] = {}
-        with h5py.File(path) as file:
-            file.visititems(lambda n, item: found.update({n: item[()]}) if isinstance(item, h5py.Dataset) else None)
-        return found
-    if zipfile.is_zipfile(path):
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if name != "told"}
-    if path.name == "history.csv":
-        return pd.read_csv(path).drop(columns="seconds").to_csv().encode()
-    return path.read_bytes()
-
-
-def same(one: Mapping[str, np.ndarray] | bytes | None, other: Mapping[str, np.ndarray] | bytes | None) -> bool:
-    """Whether two contents are the same."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
-    return not isinstance(one, Mapping) and one == other

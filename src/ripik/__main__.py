@@ -1,8 +1,25 @@
-"""`python -m ripik`."""
+"""`python -m ripik`, and the command `ripik`: a signal ends it without a word where its step does not heed it yet."""
 
+import signal
 import sys
 
-from ripik.cli import main
+
+def main() -> int:
+    """Run one step and return its exit code; before it, and after, a signal ends the process at once."""
+    _unheeded()
+    from ripik.cli import main as command
+
+    code = command()
+    _unheeded()
+    return code
+
+
+def _unheeded() -> None:
+    """Give the signals that ask a process to end their default meaning, but for those that it was told to ignore."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
+
 
 if __name__ == "__main__":
     sys.exit(main())

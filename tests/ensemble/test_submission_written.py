@@ -1,5 +1,6 @@
 """`ensemble` from made-up predictions of two classes: what is submitted, for every metric and form of sample."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from conftest import Tiny
 from made_up_trainings import finish
+from ripik.analysis import submissions
 from ripik.analysis.best_submission import best_submissions
 from ripik.analysis.metrics import get_metric
 from ripik.data.competition import read_competition, read_test_set
-from ripik.ensemble import finished
+from ripik.ensemble import finished, submission_files
 from ripik.ensemble.build import ensemble
 from ripik.kaggle.kernel.infer import _pinned
 from ripik.kaggle.kernel.manifest import Manifest
@@ -216,6 +218,44 @@ def test_what_is_beside_a_submission_stands_before_it(tiny: Tiny, monkeypatch: p
         monkeypatch.setattr(artifacts, name, noting)
     of_two_classes(tiny, SAMPLES["0 or 1"])
     path = blended(tiny, "blend.restarts=1", "blend.bags=2")
-    beside = [str(path.with_suffix(".oof.csv")), str(path.with_suffix(".json"))]
+    beside = [str(path.with_suffix(".json")), str(path.with_suffix(".oof.csv"))]
     assert written[:3] == [*beside, str(path)]
     assert strictly(path.with_suffix(".json"))["sha256"] == artifacts.file_digest(path)
+
+
+@pytest.mark.parametrize("killed", ["at the log", "at the CSV", "before the meta file"])
+def test_a_submission_that_a_killed_command_began_is_completed(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def kill_at_csv(path: Path, text: str, real: Any = artifacts.write_text) -> None:
+        (kill if path.parent.name == "submissions" and path.name.endswith("00.csv") else real)(path, text)
+
+    of_two_classes(tiny, SAMPLES["0 or 1"])
+    how = ("blend.methods=['equal']",)
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(submission_files.artifacts, "write_text", kill_at_csv) if killed == "at the CSV" else None
+        patched.setattr(submission_files, "append_log", kill) if killed == "at the log" else None
+        blended(tiny, *how)
+    (tiny.run / "ensemble" / "meta.json").unlink(missing_ok=True)
+    path = ensemble(tiny.settings(*how), MEMBERS)
+    folder = tiny.folder / "submissions"
+    assert sorted(folder.iterdir()) == sorted(
+        [*(path.with_suffix(end) for end in (".csv", ".json", ".oof.csv")), folder / "log.csv"]
+    )
+    assert pd.read_csv(folder / "log.csv")["file"].tolist() == [path.name]
+    assert submissions.runs(folder)["cv"].tolist() == pytest.approx([strictly(path.with_suffix(".json"))["cv"]])
+
+
+def test_a_submission_that_was_changed_or_moved_away_is_not_taken_up(tiny: Tiny) -> None:
+    of_two_classes(tiny, SAMPLES["0 or 1"])
+    how = ("blend.methods=['equal']",)
+    first = blended(tiny, *how)
+    first.write_text(first.read_text() + "\n")
+    second = ensemble(tiny.settings(*how), MEMBERS)
+    second.unlink()
+    third = ensemble(tiny.settings(*how), MEMBERS)
+    assert len({first, second, third}) == 3
+    assert pd.read_csv(first.parent / "log.csv")["file"].tolist() == [first.name, second.name, third.name]

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
 
 from ripik.execution.signals import TERMINATED, noticing
+from ripik.execution.task import Task
+from ripik.execution.workers import Worker
 
 PARENT = """
 import os, sys, time
@@ -40,6 +43,32 @@ def test_a_termination_is_noticed_and_obeyed_at_the_end() -> None:
     """In a process of its own: the one that runs the tests must not end."""
     done = subprocess.run([sys.executable, "-c", NOTICED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (TERMINATED, ["False", "True"]), done.stderr
+
+
+def test_a_worker_is_born_deaf_to_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blocked(process: object = None) -> bool:
+        masks.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return masks[-1]
+
+    masks: list[bool] = []
+    monkeypatch.setattr(SpawnProcess, "start", blocked)
+    Worker.start(Task("long", "time:sleep", (1,)), 1, None)
+    assert masks == [True]
+    assert not blocked()
+
+
+def test_a_worker_hears_of_ctrl_c_again_when_it_ignores_it() -> None:
+    """In a process of its own, whose signals it may change."""
+    told = "import signal; from ripik.execution.signals import end_when_asked; end_when_asked()"
+    asked = "print(signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{told}; signal.raise_signal(signal.SIGINT); {asked}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT}),
+    )
+    assert done.stdout.split() == [str(int(signal.SIG_IGN)), "set()"]
 
 
 def test_without_a_signal_nothing_changes() -> None:

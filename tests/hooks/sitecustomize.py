@@ -3,7 +3,8 @@
 It adds the small network to Keras, and, where RIPIK_KILL is set, kills the process group at the k-th moment at which
 it touches a file. Every process of the command counts, in one file, the renames, removals, truncations and openings
 for writing below a folder. RIPIK_KILL: folder, file of the count, k (0: list them all), file that tells what was next,
-one a line.
+one a line. RIPIK_BEGUN: a file descriptor to which a byte goes when the first lines of the program have run.
+RIPIK_SCORING: a file that grows by a byte when a training begins to score its inner split, and seconds that this takes.
 """
 
 import fcntl
@@ -57,7 +58,21 @@ def _note(moment: str, told: str, how: int) -> None:
     os.close(descriptor)
 
 
+def _tell_begun(descriptor: int) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "import" and arguments[0] == "ripik.cli":
+            os.write(descriptor, b".")
+
+    sys.addaudithook(hook)
+
+
 small_network.install()
 if "RIPIK_KILL" in os.environ:
     _folder, _counter, _wanted, _told = os.environ["RIPIK_KILL"].splitlines()
     _watch(_folder, _counter, int(_wanted), _told)
+if "RIPIK_BEGUN" in os.environ:
+    _tell_begun(int(os.environ["RIPIK_BEGUN"]))
+if "RIPIK_SCORING" in os.environ:
+    import slow_scoring
+
+    slow_scoring.install(*os.environ["RIPIK_SCORING"].splitlines())

@@ -1,12 +1,38 @@
-"""The line killed at a few moments, run again, and compared; `make torture` does it at sixty."""
+"""The line killed at a few moments, run again, and compared; `make torture` does it at sixty, and in more ways."""
 
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from torture import BROKEN, LEAST, SAVED, Trial, append, attempt, break_source, read, schedule, show
-from torture_line import STEPS, Line, differences
+from ripik.storage import artifacts
+from torture import BROKEN, EXTRA, LEAST, Trial, append, attempt, break_source, read, schedule, show
+from torture_compare import claims, content_of, differences, same, unvouched
+from torture_line import STATUS, STEPS, Line
+from torture_processes import alive
+from torture_stops import (
+    AFTER,
+    ALONE,
+    KINDS,
+    ONE,
+    PACKED,
+    SAVED,
+    SCORING,
+    SIGNALS,
+    STARTS,
+    UNLOGGED,
+    _wrong_end,
+    _wrong_loss,
+    moments,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +47,32 @@ def run_to(line: Line, name: str) -> Line:
     return line
 
 
+def long(*values: str) -> object:
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     ("step", "kind"),
-    [("folds", "aimed"), pytest.param("train-original", "aimed", marks=pytest.mark.long)],
+    [
+        ("folds", "aimed"),
+        long("train-original", "aimed"),
+        long("train-original", SCORING),
+        long("tune", "uniform"),
+        long("train-augmented", ONE),
+        long("train-finetuned", ONE),
+        long("train-finetuned", ALONE),
+        long("ensemble", UNLOGGED),
+    ],
 )
 def test_a_killed_step_ends_with_the_same_bytes(line: Line, step: str, kind: str) -> None:
     found = attempt(run_to(line, step), Trial(0, step, kind), seed=1)
+    assert found.identical == "yes", found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", STARTS)
+def test_a_signal_at_the_start_shows_no_traceback(line: Line, kind: str) -> None:
+    found = attempt(run_to(line, "folds"), Trial(0, STATUS.name, kind), seed=1)
     assert found.identical == "yes", found
 
 
@@ -46,8 +92,11 @@ def test_every_step_is_killed_often_enough() -> None:
         fell = Counter(trial.step for trial in trials[:60])
         assert min(fell[step.name] for step in STEPS) >= LEAST
         assert Counter(trial.kind for trial in trials[:60]) == {"uniform": 30, "aimed": 30}
-        assert {trial.kind for trial in trials[60:]} == {"SIGTERM", "SIGTERM to all", "Ctrl-C"}
+        assert {trial.kind for trial in trials[60:69]} == {"SIGTERM", "SIGTERM to all", "Ctrl-C"}
+        assert [(trial.step, trial.kind) for trial in trials[69:]] == list(EXTRA)
     assert schedule(60, 9, 0) != schedule(60, 9, 1)
+    assert {trial.kind for trial in trials} == {*KINDS} - {AFTER, SAVED, PACKED}
+    assert {trial.step for trial in trials} <= {step.name for step in (*STEPS, STATUS)}
 
 
 def test_what_differs_is_found(tmp_path: Path) -> None:
@@ -56,12 +105,131 @@ def test_what_differs_is_found(tmp_path: Path) -> None:
         (folder / "submissions").mkdir(parents=True)
         (folder / "output" / "tiny" / "a").mkdir(parents=True)
         (folder / "output" / "tiny" / "a" / "oof.csv").write_text("image_id,p_1\n1,0.5\n")
-        (folder / "submissions" / f"tiny-{folder.name}-cv0.5.csv").write_text("id,label\n1,2\n")
+        submit(folder / "submissions", f"tiny-{folder.name}-cv0.5")
     assert differences(one, other) == []
     (other / "output" / "tiny" / "a" / "oof.csv").write_text("image_id,p_1\n1,0.6\n")
     (other / "output" / "tiny" / "a" / ".77.test.csv").write_text("")
     (other / "submissions" / "tiny-other-cv0.5.csv").write_text("id,label\n1,3\n")
     assert differences(one, other) == ["left behind: .77.test.csv", "a/.77.test.csv", "a/oof.csv", "submission"]
+
+
+def submit(folder: Path, name: str) -> None:
+    """Write a submission, what stands beside it, and its line of the log."""
+    (folder / f"{name}.csv").write_text("id,label\n1,2\n")
+    (folder / f"{name}.oof.csv").write_text("image_id,p_1\n1,0.5\n")
+    (folder / f"{name}.json").write_text(json.dumps({"file": f"{name}.csv", "time": name, "cv": 0.5}))
+    log = folder / "log.csv"
+    log.write_text((log.read_text() if log.exists() else "file,time\n") + f"{name}.csv,now\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "log.csv").unlink(), "logged: ; there: tiny-1-cv0.5.csv"),
+        (lambda folder: (folder / "tiny-1-cv0.5.csv").unlink(), "logged: tiny-1-cv0.5.csv; there: "),
+        (lambda folder: (folder / "tiny-1-cv0.5.json").unlink(), "submission"),
+        (lambda folder: submit(folder, "tiny-2-cv0.5"), "submission"),
+        (lambda folder: (folder / "tiny-2-cv0.5.json").write_text("{}"), "incomplete: tiny-2-cv0.5"),
+        (lambda folder: (folder / ".1-a.log.csv").touch(), "left behind: .1-a.log.csv"),
+    ],
+)
+def test_a_submission_that_is_not_logged_once_is_found(
+    tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name / "submissions").mkdir(parents=True)
+        submit(tmp_path / name / "submissions", "tiny-1-cv0.5")
+    spoil(tmp_path / "other" / "submissions")
+    assert told in differences(tmp_path / "one", tmp_path / "other")
+
+
+def test_meta_files_are_compared_but_for_their_seconds(tmp_path: Path) -> None:
+    written = [tmp_path / str(number) / "a.meta.json" for number in range(3)]
+    for number, meta in enumerate(written):
+        meta.parent.mkdir()
+        (meta.parent / "a.csv").write_text("1")
+        outputs = {"a.csv": artifacts.file_digest(meta.parent / "a.csv")}
+        artifacts.write_meta(meta, inputs={"rows": number // 2}, outputs=outputs, seconds=number)
+    first, second, third = map(content_of, written)
+    assert same(first, second)
+    assert not same(first, third)
+    assert unvouched(written[0].parent) == []
+    (tmp_path / "0" / "a.csv").write_text("2")
+    written[1].write_text("{")
+    assert unvouched(tmp_path) == ["not as its meta file says: 0/a.csv", "not as its meta file says: 1/a.meta.json"]
+
+
+def test_a_saved_state_is_compared_but_for_its_seconds(tmp_path: Path) -> None:
+    def saved(seconds: float, batches: int) -> Path:
+        path = tmp_path / f"{seconds}-{batches}.npz"
+        told = {"history": [{"loss": 1.0, "seconds": seconds}], "batches": batches, "seconds": seconds}
+        np.savez(path, allow_pickle=False, told=np.array(json.dumps(told)), values=np.ones(2))
+        return path
+
+    assert same(content_of(saved(1, 2)), content_of(saved(3, 2)))
+    assert not same(content_of(saved(1, 2)), content_of(saved(1, 3)))
+
+
+def test_a_storage_is_compared_by_its_rows_but_for_times_of_day(tmp_path: Path) -> None:
+    def stored(name: str, rows: list[tuple[int, str]]) -> Path:
+        path = tmp_path / name
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("create table trials (number integer, datetime_start text)")
+            database.executemany("insert into trials values (?, ?)", rows)
+        return path
+
+    one = stored("one.db", [(0, "now"), (1, "now")])
+    assert same(content_of(one), content_of(stored("two.db", [(1, "then"), (0, "then")])))
+    assert not same(content_of(one), content_of(stored("three.db", [(0, "now")])))
+
+
+def test_what_no_resumed_command_may_say_is_found() -> None:
+    said = "train: x\n/a/b.npy is made anew: what was there came from other inputs, or another maker\ndone\n"
+    assert claims(said) == [said.splitlines()[1]]
+    assert claims("train: 1 of 4 jobs are finished and up to date\n") == []
+
+
+def test_moments_of_their_own_are_those_around_the_names(tmp_path: Path) -> None:
+    step = next(step for step in STEPS if step.name == "ensemble")
+    told = [
+        "os.rename output/tiny/p/.a.npy.1.partial",
+        "os.rename submissions/.1-a.tiny-1-cv0.5.oof.csv",
+        "os.rename submissions/.1-a.tiny-1-cv0.5.csv",
+        "open submissions/log.lock",
+        "open submissions/.1-a.log.csv",
+        "os.rename submissions/.1-a.log.csv",
+        "os.remove submissions/.1-a.log.csv",
+    ]
+    folder = tmp_path / "kept" / step.name
+    folder.mkdir(parents=True)
+    (folder / "moments.txt").write_text("".join(f"{n} {moment}\n" for n, moment in enumerate(told, start=5)))
+    line = Line(tmp_path)
+    assert moments(line, step, UNLOGGED) == [8, 9, 10, 11]
+    assert moments(line, step, PACKED) == [2, 3, 4, 5]
+    assert moments(line, step, AFTER) == [6, 7, 8, 11]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "said", "wrong"),
+    [
+        ("Ctrl-C", 130, "stopped. run the same\ncommand again", ""),
+        ("Ctrl-C", 130, "Traceback: run the same command again", "it shows a traceback"),
+        ("Ctrl-C", 143, "run the same command again", "exit code 143"),
+        ("SIGTERM", 143, "terminated", "it does not say how to go on"),
+    ],
+)
+def test_the_end_after_a_signal_is_judged(kind: str, code: int, said: str, wrong: str) -> None:
+    found = _wrong_end(code, said, SIGNALS[kind])
+    assert found.startswith(wrong)
+    assert bool(found) == bool(wrong)
+
+
+def test_the_processes_of_a_group_are_seen() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        assert [told.split(":")[0] for told in alive(process.pid)] == [str(process.pid)]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert alive(process.pid) == []
 
 
 def test_the_table_grows(tmp_path: Path) -> None:
@@ -82,3 +250,28 @@ def test_what_is_broken_on_purpose_is_there(name: str, tmp_path: Path) -> None:
     folder = break_source(name, tmp_path)
     file, text, *_ = BROKEN[name]
     assert text not in (folder / "ripik" / file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "named", "done", "wrong"),
+    [
+        (3, "finetuned/fold0", True, ""),
+        (3, "finetuned: 2 heads", False, ""),
+        (3, "finetuned/fold1", True, "it does not name the job of fold0"),
+        (3, "finetuned/fold0", False, "it has not done fold1"),
+        (143, "finetuned/fold0", True, "exit code 143"),
+    ],
+)
+def test_the_end_after_the_loss_of_a_worker_is_judged(
+    tmp_path: Path, code: int, named: str, done: bool, wrong: str
+) -> None:
+    step = next(step for step in STEPS if step.name == "train-finetuned")
+    line = Line(tmp_path)
+    after = tmp_path / "kept" / step.name / "after" / "output" / "tiny" / "finetuned"
+    for job in (after / "fold0", after / "fold1", *([line.run / "finetuned" / "fold1"] if done else [])):
+        job.mkdir(parents=True)
+        (job / "oof.csv").write_text("1")
+    said = f"the process of {named} was killed (exit code -9).\nThe same command goes on from the last saved state."
+    found = _wrong_loss(line, step, code, said, {"fold0"})
+    assert found.startswith(wrong)
+    assert bool(found) == bool(wrong)

@@ -51,6 +51,14 @@ def study_at(path: Path, **ranges: Any) -> Study:
     return Study(path, ranges or {"dropout": {"low": 0.0, "high": 0.5}}, 0, True, {"ranges": 1})
 
 
+def test_a_storage_that_is_written_has_no_journal_beside_it(tmp_path: Path) -> None:
+    """One that a killed process left would undo what the next process of its number writes there."""
+    with closing(study._connection(tmp_path / "a.db", read_only=False)) as connection:
+        connection.execute("create table trials (number integer)")
+        connection.execute("insert into trials values (1)")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
+
+
 def test_a_range_of_whole_numbers_proposes_whole_numbers(tmp_path: Path) -> None:
     made = study_at(tmp_path / "a.db", epochs={"low": 10.0, "high": 40}, learning_rate={"low": 1, "high": 9})
     values = [proposal.values for proposal in made.propose(range(4), None)]

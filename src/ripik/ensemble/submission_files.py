@@ -12,7 +12,7 @@ import pandas as pd
 from ripik.analysis.submission_record import oof_path, record_path
 from ripik.analysis.truth import is_soft
 from ripik.ensemble.submission import submission_name, submission_of
-from ripik.ensemble.submission_log import append_log
+from ripik.ensemble.submission_log import LOG, LOG_COLUMNS, append_log, logged
 from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -23,36 +23,61 @@ def write_submission(run: Run, test: np.ndarray, oof: np.ndarray, record: dict[s
     """Write, check and log the submission of a blend that weights.json describes; return its path.
 
     Beside it: what made it, and the nested out-of-fold predictions (n, C) that it was chosen by. They are written
-    first, and the log last, so that no submission is ever there or logged without them.
+    first, and the log last, so that no submission is ever there or logged without them. One that a killed command
+    began, or did not live to note in the blend's meta file, is completed, so that none is there twice or not logged.
     """
-    frame = submission_of(run.competition, test)
-    now, cv = datetime.now(), record["scores"]["cross_fitted"]
-    path = run.layout.submissions / submission_name(run.settings.run, now, cv)
-    while path.exists() or record_path(path).exists():  # nothing ever overwrites a submission
-        path = path.with_stem(f"{path.stem}-again")
-    text = artifacts.csv_text(frame)
-    artifacts.write_csv(oof_path(path), _oof_frame(run, oof))
+    text = artifacts.csv_text(submission_of(run.competition, test))
+    made, folder, log = _made(run, record, text), run.layout.submissions, run.layout.submissions / LOG
+    told = _begun(folder, made)
+    if told is None:
+        told = _named(run, made)
+        artifacts.write_json(record_path(folder / told["file"]), told)
+    path = folder / told["file"]
+    if not path.exists():
+        artifacts.write_csv(oof_path(path), _oof_frame(run, oof))
+        artifacts.write_text(path, text)
+    if path.name not in logged(log):
+        append_log(log, {column: told[column] for column in LOG_COLUMNS if column in told})
+    return path
+
+
+def _made(run: Run, record: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return what the record of a submission tells but for its name and time."""
     configuration = _configuration(run)
-    row = {
-        "file": path.name,
-        "time": now.isoformat(timespec="seconds"),
+    return {
         "commit": _commit(),
         "config_hash": artifacts.digest(configuration)[:12],
         "members": record["members"],
-        "cv": cv,
+        "cv": record["scores"]["cross_fitted"],
         **_likeness_columns(record["test"]["shift"]),
-    }
-    kept = {name: record[name] for name in ("metric", "method", "weights", "scores", "test")}
-    made = {
+        **{name: record[name] for name in ("metric", "method", "weights", "scores", "test")},
+        **({"tuned": record["tuned"]} if record["tuned"] else {}),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "versions": artifacts.versions(),
         "configuration": configuration,
     }
-    content = {**row, **kept, **({"tuned": record["tuned"]} if record["tuned"] else {}), **made}
-    artifacts.write_json(record_path(path), content)
-    artifacts.write_text(path, text)
-    append_log(run.layout.submissions / "log.csv", row)
-    return path
+
+
+def _named(run: Run, made: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a new submission; its name is no other's, as nothing ever overwrites a submission."""
+    now = datetime.now()
+    path = run.layout.submissions / submission_name(run.settings.run, now, made["cv"])
+    while path.exists() or record_path(path).exists():
+        path = path.with_stem(f"{path.stem}-again")
+    return {"file": path.name, "time": now.isoformat(timespec="seconds"), **made}
+
+
+def _begun(folder: Path, made: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record of the very same submission, if it is there unchanged, or was begun and is not logged yet."""
+    wanted, known = artifacts.as_json(made), logged(folder / LOG)
+    for path in sorted(folder.glob("*.json")):
+        told, csv = artifacts.read_if_whole(path), path.with_suffix(".csv")
+        if not isinstance(told, dict) or told.get("file") != csv.name or "time" not in told:
+            continue
+        same = {key: value for key, value in told.items() if key not in ("file", "time")} == wanted
+        if same and (artifacts.is_whole(csv, made["sha256"]) or not (csv.exists() or csv.name in known)):
+            return told
+    return None
 
 
 def _configuration(run: Run) -> dict[str, Any]:

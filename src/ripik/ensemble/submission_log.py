@@ -25,6 +25,12 @@ def check_log(log_path: Path) -> None:
         _logged(log_path.read_bytes(), log_path)
 
 
+def logged(log_path: Path) -> set[str]:
+    """Return the names of the submissions that a log lists; none where there is no log."""
+    lines = log_path.read_text(encoding="utf-8-sig").splitlines()[1:] if log_path.exists() else []
+    return {row[0] for row in csv.reader(lines) if row}
+
+
 def append_log(log_path: Path, row: Mapping[str, Any]) -> None:
     """Append one submission to the log, written beside and renamed; the rows there stay byte for byte.
 

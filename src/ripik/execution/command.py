@@ -35,8 +35,8 @@ def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> i
 
     load: reads the settings, and may raise as a step does. given: the step's options by name; None: not given.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        _heed_signals()
         settings = load()
         alone = turn(layout_of(settings), step.name) if step.alone else nullcontext()
         with time_limit.limited(settings.training.seconds), alone:
@@ -64,6 +64,13 @@ def _function(step: Step) -> Callable[..., Any]:
     module, _, name = step.function.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function
+
+
+def _heed_signals() -> None:
+    """Have SIGTERM and Ctrl-C raise; a process that was begun ignoring Ctrl-C goes on to."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

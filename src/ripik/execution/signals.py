@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import FrameType
 
@@ -22,10 +23,25 @@ def end_when_asked() -> None:
     While an epoch is trained `noticing` defers it: the state is saved first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _exit)
     parent = multiprocessing.parent_process()
     if parent is not None:
         end_when_done(functools.partial(wait, [parent.sentinel]))
+
+
+@contextmanager
+def born_deaf() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that `multiprocessing` spawns in the block, until they call `end_when_asked`.
+
+    Else it would meet them in their imports, with a traceback. This process heeds it at the end of the block.
+    """
+    resource_tracker.ensure_running()  # within the block its start would let the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from ripik.errors import SurroundingsError
-from ripik.execution.signals import TERMINATED, end_when_asked
+from ripik.execution.signals import TERMINATED, born_deaf, end_when_asked
 from ripik.execution.task import ALL, SMALLER, Task, perform
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or identifiers that CUDA shows to a process, in this order
@@ -42,7 +42,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, its = context.Pipe()
         process = context.Process(target=_serve, args=(task, threads, gpu, its), name=task.name)
-        process.start()
+        with born_deaf():
+            process.start()
         its.close()  # so that the pipe ends when the process does
         return cls(process, ours, gpu, task.shape, task)
 

@@ -203,7 +203,10 @@ def stored(path: Path, optuna: Any = None) -> tuple[dict[str, Any], list[Any]] |
 
 def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAITING)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAITING)
+    if not read_only:  # what is written is a copy: a journal beside it would outlive a killed process, to undo another
+        connection.execute("pragma journal_mode = memory")
+    return connection
 
 
 def _check_readable(path: Path) -> None:
