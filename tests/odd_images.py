@@ -113,7 +113,7 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "a TIFF of 4 bands": (tiff(bands[..., :4], 2, 0), "its 4 bands"),
         "a TIFF of 4 bands, unmarked": (tiff(bands[..., :4], 2), "its 4 bands"),
         "a TIFF of 5 bands": (tiff(bands, 2, 0, 0), "its 5 bands"),
-        **{name: (data[: len(data) * 2 // 3], "cut") for name, data in cut.items()},
-        "the last byte lost": (encoded(image, "JPEG")[:-1], "cut"),
-        "cut in its header": (encoded(image, "JPEG")[:100], "cut"),
+        **{name: (data[: len(data) * 2 // 3], "truncated") for name, data in cut.items()},
+        "the last byte lost": (encoded(image, "JPEG")[:-1], "truncated"),
+        "cut in its header": (encoded(image, "JPEG")[:100], "truncated"),
     }

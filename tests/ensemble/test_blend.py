@@ -33,7 +33,7 @@ def test_blend_takes_float32_members() -> None:
 
 @pytest.mark.parametrize("weights", [[0.5, 0.6], [1.5, -0.5], [1.0], [np.nan, 1.0], [[0.5, 0.5]], [0.0, 0.0]])
 def test_blend_refuses_weights_off_the_simplex(weights: list[float]) -> None:
-    with pytest.raises(InputError, match="weights"):
+    with pytest.raises(InputError, match="weight"):
         blend(noise(0, 2), np.array(weights))
 
 

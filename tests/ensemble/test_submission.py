@@ -103,11 +103,11 @@ def test_equal_probabilities_take_the_first_class() -> None:
         ({"ids": [10, 11, 12]}, r"shape \(4, 3\), not \(3 ids, 3 classes\)"),
         ({"classes": [1, 2]}, r"shape \(4, 3\), not \(4 ids, 2 classes\)"),
         ({"probabilities": np.full((4, 3), np.nan)}, "predictions to submit have 4 of 4 rows"),
-        ({"sample": pd.DataFrame({"id": IDS, "label": 1})}, "columns are id, label, .* has image_id, label"),
+        ({"sample": pd.DataFrame({"id": IDS, "label": 1})}, "columns are id, label, .* needs image_id, label"),
         ({"sample": sample().assign(note="")}, "columns are image_id, label, note"),
         ({"sample": pd.concat([sample(), sample()])}, r"sample submission .*repeated 4 ids \(12, 10, 13"),
-        ({"form": PROBABILITIES}, "probabilities has image_id, 1, 2, 3"),
-        ({"sample": wide_sample()}, "labels has image_id, label"),
+        ({"form": PROBABILITIES}, "probabilities needs image_id, 1, 2, 3"),
+        ({"sample": wide_sample()}, "labels needs image_id, label"),
         (
             {"sample": wide_sample().rename(columns={"3": "p_3"}), "form": PROBABILITIES},
             "columns are image_id, p_3, 1, 2",
@@ -131,20 +131,20 @@ def changed(column: str, row: int, value: Any) -> pd.DataFrame:
         (made().iloc[1:], r"missing 1 id \(12\)"),
         (changed("image_id", 0, 99), r"missing 1 id \(12\); extra 1 id \(99\)"),
         (changed("image_id", 0, 10), r"missing 1 id \(12\); repeated 1 id \(10\)"),
-        (pd.concat([made(), made().iloc[:1]]), r"refused: repeated 1 id \(12\)\. Give"),
+        (pd.concat([made(), made().iloc[:1]]), r"rejected: repeated 1 id \(12\)\. Give"),
         (made().iloc[::-1], "ids are not in the sample's order"),
         (made()[["label", "image_id"]], "columns are not in the sample's order"),
-        (made()[["image_id"]], "columns are image_id, the sample's image_id, label"),
+        (made()[["image_id"]], "columns are image_id, but the sample's are image_id, label"),
         (made().rename(columns={"label": "class"}), "columns are image_id, class"),
-        (changed("label", 1, np.nan), r"refused: no value for 1 id \(10\)\. Give"),
-        (made().assign(label=[3, np.nan, 2, 2]), r"refused: no value for 1 id \(10\)\. Give"),
+        (changed("label", 1, np.nan), r"rejected: no value for 1 id \(10\)\. Give"),
+        (made().assign(label=[3, np.nan, 2, 2]), r"rejected: no value for 1 id \(10\)\. Give"),
         (
             made().assign(label=[3, np.nan, 9, 2]),
             r"no value for 1 id \(10\); a label that is not a class \(9\) for 1 id \(13\)",
         ),
-        (made().astype({"label": float}), r"no class \(3.0, 1.0, 2.0\) for 4 ids"),
+        (made().astype({"label": float}), r"not a class \(3.0, 1.0, 2.0\) for 4 ids"),
         (changed("label", 1, 9), r"a label that is not a class \(9\) for 1 id \(10\)\. .* one of the classes\.$"),
-        (changed("label", 1, "dent"), r"no class \(dent\)"),
+        (changed("label", 1, "dent"), r"not a class \(dent\)"),
         (made().astype({"image_id": float}), r"missing 4 ids .*extra 4 ids \(12.0"),
     ],
 )
@@ -171,13 +171,13 @@ def test_check_refuses_a_sample_of_another_kind() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([0.7, 0.2, 0.2], r"refused: a sum other than 1 for 1 id \(10\)\. Give"),
-        ([1.2, -0.1, -0.1], r"refused: a probability outside \[0, 1\] for 1 id \(10\)\. Give"),
+        ([0.7, 0.2, 0.2], r"rejected: a sum other than 1 for 1 id \(10\)\. Give"),
+        ([1.2, -0.1, -0.1], r"rejected: a probability outside \[0, 1\] for 1 id \(10\)\. Give"),
         (
             [1.2, 0.1, 0.1],
             r"outside \[0, 1\] for 1 id \(10\); a sum other than 1 for 1 id \(10\)\. .* that sum to 1\.$",
         ),
-        ([np.nan, 0.5, 0.5], r"refused: no value for 1 id \(10\)\. Give"),
+        ([np.nan, 0.5, 0.5], r"rejected: no value for 1 id \(10\)\. Give"),
         (["a", "b", "c"], r"not numbers \(3, 1, 2\)"),
     ],
 )
@@ -192,9 +192,9 @@ def test_check_names_what_is_wrong_with_probabilities(row: list[Any], message: s
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (1.2, r"refused: a probability outside \[0, 1\] for 1 id \(10\)\. .* from 0 to 1\.$"),
+        (1.2, r"rejected: a probability outside \[0, 1\] for 1 id \(10\)\. .* from 0 to 1\.$"),
         (-0.1, r"outside \[0, 1\] for 1 id \(10\)"),
-        (np.nan, r"refused: no value for 1 id \(10\)\. Give"),
+        (np.nan, r"rejected: no value for 1 id \(10\)\. Give"),
         ("high", r"columns that are not numbers \(label\)"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_ranking_names_the_most_probable_labels_first() -> None:
 @pytest.mark.parametrize(
     ("ranking", "why"),
     [
-        ("3 9", "no class for 1 id"),
+        ("3 9", "a label that is not a class for 1 id"),
         ("3 3", "twice for 1 id"),
         ("1 2 3", "more than 2 labels"),
         ("", "none"),

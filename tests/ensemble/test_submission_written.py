@@ -140,7 +140,7 @@ def test_a_csv_of_one_probability_is_checked_before_it_is_submitted(
     for cell, told in (
         ("1.5", "a probability outside [0, 1] for 1 id"),
         ("x", "y 'x' is not a number"),
-        ("", "no number"),
+        ("", "y '' is not a number"),
     ):
         pd.DataFrame({"image_id": ids, "y": [cell, *["0.25"] * 5]}).to_csv(tiny.folder / "mine.csv", index=False)
         assert tiny.cli("submit", "--file", str(tiny.folder / "mine.csv"), "--set", "competition.metric=auc") == 2

@@ -40,7 +40,7 @@ def test_titles_become_the_ids(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_and_no_user_are_told(tmp_path: Path) -> None:
     config = tmp_path / f"{'a' * 50}.toml"
     config.write_text("")
-    with pytest.raises(InputError, match="longer than the 50 letters"):
+    with pytest.raises(InputError, match="longer than the 50 characters"):
         title_of(load_settings(config), "models")
     with pytest.raises(InputError, match=r"kaggle\.user is empty"):
         identity(load_settings(config), "models")

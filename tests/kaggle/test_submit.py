@@ -74,7 +74,7 @@ def test_nothing_is_spent_unasked(
     [
         (lambda text: text.replace("label", "class", 1), "no column label"),
         (lambda text: "\n".join(text.splitlines()[:-1]) + "\n", "missing 1 id"),
-        (lambda text: text.replace(",1", ",9", 1), "no class"),
+        (lambda text: text.replace(",1", ",9", 1), "not a class"),
     ],
 )
 def test_a_csv_that_would_be_refused_is_not_submitted(

@@ -173,7 +173,7 @@ def test_a_cut_off_weights_file_is_refused(backbone: keras.Model, tmp_path: Path
     path = tmp_path / "cut.weights.h5"
     backbone.save_weights(path)
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(InputError, match="is cut"):
+    with pytest.raises(InputError, match="is truncated"):
         load_weights(build_backbone("EfficientNetB0", SIZE), path)
 
 
@@ -221,7 +221,7 @@ def test_a_file_with_the_classification_layer_serves_or_is_refused(backbone: ker
     np.testing.assert_array_equal(outputs(found, images(2)), outputs(backbone, images(2)))
     with h5py.File(tmp_path / "top.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, with_top)
-    with pytest.raises(InputError, match=r"without its top \(it has 132 layers with weights, the network 131\)"):
+    with pytest.raises(InputError, match=r"without its top \(it has 132 layers with weights, the network has 131\)"):
         load_weights(found, tmp_path / "top.h5")
 
 

@@ -177,7 +177,7 @@ def test_rows_are_joined_by_id_and_not_by_position(tiny: Tiny) -> None:
 
 
 CHANGES = {
-    "missing": (lambda frame: frame.iloc[1:], "ids of train"),
+    "missing": (lambda frame: frame.iloc[1:], "every id of train"),
     "extra": (lambda frame: pd.concat([frame, frame.iloc[[0]].assign(image_id="new")]), "no group"),
     "twice": (lambda frame: pd.concat([frame, frame.iloc[[0]]]), "appears on lines"),
     "other": (lambda frame: frame.assign(image_id=["new", *frame["image_id"][1:]]), "no group"),
