@@ -14,6 +14,10 @@ RIPIK = $(BIN)/python -m ripik
 OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
 	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
+LOWER := config set jobs engine variants folds source images devices machines audit preview out variant trials hours partial \
+	a b file version yes kind of topic quick real only photos weights dry pytest kills work broken tries minutes seed before python
+$(foreach name,$(LOWER),$(if $(filter command,$(origin $(name))),$(error write \
+	$(shell echo $(name) | tr a-z A-Z)= instead of $(name)=, in capitals)))
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3

@@ -10,6 +10,7 @@ from ripik.config import load_settings
 from ripik.execution import command
 from ripik.settings import Settings
 from ripik.steps import STEPS, Step
+from ripik.targets import configured
 
 COMMON = ("config", "set", "step")  # arguments that are not the step's own
 
@@ -21,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.step.writes_config:
         given |= {"config": options.config, "answers": options.set}
         return command.run(options.step, lambda: Settings(run=options.step.name, variants={}), given)
-    return command.run(options.step, lambda: load_settings(options.config, options.set), given)
+    with configured(options.config):
+        return command.run(options.step, lambda: load_settings(options.config, options.set), given)
 
 
 def parser() -> argparse.ArgumentParser:
