@@ -11,9 +11,15 @@ JAX := .venv-jax
 BARE := .venv-bare
 ONNX := $(VENV)/.onnx
 RIPIK = $(BIN)/python -m ripik
-OPTIONS = --config '$(CONFIG)' $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
+OVERRIDES = $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
 	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
+OPTIONS = --config '$(CONFIG)' $(OVERRIDES)
+NAMED = $(if $(and $(filter file,$(origin CONFIG)),$(filter configs/ripik.toml,$(CONFIG))),,--config '$(CONFIG)')
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
+LOWER := config set jobs engine variants folds source images devices machines audit preview out variant trials hours partial \
+	a b file version yes kind of topic quick real only photos weights dry pytest kills work broken tries minutes seed before python
+$(foreach name,$(LOWER),$(if $(filter command,$(origin $(name))),$(error write \
+	$(shell echo $(name) | tr a-z A-Z)= instead of $(name)=, in capitals)))
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -79,7 +85,7 @@ $(ONNX): $(READY) requirements-export.txt
 	@touch $(ONNX)
 
 compare: $(READY)  ## compare two models: is B better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
-	@$(RIPIK) compare $(OPTIONS) '$(A)' '$(B)'
+	@$(RIPIK) compare $(NAMED) $(OVERRIDES) '$(A)' '$(B)'
 
 submit: $(READY)  ## submit the newest CSV to the Kaggle competition, log its score (FILE= YES=1 VERSION=kernel's)
 	@$(RIPIK) submit $(OPTIONS) $(if $(FILE),--file '$(FILE)') $(if $(VERSION),--version $(VERSION)) $(if $(YES),--yes)

@@ -464,3 +464,24 @@ def test_a_kaggle_dataset_may_be_given_by_its_address(given: str, name: str) -> 
 @pytest.mark.parametrize(("text", "why"), [("a\\u0000b", "control character"), ("~nobody-at-all/x", "no user")])
 def test_texts_in_lists_are_usable_too(tmp_path: Path, text: str, why: str) -> None:
     assert why in refusal(tmp_path, f'[competition]\ntrain_images = ["train", "{text}"]\n')
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("panels-upper", " (did you mean configs/panels-upper.toml?)"),
+        ("configs/panel-upper.toml", " (did you mean configs/panels-upper.toml?)"),
+        ("mine/upper.toml", " (did you mean mine/uper.toml?)"),
+        ("scans", ""),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_the_nearest(
+    given: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs/panels-upper.toml", "configs/ripik.toml", "mine/uper.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as caught:
+        load_settings(Path(given))
+    assert str(caught.value).startswith(f"there is no configuration file {given}{hint}. Give")

@@ -24,6 +24,26 @@ def test_every_step_has_a_target_and_help(capsys: Capture) -> None:
         assert each.name in targets or each.name == "log-score"
 
 
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
+
+
+def test_make_refuses_its_variables_in_lower_case() -> None:
+    for given, meant in (("config=configs/panels.toml", "CONFIG"), ("variants=original", "VARIANTS")):
+        done = subprocess.run(["make", "-n", "help", given], cwd=MAKEFILE.parent, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert f"write {meant}= instead of {meant.lower()}=, in capitals" in done.stderr
+    assert subprocess.run(["make", "-n", "help", "CONFIG=x"], cwd=MAKEFILE.parent, capture_output=True).returncode == 0
+
+
+def test_make_knows_all_its_variables_in_lower_case() -> None:
+    text = MAKEFILE.read_text(encoding="utf-8")
+    lower = re.search(r"^LOWER := ((?:.*\\\n)*.*)", text, re.MULTILINE)
+    assert lower
+    given = set(re.findall(r"\$\((?:if|or|foreach \w+,) ?\$\(([A-Z]+)\)", text))
+    assert {"CONFIG", "PARTIAL", "SET", "KIND", *given} - {"LOWER"} <= {name.upper() for name in lower[1].split()}
+
+
 def test_every_step_is_a_function_that_takes_its_options() -> None:
     for each in STEPS:
         module, _, name = each.function.partition(":")

@@ -1,6 +1,7 @@
 """The command `ripik`: parses its arguments, by the table of steps, and calls the step."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,24 @@ from ripik.config import load_settings
 from ripik.execution import command
 from ripik.settings import Settings
 from ripik.steps import STEPS, Step
+from ripik.targets import configured
 
 COMMON = ("config", "set", "step")  # arguments that are not the step's own
+METRIC = re.compile(r"\s*competition\.metric\s*=")  # an override of it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one step and return its exit code, as `execution.command.run` does."""
     options = parser().parse_args(arguments)
     given = {name: value for name, value in vars(options).items() if name not in COMMON}
+    config = Path(options.step.config) if options.config is None else options.config
+    if options.step.asks_config:
+        given["configured"] = options.config is not None or any(METRIC.match(text) for text in options.set)
     if options.step.writes_config:
-        given |= {"config": options.config, "answers": options.set}
+        given |= {"config": config, "answers": options.set}
         return command.run(options.step, lambda: Settings(run=options.step.name, variants={}), given)
-    return command.run(options.step, lambda: load_settings(options.config, options.set), given)
+    with configured(config):
+        return command.run(options.step, lambda: load_settings(config, options.set), given)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +46,7 @@ def _add(parsers: Any, step: Step) -> None:
     added: argparse.ArgumentParser = parsers.add_parser(step.name, help=step.summary, description=summary)
     added.set_defaults(step=step)
     told = f"default: {step.config}" if step.config else "the file to write; default: configs/<source>.toml"
-    added.add_argument("--config", type=Path, default=Path(step.config), metavar="TOML", help=told)
+    added.add_argument("--config", type=Path, metavar="TOML", help=told)
     added.add_argument(
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting; may be repeated"
     )

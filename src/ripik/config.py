@@ -1,6 +1,7 @@
 """Read the TOML of a competition and validate it into frozen `Settings`."""
 
 import copy
+import difflib
 import json
 import re
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from ripik.errors import InputError, nearest
+from ripik.errors import CLOSE, InputError, nearest
 from ripik.names import HEAD, BlendMethod, scores_probabilities
 from ripik.recipes import under
 from ripik.refusals import dates, described
 from ripik.sections import Section
 from ripik.settings import CompetitionSettings, LimitSettings, RecipeSettings, Settings
+from ripik.targets import DEFAULT
 from ripik.variants import NetworkSettings, SharedSettings, TrainingSettings, Variant
 
 DEFAULT_FINETUNING: dict[str, Any] = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
@@ -86,13 +88,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise InputError(f"there is no configuration file {path}. Give one with CONFIG= or --config.") from None
+        raise InputError(
+            f"there is no configuration file {path}{_nearest_file(path)}. Give one with CONFIG= or --config."
+        ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text. Save it again as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}. Fix that line; text values need quotes.") from None
     except (RecursionError, ValueError):  # the latter of a number with thousands of digits
         raise InputError(f"{path} has values nested hundreds of levels deep, or huge numbers. {PLAIN}") from None
+
+
+def _nearest_file(path: Path) -> str:
+    """Return a hint, in brackets, at the configuration of the nearest name, there or in configs/; empty without one."""
+    found = sorted(file for folder in {path.parent, DEFAULT.parent} for file in folder.glob("*.toml"))
+    files = {file.stem: file for file in found}
+    close = difflib.get_close_matches(path.stem, files, n=1, cutoff=CLOSE)
+    return f" (did you mean {files[close[0]]}?)" if close else ""
 
 
 def _over_recipe(path: Path, raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

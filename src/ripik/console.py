@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ripik.targets import with_config
+
 SECONDS_BETWEEN_LINES = 15.0
 SMALL = 0.05  # part of the work from which its first step tells how fast the rest will go
 LONGEST = 24  # characters of a cell that is never broken
@@ -37,8 +39,8 @@ def is_plain(stream: TextIO) -> bool:
 
 
 def say(message: str) -> None:
-    """Print one line."""
-    console().print(message, markup=False, emoji=False)
+    """Print one line; commands of make in it have the present configuration (`targets`)."""
+    console().print(with_config(message), markup=False, emoji=False)
 
 
 def warn(message: str) -> None:
@@ -47,8 +49,8 @@ def warn(message: str) -> None:
 
 
 def complain(line: str) -> None:
-    """Print a line on standard error, a warning in its colour."""
-    console(error=True).print(line, markup=False, emoji=False, style=line_style(line))
+    """Print a line on standard error, a warning in its colour; commands of make in it as `say` does."""
+    console(error=True).print(with_config(line), markup=False, emoji=False, style=line_style(line))
 
 
 def line_style(line: str) -> str | None:

@@ -36,7 +36,8 @@ class Option:
 class Step:
     """function: "module:name", called with the settings and the options by name. alone: one of them at a time in a run,
     as it writes what others read. writes_config: it makes the configuration that others read, and is given its path
-    and what is set, by `config` and `answers`."""
+    and what is set, by `config` and `answers`. asks_config: it is told, by `configured`, whether the configuration or
+    the metric was named, or is only the default."""
 
     name: str
     function: str
@@ -45,6 +46,7 @@ class Step:
     alone: bool = False
     config: str = "configs/ripik.toml"
     writes_config: bool = False
+    asks_config: bool = False
 
 
 def whole_number(text: str) -> int:
@@ -183,6 +185,7 @@ STEPS = (
         "ripik.diagnostics.compare:compare",
         "compare two models: is B better than A, with an interval of the difference",
         SIDES,
+        asks_config=True,
     ),
     Step(
         "analyse",

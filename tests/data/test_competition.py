@@ -84,8 +84,16 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tiny: Tiny) -> None:
     assert len(read_competition(tiny.settings()).train) == len(tiny.truth)
 
 
+@pytest.mark.parametrize("layout", ["csv", "folders"])
+def test_a_root_that_is_not_there_is_told_first(tiny: Tiny, layout: str) -> None:
+    root = tiny.folder / "nothing"
+    message = refusal(tiny, f"competition.root={root}", f"competition.layout={layout}")
+    assert message.startswith(f"competition.root = {root} does not exist. Correct it; or `make data` ")
+
+
 def test_no_data_says_make_data_and_make_demo(tiny: Tiny) -> None:
-    message = refusal(tiny, f"competition.root={tiny.folder / 'nothing'}")
+    message = refusal(tiny, "competition.root=", f"paths.input={tiny.folder / 'nothing'}")
+    assert message.startswith("there is no ")
     assert "make data" in message
     assert "make demo" in message
     assert "competition.root" in message

@@ -14,12 +14,13 @@ from ripik.analysis.metrics import get_metric
 from ripik.analysis.truth import class_means, labels_of, likelihoods, pairs
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
+from ripik.data.image_rows import train_rows
 from ripik.ensemble.build import ensemble
 from ripik.ensemble.calibration import calibrate
 from ripik.ensemble.convex import fit_convex
 from ripik.errors import InputError
 from ripik.models.linear_head import fit_path
-from ripik.settings import Settings
+from ripik.settings import CompetitionSettings, Settings
 from ripik.splits.run import Run, make_folds, record_run
 from ripik.storage import artifacts
 from ripik.training.examples import Course, class_weights
@@ -201,6 +202,22 @@ def test_a_single_column_in_place_of_many_is_told(folder: Path, column: str) -> 
 def test_settings_that_contradict_are_refused(folder: Path, overrides: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         settings(folder, *overrides)
+
+
+def test_a_wrong_id_column_is_not_taken_for_columns_of_classes(tmp_path: Path) -> None:
+    for name in ("labels.csv", "sample.csv"):
+        write_csv(tmp_path / name, "photo,damage", ["a.jpg,dent"])
+    how = CompetitionSettings(
+        train_csv="labels.csv",
+        sample_submission="sample.csv",
+        id_column="id",
+        label_column="damage",
+        label_type="string",
+        filename_column="",
+    )
+    with pytest.raises(InputError, match=r"labels\.csv has no column id; it has photo, damage\.") as caught:
+        train_rows(tmp_path, how, missing_ok=False)
+    assert "label_columns" not in str(caught.value)
 
 
 SOFT = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])

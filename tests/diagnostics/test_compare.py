@@ -1,13 +1,18 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 
 from conftest import Tiny
 from made_up_runs import COPIES, PHOTOS, Runs, write
+from ripik import cli
+from ripik.diagnostics import compare as module
 from ripik.diagnostics.compare import Comparison, compare
 from ripik.errors import InputError
+from ripik.steps import step
 
 
 @pytest.fixture
@@ -73,6 +78,32 @@ def test_the_competitions_metric_decides(runs: Runs) -> None:
     assert found.scores[0].difference.high < 0
     assert found.sentences()[0].startswith("finetuned is better than original: log loss -")
     assert len(compare(runs.settings("competition.metric=accuracy"), "original", "finetuned").scores) == 1
+
+
+def metrics_of(*arguments: str) -> list[str]:
+    """Return the metrics that the command shows, the first one first."""
+    with mock.patch.object(module, "_print_comparison") as shown:
+        assert cli.main(["compare", *arguments]) == 0
+    return [scored.metric for scored in shown.call_args.args[0].scores]
+
+
+def test_without_a_configuration_the_metric_that_both_runs_record_decides(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs.folder)
+    default = runs.folder / step("compare").config
+    default.parent.mkdir()
+    shutil.copy("here.toml", default)
+    runs.write_folds("ripik")
+    runs.write_oof("ripik/original", 0.6)
+    for run, metric in (("one", "accuracy"), ("two", "accuracy"), ("three", "log_loss")):
+        runs.write_folds(run)
+        runs.write_oof(f"{run}/ensemble", 0.9)
+        (runs.output / run / "config.toml").write_text(f'[competition]\nmetric = "{metric}"\n', encoding="utf-8")
+    assert metrics_of("one", "two") == ["accuracy"]
+    assert metrics_of("one", "three") == metrics_of("one", "original") == ["macro_f1", "accuracy"]
+    assert metrics_of("--set", "competition.metric=log_loss", "one", "two") == ["log_loss", "accuracy"]
+    assert metrics_of("--config", str(default), "one", "two") == ["macro_f1", "accuracy"]
 
 
 @pytest.mark.parametrize("side", ["ensemble", "other", "other/original", "{output}/other/original/oof.csv"])

@@ -157,7 +157,7 @@ def test_a_run_without_a_blend_is_refused(tiny: Tiny, monkeypatch: pytest.Monkey
     monkeypatch.setattr(build, "RUNS_ON", {})
     done = ripik(tiny, "export")
     assert done.returncode == 2
-    assert "Run `make ensemble` first" in done.stderr
+    assert f"Run `make ensemble CONFIG={tiny.config}` first" in done.stderr
 
 
 def test_the_requirements_are_those_of_the_script() -> None:

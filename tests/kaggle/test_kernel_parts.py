@@ -138,7 +138,7 @@ def test_a_file_that_is_damaged_on_the_way_is_told(tmp_path: Path) -> None:
 
 def test_pushing_what_is_not_built_is_told(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     assert tiny.cli("kernel-push", "--set", "kaggle.user=me") == 2
-    assert "Run `make kernel KIND=infer` first" in capsys.readouterr().err
+    assert f"Run `make kernel KIND=infer CONFIG={tiny.config}` first" in capsys.readouterr().err
 
 
 def test_the_kernel_blends_the_digits_of_the_run_and_together_they_are_its_test_csv(mine: Tiny) -> None:

@@ -209,6 +209,19 @@ def test_a_state_that_keras_saved_is_of_an_older_version(opened: Open, capsys: p
     assert "in float32, but this is numpy in float32: this training restarts from the beginning" in told
 
 
+def test_resuming_is_told_once_with_the_epoch_and_the_batch(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    training = Training(opened(), Job("original", 0))
+    session = HeadSession.create(training, RowMemory())
+    session.restore()
+    assert capsys.readouterr().out == ""
+    for begun, told in (((), "epoch 2"), ((False, True), "epoch 2, batch 3")):
+        asked = iter(begun)
+        session.run_epoch(silent, lambda asked=asked: next(asked, False))  # type: ignore[misc]
+        session = HeadSession.create(training, RowMemory())
+        session.restore()
+        assert capsys.readouterr().out == f"resuming original/fold0 at {told}\n"
+
+
 def stop_after_first(part: float, total: int, note: str = "") -> None:
     if part >= 1:
         raise RuntimeError

@@ -35,11 +35,11 @@ def train_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[
     """Return image_id, path, readable, label (text) and, where it is set, group of every training image; and their
     place. Raises InputError as `read_competition` does."""
     if how.of_folders:
-        _check_there(root / how.image_folders("train")[0], "")
+        _check_there(root / how.image_folders("train")[0], root, how, "")
         frame, place = class_rows([root / folder for folder in how.image_folders("train")])
         return frame.assign(readable=True), place
     path = root / how.train_csv
-    _check_there(path, hint_of_folders(root / how.image_folders("train")[0]))
+    _check_there(path, root, how, hint_of_folders(root / how.image_folders("train")[0]))
     if not how.label_columns:
         check_label_column(root, how)
     frame = read_table(path, _columns(how, [*(how.label_columns or [how.label_column])]), _hint(root, how))
@@ -71,7 +71,12 @@ def test_rows(root: Path, how: CompetitionSettings, missing_ok: bool) -> tuple[p
 test_rows.__test__ = False  # type: ignore[attr-defined]  # no test, for pytest
 
 
-def _check_there(path: Path, hint: str) -> None:
+def _check_there(path: Path, root: Path, how: CompetitionSettings, hint: str) -> None:
+    if how.root and not root.exists():
+        raise InputError(
+            f"competition.root = {how.root} does not exist. Correct it; or `make data` fetches the competition named "
+            "in the configuration into it, and `make demo` generates a small one to try."
+        )
     if not path.exists():
         raise InputError(
             f"there is no {path}.{hint} `make data` fetches the competition named in the configuration, "

@@ -75,8 +75,11 @@ def hint_of_columns(root: Path, how: CompetitionSettings) -> str:
 
 
 def columns_of_classes(root: Path, how: CompetitionSettings) -> list[str]:
-    """Return the sample submission's columns beside the ids, where there are several and train.csv has them, too."""
+    """Return the sample submission's columns beside the ids, where there are several and train.csv has them and the
+    ids, too; none where it has no column of the name `competition.id_column`."""
     train, sample = (header_of(root / name) for name in (how.train_csv, how.sample_submission))
+    if how.id_column not in train:
+        return []
     columns = [name for name in sample if name not in (how.id_column, how.sample_id_column)]
     return columns if len(columns) > 1 and set(columns) <= set(train) else []
 

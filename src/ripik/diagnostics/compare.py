@@ -6,6 +6,7 @@ needed, and the runs may have other configurations than the present one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from ripik.analysis.groups import FOLDS, joined
 from ripik.analysis.intervals import Interval, difference, interval, verdict
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.analysis.predictions import BLEND, OOF, Predictions, align, load
+from ripik.analysis.predictions import BLEND, OOF, Predictions, align, load, read_config
 from ripik.console import say, table
 from ripik.errors import InputError, nearest
 from ripik.settings import Settings
@@ -60,16 +61,18 @@ class Comparison:
         return [_sentence(self.a, self.b, scored) for scored in self.scores]
 
 
-def compare(settings: Settings, a: str, b: str) -> Comparison:
+def compare(settings: Settings, a: str, b: str, *, configured: bool = True) -> Comparison:
     """Print and return how b's out-of-fold predictions score against a's.
 
     Each side: a variant of the configured run, `ensemble`, another run's name (its ensemble), run/variant, or the path
-    of an OOF CSV. Raises InputError for a side that is not found or is damaged, and where the two have other images,
-    labels or classes.
+    of an OOF CSV. configured: whether the configuration was named; else two sides of other runs are scored by the
+    metric that both of these record, if it is the same. Raises InputError for a side that is not found or is damaged,
+    and where the two have other images, labels or classes.
     """
-    metric = get_metric(settings.competition.metric)
-    of_a = _load(settings, a)
-    of_b = align(of_a, _load(settings, b))
+    paths = [_find(settings, side) for side in (a, b)]
+    metric = get_metric(settings.competition.metric if configured else _metric_of(settings, paths))
+    of_a, of_b = (_load(settings, path, metric.name) for path in paths)
+    of_b = align(of_a, of_b)
     groups = joined(of_a.groups, of_b.groups)
     wanted = dict.fromkeys([metric.name, "accuracy"])
     scores = tuple(_score(get_metric(name), of_a, of_b, groups) for name in wanted)
@@ -112,11 +115,20 @@ def _named(run: Path) -> list[str]:
     return own + [f"{folder.parent.name}/{folder.name}" for folder in made if folder.parent != run]
 
 
-def _load(settings: Settings, side: str) -> Predictions:
+def _metric_of(settings: Settings, paths: Sequence[Path]) -> str:
+    """Return the metric that the runs of both files record, or where they do not agree, the configured one; which is
+    that of the configured run."""
+    own, ours = settings.competition.metric, layout_of(settings).run.absolute()
+    runs = [path.absolute().parent.parent for path in paths]
+    recorded = [own if run == ours else read_config(run).get("competition", {}).get("metric") for run in runs]
+    agreed = len(set(recorded)) == 1 and isinstance(recorded[0], str)
+    return str(recorded[0]) if agreed else own
+
+
+def _load(settings: Settings, path: Path, metric: str) -> Predictions:
     """Read a side; a file outside a run is taken to be of the configured run's folds."""
-    path = _find(settings, side)
     own = path.absolute().parent.parent / FOLDS
-    return load(path, metric=settings.competition.metric, folds=own if own.is_file() else layout_of(settings).folds)
+    return load(path, metric=metric, folds=own if own.is_file() else layout_of(settings).folds)
 
 
 def _score(metric: Metric, a: Predictions, b: Predictions, groups: np.ndarray) -> Scored:

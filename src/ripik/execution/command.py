@@ -18,6 +18,7 @@ from ripik.execution.signals import TERMINATED
 from ripik.settings import Settings
 from ripik.steps import Step
 from ripik.storage.paths import layout_of
+from ripik.targets import with_config
 
 SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -79,5 +80,6 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"ripik: {message}", markup=False, emoji=False)
+    told = f"ripik: {with_config(message)}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(told, markup=False, emoji=False)
     return code

@@ -85,14 +85,14 @@ class Overview:
         return seconds
 
     def __str__(self) -> str:
-        """Tell how many jobs are done, and the time left."""
+        """Tell how many jobs are not done yet, and the time left."""
         left = self.time_left("over ")
         return self.count + (f", {left} left" if left else "")
 
     @property
     def count(self) -> str:
-        """How many jobs are done, of how many."""
-        return f"jobs {self.ended}/{self.ended + len(self.names)}"
+        """How many jobs are not done yet, of those that this command found to do."""
+        return f"{len(self.names)} job{'' if len(self.names) == 1 else 's'} to go"
 
     @property
     def done(self) -> float:

@@ -38,6 +38,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact
+from ripik.targets import make
 from ripik.training.jobs import jobs_of
 from ripik.variants import Variant
 
@@ -189,13 +190,13 @@ def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Pa
         if part.state == BROKEN:
             return f"next: fix {part.name}, which you edited: {part.detail}"
     if not (groups.ready and folds.ready):
-        return "next: make folds"
+        return f"next: {make('folds')}"
     if lacking:
         on = sum(found.state in GONE_ON_FROM for found in lacking)
         left = f", {on} of them to be resumed" if on else ""
-        return f"next: make train ({len(lacking)} of {len(jobs)} jobs{left})"
+        return f"next: {make('train')} ({len(lacking)} of {len(jobs)} jobs{left})"
     if not all(variant.oof.ready for variant in variants):
-        return "next: make train (every job is finished; only oof.csv is still to be written)"
+        return f"next: {make('train')} (every job is finished; only oof.csv is still to be written)"
     if not blend.ready:
-        return "next: make ensemble"
-    return "nothing to do: everything is up to date" if report.ready else "next: make report"
+        return f"next: {make('ensemble')}"
+    return "nothing to do: everything is up to date" if report.ready else f"next: {make('report')}"

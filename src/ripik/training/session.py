@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.metrics import get_metric, score_part
+from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
@@ -209,7 +210,7 @@ class Session(ABC):
         checkpoint.save(self.state, self.inputs, Checkpoint(self.progress, arrays, self.arithmetic))
 
     def restore(self) -> None:
-        """Go on from the saved state when it was made from the same inputs; clear the folder of any other."""
+        """Go on from the saved state when it was made from the same inputs, and tell so; clear any other's folder."""
         artifacts.tell_damaged(self.folder / "meta.json", self.inputs)
         (self.folder / "meta.json").unlink(missing_ok=True)
         saved = checkpoint.load(self.state, self.inputs, self.arithmetic)
@@ -220,6 +221,13 @@ class Session(ABC):
         self.progress, self.metrics = saved.progress, saved.arrays.get("metrics", [])
         self.soup = saved.arrays.get("soup", [])
         self.best = saved.arrays.get("best", self.predicting() if self.history else [])
+        if self.wants_more():
+            say(f"resuming {self.training} at {self._place()}")
+
+    def _place(self) -> str:
+        """Return the epoch that comes next, and where it is begun, the batch; both from 1."""
+        batch = f", batch {self.progress.batches + 1}" if self.progress.batches else ""
+        return f"epoch {len(self.history) + 1}{batch}"
 
     def finish(self) -> None:
         """Write the last and the best weights and the history, and the meta file that marks the job as finished."""
