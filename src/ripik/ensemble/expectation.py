@@ -77,8 +77,8 @@ def sentence(test: dict[str, Any], metric: str) -> str:
     expected = Interval.from_json(shift["expected_score"])
     return (
         f"{start} The training photos, weighted by similarity to it ({of}), have {metric} {expected.value:.4f}. "
-        f"A test set of {test['photos']} test-like photos is expected to score {ends(expected)} with {LEVEL} probability, "
-        "as far as these features can show."
+        f"A test set of {test['photos']} test-like photos is expected to score {ends(expected)} with {LEVEL} "
+        "probability, as far as these features can show."
     )
 
 
