@@ -1,6 +1,8 @@
 """The line killed at a few moments, run again, and compared; `make torture` does it at sixty, and in more ways."""
 
 import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -83,6 +85,44 @@ def test_a_build_that_does_not_restore_the_optimizer_is_found(line: Line, tmp_pa
     found = attempt(broken, Trial(0, "train-original", SAVED), seed=4)
     assert found.identical == "no", found
     assert "original/fold" in found.differs
+
+
+PACKS = """
+import sys
+from pathlib import Path
+import numpy as np
+from ripik.storage.packed_array import packing
+
+with packing(Path(sys.argv[1]), 3, (2,), "uint8", inputs={"a": 1}, maker={}) as unfinished:
+    for row in unfinished.missing():
+        unfinished.write(int(row), np.full((1, 2), row, np.uint8))
+"""
+
+
+@pytest.mark.parametrize(("broken", "found"), [(False, False), pytest.param(True, True, id="packed")])
+def test_packed_names_before_their_meta_file_are_found(tmp_path: Path, broken: bool, found: bool) -> None:
+    source = break_source("packed", tmp_path / "source") if broken else None
+    target, told = tmp_path / "packed" / "a.npy", tmp_path / "told"
+
+    def pack(kill: int | None) -> str:
+        files = [f"{target.parent}/", str(tmp_path / "count"), str(kill), str(told)]
+        path = [*([str(source)] if source else []), os.environ["PYTHONPATH"]]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+        environment |= {} if kill is None else {"RIPIK_KILL": "\n".join(files)}
+        command = [sys.executable, "-c", PACKS, str(target)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, start_new_session=True
+        )
+        assert done.returncode == (0 if not kill else -signal.SIGKILL), done.stderr
+        return done.stdout + done.stderr
+
+    pack(0)
+    last = int([line.split()[0] for line in told.read_text().splitlines() if line.endswith(".partial")][-1])
+    shutil.rmtree(target.parent)
+    (tmp_path / "count").unlink()
+    pack(last)  # before the last of the names, whichever that is
+    assert bool(claims(pack(None))) == found
+    assert np.load(target, allow_pickle=False).tolist() == [[0, 0], [1, 1], [2, 2]]
 
 
 def test_every_step_is_killed_often_enough() -> None:
