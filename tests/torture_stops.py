@@ -24,7 +24,7 @@ SCORING = "while scoring"
 GO_ON = "run the same command again"
 LIMIT = 20.0  # seconds from SIGTERM to the end, while the inner split is scored
 SCORED = 1.0  # seconds that scoring is made to take
-ORPHANED = 12.0  # seconds that a worker may outlive its parent: a batch is short here
+ORPHANED = 15.0  # seconds that a worker may outlive its parent: ten, and those of a batch, with its import at worst
 DELAYS = (0, 20, 50, 100, 200, 400, 800, 1600)  # milliseconds after the first lines
 
 

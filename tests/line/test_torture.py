@@ -1,21 +1,18 @@
 """The line killed at a few moments, run again, and compared; `make torture` does it at sixty, and in more ways."""
 
-import json
+import os
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ripik.storage import artifacts
 from torture import BROKEN, EXTRA, LEAST, Trial, append, attempt, break_source, read, schedule, show
-from torture_compare import claims, content_of, differences, same, unvouched
+from torture_compare import claims
 from torture_line import STATUS, STEPS, Line
 from torture_processes import alive
 from torture_stops import (
@@ -85,6 +82,44 @@ def test_a_build_that_does_not_restore_the_optimizer_is_found(line: Line, tmp_pa
     assert "original/fold" in found.differs
 
 
+PACKS = """
+import sys
+from pathlib import Path
+import numpy as np
+from ripik.storage.packed_array import packing
+
+with packing(Path(sys.argv[1]), 3, (2,), "uint8", inputs={"a": 1}, maker={}) as unfinished:
+    for row in unfinished.missing():
+        unfinished.write(int(row), np.full((1, 2), row, np.uint8))
+"""
+
+
+@pytest.mark.parametrize(("broken", "found"), [(False, False), pytest.param(True, True, id="packed")])
+def test_packed_names_before_their_meta_file_are_found(tmp_path: Path, broken: bool, found: bool) -> None:
+    source = break_source("packed", tmp_path / "source") if broken else None
+    target, told = tmp_path / "packed" / "a.npy", tmp_path / "told"
+
+    def pack(kill: int | None) -> str:
+        files = [f"{target.parent}/", str(tmp_path / "count"), str(kill), str(told)]
+        path = [*([str(source)] if source else []), os.environ["PYTHONPATH"]]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+        environment |= {} if kill is None else {"RIPIK_KILL": "\n".join(files)}
+        command = [sys.executable, "-c", PACKS, str(target)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, start_new_session=True
+        )
+        assert done.returncode == (0 if not kill else -signal.SIGKILL), done.stderr
+        return done.stdout + done.stderr
+
+    pack(0)
+    last = int([line.split()[0] for line in told.read_text().splitlines() if line.endswith(".partial")][-1])
+    shutil.rmtree(target.parent)
+    (tmp_path / "count").unlink()
+    pack(last)  # before the last of the names, whichever that is
+    assert bool(claims(pack(None))) == found
+    assert np.load(target, allow_pickle=False).tolist() == [[0, 0], [1, 1], [2, 2]]
+
+
 def test_every_step_is_killed_often_enough() -> None:
     for seed in range(20):
         trials = schedule(60, 9, seed)
@@ -97,96 +132,6 @@ def test_every_step_is_killed_often_enough() -> None:
     assert schedule(60, 9, 0) != schedule(60, 9, 1)
     assert {trial.kind for trial in trials} == {*KINDS} - {AFTER, SAVED, PACKED}
     assert {trial.step for trial in trials} <= {step.name for step in (*STEPS, STATUS)}
-
-
-def test_what_differs_is_found(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    for folder in (one, other):
-        (folder / "submissions").mkdir(parents=True)
-        (folder / "output" / "tiny" / "a").mkdir(parents=True)
-        (folder / "output" / "tiny" / "a" / "oof.csv").write_text("image_id,p_1\n1,0.5\n")
-        submit(folder / "submissions", f"tiny-{folder.name}-cv0.5")
-    assert differences(one, other) == []
-    (other / "output" / "tiny" / "a" / "oof.csv").write_text("image_id,p_1\n1,0.6\n")
-    (other / "output" / "tiny" / "a" / ".77.test.csv").write_text("")
-    (other / "submissions" / "tiny-other-cv0.5.csv").write_text("id,label\n1,3\n")
-    assert differences(one, other) == ["left behind: .77.test.csv", "a/.77.test.csv", "a/oof.csv", "submission"]
-
-
-def submit(folder: Path, name: str) -> None:
-    """Write a submission, what stands beside it, and its line of the log."""
-    (folder / f"{name}.csv").write_text("id,label\n1,2\n")
-    (folder / f"{name}.oof.csv").write_text("image_id,p_1\n1,0.5\n")
-    (folder / f"{name}.json").write_text(json.dumps({"file": f"{name}.csv", "time": name, "cv": 0.5}))
-    log = folder / "log.csv"
-    log.write_text((log.read_text() if log.exists() else "file,time\n") + f"{name}.csv,now\n")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (lambda folder: (folder / "log.csv").unlink(), "logged: ; there: tiny-1-cv0.5.csv"),
-        (lambda folder: (folder / "tiny-1-cv0.5.csv").unlink(), "logged: tiny-1-cv0.5.csv; there: "),
-        (lambda folder: (folder / "tiny-1-cv0.5.json").unlink(), "submission"),
-        (lambda folder: submit(folder, "tiny-2-cv0.5"), "submission"),
-        (lambda folder: (folder / "tiny-2-cv0.5.json").write_text("{}"), "incomplete: tiny-2-cv0.5"),
-        (lambda folder: (folder / ".1-a.log.csv").touch(), "left behind: .1-a.log.csv"),
-    ],
-)
-def test_a_submission_that_is_not_logged_once_is_found(
-    tmp_path: Path, spoil: Callable[[Path], object], told: str
-) -> None:
-    for name in ("one", "other"):
-        (tmp_path / name / "submissions").mkdir(parents=True)
-        submit(tmp_path / name / "submissions", "tiny-1-cv0.5")
-    spoil(tmp_path / "other" / "submissions")
-    assert told in differences(tmp_path / "one", tmp_path / "other")
-
-
-def test_meta_files_are_compared_but_for_their_seconds(tmp_path: Path) -> None:
-    written = [tmp_path / str(number) / "a.meta.json" for number in range(3)]
-    for number, meta in enumerate(written):
-        meta.parent.mkdir()
-        (meta.parent / "a.csv").write_text("1")
-        outputs = {"a.csv": artifacts.file_digest(meta.parent / "a.csv")}
-        artifacts.write_meta(meta, inputs={"rows": number // 2}, outputs=outputs, seconds=number)
-    first, second, third = map(content_of, written)
-    assert same(first, second)
-    assert not same(first, third)
-    assert unvouched(written[0].parent) == []
-    (tmp_path / "0" / "a.csv").write_text("2")
-    written[1].write_text("{")
-    assert unvouched(tmp_path) == ["not as its meta file says: 0/a.csv", "not as its meta file says: 1/a.meta.json"]
-
-
-def test_a_saved_state_is_compared_but_for_its_seconds(tmp_path: Path) -> None:
-    def saved(seconds: float, batches: int) -> Path:
-        path = tmp_path / f"{seconds}-{batches}.npz"
-        told = {"history": [{"loss": 1.0, "seconds": seconds}], "batches": batches, "seconds": seconds}
-        np.savez(path, allow_pickle=False, told=np.array(json.dumps(told)), values=np.ones(2))
-        return path
-
-    assert same(content_of(saved(1, 2)), content_of(saved(3, 2)))
-    assert not same(content_of(saved(1, 2)), content_of(saved(1, 3)))
-
-
-def test_a_storage_is_compared_by_its_rows_but_for_times_of_day(tmp_path: Path) -> None:
-    def stored(name: str, rows: list[tuple[int, str]]) -> Path:
-        path = tmp_path / name
-        with closing(sqlite3.connect(path)) as database, database:
-            database.execute("create table trials (number integer, datetime_start text)")
-            database.executemany("insert into trials values (?, ?)", rows)
-        return path
-
-    one = stored("one.db", [(0, "now"), (1, "now")])
-    assert same(content_of(one), content_of(stored("two.db", [(1, "then"), (0, "then")])))
-    assert not same(content_of(one), content_of(stored("three.db", [(0, "now")])))
-
-
-def test_what_no_resumed_command_may_say_is_found() -> None:
-    said = "train: x\n/a/b.npy is made anew: what was there came from other inputs, or another maker\ndone\n"
-    assert claims(said) == [said.splitlines()[1]]
-    assert claims("train: 1 of 4 jobs are finished and up to date\n") == []
 
 
 def test_moments_of_their_own_are_those_around_the_names(tmp_path: Path) -> None:
