@@ -20,8 +20,11 @@ from html_page import Page
 from made_up_report import made_up_run
 from ripik import analysis
 from ripik.analysis import Predictions
+from ripik.config import load_settings
 from ripik.report import page as step
 from ripik.report.blocks import Matrix, Table, Tile, View
+from ripik.report.charts.words import spoken
+from ripik.report.evidence import gather
 from ripik.report.page import report
 from ripik.report.sections import results
 from ripik.storage import artifacts
@@ -503,6 +506,18 @@ def test_tags_in_names_show_as_text(hostile: Any) -> None:
     assert any(SCRIPT in link.get("aria-label") for link in page.all("a"))
     assert "<i>0</i>" in page.section("photos").text
     assert AND in page.root.text
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_no_score_stands_twice_beside_the_metric(tmp_path: Path, metric: str) -> None:
+    made_up_run(tmp_path, ["a", "b"] * 4, [f"{number}.jpg" for number in range(8)], probabilities(2, np.arange(8) % 2))
+    evidence = gather(load_settings(tmp_path / "here.toml", [f"competition.metric={metric}"]), None)
+    columns = results.score_columns(evidence)
+    told = [spoken(column.removeprefix("OOF ")) for column in columns]
+    assert [told.count(score) for score in ("accuracy", "log loss")] == [1, 1]
+    table = results.summary(evidence).blocks[0]
+    assert isinstance(table, Table)
+    assert [row[0].split()[-1] for row in table.rows].count("accuracy") == 1
 
 
 def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""What is printed of a finished blend."""
+
+from typing import Any
+
+import pytest
+
+from ripik.ensemble import summary
+from ripik.training.scores import Scores, beside
+
+INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6, "error": 0.05}
+SCORE = {"pooled": INTERVAL, "accuracy": INTERVAL, "mean_of_folds": 0.5, "by_fold": [0.5, 0.5], "class_f1": {}}
+
+
+def record(metric: str) -> dict[str, Any]:
+    """Return what weights.json tells of a blend of one member."""
+    scores = {"members": {"one": SCORE}, "intervals": SCORE, "in_sample": 0.6, "cross_fitted": 0.5}
+    more = {"cross_fitted_by_partition": [0.51, 0.53], "cross_fitted_by_fold": [0.4, 0.6]}
+    return {"method": "greedy", "metric": metric, "weights": {"one": 1.0}, "scores": scores | more}
+
+
+@pytest.mark.parametrize(("metric", "times"), [("accuracy", 1), ("macro_f1", 1)])
+def test_accuracy_stands_once_in_the_table_of_members(
+    metric: str, times: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary._members(record(metric))
+    assert capsys.readouterr().out.count("accuracy") == times
+
+
+def test_a_scores_cells_are_as_many_as_the_columns() -> None:
+    scores = Scores.from_json(SCORE)
+    for metric in ("accuracy", "macro_f1"):
+        assert len(scores.cells(accuracy=bool(beside(metric)))) == 3 + len(beside(metric))
