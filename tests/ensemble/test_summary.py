@@ -1,14 +1,20 @@
 """What is printed of a finished blend."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ripik.ensemble import summary
+from ripik.ensemble.nested_cv import Nested
+from ripik.ensemble.recipe import Recipe
 from ripik.training.scores import Scores, beside
 
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6, "error": 0.05}
 SCORE = {"pooled": INTERVAL, "accuracy": INTERVAL, "mean_of_folds": 0.5, "by_fold": [0.5, 0.5], "class_f1": {}}
+
+FOUND = Nested(SimpleNamespace(recipe=Recipe("greedy")), [], 0.6, np.zeros((2, 2)), {}, [0.51, 0.53])
 
 
 def record(metric: str) -> dict[str, Any]:
@@ -30,3 +36,8 @@ def test_a_scores_cells_are_as_many_as_the_columns() -> None:
     scores = Scores.from_json(SCORE)
     for metric in ("accuracy", "macro_f1"):
         assert len(scores.cells(accuracy=bool(beside(metric)))) == 3 + len(beside(metric))
+
+
+def test_the_spread_by_other_partitions_is_of_those_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    summary._say_spread(record("macro_f1"), FOUND)
+    assert "over 2 other partitions 0.5100–0.5300 (standard deviation 0.0141)" in capsys.readouterr().out

@@ -119,7 +119,7 @@ def _say_spread(record: dict[str, Any], found: Nested) -> None:
     """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
     by_fold = [score for score in record["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
     others, parts = record["scores"]["cross_fitted_by_partition"], len(found.recipes)
-    again = f", over {len(others)} other partitions {_range([record['scores']['cross_fitted'], *others])}"
+    again = f", over {len(others)} other partitions {_range(others)}"
     say(
         f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
         f"{found.agreeing} of {parts} times, the choice without one part's rows was the choice on all rows."
