@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ripik.ensemble import summary
+from ripik.ensemble.expectation import size_told
 from ripik.ensemble.nested_cv import Nested
 from ripik.ensemble.recipe import Recipe
 from ripik.training.scores import Scores, beside
@@ -41,3 +42,15 @@ def test_a_scores_cells_are_as_many_as_the_columns() -> None:
 def test_the_spread_by_other_partitions_is_of_those_alone(capsys: pytest.CaptureFixture[str]) -> None:
     summary._say_spread(record("macro_f1"), FOUND)
     assert "over 2 other partitions 0.5100–0.5300 (standard deviation 0.0141)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("test", "told"),
+    [
+        ({"photos": 110, "images": 120}, "A test set of 120 such images (110 groups)"),
+        ({"photos": 120, "images": 120}, "A test set of 120 such images"),
+        ({"photos": 110}, "A test set of 110 such images"),
+    ],
+)
+def test_the_test_set_is_as_large_as_its_images(test: dict[str, int], told: str) -> None:
+    assert size_told(test) == told

@@ -161,6 +161,7 @@ def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     record = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
+            "images": len(run.competition.test),
             "photos": witnesses.count_test(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),

@@ -6,7 +6,7 @@ import numpy as np
 
 from ripik.analysis.intervals import Interval
 from ripik.console import say, table, warn
-from ripik.ensemble.expectation import sentence
+from ripik.ensemble.expectation import sentence, size_told
 from ripik.ensemble.nested_cv import Nested
 from ripik.training.scores import CORRECTED, LEVEL, beside, ends
 from ripik.variants import searched
@@ -143,7 +143,7 @@ def _say_test(record: dict[str, Any]) -> None:
     else:
         expected = Interval.from_json(test["expected_score"])
         say(
-            f"CV {record['metric']} {cv:.4f}. A test set of {test['photos']} such photos is expected to score "
+            f"CV {record['metric']} {cv:.4f}. {size_told(test)} is expected to score "
             f"{ends(expected)} with {LEVEL} probability, sampling noise of both sets included."
         )
     corrected = record["scores"].get("cross_fitted_by_corrected_labels")
