@@ -1,5 +1,6 @@
 """What is printed of a finished blend."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,3 +55,14 @@ def test_the_spread_by_other_partitions_is_of_those_alone(capsys: pytest.Capture
 )
 def test_the_test_set_is_as_large_as_its_images(test: dict[str, int], told: str) -> None:
     assert size_told(test) == told
+
+
+@pytest.mark.parametrize(
+    ("without", "told"), [("greedy", "the same in all 2 folds"), ("best", "the same in 1 of 2 folds")]
+)
+def test_how_often_the_same_was_chosen_is_told_by_fold(
+    without: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = replace(FOUND, recipes={0: Recipe("greedy"), 1: Recipe(without)})
+    summary._say_spread(record("macro_f1"), found)
+    assert f"Chosen again without each fold, the blend's options were {told}." in capsys.readouterr().out

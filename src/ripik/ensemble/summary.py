@@ -118,12 +118,19 @@ def _say_tuned(record: dict[str, Any]) -> None:
 def _say_spread(record: dict[str, Any], found: Nested) -> None:
     """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
     by_fold = [score for score in record["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
-    others, parts = record["scores"]["cross_fitted_by_partition"], len(found.recipes)
+    others = record["scores"]["cross_fitted_by_partition"]
     again = f", over {len(others)} other partitions {_range(others)}"
     say(
         f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
-        f"{found.agreeing} of {parts} times, the choice without one part's rows was the choice on all rows."
+        f"Chosen again without each fold, the blend's options were "
+        f"{same_in(found.agreeing, len(found.recipes), len(record['scores']['cross_fitted_by_fold']))}."
     )
+
+
+def same_in(agreeing: int, parts: int, folds: int) -> str:
+    """Return in how many of the parts the choice was that of all rows; parts are the folds, or halves of two."""
+    shown = f"all {parts}" if agreeing == parts else f"{agreeing} of {parts}"
+    return f"the same in {shown} {'folds' if parts == folds else 'halves of folds'}"
 
 
 def _range(values: list[float]) -> str:

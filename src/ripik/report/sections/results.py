@@ -9,6 +9,7 @@ import pandas as pd
 
 from ripik import analysis
 from ripik.analysis.measures import ACCURACY, LOG_LOSS
+from ripik.ensemble.summary import same_in
 from ripik.report import charts
 from ripik.report.album import Album
 from ripik.report.blocks import Beside, Cell, Matrix, Photos, Section, Table, Text, drawn, numbers
@@ -85,7 +86,7 @@ def _spread(record: dict[str, Any]) -> list[list[str]]:
     return [
         ["CV by fold", _ends(by_fold)],
         *again,
-        ["recipe chosen again with a part left out", f"{same} of {len(parts)}"],
+        ["blend's options, chosen again without each fold", same_in(same, len(parts), len(scores["cross_fitted_by_fold"]))],
     ]
 
 
