@@ -66,3 +66,26 @@ def test_how_often_the_same_was_chosen_is_told_by_fold(
     found = replace(FOUND, recipes={0: Recipe("greedy"), 1: Recipe(without)})
     summary._say_spread(record("macro_f1"), found)
     assert f"Chosen again without each fold, the blend's options were {told}." in capsys.readouterr().out
+
+
+def option(name: str, score: float, error: float, *, chosen: bool = False) -> dict[str, Any]:
+    gain = {"value": score - 0.7, "error": error}
+    return {"stage": "copies vote", "name": name, "score": score, "gain": gain, "chosen": chosen}
+
+
+def test_why_a_better_option_was_not_chosen() -> None:
+    options = [
+        option("a", 0.7, 0.0, chosen=True),
+        option("b", 0.7024, 0.0085),
+        option("c", 0.712, 0.01),
+        option("d", 0.6, 0.01),
+    ]
+    assert summary.verdicts(options, "accuracy") == [
+        "chosen",
+        "gain within its error",
+        "gain only 1.2 × its error",
+        "",
+    ]
+    assert summary.verdicts(options, "log_loss") == ["chosen", "", "", "gain only 10.0 × its error"]
+    unknown = {**option("e", 0.7, 0.0), "score": None, "gain": {"value": None, "error": None}}
+    assert summary.verdicts([options[0], unknown], "accuracy") == ["chosen", ""]

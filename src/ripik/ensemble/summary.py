@@ -1,13 +1,15 @@
 """The printed summary of a finished blend: tables and sentences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ripik.analysis.intervals import Interval
+from ripik.analysis.metrics import get_metric
 from ripik.console import say, table, warn
 from ripik.ensemble.expectation import sentence, size_told
-from ripik.ensemble.nested_cv import Nested
+from ripik.ensemble.nested_cv import DIGITS, Nested
 from ripik.training.scores import CORRECTED, LEVEL, beside, ends
 from ripik.variants import searched
 
@@ -18,7 +20,7 @@ def print_blend(record: dict[str, Any], found: Nested) -> None:
     `record` is the content of weights.json.
     """
     _members(record)
-    _options(found, record["metric"])
+    _options(record, found.left_out)
     _classes(record)
     _say_members(record)
     _say_tuned(record)
@@ -60,21 +62,40 @@ def _other_partitions(scores: dict[str, Any], empty: int) -> list[list[str]]:
     return [row] if others else []
 
 
-def _options(found: Nested, metric: str) -> None:
+def _options(record: dict[str, Any], left_out: Sequence[str]) -> None:
+    options = record["options"]
     rows = [
         [
-            f"{option.stage}: {option.name}",
-            f"{option.score:.4f}",
-            f"{option.gain.value:+.4f} ± {option.gain.error:.4f}" if option.gain.error else "",
-            "chosen" if option.chosen else "",
+            f"{option['stage']}: {option['name']}",
+            f"{option['score']:.4f}",
+            f"{option['gain']['value']:+.4f} ± {option['gain']['error']:.4f}" if option["gain"]["error"] else "",
+            verdict,
         ]
-        for option in found.options
+        for option, verdict in zip(options, verdicts(options, record["metric"]), strict=True)
     ]
     if rows:
-        columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
+        columns = ["option", f"cross-fitted {record['metric']}", "gain ± its error", ""]
         table("Options compared on all folds; the nested CV chooses again without each fold", columns, rows)
-    for sentence_of_it in found.left_out:
+    for sentence_of_it in left_out:
         say(sentence_of_it)
+
+
+def verdicts(options: Sequence[dict[str, Any]], metric: str) -> list[str]:
+    """Return a word on each option of weights.json: that it was chosen, or why it was not though it scored better."""
+    utility = get_metric(metric).utility
+    worth = [utility(float("nan") if option["score"] is None else option["score"]) for option in options]
+    best = {option["stage"]: of for option, of in zip(options, worth, strict=True) if option["chosen"]}
+    return [_verdict(option, of - best[option["stage"]]) for option, of in zip(options, worth, strict=True)]
+
+
+def _verdict(option: dict[str, Any], better: float) -> str:
+    error = option["gain"]["error"]
+    if option["chosen"]:
+        return "chosen"
+    if not (error and round(better, DIGITS) > 0 and np.isfinite(better)):
+        return ""
+    gain = abs(option["gain"]["value"])
+    return "gain within its error" if gain <= error else f"gain only {gain / error:.1f} × its error"
 
 
 def _classes(record: dict[str, Any]) -> None:

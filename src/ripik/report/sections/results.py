@@ -86,7 +86,10 @@ def _spread(record: dict[str, Any]) -> list[list[str]]:
     return [
         ["CV by fold", _ends(by_fold)],
         *again,
-        ["blend's options, chosen again without each fold", same_in(same, len(parts), len(scores["cross_fitted_by_fold"]))],
+        [
+            "blend's options, chosen again without each fold",
+            same_in(same, len(parts), len(scores["cross_fitted_by_fold"])),
+        ],
     ]
 
 
