@@ -27,10 +27,12 @@ def learning(evidence: Evidence) -> Section:
     charts = [
         plots.learning_curves(history, column, name)
         for name, history in histories.items()
+        if history["epoch"].nunique() > 1  # a fitted head has one
         for column in ["loss", *(each for each in _inner(history) if each != "inner_loss")]
     ]
     text = "One thin line per fold, on its training rows; dashed: on the inner split, if there is one."
-    blocks: list[Block] = [Text(text), *drawn(*charts), _last(histories)] if histories else []
+    curves: list[Block] = [Text(text), *drawn(*charts)] if charts else []
+    blocks: list[Block] = [*curves, _last(histories)] if histories else []
     return Section("learning", "Learning curves", blocks)
 
 

@@ -167,7 +167,14 @@ def _gains(evidence: Evidence) -> list[Table]:
     gains = analysis.gains(evidence.members, evidence.blend).to_dict("records")
     rows = [[row["name"], signed(row["value"]), change(row["low"], row["high"]), row["verdict"]] for row in gains]
     columns = ["over", "gain", "95 %", "the blend is"]
-    return [Table(f"Gain of the blend over each model ({spoken(evidence.focus_metric)})", columns, rows)]
+    return [Table(gain_caption(evidence.focus_metric, evidence.record or {}), columns, rows)]
+
+
+def gain_caption(metric: str, record: dict[str, Any]) -> str:
+    """Return the caption of the blend's gains; it says where the blend alone lets near copies vote."""
+    voting = record.get("fitted", {}).get("recipe", {}).get("copies_vote", False)
+    votes = ". In the blend near copies of one photo vote together; in the models they do not" if voting else ""
+    return f"Gain of the blend over each model ({spoken(metric)}){votes}"
 
 
 def classes(evidence: Evidence) -> Section:
