@@ -30,8 +30,8 @@ from ripik.report.sections import results
 from ripik.storage import artifacts
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-SECTIONS = ["summary", "variants", "classes", "confusion", "photos", "learning", "calibration", "blend", "views"]
-SECTIONS += ["folds", "test", "adversarial", "augmentation", "times", "configuration"]
+SECTIONS = ["summary", "variants", "classes", "confusion", "learning", "calibration", "blend", "views"]
+SECTIONS += ["folds", "test", "adversarial", "augmentation", "photos", "times", "configuration"]
 MANY = 32  # classes
 SCRIPT, AND, IMAGE = "<script>alert(1)</script>", 'a&b "c"', "<img src=x onerror=alert(1)>.jpg"
 
@@ -507,6 +507,7 @@ def test_tags_in_names_show_as_text(hostile: Any) -> None:
     assert page.section("confusion").text.count(SCRIPT) > 2
     assert any(SCRIPT in link.get("aria-label") for link in page.all("a"))
     assert "<i>0</i>" in page.section("photos").text
+    assert anchors(page)[-3:] == ["photos", "times", "configuration"]  # after every chart but that of times
     assert AND in page.root.text
 
 

@@ -1,11 +1,13 @@
 """Sections of the report, of what each is told alone."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from ripik.report import charts
 from ripik.report.sections import models, results
 
 
@@ -36,3 +38,11 @@ def test_trainings_of_one_epoch_have_no_curve(
     if "charts" in kinds:
         (chart,) = blocks[1].charts
         assert chart.title.endswith(": b")
+
+
+def test_two_charts_fill_the_page_side_by_side() -> None:
+    chart = charts.learning_curves(history(3), "loss")
+    assert chart is not None
+    found = re.search(r"max-width:(\d+)px", chart.svg)
+    assert found
+    assert 2 * int(found[1]) > 0.85 * 1200
