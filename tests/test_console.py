@@ -219,3 +219,11 @@ def test_progress_of_a_failure_does_not_say_done(capsys: pytest.CaptureFixture[s
     with pytest.raises(RuntimeError), console.progress("decode", 5):
         raise RuntimeError
     assert "done" not in capsys.readouterr().out
+
+
+def test_a_warning_is_printed_once_within_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.warnings_once():
+        for message in ("one", "two", "one"):
+            console.warn(message)
+    console.warn("one")
+    assert capsys.readouterr().err.splitlines() == ["warning: one", "warning: two", "warning: one"]

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TextIO
 
 from rich.console import Console
@@ -19,6 +20,7 @@ SMALL = 0.05  # part of the work from which its first step tells how fast the re
 LONGEST = 24  # characters of a cell that is never broken
 WIDEST_BAR = 30
 WARNING = "warning: "
+_SAID: ContextVar[set[str] | None] = ContextVar("warnings that were said", default=None)
 
 
 def console(*, error: bool = False) -> Console:
@@ -44,8 +46,23 @@ def say(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print one warning on standard error."""
+    """Print one warning on standard error, but none a second time within `warnings_once`."""
+    said = _SAID.get()
+    if said is not None:
+        if message in said:
+            return
+        said.add(message)
     complain(f"{WARNING}{message}")
+
+
+@contextmanager
+def warnings_once() -> Iterator[None]:
+    """Print each warning once within the block, however often it is given."""
+    before = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(before)
 
 
 def complain(line: str) -> None:

@@ -113,6 +113,11 @@ class Variant(SharedSettings):
         return self
 
     @property
+    def scores_copies(self) -> bool:
+        """Whether the accuracy of its training is of augmented copies too; a fitted head's is of the photos."""
+        return self.data == "augmented" and self.solver != LOGISTIC
+
+    @property
     def search(self) -> str:
         """The search that chose its settings, in words; empty where there was none."""
         return searched(self.tuned) if self.tuned else ""

@@ -100,7 +100,7 @@ def test_the_range_of_test_like_photos_takes_the_place_of_the_plain_one(
     written = capsys.readouterr()
     told = " ".join((written.out + written.err).split())
     assert f"(12 effective of 9), have macro_f1 {expected['value']:.4f}" in told
-    assert "such photos is expected to score" not in told
+    assert "sampling noise of both sets included" not in told
     assert ensemble(shifted.settings(*FAST)) == submission
 
 

@@ -128,6 +128,7 @@ def test_folds_of_the_step_and_of_the_user(tiny: Tiny) -> None:
     make_folds(tiny.settings())
     found = find_status(tiny.settings())
     assert (found.groups.state, found.folds.state) == (FRESH, FRESH)
+    assert found.groups.detail.endswith(" groups of train and test images")
     assert found.next.startswith("next: make train (12 of 12 jobs)")
     other = find_status(tiny.settings("folds.seed=7"))
     assert (other.groups.state, other.folds.state, other.next) == (FRESH, STALE, "next: make folds")

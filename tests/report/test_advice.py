@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ripik.report.sections.advice import costliest
+from ripik.report.sections.advice import costliest, score_at_stake
 
 CLASSES = ("a", "b", "c", "d")
 
@@ -66,3 +66,22 @@ def test_of_equal_mistakes_the_first_is_told() -> None:
     found = costliest(np.array([[5, 2, 0], [0, 5, 2], [2, 0, 5]]), CLASSES[:3])
     assert found is not None
     assert (found.label, found.predicted) == ("a", "b")
+
+
+def test_with_accuracy_as_the_metric_the_most_frequent_mistake_costs_most() -> None:
+    found = costliest(np.array([[90, 10, 0], [0, 100, 0], [0, 6, 4]]), CLASSES[:3], "accuracy")
+    assert found is not None
+    assert (found.label, found.predicted) == ("a", "b")
+    assert found.stake == pytest.approx(10 / 210)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("accuracy", "accuracy"),
+        ("macro_f1", "macro F1"),
+        ("log_loss", "macro F1, in which all classes count alike,"),
+    ],
+)
+def test_the_score_at_stake_is_the_metric_or_says_why_it_is_another(metric: str, said: str) -> None:
+    assert score_at_stake(metric) == said

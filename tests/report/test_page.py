@@ -20,15 +20,18 @@ from html_page import Page
 from made_up_report import made_up_run
 from ripik import analysis
 from ripik.analysis import Predictions
+from ripik.config import load_settings
 from ripik.report import page as step
 from ripik.report.blocks import Matrix, Table, Tile, View
+from ripik.report.charts.words import spoken
+from ripik.report.evidence import gather
 from ripik.report.page import report
 from ripik.report.sections import results
 from ripik.storage import artifacts
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-SECTIONS = ["summary", "variants", "classes", "confusion", "photos", "learning", "calibration", "blend", "views"]
-SECTIONS += ["folds", "test", "adversarial", "augmentation", "times", "configuration"]
+SECTIONS = ["summary", "variants", "classes", "confusion", "learning", "calibration", "blend", "views"]
+SECTIONS += ["folds", "test", "adversarial", "augmentation", "photos", "times", "configuration"]
 MANY = 32  # classes
 SCRIPT, AND, IMAGE = "<script>alert(1)</script>", 'a&b "c"', "<img src=x onerror=alert(1)>.jpg"
 
@@ -161,7 +164,9 @@ def test_the_summary_tells_the_blends_score(page: Page, found: dict[str, Predict
     low, high = rows[f"CV by {len(others)} other partitions"].split(" to ")
     same(low, min(others), 4)
     same(high, max(others), 4)
-    assert rows["recipe chosen again with a part left out"].endswith(f"of {len(record['recipes_without_part'])}")
+    agreed = rows["blend's options, chosen again without each fold"]
+    assert agreed.startswith("the same in ")
+    assert f" {len(record['recipes_without_part'])} " in agreed
     expected = record["test"]["expected_score"]
     same_ends(rows["expected test score (95 % interval)"], expected["low"], expected["high"])
     (submission,) = (reported.folder / "submissions").glob("tiny-*[0-9].csv")
@@ -502,7 +507,20 @@ def test_tags_in_names_show_as_text(hostile: Any) -> None:
     assert page.section("confusion").text.count(SCRIPT) > 2
     assert any(SCRIPT in link.get("aria-label") for link in page.all("a"))
     assert "<i>0</i>" in page.section("photos").text
+    assert anchors(page)[-3:] == ["photos", "times", "configuration"]  # after every chart but that of times
     assert AND in page.root.text
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_no_score_stands_twice_beside_the_metric(tmp_path: Path, metric: str) -> None:
+    made_up_run(tmp_path, ["a", "b"] * 4, [f"{number}.jpg" for number in range(8)], probabilities(2, np.arange(8) % 2))
+    evidence = gather(load_settings(tmp_path / "here.toml", [f"competition.metric={metric}"]), None)
+    columns = results.score_columns(evidence)
+    told = [spoken(column.removeprefix("OOF ")) for column in columns]
+    assert [told.count(score) for score in ("accuracy", "log loss")] == [1, 1]
+    table = results.summary(evidence).blocks[0]
+    assert isinstance(table, Table)
+    assert [row[0].split()[-1] for row in table.rows].count("accuracy") == 1
 
 
 def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:

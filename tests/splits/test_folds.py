@@ -151,6 +151,17 @@ def test_folds_are_made_once_and_again_when_their_inputs_change(
     assert path.read_bytes() == first
 
 
+def test_the_table_of_folds_is_printed_when_they_are_made(
+    known_groups: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, size = make_folds(known_groups.settings()), "27 images in 9 groups of near copies"
+    made = capsys.readouterr().out
+    assert size in made
+    assert "fold 0" in made
+    make_folds(known_groups.settings())
+    assert capsys.readouterr().out.splitlines() == [f"folds: {path} is up to date: {size}"]
+
+
 def test_folds_are_made_again_when_a_label_changes(known_groups: Tiny) -> None:
     path = make_folds(known_groups.settings())
     swapped = {"1": "2", "2": "1", "3": "3"}

@@ -88,6 +88,9 @@ def test_a_photo_in_train_and_test_is_a_warning(tiny: Tiny, capsys: pytest.Captu
     competition.test["path"][0].write_bytes(competition.train["path"][0].read_bytes())
     make(tiny)
     assert "train and test share 1 photos" in capsys.readouterr().err
+    settings = tiny.settings()
+    make_groups(settings, read_competition(settings), tell=False)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,7 @@ def test_a_blend_of_two_variants_ends_with_a_submission(tiny: Tiny, capsys: pyte
     assert submitted["image_id"].tolist() == sample["image_id"].tolist()
     assert set(submitted["label"]) <= set(CLASSES)
     assert path.parent == tiny.folder / "submissions"
+    assert "Out-of-fold scores" not in capsys.readouterr().out  # nothing was predicted
     again = build.ensemble(tiny.settings(), ["original", "augmented"])
     assert again == path
     assert "up to date" in capsys.readouterr().out

@@ -51,10 +51,10 @@ def ensemble(settings: Settings, variants: Sequence[str] = (), *, partial: bool 
     run = Run.open(settings)
     tell_unreadable(settings, run.competition)
     tell_form(run.competition.form)
-    check_made_from(settings, run.competition, make_groups(settings, run.competition))
+    check_made_from(settings, run.competition, make_groups(settings, run.competition, tell=False))
     members = list(dict.fromkeys(variants)) or [variant.name for variant in choose_variants(settings)]
     members = _finished(run, members) if partial else members
-    predict_run(run, members)
+    predict_run(run, members, scores=False)
     blend = blend_artifact(run, members)
     if blend.is_fresh and not _may_be_checked(run):
         made, digest = _made(blend)
@@ -161,6 +161,7 @@ def _of_test(run: Run, found: Nested, shares: ClassShares) -> dict[str, Any]:
     record = {"in_train": shares.train, "estimated": shares.estimated, "low": shares.low, "high": shares.high}
     return {
         "test": {
+            "images": len(run.competition.test),
             "photos": witnesses.count_test(run),
             "unreadable_images": int((~run.competition.test["readable"]).sum()),
             **expectation(run, found.oof),

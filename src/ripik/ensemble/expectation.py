@@ -77,9 +77,16 @@ def sentence(test: dict[str, Any], metric: str) -> str:
     expected = Interval.from_json(shift["expected_score"])
     return (
         f"{start} The training photos, weighted by similarity to it ({of}), have {metric} {expected.value:.4f}. "
-        f"A test set of {test['photos']} test-like photos is expected to score {ends(expected)} with {LEVEL} "
-        "probability, as far as these features can show."
+        f"{size_told(test)} is expected to score {ends(expected)} with {LEVEL} probability, "
+        "as far as these features can show."
     )
+
+
+def size_told(test: dict[str, Any]) -> str:
+    """Return how large a test set is, by the part `test` of weights.json: its images, and groups where copies are."""
+    groups = test["photos"]
+    images = test.get("images", groups)  # runs of earlier versions recorded the groups alone
+    return f"A test set of {images} such images{f' ({groups} groups)' if images != groups else ''}"
 
 
 def _difference(table: Path) -> dict[str, Any]:

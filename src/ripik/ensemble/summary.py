@@ -1,14 +1,16 @@
 """The printed summary of a finished blend: tables and sentences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ripik.analysis.intervals import Interval
+from ripik.analysis.metrics import get_metric
 from ripik.console import say, table, warn
-from ripik.ensemble.expectation import sentence
-from ripik.ensemble.nested_cv import Nested
-from ripik.training.scores import CORRECTED, LEVEL, ends
+from ripik.ensemble.expectation import sentence, size_told
+from ripik.ensemble.nested_cv import DIGITS, Nested
+from ripik.training.scores import CORRECTED, LEVEL, beside, ends
 from ripik.variants import searched
 
 
@@ -18,7 +20,7 @@ def print_blend(record: dict[str, Any], found: Nested) -> None:
     `record` is the content of weights.json.
     """
     _members(record)
-    _options(found, record["metric"])
+    _options(record, found.left_out)
     _classes(record)
     _say_members(record)
     _say_tuned(record)
@@ -27,26 +29,30 @@ def print_blend(record: dict[str, Any], found: Nested) -> None:
 
 
 def _members(record: dict[str, Any]) -> None:
-    scores = record["scores"]
-    rows = [
-        [name, f"{record['weights'][name]:.3f}", *_cells(score), f"{score['accuracy']['value']:.4f}"]
-        for name, score in scores["members"].items()
-    ]
+    scores, more = record["scores"], beside(record["metric"])
+    rows = [[name, f"{record['weights'][name]:.3f}", *_cells(score, more)] for name, score in scores["members"].items()]
     cv = scores["intervals"]
     corrected = [CORRECTED] if "corrected" in cv else []
     rows += [
-        ["blend, nested: CV", "", *_cells(cv), f"{cv['accuracy']['value']:.4f}"],
-        *_other_partitions(scores, 3 + len(corrected)),
-        ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (3 + len(corrected))],
+        ["blend, nested: CV", "", *_cells(cv, more)],
+        *_other_partitions(scores, 2 + len(corrected + more)),
+        ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (2 + len(corrected + more))],
     ]
-    columns = ["member", "weight", f"OOF {record['metric']}", LEVEL, *corrected, "mean of folds", "accuracy"]
+    columns = ["member", "weight", f"OOF {record['metric']}", LEVEL, *corrected, "mean of folds", *more]
     table(f"Ensemble: {record['method']}", columns, rows)
 
 
-def _cells(score: dict[str, Any]) -> list[str]:
-    pooled = score["pooled"]
+def _cells(score: dict[str, Any], more: list[str]) -> list[str]:
+    """Return the cells of a score, and of the scores named in `more`."""
+    pooled, others = score["pooled"], [f"{score[name]['value']:.4f}" for name in more]
     corrected = [f"{score['corrected']['value']:.4f}"] if "corrected" in score else []
-    return [f"{pooled['value']:.4f}", ends(Interval.from_json(pooled)), *corrected, f"{score['mean_of_folds']:.4f}"]
+    return [
+        f"{pooled['value']:.4f}",
+        ends(Interval.from_json(pooled)),
+        *corrected,
+        f"{score['mean_of_folds']:.4f}",
+        *others,
+    ]
 
 
 def _other_partitions(scores: dict[str, Any], empty: int) -> list[list[str]]:
@@ -56,21 +62,40 @@ def _other_partitions(scores: dict[str, Any], empty: int) -> list[list[str]]:
     return [row] if others else []
 
 
-def _options(found: Nested, metric: str) -> None:
+def _options(record: dict[str, Any], left_out: Sequence[str]) -> None:
+    options = record["options"]
     rows = [
         [
-            f"{option.stage}: {option.name}",
-            f"{option.score:.4f}",
-            f"{option.gain.value:+.4f} ± {option.gain.error:.4f}" if option.gain.error else "",
-            "chosen" if option.chosen else "",
+            f"{option['stage']}: {option['name']}",
+            f"{option['score']:.4f}",
+            f"{option['gain']['value']:+.4f} ± {option['gain']['error']:.4f}" if option["gain"]["error"] else "",
+            verdict,
         ]
-        for option in found.options
+        for option, verdict in zip(options, verdicts(options, record["metric"]), strict=True)
     ]
     if rows:
-        columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
+        columns = ["option", f"cross-fitted {record['metric']}", "gain ± its error", ""]
         table("Options compared on all folds; the nested CV chooses again without each fold", columns, rows)
-    for sentence_of_it in found.left_out:
+    for sentence_of_it in left_out:
         say(sentence_of_it)
+
+
+def verdicts(options: Sequence[dict[str, Any]], metric: str) -> list[str]:
+    """Return a word on each option of weights.json: that it was chosen, or why it was not though it scored better."""
+    utility = get_metric(metric).utility
+    worth = [utility(float("nan") if option["score"] is None else option["score"]) for option in options]
+    best = {option["stage"]: of for option, of in zip(options, worth, strict=True) if option["chosen"]}
+    return [_verdict(option, of - best[option["stage"]]) for option, of in zip(options, worth, strict=True)]
+
+
+def _verdict(option: dict[str, Any], better: float) -> str:
+    error = option["gain"]["error"]
+    if option["chosen"]:
+        return "chosen"
+    if not (error and round(better, DIGITS) > 0 and np.isfinite(better)):
+        return ""
+    gain = abs(option["gain"]["value"])
+    return "gain within its error" if gain <= error else f"gain only {gain / error:.1f} × its error"
 
 
 def _classes(record: dict[str, Any]) -> None:
@@ -114,12 +139,19 @@ def _say_tuned(record: dict[str, Any]) -> None:
 def _say_spread(record: dict[str, Any], found: Nested) -> None:
     """Say how the CV spreads: by fold, and by the partition that recipes are chosen by."""
     by_fold = [score for score in record["scores"]["cross_fitted_by_fold"] if np.isfinite(score)]
-    others, parts = record["scores"]["cross_fitted_by_partition"], len(found.recipes)
-    again = f", over {len(others)} other partitions {_range([record['scores']['cross_fitted'], *others])}"
+    others = record["scores"]["cross_fitted_by_partition"]
+    again = f", over {len(others)} other partitions {_range(others)}"
     say(
         f"Spread of the CV: by fold {_range(by_fold)}{again if others else ''}. "
-        f"{found.agreeing} of {parts} times, the choice without one part's rows was the choice on all rows."
+        f"Chosen again without each fold, the blend's options were "
+        f"{same_in(found.agreeing, len(found.recipes), len(record['scores']['cross_fitted_by_fold']))}."
     )
+
+
+def same_in(agreeing: int, parts: int, folds: int) -> str:
+    """Return in how many of the parts the choice was that of all rows; parts are the folds, or halves of two."""
+    shown = f"all {parts}" if agreeing == parts else f"{agreeing} of {parts}"
+    return f"the same in {shown} {'folds' if parts == folds else 'halves of folds'}"
 
 
 def _range(values: list[float]) -> str:
@@ -139,7 +171,7 @@ def _say_test(record: dict[str, Any]) -> None:
     else:
         expected = Interval.from_json(test["expected_score"])
         say(
-            f"CV {record['metric']} {cv:.4f}. A test set of {test['photos']} such photos is expected to score "
+            f"CV {record['metric']} {cv:.4f}. {size_told(test)} is expected to score "
             f"{ends(expected)} with {LEVEL} probability, sampling noise of both sets included."
         )
     corrected = record["scores"].get("cross_fitted_by_corrected_labels")

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ripik.console import warnings_once
 from ripik.errors import RipikError, Terminated
 from ripik.execution import time_limit
 from ripik.execution.locks import turn
@@ -40,7 +41,7 @@ def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> i
         _heed_signals()
         settings = load()
         alone = turn(layout_of(settings), step.name) if step.alone else nullcontext()
-        with time_limit.limited(settings.training.seconds), alone:
+        with warnings_once(), time_limit.limited(settings.training.seconds), alone:
             _function(step)(settings, **{name: value for name, value in given.items() if value is not None})
     except RipikError as error:
         return _fail(str(error), error.exit_code)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ripik.data.competition import Competition
 from ripik.errors import InputError
 from ripik.execution.locks import look
@@ -136,7 +138,12 @@ def _groups(settings: Settings, competition: Competition) -> Part:
         found = read_groups(settings, competition)
     except InputError as error:
         return Part(path.name, BROKEN, str(error))
-    return Part(path.name, YOURS if yours else FRESH, f"{found['group'].nunique()} groups")
+    return Part(path.name, YOURS if yours else FRESH, _groups_told(found))
+
+
+def _groups_told(found: pd.DataFrame) -> str:
+    both = found["split"].nunique() > 1
+    return f"{found['group'].nunique()} groups of {'train and test' if both else 'training'} images"
 
 
 def _folds(settings: Settings, competition: Competition, groups: Part) -> Part:

@@ -77,7 +77,6 @@ def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], liken
         *([lambda: search.searches(evidence)] if searched(evidence.run.settings) else []),
         lambda: results.classes(evidence),
         lambda: results.confusion(evidence, album),
-        lambda: photos.gallery(evidence, album, shown),
         lambda: models.learning(evidence),
         lambda: models.calibration(evidence),
         lambda: models.blend(evidence),
@@ -86,6 +85,7 @@ def _sections(evidence: Evidence, album: Album, shown: list[photos.Shown], liken
         *([lambda: data.test_set(evidence)] if _tested(evidence) else []),
         *([lambda: data.adversarial(likeness)] if likeness else []),
         lambda: data.augmentation(evidence),
+        lambda: photos.gallery(evidence, album, shown),
         lambda: provenance.times(evidence),
         lambda: provenance.configuration(evidence),
     ]

@@ -34,6 +34,7 @@ def write_folds(settings: Settings, competition: Competition) -> Path:
     is the near copies of one photo, joined with those that share a value of `competition.group_column`; it is numbered
     by a row of groups.csv, so the same rows in another order may get other folds. A file that this step did not write,
     or that was edited since, is the user's own and is kept.
+    Folds that were made are printed as a table, those that are kept in one line.
     Raises InputError when a class has a single group: no split can both train on it and score it.
     """
     tell_unreadable(settings, competition)
@@ -42,10 +43,11 @@ def write_folds(settings: Settings, competition: Competition) -> Path:
     path, found = layout_of(settings).folds, make_groups(settings, competition)
     groups = kept_together(competition, found)
     inputs = _inputs(settings, competition, groups)
+    told = ""
     if artifacts.is_the_users(path):
-        say(f"folds: {path} was written or edited by hand; it is kept and validated")
+        told = "was written or edited by hand; it is kept and validated"
     elif artifacts.is_fresh(artifacts.meta_beside(path), inputs):
-        say(f"folds: {path} is up to date")
+        told = "is up to date"
     else:
         refuse_while_training(layout_of(settings), path.name)
         start = time.monotonic()
@@ -54,7 +56,10 @@ def write_folds(settings: Settings, competition: Competition) -> Path:
         say(f"folds: wrote {path}")
     folds = read_folds(settings, competition)
     _warn_of_crossing(groups, folds)
-    _print_folds(folds, competition)
+    if told:
+        say(f"folds: {path} {told}: {_size(folds)}")
+    else:
+        _print_folds(folds, competition)
     return path
 
 
@@ -220,5 +225,8 @@ def _print_folds(folds: pd.DataFrame, competition: Competition) -> None:
         [str(label), *map(str, row), str(sum(row)), str(groups[label])]
         for label, row in zip(counts.index, counts.to_numpy().tolist(), strict=True)
     ]
-    title = f"{len(folds)} images in {folds['group'].nunique()} groups of near copies"
-    table(title, ["label", *(f"fold {number}" for number in counts.columns), "images", "groups"], rows)
+    table(_size(folds), ["label", *(f"fold {number}" for number in counts.columns), "images", "groups"], rows)
+
+
+def _size(folds: pd.DataFrame) -> str:
+    return f"{len(folds)} images in {folds['group'].nunique()} groups of near copies"

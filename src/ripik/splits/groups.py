@@ -29,13 +29,14 @@ WAYS_OUT = "raise folds.near_copy_threshold, or set folds.near_copies = false."
 EDITED = "Delete the file and run `make folds`."
 
 
-def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
+def make_groups(settings: Settings, competition: Competition, *, tell: bool = True) -> pd.DataFrame:
     """Write `groups.csv` unless it is up to date or was edited by its user, and return what `read_groups` reads.
 
     Columns: image_id, split (train or test), group (the same number for near copies of one photo), matched_id (the
     most similar image of the group, in either split; empty for an image by itself) and similarity to it, in [0, 1].
     A test image that cannot be read is a group by itself.
     With `folds.near_copies = false` every image is a group by itself.
+    tell: warn of odd groups even where the file is kept.
     """
     path = layout_of(settings).groups
     inputs = group_inputs(settings, competition)
@@ -47,9 +48,11 @@ def make_groups(settings: Settings, competition: Competition) -> pd.DataFrame:
         text = artifacts.csv_text(_frame(settings, competition))
         artifacts.write_editable(path, text, inputs, time.monotonic() - start)
         say(f"folds: wrote {path}")
+        tell = True
     groups = read_groups(settings, competition)
-    _warn(groups, competition)
-    _warn_of_implausible(settings, groups, competition)
+    if tell:
+        _warn(groups, competition)
+        _warn_of_implausible(settings, groups, competition)
     return groups
 
 

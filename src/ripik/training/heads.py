@@ -47,7 +47,8 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
             predict_head(each, _of_several(report, tells[each.job], number, len(trainings)), memory)
     if failed:
         raise _first(list(failed.values()))
-    return scores_told(_means([last_scores(each.folder) for each in trainings]))
+    scores = _means([last_scores(each.folder) for each in trainings])
+    return scores_told(scores, copies=trainings[0].variant.scores_copies)
 
 
 def predict_head(training: Training, report: Reporter, memory: RowMemory | None = None) -> None:
@@ -156,7 +157,8 @@ class Together:
         """Report how far all heads are, with their mean scores."""
         parts = [session.done for session in self.sessions]
         epoch = min(int(min(parts)) + 1, total)
-        self.report(mean(parts), total, epoch_told(epoch, total, _means([one.scores for one in self.sessions])))
+        scores, copies = _means([one.scores for one in self.sessions]), self.sessions[0].variant.scores_copies
+        self.report(mean(parts), total, epoch_told(epoch, total, scores, copies=copies))
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
 from ripik.training.jobs import Training, predicting, trainings_of
-from ripik.training.scores import CORRECTED, LEVEL, Scores, score_rows
+from ripik.training.scores import CORRECTED, LEVEL, Scores, beside, score_rows
 from ripik.variants import Variant
 
 SUM_TOLERANCE = 1e-4
@@ -193,18 +193,21 @@ def _test_frame(run: Run, variant: Variant) -> pd.DataFrame:
 
 
 def show_scores(opened: Run, variants: Sequence[Variant]) -> None:
-    """Print each variant's OOF score, the one by corrected labels, the mean over folds, accuracy and seconds."""
+    """Print each variant's OOF score, the one by corrected labels, the mean over folds, accuracy and seconds.
+
+    Accuracy stands there once, where it is the metric.
+    """
     metric = opened.settings.competition.metric
-    rows = [score_row(opened, variant) for variant in variants]
+    rows = [score_row(opened, variant, accuracy=bool(beside(metric))) for variant in variants]
     corrected = [CORRECTED] if opened.competition.is_corrected.any() else []
-    columns = ["variant", f"OOF {metric}", LEVEL, *corrected, "mean of folds", "accuracy", "seconds"]
+    columns = ["variant", f"OOF {metric}", LEVEL, *corrected, "mean of folds", *beside(metric), "seconds"]
     table("Out-of-fold scores", columns, rows)
 
 
-def score_row(opened: Run, variant: Variant) -> list[str]:
+def score_row(opened: Run, variant: Variant, *, accuracy: bool = True) -> list[str]:
     """Return a merged variant's name, its scores' cells, and the seconds of its jobs."""
     scores = Scores.from_json(artifacts.read_json(opened.layout.variant(variant.name) / "meta.json")["scores"])
-    return [variant.name, *scores.cells(), f"{_seconds(opened, variant):.0f}"]
+    return [variant.name, *scores.cells(accuracy=accuracy), f"{_seconds(opened, variant):.0f}"]
 
 
 def _seconds(opened: Run, variant: Variant) -> float:

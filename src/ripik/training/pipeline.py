@@ -47,8 +47,11 @@ def predict(settings: Settings, variants: Sequence[str] = ()) -> None:
     predict_run(Run.open(settings), variants)
 
 
-def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
-    """Do what `predict` does, for a run that is open and settings that were checked."""
+def predict_run(run: Run, variants: Sequence[str] = (), *, scores: bool = True) -> None:
+    """Do what `predict` does, for a run that is open and settings that were checked.
+
+    scores: show them even where nothing is left to be predicted.
+    """
     chosen = choose_variants(run.settings, variants)
     untrained = [each for variant in chosen for each in trainings_of(run, variant) if not each.is_trained]
     if untrained:
@@ -56,7 +59,8 @@ def predict_run(run: Run, variants: Sequence[str] = ()) -> None:
             f"{len(untrained)} trainings are missing or were made with other data or settings, the first "
             f"{untrained[0]}. Run `make train`."
         )
-    _train_and_merge(run, chosen, (), _prepare(run, chosen, ()))
+    unfinished = _prepare(run, chosen, ())
+    _train_and_merge(run, chosen, (), unfinished, scores=scores or bool(unfinished))
 
 
 def check_settings(settings: Settings, folds: Sequence[int] = ()) -> None:
@@ -88,7 +92,7 @@ def _prepare(run: Run, variants: Sequence[Variant], folds: Sequence[int]) -> lis
 
 
 def _train_and_merge(
-    run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training]
+    run: Run, variants: Sequence[Variant], folds: Sequence[int], unfinished: Sequence[Training], *, scores: bool = True
 ) -> None:
     """Do the trainings, and those that start from one of them and are stale now; merge what is whole."""
     tried: list[Job] = []
@@ -98,7 +102,9 @@ def _train_and_merge(
         wanted = [each for variant in variants for each in trainings_of(run, variant, folds)]
         unfinished = [each for each in wanted if each.job not in tried and not each.is_done]
     with turn(run.layout, "train"):
-        _merge(run, variants)
+        whole = _merge(run, variants)
+    if whole and scores:
+        show_scores(run, whole)
 
 
 def _tell_threads(settings: Settings) -> None:
@@ -141,7 +147,8 @@ def _after(training: Training, names: Mapping[Job, str]) -> tuple[str, ...]:
     return (names.get(start.job, str(start)),) if start else ()
 
 
-def _merge(run: Run, variants: Sequence[Variant]) -> None:
+def _merge(run: Run, variants: Sequence[Variant]) -> list[Variant]:
+    """Merge the variants that are whole, and return them."""
     whole = []
     for variant in variants:
         lacking = [each.job.folder for each in trainings_of(run, variant) if not each.is_done]
@@ -150,5 +157,4 @@ def _merge(run: Run, variants: Sequence[Variant]) -> None:
         else:
             merge_variant(run, variant)
             whole.append(variant)
-    if whole:
-        show_scores(run, whole)
+    return whole

@@ -30,7 +30,7 @@ def work(settings: Settings, job: Job, report: Reporter) -> str:
             if not training.is_trained:
                 train(training, progress, network)
             predict_job(training, progress, network)
-        return scores_told(last_scores(training.folder))
+        return scores_told(last_scores(training.folder), copies=training.variant.scores_copies)
 
 
 def predict_job(training: Training, report: Reporter, network: Network | None = None) -> None:

@@ -15,6 +15,7 @@ from ripik.splits.run import Run
 
 LEVEL = "95 %"
 CORRECTED = "by corrected labels"
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Scores:
         known = [score for score in self.by_fold if np.isfinite(score)]
         return float(np.mean(known)) if known else float("nan")
 
-    def cells(self) -> list[str]:
+    def cells(self, *, accuracy: bool = True) -> list[str]:
         """Return the scores as a table shows them: pooled, interval, by corrected labels, mean of folds, accuracy."""
         corrected = [f"{self.corrected.value:.4f}"] if self.corrected else []
-        numbers = f"{self.mean_of_folds:.4f}", f"{self.accuracy.value:.4f}"
-        return [f"{self.pooled.value:.4f}", ends(self.pooled), *corrected, *numbers]
+        beside = [f"{self.accuracy.value:.4f}"] if accuracy else []
+        return [f"{self.pooled.value:.4f}", ends(self.pooled), *corrected, f"{self.mean_of_folds:.4f}", *beside]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, the mean of folds too; `corrected` only where there is one."""
@@ -57,6 +58,11 @@ class Scores:
             {label: Interval.from_json(of) for label, of in record["class_f1"].items()},
             Interval.from_json(record["corrected"]) if "corrected" in record else None,
         )
+
+
+def beside(metric: str) -> list[str]:
+    """Return what a table shows beside the metric: accuracy, unless it is the metric."""
+    return [] if metric == ACCURACY else [ACCURACY]
 
 
 def ends(of: Interval) -> str:

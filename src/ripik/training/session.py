@@ -140,6 +140,7 @@ class Session(ABC):
             data.batch_size,
             len(self.history) * self.course.epoch_steps,
             self.course.rate,
+            self.variant.scores_copies,
         )
         return EpochSigns(report, self.log, where)
 
@@ -193,7 +194,8 @@ class Session(ABC):
     def _tell(self, report: Reporter) -> None:
         done = len(self.history)
         if done and not self.progress.batches:
-            report(float(done), self.variant.epochs, epoch_told(done, self.variant.epochs, self.history[-1]))
+            told = epoch_told(done, self.variant.epochs, self.history[-1], copies=self.variant.scores_copies)
+            report(float(done), self.variant.epochs, told)
 
     @functools.cached_property
     def log(self) -> EventLog:

@@ -30,6 +30,7 @@ class Position:
     size: int
     step: int
     rate: Callable[[int], float]
+    copies: bool = False  # whether the scores are of augmented copies too
 
 
 class EpochSigns:
@@ -44,7 +45,7 @@ class EpochSigns:
     def begin(self) -> None:
         """Report where the training starts or resumes."""
         part = self.where.done / (self.where.done + self.where.left)
-        self.report(self.epoch + part, self.where.epochs, epoch_told(self.epoch + 1, self.where.epochs, self.scores))
+        self.report(self.epoch + part, self.where.epochs, self._told(self.scores))
 
     def after_batch(self, running: Callable[[], Mapping[str, float]]) -> None:
         """Count a batch; report and log the epoch's scores so far, which are asked for only then."""
@@ -59,8 +60,11 @@ class EpochSigns:
             self.last = now
             images = (self.done - 1) * self.where.size
             rate = [f"{images / (now - self.first):.0f} images/s"] if now > self.first else []
-            note = ", ".join([epoch_told(self.epoch + 1, self.where.epochs, {**self.scores, **running()}), *rate])
+            note = ", ".join([self._told({**self.scores, **running()}), *rate])
             self.report(self.epoch + done / batches, self.where.epochs, note)
+
+    def _told(self, scores: Mapping[str, float]) -> str:
+        return epoch_told(self.epoch + 1, self.where.epochs, scores, copies=self.where.copies)
 
 
 def telling(report: Reporter, tell: Tell) -> Reporter:
@@ -75,16 +79,20 @@ def telling(report: Reporter, tell: Tell) -> Reporter:
     return both
 
 
-def epoch_told(epoch: int, epochs: int, row: Mapping[str, float]) -> str:
+def epoch_told(epoch: int, epochs: int, row: Mapping[str, float], *, copies: bool = False) -> str:
     """Return how a training is doing, as a person reads it: the epoch (from 1) and `scores_told`."""
-    return ", ".join(part for part in (f"epoch {epoch}/{epochs}", scores_told(row)) if part)
+    return ", ".join(part for part in (f"epoch {epoch}/{epochs}", scores_told(row, copies=copies)) if part)
 
 
-def scores_told(row: Mapping[str, float]) -> str:
-    """Return the loss, the training accuracy and the inner split's metric of an epoch, as far as it has them."""
+def scores_told(row: Mapping[str, float], *, copies: bool = False) -> str:
+    """Return the loss, the training accuracy and the inner split's metric of an epoch, as far as it has them.
+
+    copies: whether the accuracy is of augmented copies too (`Variant.scores_copies`), which is then said.
+    """
     inner = [name for name in row if name.startswith("inner_") and name != "inner_loss"]
     shown = [name for name in ("loss", "accuracy", *inner) if name in row]
-    return ", ".join(f"{name.replace('_', ' ', 1)} {row[name]:.3f}" for name in shown)
+    of = {"accuracy": " on augmented copies"} if copies else {}
+    return ", ".join(f"{name.replace('_', ' ', 1)} {row[name]:.3f}{of.get(name, '')}" for name in shown)
 
 
 def last_scores(folder: Path) -> dict[str, float]:

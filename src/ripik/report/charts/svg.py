@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 WIDTH = 350.0  # of a chart in CSS pixels: what a phone of 390 pixels has for it
-GROWTH = 1.2  # how much wider the page may show it
+GROWTH = 1.5  # how much wider the page may show it: half of the page, where two stand side by side
 SIZE = 11.0  # of text, in CSS pixels
 
 INK, QUIET, LINE, PANEL, PAPER = "#0a0001", "#0a0002", "#0a0003", "#0a0004", "#0a0005"
@@ -112,8 +112,8 @@ def theme() -> Iterator[None]:
 def to_svg(figure: Figure, title: str, description: str) -> str:
     """Return the figure as an `<svg>` element for an HTML document; the same figure and texts give the same bytes.
 
-    It scales with its container, up to 1.2 times the figure's size. Its ids begin with a hash of its content, so any
-    different charts can stand in one document. Raises ValueError for a colour that is not of the theme.
+    It scales with its container, up to `GROWTH` times the figure's size. Its ids begin with a hash of its content, so
+    any different charts can stand in one document. Raises ValueError for a colour that is not of the theme.
     """
     saved = _saved(figure)
     root = _cleaned(ET.fromstring(saved), frozenset(_REFERRED.findall(saved)))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ripik import analysis
 from ripik.console import say
+from ripik.ensemble.summary import verdicts
 from ripik.errors import RipikError
 from ripik.report import charts as plots
 from ripik.report.blocks import Beside, Block, Section, Table, Text, drawn, numbers
@@ -26,10 +27,12 @@ def learning(evidence: Evidence) -> Section:
     charts = [
         plots.learning_curves(history, column, name)
         for name, history in histories.items()
+        if history["epoch"].nunique() > 1  # a fitted head has one
         for column in ["loss", *(each for each in _inner(history) if each != "inner_loss")]
     ]
     text = "One thin line per fold, on its training rows; dashed: on the inner split, if there is one."
-    blocks: list[Block] = [Text(text), *drawn(*charts), _last(histories)] if histories else []
+    curves: list[Block] = [Text(text), *drawn(*charts)] if charts else []
+    blocks: list[Block] = [*curves, _last(histories)] if histories else []
     return Section("learning", "Learning curves", blocks)
 
 
@@ -80,7 +83,7 @@ def blend(evidence: Evidence) -> Section:
     if evidence.record:
         trajectory = plots.trajectory(evidence.record["trajectory"], evidence.focus_metric, evidence.record["members"])
         charts = drawn(plots.weights(evidence.record["weights"]), trajectory)
-        tables = [_found(evidence.record, metric), *_options(evidence.record["options"], metric)]
+        tables = [_found(evidence.record, metric), *_options(evidence.record["options"], evidence.focus_metric)]
         blocks.append(Beside([*charts, *tables]))
     if len(evidence.members) > 1:
         alike = analysis.correlation(evidence.members)
@@ -100,18 +103,18 @@ def _found(record: dict[str, Any], metric: str) -> Table:
     return numbers("How the weights were found", pd.DataFrame(steps, index=heads))
 
 
-def _options(options: list[dict], metric: str) -> list[Table]:
+def _options(options: list[dict[str, Any]], metric: str) -> list[Table]:
     rows = [
         [
             f"{option['stage']}: {option['name']}",
             number(option["score"], 4),
             _with_error(option["gain"]),
-            "chosen" if option["chosen"] else "",
+            verdict,
         ]
-        for option in options
+        for option, verdict in zip(options, verdicts(options, metric), strict=True)
     ]
     marked = [row for row, option in enumerate(options) if option["chosen"]]
-    columns = ["option", f"cross-fitted {metric}", "gain ± its error", ""]
+    columns = ["option", f"cross-fitted {spoken(metric)}", "gain ± its error", ""]
     return [Table("Options compared on all folds", columns, rows, marked)] if rows else []
 
 

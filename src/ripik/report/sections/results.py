@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from ripik import analysis
+from ripik.analysis.measures import ACCURACY, LOG_LOSS
+from ripik.ensemble.summary import same_in
 from ripik.report import charts
 from ripik.report.album import Album
 from ripik.report.blocks import Beside, Cell, Matrix, Photos, Section, Table, Text, drawn, numbers
 from ripik.report.charts.words import capital, change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
 from ripik.report.sections.advice import advice
+from ripik.training.scores import beside
 
 MATRIX_CLASSES, PAIRS = 60, 100  # classes up to which a matrix can be read; pairs shown of more
 CELL_SIDE = 96  # of a photo, CSS pixels
@@ -27,7 +30,7 @@ def summary(evidence: Evidence) -> Section:
         [f"CV {metric}" if evidence.blend else f"best OOF {metric}", number(score["value"], 4)],
         ["95 % interval", ends(score["low"], score["high"])],
         *([["by corrected labels", number(evidence.corrected[evidence.focus.name], 4)]] if evidence.corrected else []),
-        ["accuracy", number(evidence.scores[evidence.focus.name]["accuracy"]["value"], 4)],
+        *(_score_row(evidence, name) for name in beside(evidence.focus_metric)),
         ["images, groups of near copies", f"{len(evidence.focus.frame)}, {evidence.focus.frame['group'].nunique()}"],
     ]
     if evidence.record:
@@ -49,6 +52,15 @@ def summary(evidence: Evidence) -> Section:
             Text(advice(evidence), notable=True),
         ],
     )
+
+
+def _score_row(evidence: Evidence, score: str) -> list[str]:
+    return [score, number(evidence.scores[evidence.focus.name][score]["value"], 4)]
+
+
+def _beside(evidence: Evidence) -> list[str]:
+    """Return the scores that stand beside the metric, each once."""
+    return [name for name in (ACCURACY, LOG_LOSS) if name != evidence.focus_metric]
 
 
 def _expected(test: dict[str, Any]) -> list[str]:
@@ -74,7 +86,10 @@ def _spread(record: dict[str, Any]) -> list[list[str]]:
     return [
         ["CV by fold", _ends(by_fold)],
         *again,
-        ["recipe chosen again with a part left out", f"{same} of {len(parts)}"],
+        [
+            "blend's options, chosen again without each fold",
+            same_in(same, len(parts), len(scores["cross_fitted_by_fold"])),
+        ],
     ]
 
 
@@ -86,11 +101,8 @@ def _ends(scores: np.ndarray) -> str:
 
 def variants(evidence: Evidence) -> Section:
     """Every variant's score beside the blend's, and what the blend adds to each."""
-    metric = spoken(evidence.focus_metric)
     by_fold = {name: analysis.fold_scores(of) for name, of in evidence.everyone.items()}
     rows = [_scores_row(evidence, name, by_fold[name]) for name in evidence.everyone]
-    corrected = ["by corrected labels"] if evidence.corrected else []
-    columns = ["", f"OOF {metric}", "95 %", *corrected, "mean of folds", "accuracy", "log loss"]
     compared = pd.DataFrame(
         [{"name": name, **scores[evidence.focus_metric]} for name, scores in evidence.scores.items()]
     )
@@ -106,13 +118,34 @@ def variants(evidence: Evidence) -> Section:
             ),
             Beside(
                 [
-                    Table("Out-of-fold scores" + (f". {note}" if evidence.blend else ""), columns, rows, marked),
+                    Table(
+                        "Out-of-fold scores" + (f". {note}" if evidence.blend else ""),
+                        score_columns(evidence),
+                        rows,
+                        marked,
+                    ),
                     *_gains(evidence),
-                    numbers(f"{capital(metric)} in each fold", folds.T.rename(columns="fold {}".format)),
+                    numbers(
+                        f"{capital(spoken(evidence.focus_metric))} in each fold",
+                        folds.T.rename(columns="fold {}".format),
+                    ),
                 ]
             ),
         ],
     )
+
+
+def score_columns(evidence: Evidence) -> list[str]:
+    """Return the heads of the table of scores."""
+    corrected = ["by corrected labels"] if evidence.corrected else []
+    return [
+        "",
+        f"OOF {spoken(evidence.focus_metric)}",
+        "95 %",
+        *corrected,
+        "mean of folds",
+        *map(spoken, _beside(evidence)),
+    ]
 
 
 def _scores_row(evidence: Evidence, name: str, by_fold: pd.DataFrame) -> list[str]:
@@ -124,8 +157,7 @@ def _scores_row(evidence: Evidence, name: str, by_fold: pd.DataFrame) -> list[st
         ends(of["low"], of["high"]),
         *([number(evidence.corrected[name], 4)] if evidence.corrected else []),
         number(float(by_fold[evidence.focus_metric].mean()), 4),
-        number(scores["accuracy"]["value"], 4),
-        number(scores["log_loss"]["value"], 4),
+        *(number(scores[each]["value"], 4) for each in _beside(evidence)),
     ]
 
 
@@ -135,7 +167,14 @@ def _gains(evidence: Evidence) -> list[Table]:
     gains = analysis.gains(evidence.members, evidence.blend).to_dict("records")
     rows = [[row["name"], signed(row["value"]), change(row["low"], row["high"]), row["verdict"]] for row in gains]
     columns = ["over", "gain", "95 %", "the blend is"]
-    return [Table(f"Gain of the blend over each model ({spoken(evidence.focus_metric)})", columns, rows)]
+    return [Table(gain_caption(evidence.focus_metric, evidence.record or {}), columns, rows)]
+
+
+def gain_caption(metric: str, record: dict[str, Any]) -> str:
+    """Return the caption of the blend's gains; it says where the blend alone lets near copies vote."""
+    voting = record.get("fitted", {}).get("recipe", {}).get("copies_vote", False)
+    votes = ". In the blend near copies of one photo vote together; in the models they do not" if voting else ""
+    return f"Gain of the blend over each model ({spoken(metric)}){votes}"
 
 
 def classes(evidence: Evidence) -> Section:
