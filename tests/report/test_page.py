@@ -304,7 +304,7 @@ def test_numbers_of_the_charts_stand_in_tables(page: Page, found: dict[str, Pred
             pytest.approx(row, abs=0.006) for row in wanted
         ]
     for row, of in zip(page.table("mean confidence").values(), bins.to_dict("records"), strict=True):
-        same(row["right"], 100 * of["accuracy"], 1)
+        same(row["accuracy"], 100 * of["accuracy"], 1)
         same_ends(row["95 %"], of["accuracy_low"], of["accuracy_high"])
     column = "weight" if len(record["trajectory"]) < 2 else f"step {record['trajectory'][-1]['step']}"
     rows = page.table(column, "blend")
