@@ -23,7 +23,7 @@ import keras
 from conftest import draw_competition, in_this_process, write_competition
 from ripik import cli
 from ripik.storage.artifacts import read_meta
-from torture_line import content_of, same
+from torture_compare import content_of, same
 
 LINE = ("folds", "train", "ensemble")
 SMALL = (

@@ -26,7 +26,7 @@ CLOCKS = {
     "time",
     "commit",
 }  # keys in JSON; and of this checkout
-MINE = "another maker"  # what a command says of files that an earlier one made otherwise
+MINE = "other software"  # what a command says of files that an earlier one made otherwise
 FALSE = (MINE, "does not match", "is damaged", "is gone.")  # said by a command that goes on after a kill, a lie
 
 Content = Mapping[str, np.ndarray] | bytes | None
@@ -142,5 +142,5 @@ def unlogged(folder: Path) -> list[str]:
 
 
 def claims(said: str) -> list[str]:
-    """Return the lines of a command that goes on after a kill which speak of damage, or of another maker."""
+    """Return the lines of a command that goes on after a kill which speak of damage, or of other software."""
     return [line.strip() for line in said.splitlines() if any(word in line for word in FALSE)]

@@ -101,7 +101,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _nearest_file(path: Path) -> str:
     """Return a hint, in brackets, at the configuration of the nearest name, there or in configs/; empty without one."""
-    found = sorted(file for folder in {path.parent, DEFAULT.parent} for file in folder.glob("*.toml"))
+    found = sorted(file for folder in {path.parent, DEFAULT.parent} for file in folder.glob("*.toml") if file.is_file())
     files = {file.stem: file for file in found}
     close = difflib.get_close_matches(path.stem, files, n=1, cutoff=CLOSE)
     return f" (did you mean {files[close[0]]}?)" if close else ""

@@ -259,3 +259,17 @@ def test_a_submission_that_was_changed_or_moved_away_is_not_taken_up(tiny: Tiny)
     third = ensemble(tiny.settings(*how), MEMBERS)
     assert len({first, second, third}) == 3
     assert pd.read_csv(first.parent / "log.csv")["file"].tolist() == [first.name, second.name, third.name]
+
+
+def test_a_blend_that_is_made_again_after_another_is_the_newest(tiny: Tiny) -> None:
+    """A setting is changed and set back; and the log was saved by a program that does not write UTF-8."""
+    of_two_classes(tiny, SAMPLES["0 or 1"])
+    how, other = ("blend.methods=['equal']",), ("blend.methods=['equal']", "prediction.merge=geometric")
+    first = blended(tiny, *how)
+    log = first.parent / "log.csv"
+    assert ensemble(tiny.settings(*other), MEMBERS) != first
+    log.write_bytes(log.read_bytes().replace(b"original augmented", "origin\u00e4l augmented".encode("cp1252"), 1))
+    again = ensemble(tiny.settings(*how), MEMBERS)
+    assert again != first
+    log.write_bytes(log.read_bytes().replace(b"\xe4", b"a"))
+    assert newest(tiny.settings(*how)) == again

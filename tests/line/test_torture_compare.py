@@ -98,6 +98,6 @@ def test_a_storage_is_compared_by_its_rows_but_for_times_of_day(tmp_path: Path) 
 
 
 def test_what_no_resumed_command_may_say_is_found() -> None:
-    said = "train: x\n/a/b.npy is made anew: what was there came from other inputs, or another maker\ndone\n"
+    said = "train: x\n/a/b.npy is rebuilt: the existing file was made from other inputs, or by other software\ndone\n"
     assert claims(said) == [said.splitlines()[1]]
     assert claims("train: 1 of 4 jobs are finished and up to date\n") == []

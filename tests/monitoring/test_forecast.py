@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from ripik.monitoring.forecast import (
     steps,
     total,
 )
+from ripik.monitoring.measure import _kind, _spread
 from ripik.monitoring.memory_cost import job_memory, memory
 from ripik.monitoring.readings import Rehearsed, job_cost, line_through, mean_line
 from ripik.monitoring.search_cost import search_seconds
@@ -287,3 +289,12 @@ def test_heads_keep_stored_rows_while_there_is_room(tiny: Tiny, monkeypatch: pyt
     assert memory(settings, [original, fitted], Size(100, 50), here) == 2 * job_memory(
         settings, fitted, Size(100, 50), here
     )
+
+
+def test_a_fitted_head_is_measured_by_itself_on_rows_of_all_classes(tiny: Tiny) -> None:
+    settings = tiny.settings()
+    original = settings.variants["original"]
+    assert _kind(settings, original) != _kind(settings, original.model_copy(update={"solver": "logistic"}))
+    sorted_by_class = pd.DataFrame({"label": ["a"] * 700 + ["b"] * 20})
+    assert _spread(sorted_by_class, 640)["label"].nunique() == 2
+    assert _spread(sorted_by_class, 1000).equals(sorted_by_class)

@@ -35,7 +35,7 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
         (["--images", "0"], "'0' is not a whole number of at least 1"),
         (["--devices", "two"], "'two' is not a whole number of at least 1"),
         (["--variants", "finetund"], "finetuned"),
-        (["--set", "competition.root=nowhere"], "there is no nowhere"),
+        (["--set", "competition.root=nowhere"], "competition.root = nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_at_once(tiny: Tiny, arguments: list[str], message: str) -> None:

@@ -74,8 +74,8 @@ test_rows.__test__ = False  # type: ignore[attr-defined]  # no test, for pytest
 def _check_there(path: Path, root: Path, how: CompetitionSettings, hint: str) -> None:
     if how.root and not root.exists():
         raise InputError(
-            f"competition.root = {how.root} does not exist. Correct it; or `make data` fetches the competition named "
-            "in the configuration into it, and `make demo` generates a small one to try."
+            f"competition.root = {how.root} does not exist. Correct it, or run `make data` to fetch the competition "
+            "named in the configuration into it. `make demo` generates a small one to try."
         )
     if not path.exists():
         raise InputError(

@@ -224,7 +224,7 @@ class _Sample:
         if kind == PROBABILITY and count != 2:
             raise InputError(
                 f"{self.place} asks for the probability of one class, but there are {count} classes, which "
-                'needs more. Set competition.submission = "probabilities" for one column per class, or "labels".'
+                'need one each. Set competition.submission = "probabilities" for one column per class, or "labels".'
             )
         if kind == RANKING:
             self._check_ranking()

@@ -18,6 +18,16 @@ from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact
 
 GROUPS, PICTURES = 20, 9  # shown in a section, and of a group
+DIFFERENT = "Copies with different labels", "One photo cannot have two labels."
+SHARED = (
+    "In train and in test",
+    "The CV never trains on a copy of what it scores; the test score will include such copies.",
+)
+LARGEST = "Largest", "Many copies of one photo, or different photos grouped by mistake?"
+UNCERTAIN = (
+    "Least certain",
+    "The groups with the weakest similarity; if they are wrong, raise folds.near_copy_threshold.",
+)
 
 
 def folds(settings: Settings, *, audit: bool = False) -> None:
@@ -63,32 +73,13 @@ def write_groups_page(path: Path, groups: pd.DataFrame, competition: Competition
     sizes = several.groupby("group").size().sort_values(ascending=False, kind="stable")
     least = several.groupby("group")["similarity"].min().sort_values(kind="stable")
     shared = several.groupby("group")["split"].nunique()
-    sections = [
-        _section(
-            "Copies with different labels",
-            "One photo cannot have two labels.",
-            several,
-            conflicting(groups, competition),
-        ),
-        _section(
-            "In train and in test",
-            "The CV never trains on a copy of what it scores; the test score will include such copies.",
-            several,
-            shared.index[shared > 1].tolist(),
-        ),
-        _section(
-            "Largest",
-            "Many copies of one photo, or different photos grouped by mistake?",
-            several,
-            sizes.index.tolist(),
-        ),
-        _section(
-            "Least certain",
-            "The groups with the weakest similarity; if they are wrong, raise folds.near_copy_threshold.",
-            several,
-            least.index.tolist(),
-        ),
-    ]
+    chosen = {
+        DIFFERENT: conflicting(groups, competition),
+        SHARED: shared.index[shared > 1].tolist(),
+        LARGEST: sizes.index.tolist(),
+        UNCERTAIN: least.index.tolist(),
+    }
+    sections = [_section(*told, several, which) for told, which in chosen.items()]
     intro = (
         f"{len(rows)} images in {rows['group'].nunique()} groups; {len(sizes)} groups have several images. Under each "
         "photo: its id, label and similarity to its best match (1: the same file)."

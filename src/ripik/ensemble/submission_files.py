@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,31 @@ def _named(run: Run, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _begun(folder: Path, made: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of the very same submission, if it is there unchanged, or was begun and is not logged yet."""
+    """Return the record of the very same submission, if it is the run's last, or was begun and is not logged yet.
+
+    An older one is not the newest any more: the log gets another line for a blend that is made again.
+    """
     wanted, known = artifacts.as_json(made), logged(folder / LOG)
+    last = _last(folder, known, made["configuration"]["run"])
     for path in sorted(folder.glob("*.json")):
         told, csv = artifacts.read_if_whole(path), path.with_suffix(".csv")
         if not isinstance(told, dict) or told.get("file") != csv.name or "time" not in told:
             continue
         same = {key: value for key, value in told.items() if key not in ("file", "time")} == wanted
-        if same and (artifacts.is_whole(csv, made["sha256"]) or not (csv.exists() or csv.name in known)):
+        if not same or csv.name in set(known) - {last}:
+            continue
+        if artifacts.is_whole(csv, made["sha256"]) or not (csv.exists() or csv.name in known):
             return told
     return None
+
+
+def _last(folder: Path, known: Sequence[str], run: str) -> str:
+    """Return the last submission of a run in the log, by its record; empty without one."""
+    for name in reversed(known):
+        told = artifacts.read_if_whole(record_path(folder / name))
+        if isinstance(told, dict) and told.get("configuration", {}).get("run") == run:
+            return name
+    return ""
 
 
 def _configuration(run: Run) -> dict[str, Any]:

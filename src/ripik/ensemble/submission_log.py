@@ -25,10 +25,10 @@ def check_log(log_path: Path) -> None:
         _logged(log_path.read_bytes(), log_path)
 
 
-def logged(log_path: Path) -> set[str]:
-    """Return the names of the submissions that a log lists; none where there is no log."""
-    lines = log_path.read_text(encoding="utf-8-sig").splitlines()[1:] if log_path.exists() else []
-    return {row[0] for row in csv.reader(lines) if row}
+def logged(log_path: Path) -> list[str]:
+    """Return the names of the submissions that a log lists, in its order; none where there is no log."""
+    text = log_path.read_text(encoding="utf-8-sig", errors="replace") if log_path.exists() else ""
+    return [row[0] for row in csv.reader(text.splitlines()[1:]) if row]
 
 
 def append_log(log_path: Path, row: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ def failure(what: str, page: str, code: int, said: str) -> RipikError:
             return SurroundingsError(f"Kaggle had an internal error with {what}. Try again later. ({last})")
         case "disk":
             return SurroundingsError(f"kaggle could not write {what}: {last}")
-    return SurroundingsError(f"kaggle failed with exit code {code} for {what}: {last}")
+    return SurroundingsError(f"kaggle ended with exit code {code} without {what}: {last}")
 
 
 def reason_of(said: str) -> str:

@@ -118,7 +118,7 @@ def _make_variance_true(backbone: keras.Model) -> None:
 def _with_weights(name: str, weights: str) -> keras.Model:
     if weights == RANDOM:
         warn(
-            f"{name} starts from RANDOM weights, as network.weights asks: expect much lower scores than with ImageNet's"
+            f"{name} starts from RANDOM weights, as network.weights asks: expect much worse scores than with ImageNet's"
         )
         return random_backbone(name)
     path = None if weights == IMAGENET else _readable(Path(weights).expanduser())

@@ -115,9 +115,9 @@ class _Measuring:
         return self.settings.model_copy(update={"paths": paths, **changes})
 
     def some(self, train: int, test: int) -> Competition:
-        """Return the competition with its first rows alone."""
+        """Return the competition with so many rows alone, from its first to its last, as they may be in class order."""
         whole = self.competition
-        return replace(whole, train=whole.train.head(train), test=whole.test.head(test))
+        return replace(whole, train=_spread(whole.train, train), test=_spread(whole.test, test))
 
     def search(self) -> tuple[Line, float]:
         """Return the cost of trying images and of the search for near copies, and of starting worker processes."""
@@ -211,7 +211,7 @@ class _Measuring:
         variants[variant.name] = variant.model_copy(update={**REHEARSED, **short, "batch_size": size})
         settings = self.within("rows", variants=variants)
         some = self.some(LIGHT_ROWS, LIGHT_ROWS) if light else self.some(7 * size, 2 * size)
-        held = max(1, len(some.train) // (10 if light else 7))
+        held = max(2 if light else 1, len(some.train) // (10 if light else 7))  # a fitted head needs two photos
         folds = some.train[["image_id", "label"]].assign(group=range(len(some.train)))
         folds["fold"] = (np.arange(len(folds)) >= held).astype(int)
         return Run(settings, some, (folds, "rehearsal"))
@@ -237,6 +237,12 @@ class _Measuring:
         return line
 
 
+def _spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return so many rows at even distances, or all."""
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return rows.iloc[chosen].reset_index(drop=True)
+
+
 def _command() -> None:
     subprocess.run(
         [sys.executable, "-c", "import ripik.training.pipeline, ripik.ensemble.build"], check=True, capture_output=True
@@ -260,7 +266,7 @@ def _line(call: Callable[[int], Any], counts: Sequence[int]) -> Line:
 
 def _kind(settings: Settings, variant: Variant) -> tuple:
     """Return what decides the cost of a variant's job, but for the number of rows and epochs."""
-    how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start))
+    how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start), variant.solver)
     return (*pass_key(variant), *how, Reading(settings, variant).head_alone)
 
 

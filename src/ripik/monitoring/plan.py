@@ -102,8 +102,9 @@ def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, cost
     for variant in variants:
         cost = costs.jobs[variant.name]
         after = f"{variant.start}, same fold" if variant.start else ""
-        epochs = "fitted at once" if variant.solver == LOGISTIC else f"{variant.epochs} × {cost.epoch:.2f} s"
-        steps_told = f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
+        fitted = variant.solver == LOGISTIC
+        epochs = "fitted at once" if fitted else f"{variant.epochs} × {cost.epoch:.2f} s"
+        steps_told = "" if fitted else f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
         held = _bytes(job_memory(settings, variant, size, costs))
         rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])
     columns = ["variant", "a job waits for", "start and end", "epochs", "a step", "memory"]

@@ -172,7 +172,7 @@ def check_groups(folds: pd.DataFrame, path: Path) -> None:
         more = f" ({len(crossing)} such groups in all)" if len(crossing) > 1 else ""
         raise InputError(
             f"{path}: group {crossing.index[0]} (images {first(ids)}) is in more than one fold{more}: scores would "
-            "be too high. Delete the file and run `make folds`."
+            "be too optimistic. Delete the file and run `make folds`."
         )
 
 
@@ -191,7 +191,7 @@ def _warn_of_crossing(groups: np.ndarray, folds: pd.DataFrame) -> None:
         ids = folds.loc[groups == crossing.index[crossing > 1][0], "image_id"].tolist()
         warn(
             f"your folds split {(crossing > 1).sum()} groups of near copies or of your group column, the first with "
-            f"the images {', '.join(ids[:5])}: scores will be too high"
+            f"the images {', '.join(ids[:5])}: scores will be too optimistic"
         )
 
 

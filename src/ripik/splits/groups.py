@@ -165,7 +165,7 @@ def _warn(groups: pd.DataFrame, competition: Competition) -> None:
     if len(shared):
         warn(
             f"train and test share {len(shared)} photos (groups.csv: group {', '.join(map(str, shared.index[:3]))} …): "
-            "the test score will be higher than the CV, which never trains on a copy of what it scores"
+            "the test score will be better than the CV, which never trains on a copy of what it scores"
         )
 
 
