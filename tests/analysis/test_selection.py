@@ -125,3 +125,14 @@ def test_a_first_part_of_one_class_drops_no_draw() -> None:
     utility = Search(one, metric, one.tried()).utilities(np.ones(len(one.y), np.int64))[0]
     assert np.isnan(utility[:, 0]).all()
     assert select(one, metric, draws=5).naive == select(trials, metric, draws=5).naive
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", ["macro_f1", "accuracy", "balanced_accuracy", "log_loss", "auc", "quadratic_kappa"])
+def test_draws_without_any_row_of_the_first_parts_have_no_value_there(metric: str) -> None:
+    """Three groups in three parts: of most draws a part, or two, has none."""
+    rng = np.random.default_rng(0)
+    y, part = np.tile([0, 1, 2], 6), np.repeat([0, 1, 2], 6)
+    predictions = rng.dirichlet(np.ones(3), (12, len(y)))
+    found = select(Trials(y, predictions, part, part, at_once=4), get_metric(metric), draws=40)
+    assert np.isfinite(found.corrected.value)

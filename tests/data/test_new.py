@@ -56,7 +56,7 @@ def test_every_layout_is_understood(folder: Path, name: str, capsys: pytest.Capt
     assert new(f"src/{name}") == 0
     text = (folder / "configs" / f"{name}.toml").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 15
-    assert all("  # " in line for line in text.splitlines()[3:-1])  # the first line, the table, the root; the last
+    assert all("  # " in line for line in text.splitlines()[3:-2])  # the first line, the table, the root; the last two
     assert [line.split(" ")[0] for line in text.splitlines() if "ASKED" in line] == ["metric"]
     found = read_competition(load_settings(Path("configs") / f"{name}.toml"))
     assert (len(found.train), len(found.test)) == (TRAINS[name], 4)
@@ -160,7 +160,7 @@ def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest
     LAYOUTS["class_folders"](folder / "cars")
     assert new("cars") == 0
     before = (folder / "configs" / "cars.toml").read_bytes()
-    assert "cars.toml exists. Choose another name" in refused(capsys, "cars")
+    assert "cars.toml exists. Delete it, or choose another name" in refused(capsys, "cars")
     assert (folder / "configs" / "cars.toml").read_bytes() == before
     assert "only takes keys of [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
 

@@ -262,7 +262,7 @@ def test_a_finished_run(tiny: Tiny, whole: Run, capsys: pytest.CaptureFixture[st
     assert re.search("✓D?( done)?: finished", out)
     page = write_page(whole)
     os.utime(page, (1, 1))  # its time tells nothing
-    assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
+    assert find_status(tiny.settings()).next.startswith("nothing to train: everything is up to date")
     page.write_text("another page")
     edited = find_status(tiny.settings())
     assert (edited.report.state, edited.report.detail) == (STALE, "edited, or damaged")
@@ -291,7 +291,7 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
                 kept = {name: told["inputs"][name] for name in ("merge", "predictions")}
                 outputs = {**told["outputs"]}
                 artifacts.write_meta(meta, inputs=kept, outputs=outputs, seconds=1, scores=told["scores"])
-        assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
+        assert find_status(tiny.settings()).next.startswith("nothing to train: everything is up to date")
         contents = [path.read_bytes() for path in csvs]
         ensemble(whole.settings)
         assert [path.read_bytes() for path in csvs] == contents
@@ -300,7 +300,7 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
     assert len(csvs) == 10
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in csvs] == made
     assert len(list((tiny.folder / "submissions").glob("tiny-*.json"))) == 1
-    assert find_status(tiny.settings()).next == "nothing to do: everything is up to date"
+    assert find_status(tiny.settings()).next.startswith("nothing to train: everything is up to date")
 
 
 def test_a_blend_of_a_variant_that_is_no_more_is_stale_and_one_whose_csvs_are_lost_is_not(

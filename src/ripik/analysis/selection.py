@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripik.analysis import metrics
 from ripik.analysis.intervals import Interval, interval
 from ripik.analysis.metrics import FloatArray, IntArray, Metric
-from ripik.analysis.tallies import tally
+from ripik.analysis.tallies import Scored, tally
 from ripik.analysis.truth import Truth, labels_of
 from ripik.errors import InputError
 
@@ -181,7 +181,7 @@ class Search:
     def utilities(self, times: IntArray) -> tuple[FloatArray, IntArray]:
         """Return each trial's utility on the parts up to each, and whose predictions it has there: (trials, parts).
 
-        NaN where the metric has no value.
+        NaN where the metric has no value, or no row counts.
         """
         trials, parts = self.tried.shape
         utility, source = np.zeros((trials, parts)), np.tile(np.arange(trials)[:, None], parts)
@@ -191,9 +191,13 @@ class Search:
             if len(lacking):
                 source[lacking, part] = self.rng.choice(np.flatnonzero(self.tried[:, part]), len(lacking))
             shown = np.bincount(self.labels[self.part <= part], times[self.part <= part], minlength=1)
-            found = self._over_present(score(source[:, : part + 1]), shown)
-            utility[:, part] = found if self.metric.greater_is_better else -found
+            utility[:, part] = self._utility(score, source[:, : part + 1], shown) if shown.any() else np.nan
         return utility, source
+
+    def _utility(self, score: Scored, source: IntArray, shown: IntArray) -> FloatArray:
+        """Return each trial's utility, (trials,), on parts in which classes have so many rows."""
+        found = self._over_present(score(source), shown)
+        return found if self.metric.greater_is_better else -found
 
     def _score(self, source: IntArray, rows: IntArray) -> float:
         """Return the metric, as it is, of rows (m,) as the sources of their parts predict them."""

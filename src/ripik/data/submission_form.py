@@ -89,7 +89,10 @@ def form_of(
 def tell_form(form: Form | None) -> None:
     """Say what was inferred of a submission's form, in one line; nothing where there is nothing to say."""
     if form is None:
-        say("submission: not written, as there is no sample submission; everything else is")
+        say(
+            "submission: not written, as there is no sample submission; everything else is. To have one: add the "
+            "file, and set competition.sample_submission"
+        )
     elif form.note:
         say(f"submission: {form.note}")
 

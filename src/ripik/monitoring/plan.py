@@ -107,7 +107,7 @@ def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, cost
         steps_told = "" if fitted else f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
         held = _bytes(job_memory(settings, variant, size, costs))
         rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])
-    columns = ["variant", "a job waits for", "start and end", "epochs", "a step", "memory"]
+    columns = ["variant", "a job waits for", "start and end", "epochs (beside steps)", "a step", "memory"]
     table("A job", columns, rows)
 
 

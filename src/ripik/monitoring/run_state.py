@@ -206,4 +206,6 @@ def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Pa
         return f"next: {make('train')} (every job is finished; only oof.csv is still to be written)"
     if not blend.ready:
         return f"next: {make('ensemble')}"
-    return "nothing to do: everything is up to date" if report.ready else f"next: {make('report')}"
+    if not report.ready:
+        return f"next: {make('report')}"
+    return f"nothing to train: everything is up to date. Look at the report, and at {make('analyse TOPIC=labels')}"

@@ -1,6 +1,7 @@
 """Near-copy groups over train and test together: `groups.csv`, which folds and the copies' vote go by."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,15 +159,18 @@ def _search(settings: Settings, rule: PixelRule, paths: list[Path]) -> Groups:
 def _warn(groups: pd.DataFrame, competition: Competition) -> None:
     conflicts = conflicting(groups, competition)
     if len(conflicts):
-        shown = ", ".join(map(str, conflicts[:3]))
-        warn(f"copies of one photo have different labels in {len(conflicts)} groups (groups.csv: group {shown} …)")
+        warn(f"copies of one photo have different labels in {len(conflicts)} groups (groups.csv: {_named(conflicts)})")
     shared = groups.groupby("group")["split"].nunique()
     shared = shared[shared > 1]
     if len(shared):
         warn(
-            f"train and test share {len(shared)} photos (groups.csv: group {', '.join(map(str, shared.index[:3]))} …): "
-            "the test score will be better than the CV, which never trains on a copy of what it scores"
+            f"train and test share {len(shared)} photos (groups.csv: {_named(shared.index.tolist())}): the test score "
+            "will be better than the CV, which never trains on a copy of what it scores"
         )
+
+
+def _named(groups: Sequence[int]) -> str:
+    return f"group {', '.join(map(str, groups[:3]))}{' …' if len(groups) > 3 else ''}"
 
 
 def _warn_of_implausible(settings: Settings, groups: pd.DataFrame, competition: Competition) -> None:

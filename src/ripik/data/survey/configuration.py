@@ -28,8 +28,8 @@ from ripik.storage.paths import layout_of
 NO_CONFIG = Path()
 FOLDER = Path("configs")
 LATER = (
-    '# also: [recipe] preset = "quick", a better score in less time (docs/recipe.md); '
-    '[network] weights = "FILE.weights.h5", where nothing can be downloaded (docs/weights-and-gpu.md)'
+    "# [recipe]",
+    '# preset = "quick"  # better in less time: docs/recipe.md; weights from a file: docs/weights-and-gpu.md',
 )
 
 
@@ -48,7 +48,7 @@ def write_configuration(
         raise InputError(f"there is no source {source}. Give a folder, a zip, or a name on Kaggle.")
     target = config if config != NO_CONFIG else FOLDER / f"{_run_name(name or source.stem)}.toml"
     if target.exists():
-        raise InputError(f"{target} exists. Choose another name: CONFIG=configs/<name>.toml (--config).")
+        raise InputError(f"{target} exists. Delete it, or choose another name: CONFIG=configs/<name>.toml (--config).")
     settled = _settled(answers)
     with _files_of(source) as (files, in_place):
         guess = look(files, source, settled)
@@ -61,7 +61,7 @@ def write_configuration(
             artifacts.write_text(target, text)
     say(f"new: wrote {target}. Check the lines marked {ASKED}, which no file states, then run")
     say(f"  make train ensemble CONFIG={target}")
-    say(f"`make folds plan CONFIG={target}` estimates the time; the file's last line names a faster recipe.")
+    say(f"`make folds plan CONFIG={target}` estimates the time; the file's last lines name a faster recipe.")
     return target
 
 
@@ -72,7 +72,7 @@ def configuration(guess: Guess, origin: Mapping[str, str], target: Path) -> str:
     rows = [f"{key} = {_toml(value)}" for key, value in origin.items() if key != "competition"]
     values = guess.differing() | {"metric": guess.values["metric"]}
     rows += [f"{key} = {_toml(value)}  # {guess.reasons[key]}" for key, value in values.items()]
-    return "\n".join([run, *kaggle, "[competition]", *rows, LATER]) + "\n"
+    return "\n".join([run, *kaggle, "[competition]", *rows, *LATER]) + "\n"
 
 
 def _toml(value: Any) -> str:

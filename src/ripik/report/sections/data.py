@@ -69,7 +69,10 @@ def adversarial(path: Path) -> Section:
 
 
 def augmentation(evidence: Evidence) -> Section:
-    """Photos under each transform and as full copies."""
+    """Photos under each transform and as full copies; empty where no variant learns from copies."""
+    variants = evidence.run.settings.variants.values()
+    if all(variant.data != "augmented" for variant in variants):
+        return Section("augmentation", "Augmentation", [])
     how, train = evidence.run.settings.augmentation, evidence.run.competition.train
     pipeline = build_pipeline(how.preset, how.size)
     names = ["photo", *(header.replace("-|", "").replace("|", " ") for header in HEADERS[1:])]
