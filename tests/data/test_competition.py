@@ -88,7 +88,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tiny: Tiny) -> None:
 def test_a_root_that_is_not_there_is_told_first(tiny: Tiny, layout: str) -> None:
     root = tiny.folder / "nothing"
     message = refusal(tiny, f"competition.root={root}", f"competition.layout={layout}")
-    assert message.startswith(f"competition.root = {root} does not exist. Correct it; or `make data` ")
+    assert message.startswith(f"competition.root = {root} does not exist. Correct it, or run `make data` ")
 
 
 def test_no_data_says_make_data_and_make_demo(tiny: Tiny) -> None:

@@ -144,7 +144,7 @@ def test_without_the_script_the_module_runs(tmp_path: Path, server: StandIn, mon
 
 def test_a_failure_with_exit_code_0_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kaggle_command, "_command", lambda: [sys.executable, "-c", "print('User cancelled operation')"])
-    with pytest.raises(SurroundingsError, match=r"exit code 0 for .*: User cancelled operation"):
+    with pytest.raises(SurroundingsError, match=r"exit code 0 without .*: User cancelled operation"):
         download_dataset(NAME, tmp_path)
 
 
