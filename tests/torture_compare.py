@@ -27,7 +27,8 @@ CLOCKS = {
     "commit",
 }  # keys in JSON; and of this checkout
 MINE = "other software"  # what a command says of files that an earlier one made otherwise
-FALSE = (MINE, "does not match", "is damaged", "is gone.")  # said by a command that goes on after a kill, a lie
+# what a command that goes on after a kill must not say, as it would be a lie
+FALSE = (MINE, "does not match", "is damaged", "is missing. It is rebuilt")
 
 Content = Mapping[str, np.ndarray] | bytes | None
 

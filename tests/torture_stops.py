@@ -208,7 +208,7 @@ def _wrong_loss(line: Line, step: Step, code: int, said: str, lost: set[str]) ->
     """Return what is wrong with the end of a command one of whose workers was killed."""
     variant, words = step.variants[-1], " ".join(said.split())
     named = re.search(rf"the process of ({re.escape(variant)}\S*( \d+ heads)?) was killed", words)
-    if code != 3 or "Traceback" in said or (GO_ON.split()[-1] not in words and "goes on" not in words):
+    if code != 3 or "Traceback" in said or (GO_ON.split()[-1] not in words and "resumes" not in words):
         return f"exit code {code}: {said[-300:]}"
     if named and named[2]:  # one process does all heads of a variant
         return ""

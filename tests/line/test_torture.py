@@ -216,7 +216,7 @@ def test_the_end_after_the_loss_of_a_worker_is_judged(
     for job in (after / "fold0", after / "fold1", *([line.run / "finetuned" / "fold1"] if done else [])):
         job.mkdir(parents=True)
         (job / "oof.csv").write_text("1")
-    said = f"the process of {named} was killed (exit code -9).\nThe same command goes on from the last saved state."
+    said = f"the process of {named} was killed (exit code -9).\nThe same command resumes from the last saved state."
     found = _wrong_loss(line, step, code, said, {"fold0"})
     assert found.startswith(wrong)
     assert bool(found) == bool(wrong)
