@@ -164,10 +164,10 @@ def disk(settings: Settings, variants: Sequence[Variant], size: Size, costs: Cos
     for variant in variants:
         for item in pixel_passes(Reading(settings, variant).passes):
             side = Reading(settings, variant).side(item)
-            found["pixels", side, replace(item, size=0)] = _count(settings, size, item) * side**2 * 3
+            found["pixels", side, replace(item, size=0)] = pass_images(settings, size, item) * side**2 * 3
         if not Reading(settings, variant).from_pixels:
             for item in Reading(settings, variant).passes:
-                found[pass_key(variant), item] = _count(settings, size, item) * costs.rows[pass_key(variant)]
+                found[pass_key(variant), item] = pass_images(settings, size, item) * costs.rows[pass_key(variant)]
     jobs = sum(len(jobs_of(settings, variant)) * costs.jobs[variant.name].disk for variant in variants)
     return sum(found.values()) + jobs
 
@@ -190,13 +190,14 @@ def _folds_seconds(settings: Settings, size: Size, costs: Costs) -> float:
     return costs.command + near + (0.0 if size.split else settings.folds.tries * a_try)
 
 
-def _count(settings: Settings, size: Size, item: Pass) -> int:
-    return size.of(item.split) * (settings.augmentation.copies if item.copies else 1)
+def pass_images(settings: Settings, size: Size, *items: Pass) -> int:
+    """Return how many images the passes read together."""
+    return sum(size.of(item.split) * (settings.augmentation.copies if item.copies else 1) for item in items)
 
 
 def _pixel_steps(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> list[Step]:
     wanted = {
-        (Reading(settings, variant).side(item), replace(item, size=0)): _count(settings, size, item)
+        (Reading(settings, variant).side(item), replace(item, size=0)): pass_images(settings, size, item)
         for variant in variants
         for item in pixel_passes(Reading(settings, variant).passes)
     }
@@ -220,7 +221,7 @@ def _pass_steps(settings: Settings, variants: Sequence[Variant], size: Size, cos
             wanted.setdefault(pass_key(variant), set()).update(Reading(settings, variant).passes)
     pieces, images = [], 0
     for key, items in wanted.items():
-        count = sum(_count(settings, size, item) for item in items)
+        count = pass_images(settings, size, *items)
         of, images = shares(count, max(1, at_once // costs.pass_jobs)), images + count
         seconds = costs.passes[key].seconds(count / of * max(1.0, costs.pass_jobs / at_once))
         pieces += [Work(f"{key} {number}", costs.process + seconds) for number in range(of)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ripik.execution.memory import usable_memory
 from ripik.features.row_memory import SHARE
 from ripik.features.store import Pass, Reading, training_passes
-from ripik.monitoring.forecast import Costs, Size, pass_key
+from ripik.monitoring.forecast import Costs, Size, pass_images, pass_key
 from ripik.names import LOGISTIC
 from ripik.settings import Settings
 from ripik.variants import Variant
@@ -20,16 +20,13 @@ def job_memory(settings: Settings, variant: Variant, size: Size, costs: Costs) -
         return measured
     row = costs.rows[pass_key(variant)]
     room = int(SHARE * usable_memory() / settings.jobs.jobs)
-    return measured + min(room, row * _count(settings, size, reading.passes)) + _fitted(settings, variant, size, row)
+    held = min(room, row * pass_images(settings, size, *reading.passes))
+    return measured + held + _fitted(settings, variant, size, row)
 
 
 def memory(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs) -> int:
     """Return the bytes of all jobs at once on a machine, when each is one of the variant that needs the most."""
     return settings.jobs.jobs * max(job_memory(settings, variant, size, costs) for variant in variants)
-
-
-def _count(settings: Settings, size: Size, passes: Sequence[Pass]) -> int:
-    return sum(size.of(one.split) * (settings.augmentation.copies if one.copies else 1) for one in passes)
 
 
 def _fitted(settings: Settings, variant: Variant, size: Size, row: int) -> int:
@@ -38,5 +35,5 @@ def _fitted(settings: Settings, variant: Variant, size: Size, row: int) -> int:
         return 0
     own = training_passes(variant)
     views = len(settings.prediction.views) - 1 if Pass("train") in own else 0
-    rows = _count(settings, size, own) + views * size.train
+    rows = pass_images(settings, size, *own) + views * size.train
     return FITTED * rows * row // (2 if settings.features.dtype == "float16" else 4)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ripik.analysis.intervals import Interval, interval, per_class_f1
+from ripik.analysis.measures import ACCURACY
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
 from ripik.splits import witnesses
 from ripik.splits.run import Run
 
 LEVEL = "95 %"
 CORRECTED = "by corrected labels"
-ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
