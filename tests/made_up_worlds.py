@@ -44,7 +44,7 @@ def truth(ability: float, metric: str) -> float:
 
 
 def world(seed: int, ability: np.ndarray, metric: str, *, pruned: bool) -> Trials:
-    """Return the trials of one search; pruned: without what those that were dropped never predicted."""
+    """Return the trials of one search; pruned: without what those that were pruned never predicted."""
     rng = np.random.default_rng(seed)
     y, part = rng.integers(CLASSES, size=ROWS), rng.permutation(np.arange(ROWS) % PARTS)
     found = predictions(rng, y, ability)

@@ -21,7 +21,7 @@ from ripik.storage import artifacts
 from ripik.tuning import study, work
 from ripik.tuning.made_from import differs, of_settings
 from ripik.tuning.record import storage_path
-from ripik.tuning.search import Search, _drop_refused
+from ripik.tuning.search import Search, _end_refused
 from ripik.tuning.study import Study, Told, stored
 from ripik.tuning.trial import Outcome
 from ripik.tuning.tune import tune
@@ -92,11 +92,11 @@ def test_a_storage_is_only_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyP
             stored(path)
 
 
-def test_a_trial_of_refused_values_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trial_of_refused_values_is_not_tried(capsys: pytest.CaptureFixture[str]) -> None:
     tried: Any = SimpleNamespace(trial=SimpleNamespace(number=3, problem=lambda: "soup is too long"), ended=False)
-    _drop_refused(tried)
+    _end_refused(tried)
     assert tried.ended
-    assert "trial 3 is dropped: soup is too long" in capsys.readouterr().err
+    assert "trial 3 is not tried: soup is too long" in capsys.readouterr().err
 
 
 def test_a_fold_of_one_class_drops_no_trial() -> None:

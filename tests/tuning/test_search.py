@@ -144,7 +144,7 @@ def test_no_round_begins_that_would_end_too_late(mine: Tiny) -> None:
     assert (code, told(mine) == before) == (0, True), said
 
 
-def test_trials_worse_than_the_median_are_dropped(searched: tuple[Tiny, str]) -> None:
+def test_trials_worse_than_the_median_are_pruned(searched: tuple[Tiny, str]) -> None:
     found = record(searched[0])["trials"]
     assert all(trial["whole"] for trial in found[:4])
     earlier = np.median([trial["scores"][0] for trial in found[:4]])

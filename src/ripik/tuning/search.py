@@ -119,7 +119,7 @@ class Search:
         numbers = range(first, min(self.wanted, (first // size + 1) * size))
         self.round = [self._tried(proposal) for proposal in self.study.propose(numbers, self._default())]
         for tried in self.round:
-            _drop_refused(tried)
+            _end_refused(tried)
             while not tried.ended and (outcome := tried.trial.result(len(tried.scores)).read()) is not None:
                 self._take(tried, outcome)
         return self._tasks([tried for tried in self.round if not tried.ended]) or self._end_round()
@@ -134,13 +134,13 @@ class Search:
         return self._next_round()
 
     def _say(self) -> None:
-        best, dropped = self.best(), sum(not tried.whole for tried in self.tried)
+        best, pruned = self.best(), sum(not tried.whole for tried in self.tried)
         told = (
             f"best {self.metric.name} {best.scores[-1]:.4f} (trial {best.trial.number})"
             if best
             else "none on all folds yet"
         )
-        say(f"tune: {len(self.tried)} of {self.wanted} trials, {told}, {dropped} dropped")
+        say(f"tune: {len(self.tried)} of {self.wanted} trials, {told}, {pruned} pruned")
 
     def is_default(self, tried: Tried) -> bool:
         """Whether a trial has the variant's own values."""
@@ -216,12 +216,12 @@ class Search:
         return Task(name, ONE_BY_KERAS, arguments, devices=devices, shape=shape)
 
 
-def _drop_refused(tried: Tried) -> None:
+def _end_refused(tried: Tried) -> None:
     """End a trial whose values no configuration may have: values that are refused together, each alone being good."""
     problem = tried.trial.problem()
     if problem:
         tried.ended = True
-        warn(f"trial {tried.trial.number} is dropped: {problem}")
+        warn(f"trial {tried.trial.number} is not tried: {problem}")
 
 
 def _parted(items: list[tuple[Tried, int]], parts: int) -> Iterator[list[tuple[Tried, int]]]:
