@@ -3,7 +3,7 @@
     python -m benchmarks.quality.best_of_many [--worlds 200] [--draws 100] [--metrics log_loss accuracy macro_f1]
 
 Worlds are those of `tests/made_up_worlds.py`: equal trials of noise, or one trial that is truly better; each is
-searched whole, and with trials dropped fold by fold. Positive: the score claims too much.
+searched whole, and with trials pruned fold by fold. Positive: the score claims too much.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
         for better in (False, True)
         for pruned in (False, True)
     ]
-    columns = ["metric", "trials", "dropped", "naive ± error", "corrected ± error", "best found", "folds tried"]
+    columns = ["metric", "trials", "pruned", "naive ± error", "corrected ± error", "best found", "folds tried"]
     table(f"Bias of the best of {TRIALS} over {given.worlds} worlds", columns, rows)
 
 
@@ -41,7 +41,7 @@ def row(metric: str, better: bool, pruned: bool, worlds: int, draws: int) -> lis
     hit = f"{np.mean([best == WHICH for best in found.best]):.0%}" if better else ""
     naive = f"{found.naive:+.4f} ± {found.naive_error:.4f}"
     corrected = f"{found.corrected:+.4f} ± {found.corrected_error:.4f}"
-    kind = "one is better" if better else "all alike"
+    kind = "one is better" if better else "all equal"
     return [metric, kind, "yes" if pruned else "no", naive, corrected, hit, f"{found.cost:.0%}"]
 
 
