@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from ripik import cli
+from ripik.config import load_settings
 from ripik.names import (
     BlendMethod,
     KnownMetric,
@@ -112,6 +113,12 @@ def test_every_target_that_is_named_exists() -> None:
             assert set(named) <= targets, (page.name, words)
 
 
+def test_every_benchmark_that_is_named_exists() -> None:
+    named = {name for text in TEXTS.values() for name in re.findall(r"benchmarks\.[a-z0-9_.]*[a-z0-9_]", text)}
+    assert {"benchmarks.speed.whole", "benchmarks.quality.shift"} <= named
+    assert not [name for name in named if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()]
+
+
 def test_every_step_that_is_named_answers_help(capsys: pytest.CaptureFixture[str]) -> None:
     named = {name for text in TEXTS.values() for name in re.findall(r"python -m ripik ([a-z-]+)", text)}
     assert {"log-score", "compare"} <= named <= {step.name for step in STEPS}
@@ -142,6 +149,17 @@ def defaults() -> dict[tuple[str, str], Any]:
         for name, field in section.model_fields.items()
         if not (table.startswith("variants") and name in left_out)
     }
+
+
+UPPER = '[variants.upper]\ntrain_from = "block6a"\n\n[variants.upper.tuned]'
+EXAMPLES = [(page.name, text) for page in PAGES for text in re.findall(r"```toml\n(.*?)```", TEXTS[page], re.DOTALL)]
+
+
+@pytest.mark.parametrize(("page", "text"), EXAMPLES)
+def test_every_configuration_that_is_shown_is_valid(page: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "leaves.toml"
+    path.write_text(text.replace("[variants.upper.tuned]", UPPER))
+    assert load_settings(path).run == "leaves"
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

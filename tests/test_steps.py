@@ -1,6 +1,7 @@
 import importlib
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,14 @@ def test_every_step_is_a_function_that_takes_its_options() -> None:
 def test_the_table_of_steps_needs_the_standard_library_alone() -> None:
     code = "import sys, ripik.steps; assert not {'numpy', 'pydantic', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_clean_deletes_what_is_in_output_and_nothing_else(tmp_path: Path) -> None:
+    shutil.copy(MAKEFILE, tmp_path)
+    kept = [tmp_path / name for name in ("output/README.md", "submissions/demo.csv", "input/demo/train.csv")]
+    gone = [tmp_path / name for name in ("output/demo/folds.csv", "output/.left", "output/other/README.md")]
+    for path in kept + gone:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [path.exists() for path in kept + gone] == [True] * len(kept) + [False] * len(gone)

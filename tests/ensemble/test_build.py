@@ -1,5 +1,8 @@
 """The step `ensemble` as a whole: what it reads, and how often."""
 
+import json
+import shutil
+
 import pytest
 
 from conftest import FAST, Tiny
@@ -37,3 +40,19 @@ def test_models_predict_new_photos_only_as_the_blend_was_made(mine: Tiny) -> Non
     assert finished_models(mine.settings(*FAST))[0]
     with pytest.raises(InputError, match=r"fold0 is not trained, or not predicted, with the current settings"):
         finished_models(mine.settings(*FAST, 'prediction.views=["identity", "vflip"]'))
+
+
+def test_a_partial_blend_is_of_finished_variants_and_names_the_others(
+    mine: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = mine.settings(*FAST)
+    shutil.rmtree(mine.run / "augmented_finetuned" / "fold0")
+    assert ensemble(settings, partial=True).exists()
+    assert "a partial blend, without augmented_finetuned (" in capsys.readouterr().err
+    assert not (mine.run / "augmented_finetuned" / "fold0").exists()
+    members = set(json.loads((mine.run / "ensemble" / "weights.json").read_text())["weights"])
+    assert members == set(settings.variants) - {"augmented_finetuned"}
+    for variant in members:
+        shutil.rmtree(mine.run / variant / "fold0")
+    with pytest.raises(InputError, match=r"no variant is fully trained: .*make train"):
+        ensemble(settings, partial=True)
