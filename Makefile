@@ -16,7 +16,7 @@ OVERRIDES = $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs
 OPTIONS = --config '$(CONFIG)' $(OVERRIDES)
 NAMED = $(if $(and $(filter file,$(origin CONFIG)),$(filter configs/ripik.toml,$(CONFIG))),,--config '$(CONFIG)')
 CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
-LOWER := config set jobs engine variants folds source images devices machines audit preview out variant trials hours partial \
+LOWER := config set jobs engine variants folds source images devices machines speed audit preview out variant trials hours partial \
 	a b file version yes kind of topic quick real only photos weights dry pytest kills work broken tries minutes seed before python
 $(foreach name,$(LOWER),$(if $(filter command,$(origin $(name))),$(error write \
 	$(shell echo $(name) | tr a-z A-Z)= instead of $(name)=, in capitals)))
@@ -56,7 +56,7 @@ data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or z
 
 plan: $(READY)  ## run short measurements, and estimate time, disk, memory and jobs of the whole run before it starts
 	@$(RIPIK) plan $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images $(IMAGES)) $(if $(DEVICES),--devices $(DEVICES)) \
-		$(if $(MACHINES),--machines $(MACHINES))
+		$(if $(MACHINES),--machines $(MACHINES)) $(if $(SPEED),--speed '$(SPEED)')
 
 folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: also show how optimistic other splits are)
 	@$(RIPIK) folds $(OPTIONS) $(if $(AUDIT),--audit)

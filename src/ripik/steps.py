@@ -58,12 +58,21 @@ def whole_number(text: str) -> int:
 
 def hours(text: str) -> float:
     """Parse an argument that is a number of hours above 0."""
+    return _above_zero(text, "hours")
+
+
+def images_per_second(text: str) -> float:
+    """Parse an argument that is a number of images a second above 0."""
+    return _above_zero(text, "images per second")
+
+
+def _above_zero(text: str, unit: str) -> float:
     try:
         found = float(text)
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of hours above 0")
+        raise ArgumentTypeError(f"{text!r} is not a number of {unit} above 0")
     return found
 
 
@@ -88,6 +97,15 @@ NUMBERS = [
     Option(f"--{name}", {"type": whole_number, "nargs": "+", "metavar": "N", "help": f"estimate for N {what}, too"})
     for name, what in (("devices", "GPUs of one machine"), ("machines", "such machines"), ("images", "images"))
 ]
+SPEED = Option(
+    "--speed",
+    {
+        "type": images_per_second,
+        "default": 0.0,
+        "metavar": "N",
+        "help": "also calculate the time on a GPU that finetunes N images/s at 224 pixels",
+    },
+)
 SIDES = [
     Option(name, {"metavar": name.upper(), "help": "a variant, ensemble, RUN, RUN/VARIANT or an OOF CSV"})
     for name in ("a", "b")
@@ -178,7 +196,7 @@ STEPS = (
         "plan",
         "ripik.monitoring.plan:plan",
         "run short measurements, and estimate time, disk and memory of the whole run",
-        [*NUMBERS, VARIANTS],
+        [*NUMBERS, SPEED, VARIANTS],
     ),
     Step(
         "compare",

@@ -257,16 +257,25 @@ def _together(name: str, works: Sequence[Work], threads: int) -> Work:
     return Work(name, max(*seconds, sum(seconds) / threads), after)
 
 
+def job_counts(settings: Settings, variant: Variant, job: Job, size: Size) -> tuple[int, float]:
+    """Return a training's batches in all of its epochs, and the images that it predicts.
+
+    An image counts once for each view, and by its area where it is predicted at another size than `image_size`.
+    """
+    shown = size.shown(variant)
+    parts = math.inf if job.fold is None else settings.folds.n_splits
+    held, rows = size.train / parts, (shown - shown / parts) * (1 - variant.inner_split)
+    batches = int(-(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size))
+    areas = sum((side / variant.image_size) ** 2 for side in Reading(settings, variant).sides)
+    predicted = (held + size.test) * len(settings.prediction.views) * areas
+    return batches * (1 if variant.solver == LOGISTIC else variant.epochs), predicted
+
+
 def job_seconds(
     settings: Settings, variant: Variant, job: Job, size: Size, costs: Costs, *, first: bool = True
 ) -> float:
     """Return how long one training and its predictions take, all of its epochs done; first: of its worker."""
-    cost, shown = costs.jobs[variant.name], size.shown(variant)
-    parts = math.inf if job.fold is None else settings.folds.n_splits
-    held, rows = size.train / parts, (shown - shown / parts) * (1 - variant.inner_split)
-    batches = -(-rows * Reading(settings, variant).examples_per_photo // variant.batch_size)
-    areas = sum((side / variant.image_size) ** 2 for side in Reading(settings, variant).sides)
-    predicted = (held + size.test) * len(settings.prediction.views) * areas
-    epochs = (1 if variant.solver == LOGISTIC else variant.epochs) * (cost.epoch + batches * cost.step)
+    cost, (batches, predicted) = costs.jobs[variant.name], job_counts(settings, variant, job, size)
+    epochs = 1 if variant.solver == LOGISTIC else variant.epochs
     begins = costs.process if first else -cost.first
-    return begins + cost.fixed + epochs + cost.image * predicted
+    return begins + cost.fixed + epochs * cost.epoch + batches * cost.step + cost.image * predicted

@@ -12,7 +12,7 @@ from ripik.training.jobs import jobs_of
 from ripik.variants import Variant
 
 TRIALS = 40
-DROPPED = 0.5  # of the folds, where trials are dropped; about so many on noise, fewer once a search has found its place
+PRUNED = 0.5  # of the folds, where trials are pruned; about so many on noise, fewer once a search has found its place
 
 
 def search_seconds(
@@ -31,10 +31,10 @@ def search_seconds(
 
 
 def show_searches(settings: Settings, variants: Sequence[Variant], size: Size, costs: Costs, at_once: int) -> None:
-    """Print how long a search over each variant takes: of all folds, and with half of them dropped."""
+    """Print how long a search over each variant takes: of all folds, and with half of them pruned."""
     rows = []
     for variant in variants:
         whole = search_seconds(settings, variant, size, costs, at_once)
-        rows.append([variant.name, duration(whole), duration(whole * (1 - DROPPED))])
+        rows.append([variant.name, duration(whole), duration(whole * (1 - PRUNED))])
     title = f"A search (make tune) of {TRIALS} trials as costly as the variant itself, with stores and start finished"
-    table(title, ["variant", "all folds", "half of them dropped"], rows)
+    table(title, ["variant", "all folds", "half of them pruned"], rows)
