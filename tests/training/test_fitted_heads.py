@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from conftest import Drawn, Tiny, write_competition
-from ripik.features.store import Pass
+from ripik.features.store import Pass, Reading
 from ripik.models.linear_head import fit, fit_path
 from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
@@ -110,3 +110,13 @@ def test_a_dense_layer_says_what_the_head_says_and_a_class_without_rows_stays_fi
     np.testing.assert_allclose(said, head.probabilities(x), atol=1e-5)
     assert (said[:, 1] > 0).all()
     assert (said[:, 1] < 1e-5).all()
+
+
+def test_the_photos_that_its_strength_is_chosen_on_are_stored_whatever_it_learns_from(tiny: Tiny) -> None:
+    alone = ("variants.augmented.solver=logistic", "variants.augmented.with_original=false")
+    settings = tiny.settings(*alone, 'prediction.views=["hflip"]')
+    passes = Reading(settings, settings.variants["augmented"]).passes
+    assert set(passes) == {
+        *(Pass("train", copies=True), Pass("train")),
+        *(Pass("train", view="hflip"), Pass("test", view="hflip")),
+    }

@@ -410,6 +410,21 @@ def test_a_stopped_pass_ends_with_the_bytes_of_a_whole_one(opened: Open) -> None
         assert path.read_bytes() == whole
 
 
+def test_passes_over_the_test_set_need_no_pixels_of_the_training_images(opened: Open) -> None:
+    run = opened()
+    variant = run.settings.variants["original"]
+    reading = Reading(run.settings, variant)
+    path = reading.path(Pass("test"))
+    whole = path.read_bytes()
+    for file in (path, artifacts.meta_beside(path), checksums_path(path)):
+        file.unlink()
+    for pass_ in reading.passes:
+        if pass_.split == "train":
+            reading.pixels_path(pass_).unlink(missing_ok=True)
+    fill_store([VariantData(run, variant)], (0, 1), silent)
+    assert path.read_bytes() == whole
+
+
 def test_two_engines_do_not_feed_one_variant(opened: Open) -> None:
     run = opened()
     variant = run.settings.variants["original"]

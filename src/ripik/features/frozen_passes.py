@@ -106,8 +106,8 @@ def fill_store(wanted: Sequence[VariantData], share: tuple[int, int], report: Re
         lacking = data.lacking()
         if not lacking:
             continue
-        whatever = data.reading.passes[0]  # the same for every share, and for one that goes on
-        predictor = frozen_predictor(data, PackedRows([data.reading.pixels_path(whatever)]))
+        there = [pass_ for pass_ in data.reading.passes if data.reading.pixels_path(pass_).exists()]
+        predictor = frozen_predictor(data, PackedRows([data.reading.pixels_path(there[0])]))  # the same for all shares
         _refuse_mixture(data, predictor)
         fill_passes(data, lacking, predictor, report, Shard(*share))
 

@@ -11,7 +11,7 @@ from typing import Any
 from ripik.features.pixels import pixel_inputs, pixel_path
 from ripik.features.tta import IDENTITY
 from ripik.models.weight_files import initial_weights, weights_inputs
-from ripik.names import ALL, AUTO, HEAD
+from ripik.names import ALL, AUTO, HEAD, LOGISTIC
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
@@ -70,7 +70,7 @@ class Reading:
     def passes(self) -> list[Pass]:
         """Everything the variant trains on and predicts."""
         seen = [*self.predicted("train"), *self.predicted("test")]
-        inner = [Pass("train")] if self.variant.inner_split else []
+        inner = [Pass("train")] if self.variant.inner_split or self.variant.solver == LOGISTIC else []
         return list(dict.fromkeys(training_passes(self.variant) + inner + seen))
 
     def predicted(self, split: str) -> list[Pass]:
