@@ -1,5 +1,6 @@
 """What a kernel is made of, without running one: names, packages, mounts, and the errors of building."""
 
+import importlib.metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ripik.data.competition import read_competition
 from ripik.ensemble import inputs
 from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
+from ripik.features.pixels import _builds
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel import models_dataset
 from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
@@ -58,6 +60,18 @@ def test_packages_are_held_against_their_ranges() -> None:
     assert told[1:] == ["no-such-package is not installed, but >=1 is needed"]
     assert problems(["albumentations>=99"], "infer") == []
     assert len(problems(["albumentations>=99"], "train")) == 1
+
+
+def test_photos_are_decoded_without_albumentations_and_by_a_twin_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"opencv-python": "4.9", "numpy": "2.0"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert _builds() == {"opencv-python-headless": "4.9", "albumentations": None, "numpy": "2.0"}
 
 
 @pytest.mark.parametrize("place", ["cars", "competitions/cars", "datasets/somebody/cars"])

@@ -1,5 +1,7 @@
 """What predicts at several sizes says the same everywhere: in the run, of a folder of photos, in a kernel."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ def test_a_folder_and_a_kernel_are_predicted_at_the_sizes_of_the_run(tiny: Tiny,
     for step in ("folds", "train", "ensemble"):
         done = ripik(tiny, step, *words, *([] if step == "folds" else ["--variants", "original", "finetuned"]))
         assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(tiny.run / "backbones")
     done = ripik(tiny, "predict", "--images", str(tiny.input / "test" / "images"), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     columns = ["p_1", "p_2", "p_3"]
@@ -26,6 +29,7 @@ def test_a_folder_and_a_kernel_are_predicted_at_the_sizes_of_the_run(tiny: Tiny,
     blend = pd.read_csv(tiny.run / "ensemble" / "test.csv", dtype={"image_id": str})
     np.testing.assert_allclose(found.loc[blend["image_id"] + ".jpg"], blend[columns], atol=1e-5)
     models, target = tiny.folder / "models", tiny.folder / "found.csv"
+    shutil.rmtree(tiny.run / "backbones")
     write_models(tiny.settings(*FAST, *sets, "kaggle.user=me"), models)
     infer(tiny.settings(*FAST, *sets, f"paths.output={tiny.folder / 'elsewhere'}"), models, target)
     (submission,) = tiny.folder.glob("submissions/tiny-*[0-9].csv")

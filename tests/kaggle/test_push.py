@@ -68,3 +68,14 @@ def test_nothing_is_pushed_while_it_is_at_work(
     assert pushed.cli(*PUSH) == 3
     assert f"the kernel {NAME} is {state.lower()}: " in " ".join(capsys.readouterr().err.split())
     assert len(server.site.kernels[NAME]) == 1
+
+
+def test_a_dataset_that_a_killed_build_left_unfinished_is_told(
+    pushed: Tiny, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = pushed.run / "kernel" / "train" / "datasets" / "weights"
+    dataset.mkdir(parents=True)
+    (dataset / "backbone.weights.h5").write_bytes(b"half")
+    assert pushed.cli(*PUSH) == 2
+    assert "was not finished. Run `make kernel KIND=train" in capsys.readouterr().err
+    assert len(server.site.kernels[NAME]) == 1

@@ -17,6 +17,7 @@ from ripik.features.frozen_passes import frozen_predictor
 from ripik.features.pixels import resize
 from ripik.features.store import Pass, Reading, VariantData
 from ripik.models.engines import SAMPLE, Predictor
+from ripik.models.weights import make_all
 from ripik.settings import Settings
 from ripik.splits.near_copies.find import near_copy_groups
 from ripik.splits.run import Run
@@ -97,6 +98,7 @@ def predict_paths(
     paths = list(photos.values())
     good = [path for path, can_be_read in zip(paths, readable, strict=True) if can_be_read]
     sample = _pixels(good[:SAMPLE], sizes, rule)
+    make_all(settings, [settings.variants[name] for name in members], lambda done, total, note="": None)
     models = [MemberModels(run, name, sample) for name in members]
     found = []
     for start in range(0, len(good), CHUNK):

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ripik.execution import time_limit
 from ripik.execution.parallel import in_parallel
 from ripik.settings import AugmentationSettings, Settings
 from ripik.splits.run import Run
+from ripik.storage.installed import installed_version
 from ripik.storage.packed_array import Unfinished, is_packed, packing
 from ripik.storage.paths import layout_of
 
@@ -93,9 +93,12 @@ def _lacking(unfinished: Unfinished, photos: int) -> dict[int, list[int]]:
     return dict(sorted(lacking.items()))
 
 
-def _builds() -> dict[str, str]:
-    """Return the versions of the libraries that decode and transform: rows of two builds are never mixed in a file."""
-    return {name: version(name) for name in ("opencv-python-headless", "albumentations", "numpy")}
+def _builds() -> dict[str, str | None]:
+    """Return the versions of the libraries that decode and transform: rows of two builds are never mixed in a file.
+
+    Photos need no Albumentations, and an inference kernel may have none.
+    """
+    return {name: installed_version(name) for name in ("opencv-python-headless", "albumentations", "numpy")}
 
 
 def _render(

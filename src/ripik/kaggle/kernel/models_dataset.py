@@ -10,6 +10,7 @@ from typing import Any
 from ripik.ensemble.folder import finished_models
 from ripik.execution.runner import execute, undivided
 from ripik.execution.task import Task
+from ripik.kaggle.datasets import METADATA
 from ripik.kaggle.kernel.manifest import FOLDS, GROUPS, Manifest, images_digest, job_file
 from ripik.kaggle.kernel.names import identity, title_of
 from ripik.kaggle.kernel.own_files import own_files
@@ -20,7 +21,6 @@ from ripik.storage import artifacts
 from ripik.training.jobs import Training, predicting
 from ripik.variants import Variant
 
-METADATA = "dataset-metadata.json"
 LICENCE = "other"  # pretrained weights have their own, and so may the data
 
 
@@ -31,8 +31,6 @@ def write_weights(settings: Settings, folder: Path) -> bool:
     """
     variants = [variant for variant in settings.variants.values() if variant.weights != RANDOM]
     if variants:
-        task = Task("initial weights", "ripik.models.weights:make_all", (settings, variants))
-        execute([task], undivided(settings.jobs))
         names = _copy_weights(settings, variants, _emptied(folder))
         _finish(settings, folder, Manifest(settings.run, "weights", _digests(folder), names))
     return bool(variants)
@@ -96,7 +94,8 @@ def _emptied(folder: Path) -> Path:
 
 
 def _copy_weights(settings: Settings, variants: Sequence[Variant], folder: Path) -> dict[str, str]:
-    """Copy the variants' initial weights; return the file's name of each."""
+    """Copy the variants' initial weights, made if they are not there; return the file's name of each."""
+    execute([Task("initial weights", "ripik.models.weights:make_all", (settings, variants))], undivided(settings.jobs))
     paths = {variant.name: initial_weights(settings, variant) for variant in variants}
     for path in set(paths.values()):
         shutil.copyfile(path, folder / path.name)

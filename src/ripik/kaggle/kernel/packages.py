@@ -1,16 +1,12 @@
-"""Whether the packages of the machine are those that ripik is made for; imports nothing but the standard library."""
+"""Whether the packages of the machine are those that ripik is made for; needs nothing but the standard library."""
 
-import importlib.metadata
+from ripik.storage.installed import installed_version
 
 NOT_NEEDED = {  # on Kaggle's machine
     "kaggle": "nothing is pushed from there",
     "cleanlab": "only the report and `analyse labels` ask it",
     "matplotlib": "only the report and the contact sheet draw with it",
     "tomli-w": "the code file carries it",
-}
-TWINS = {  # the same package under other names
-    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "tensorflow": ("tensorflow-cpu",),
 }
 NOT_FOR_INFERENCE = ("albumentations", "jinja2", "tensorboard")
 
@@ -28,18 +24,9 @@ def problems(requires: list[str], kind: str) -> list[str]:
         name = requirement.name.lower()
         if name in skipped or (requirement.marker and not requirement.marker.evaluate()):
             continue
-        version = _version(name)
+        version = installed_version(name)
         if version is None:
             found.append(f"{name} is not installed, but {requirement.specifier or 'any version'} is needed")
         elif not requirement.specifier.contains(version, prereleases=True):
             found.append(f"{name} {version}, but {requirement.specifier} is needed")
     return found
-
-
-def _version(name: str) -> str | None:
-    for each in (name, *TWINS.get(name, ())):
-        try:
-            return importlib.metadata.version(each)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from ripik.console import say
 from ripik.errors import InputError, SurroundingsError
+from ripik.kaggle.datasets import METADATA as DATASET
 from ripik.kaggle.datasets import push_dataset
 from ripik.kaggle.kernel.build import METADATA
 from ripik.kaggle.kernel.names import identity
@@ -37,7 +38,11 @@ def push(settings: Settings, kind: str) -> Pushed:
         metadata["kernel_sources"] = [name] if before and before.state == FINISHED else []
         artifacts.write_json(metadata_path, metadata)
         say(f"kernel: {_start_of(before)}")
-    for dataset in sorted(folder.glob("datasets/*/")):
+    datasets = sorted(folder.glob("datasets/*/"))
+    unfinished = [dataset for dataset in datasets if not (dataset / DATASET).is_file()]
+    if unfinished:
+        raise InputError(f"{unfinished[0]} was not finished. Run `make kernel KIND={kind}` again.")
+    for dataset in datasets:
         push_dataset(dataset, f"{settings.run}, {datetime.now().isoformat(timespec='seconds')}")
     pushed = push_kernel(folder, name)
     artifacts.write_json(folder / PUSHED, {"kernel": name, "version": pushed.version, "url": pushed.url})
