@@ -7,6 +7,7 @@ import pytest
 from kaggle_stand_in import StandIn
 from organiser import nested, zip_of
 from ripik.errors import InputError, SurroundingsError
+from ripik.kaggle import submissions
 from ripik.kaggle.downloads import download_competition
 from ripik.kaggle.submissions import list_submissions, submit_file, submit_kernel, wait_for_score
 
@@ -55,6 +56,25 @@ def test_a_submission_that_cannot_be_scored_and_one_that_takes_long(csv: Path, s
     server.site.scores = ("", "")
     with pytest.raises(InputError, match="could not score"):
         wait_for_score("cars", csv.name, pause=0)
+
+
+def test_kaggle_may_be_out_of_reach_while_a_score_is_waited_for(
+    csv: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_file("cars", csv, csv.name)
+    asked, really = [], submissions.list_submissions
+
+    def listed(competition: str) -> list[submissions.Submission]:
+        asked.append(competition)
+        if len(asked) == 1:
+            raise SurroundingsError("no network")
+        return really(competition)
+
+    monkeypatch.setattr(submissions, "list_submissions", listed)
+    assert wait_for_score("cars", csv.name, pause=0).public == 0.75123
+    asked.clear()
+    with pytest.raises(SurroundingsError, match=r"has not scored .* \(no network\)\. It is submitted"):
+        wait_for_score("cars", csv.name, patience=0, pause=0)
 
 
 def test_a_competitions_files_need_its_rules_accepted(tmp_path: Path, server: StandIn) -> None:

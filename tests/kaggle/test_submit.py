@@ -9,6 +9,7 @@ import pytest
 from conftest import Tiny
 from kaggle_stand_in import StandIn
 from ripik.ensemble.submission_log import append_log
+from ripik.kaggle.submissions import submit_file
 
 NAME = "tiny-20260102-030405-cv0.7771.csv"
 COMPETITION = ("--set", "kaggle.competition=cars", "--set", "kaggle.user=someone")
@@ -44,6 +45,32 @@ def test_the_newest_is_submitted_and_its_score_logged(
     assert "CV against leaderboard" in shown
     assert tiny.cli("submit", *COMPETITION) == 2
     assert "already has the public score 0.75123" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_kaggle_has_already_is_waited_for_and_not_submitted_again(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str], failed: bool
+) -> None:
+    server.site.wait, server.site.scores = 0, ("", "") if failed else ("0.75123", "0.74")
+    submit_file("cars", submission, NAME)
+    code = tiny.cli("submit", *COMPETITION, "--yes")
+    assert (code, len(server.site.submissions)) == ((2, 2) if failed else (0, 1))
+    if not failed:
+        assert f"Kaggle has {NAME} already" in capsys.readouterr().out
+        assert logged(submission) == "0.75123"
+        assert tiny.cli("submit", *COMPETITION, "--yes") == 0  # scored by now, so it is submitted again
+        assert len(server.site.submissions) == 2
+
+
+def test_ctrl_d_submits_nothing(
+    tiny: Tiny, submission: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = io.StringIO("")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert tiny.cli("submit", *COMPETITION) == 0
+    assert "nothing was submitted" in capsys.readouterr().out
+    assert server.asked == []
 
 
 def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Path, server: StandIn) -> None:

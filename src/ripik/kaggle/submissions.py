@@ -63,22 +63,32 @@ def list_submissions(competition: str) -> list[Submission]:
 def wait_for_score(competition: str, message: str, *, patience: float = PATIENCE, pause: float = PAUSE) -> Submission:
     """Return the newest submission with this message once it has a score; asks every `pause` seconds.
 
-    Raises InputError when Kaggle could not score it, and SurroundingsError when `patience` seconds are over.
+    Kaggle may be out of reach meanwhile. Raises InputError when Kaggle could not score it, and SurroundingsError when
+    `patience` seconds are over.
     """
     page, end = f"https://www.kaggle.com/competitions/{competition}/submissions", time.monotonic() + patience
     say(f"kaggle: waiting for the score of {message}")
     while True:
-        found = next((each for each in list_submissions(competition) if each.description == message), None)
+        found, problem = None, ""
+        try:
+            found = submitted(competition, message)
+        except SurroundingsError as error:
+            problem = f" ({error})"
         if found and found.status == "error":
             raise InputError(f"Kaggle could not score {message}: see {page}.")
         if found and found.status == "complete":
             return found
         if time.monotonic() > end:
             raise SurroundingsError(
-                f"Kaggle has not scored {message} yet. It is submitted: when {page} shows the score, log it with "
-                f"`ripik log-score {message} --public SCORE`."
+                f"Kaggle has not scored {message} yet{problem}. It is submitted: when {page} shows the score, log it "
+                f"with `ripik log-score {message} --public SCORE`."
             )
         time.sleep(pause)
+
+
+def submitted(competition: str, message: str) -> Submission | None:
+    """Return the newest of one's own submissions that has this message; None when there is none."""
+    return next((each for each in list_submissions(competition) if each.description == message), None)
 
 
 def _submit(competition: str, arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ from ripik.ensemble.submission import check_submission
 from ripik.ensemble.submission_log import LOG, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.kernel.names import identity
-from ripik.kaggle.submissions import submit_file, submit_kernel, wait_for_score
+from ripik.kaggle.submissions import submit_file, submit_kernel, submitted, wait_for_score
 from ripik.names import PROBABILITIES, PROBABILITY
 from ripik.settings import Settings
 from ripik.storage import artifacts
@@ -95,6 +95,8 @@ OUTPUT = "submission.csv"  # of a kernel
 def submit(settings: Settings, file: Path | None = None, *, version: int = 0, yes: bool = False) -> None:
     """Submit a CSV (none: the run's newest) to `kaggle.competition`, wait for its score, and write it into the log.
 
+    A CSV that Kaggle has already, as after an interrupted wait, is not submitted again: its score is waited for.
+
     version: of the run's inference kernel, for a competition that takes kernels only; what it wrote is submitted then,
     and the score logged to the CSV. Without a competition on Kaggle it says what to do by hand. Asks before it spends
     a submission, unless `yes`.
@@ -107,15 +109,16 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
     if not competition:
         _tell_by_hand(path)
         return
-    _check_unscored(log, path, yes)
+    again = _is_scored(log, path, yes)
     what = f"version {version} of {identity(settings, 'infer')}, as {path.name}," if version else str(path)
     if not (yes or _agreed(f"submit {what} to {competition}?")):
         say("submit: nothing was submitted")
         return
-    if version:
-        submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, path.name)
-    else:
-        submit_file(competition, path, path.name)
+    if again or not _is_there(competition, path.name):
+        if version:
+            submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, path.name)
+        else:
+            submit_file(competition, path, path.name)
     found = wait_for_score(competition, path.name)
     set_scores(log, path.name, found.public, found.private)
     boards = {"public": found.public, "private": found.private}
@@ -187,21 +190,35 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
     return numbers
 
 
-def _check_unscored(log: Path, path: Path, yes: bool) -> None:
+def _is_scored(log: Path, path: Path, yes: bool) -> bool:
+    """Return whether the log has a score of it; InputError when it does and nobody said `yes`, or it is not there."""
     lines = read_table(log, ["file", "public"], "Fix the header.") if log.is_file() else pd.DataFrame({"file": []})
     own = lines[lines["file"] == path.name]
     if own.empty:
         raise InputError(
             f"{log} does not list {path.name}, so its score could not be logged. Submit one that it lists."
         )
-    if own["public"].iloc[0] and not yes:
+    scored = bool(own["public"].iloc[0])
+    if scored and not yes:
         raise InputError(f"{path.name} already has the public score {own['public'].iloc[0]}. YES=1 submits it again.")
+    return scored
+
+
+def _is_there(competition: str, name: str) -> bool:
+    found = submitted(competition, name)
+    if found is None or found.status == "error":
+        return False
+    say(f"submit: Kaggle has {name} already, submitted {found.date}")
+    return True
 
 
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise InputError(f"{question} No terminal to ask on: YES=1 (--yes) submits without asking.")
-    return input(f"{question} It is one of the day's submissions. [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} It is one of the day's submissions. [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _tell_by_hand(path: Path) -> None:
