@@ -61,3 +61,13 @@ def test_copies_of_other_settings_are_replaced(tiny: Tiny) -> None:
     augment(tiny.settings("augmentation.seed=1", "augmentation.copies=1"))
     assert not (first.parent / "images" / "1_2.jpg").exists()
     assert not np.array_equal(decode(first.parent / "images" / "1_1.jpg"), before)
+
+
+def test_what_a_killed_process_left_is_removed(tiny: Tiny) -> None:
+    csv = augment(tiny.settings())
+    (csv.parent / "meta.json").unlink()
+    (csv.parent / "images" / "1_1.jpg").unlink()
+    left = csv.parent / "images" / ".999999999-elsewhere.1_1.jpg"
+    left.touch()
+    augment(tiny.settings())
+    assert not left.exists()

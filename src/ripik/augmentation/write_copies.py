@@ -18,6 +18,7 @@ from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
+from ripik.storage.atomic import replacing
 from ripik.storage.paths import layout_of
 
 JPEG_QUALITY = 95
@@ -72,7 +73,7 @@ def _is_listed(csv: Path, text: str) -> bool:
 
 def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rule: PixelRule) -> None:
     wanted = {_name(image_id, copy) for image_id in train["image_id"] for copy in range(1, how.copies + 1)}
-    for path in folder.glob("*.jpg"):
+    for path in folder.glob("*.jpg"):  # with what a killed process left, whose name begins with a dot
         if path.name not in wanted:
             path.unlink()
     write = functools.partial(_write_copies, folder=folder, how=how, rule=rule)
@@ -114,7 +115,7 @@ def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationS
     for copy, image in zip(lacking, made, strict=True):
         target, pixels = targets[copy], cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        with artifacts.replacing(target) as temporary:
+        with replacing(target, sweep=False) as temporary:
             temporary.write_bytes(encoded.tobytes())
 
 

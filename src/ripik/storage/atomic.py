@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import os
 import socket
 from collections.abc import Iterator
@@ -12,15 +13,16 @@ from ripik.errors import SurroundingsError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sweep: bool = True) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it otherwise.
 
     The content is on the disk before it gets its name (`fsync(2)`), so that a crash of the machine too leaves the old
-    file or the new one. Raises SurroundingsError when the folder is marked read-only (no write bit at all).
+    file or the new one. sweep: look through the folder for what killed processes left of it, which takes long in one
+    with many files. Raises SurroundingsError when the folder is marked read-only (no write bit at all).
     """
     check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".*.{glob.escape(path.name)}"):
+    for left in path.parent.glob(f".*.{glob.escape(path.name)}") if sweep else ():
         _remove_if_orphaned(left)
     temporary = path.with_name(f".{os.getpid()}-{_host()}.{path.name}")
     try:
@@ -48,8 +50,8 @@ def to_disk(path: Path) -> None:
 
 
 def _host() -> str:
-    """Return an id that distinguishes hosts sharing a folder, fit for a file name."""
-    return socket.gethostname()[:16].replace(".", "-").replace("/", "-")
+    """Return an id that distinguishes hosts sharing a folder, fit for a file name; names may differ in their ends."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def _remove_if_orphaned(temporary: Path) -> None:
