@@ -57,3 +57,19 @@ def test_the_memory_is_the_machines_or_what_a_container_leaves(tmp_path: Path) -
     for text, wanted in (("max\n", machine), ("1048576\n", 2**20)):
         limit.write_text(text)
         assert usable_memory(tmp_path) == wanted
+
+
+@pytest.mark.parametrize(
+    ("own", "limit"),
+    [
+        ("0::/user.slice/job.scope\n", "user.slice/job.scope/memory.max"),
+        ("0::/user.slice/job.scope\n", "user.slice/memory.max"),
+        ("4:memory:/job\n3:cpu:/other\n", "memory/job/memory.limit_in_bytes"),
+    ],
+)
+def test_a_limit_of_the_processs_own_group_counts(tmp_path: Path, own: str, limit: str) -> None:
+    files = {"proc/self/cgroup": own, f"sys/fs/cgroup/{limit}": "2097152\n", "sys/fs/cgroup/memory.max": "max\n"}
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert usable_memory(tmp_path) == 2**21

@@ -3,18 +3,13 @@
 import os
 from pathlib import Path
 
-LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")  # control groups, version 2 and 1
+from ripik.execution.control_groups import folders, text
+
+LIMITS = ("memory.max", "memory.limit_in_bytes")  # control groups, version 2 and 1
 
 
 def usable_memory(root: Path = Path("/")) -> int:
-    """Return the bytes of the machine's memory, or of its container's limit where that is less."""
+    """Return the bytes of the machine's memory, or of the tightest limit of its control groups where that is less."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min([machine, *(limit for limit in map(_limit, (root / name for name in LIMITS)) if limit)])
-
-
-def _limit(path: Path) -> int | None:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() and int(text) else None
+    told = [text(folder / name).strip() for folder in folders(root, "memory", ["memory"]) for name in LIMITS]
+    return min([machine, *(int(limit) for limit in told if limit.isdecimal() and int(limit))])
