@@ -181,6 +181,16 @@ def test_a_misspelt_override_shows_how_to_write_it(tmp_path: Path, override: str
     assert "table.key=value" in refusal(tmp_path, "", override)
 
 
+def test_an_override_that_puts_a_value_in_a_variants_place_is_refused(tmp_path: Path) -> None:
+    assert "variants.augmented" in refusal(tmp_path, "", "variants.augmented=5", "training.epochs=1")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf[training]\r\nepochs = 3\r\n")
+    assert load_settings(path).variants["original"].epochs == 3
+
+
 def test_an_override_of_an_unknown_variant_makes_no_new_one(tmp_path: Path) -> None:
     message = refusal(tmp_path, "", "variants.orignal.epochs=1")
     assert "orignal" in message

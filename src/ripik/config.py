@@ -86,7 +86,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
         raise InputError(f"{path}: the run is named after the file, so use letters, digits, '.', '_' and '-' only.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(
             f"there is no configuration file {path}{_nearest_file(path)}. Give one with CONFIG= or --config."
@@ -134,15 +134,19 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     variants = raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
     if tables[0] == "variants" and tables[1:2] and tables[1] not in variants:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
-    value = _parse(text.strip(), override)
+    value = parse_value(text.strip(), override)
     _table(raw, tables, override)[name] = value
     known = name in SharedSettings.model_fields
     if tables in (["network"], ["training"]) and known and name not in FINETUNINGS_OWN:
         _table(raw, ["finetuning"], override)[name] = value
     if tables[0] in SHARED_TABLES:
-        for variant in variants.values():
+        for variant in filter(_is_table, variants.values()):
             if _reaches(tables[0], name, finetunes=variant.get("train_from", HEAD) != HEAD):
                 variant.pop(name, None)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)  # what else stands in a variant's place is refused when all is checked
 
 
 def _reaches(table: str, name: str, *, finetunes: bool) -> bool:
@@ -161,7 +165,11 @@ def _table(raw: dict[str, Any], names: Sequence[str], override: str) -> dict[str
     return table
 
 
-def _parse(text: str, override: str) -> Any:
+def parse_value(text: str, override: str) -> Any:
+    """Return a value of `--set` as TOML reads it, or as text; `override`: the whole option, for the message.
+
+    Raises InputError for nesting or numbers beyond what a parser takes.
+    """
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import shutil
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(SurroundingsError, match="another `data`"):
             fetch(made, origin)
         assert work.exists()
+    fetch(made, origin)
+    check_filled(tmp_path, made)
+
+
+def test_a_mount_without_locks_is_filled_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin, made = folder_of(tmp_path / "origin", layout()), settings(tmp_path)
+
+    def refused(file: object, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
     fetch(made, origin)
     check_filled(tmp_path, made)
 

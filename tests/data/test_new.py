@@ -1,5 +1,6 @@
 """`new` looks at files that nobody described, writes a configuration that reads them, and asks what they leave open."""
 
+import io
 import sys
 import tomllib
 from pathlib import Path
@@ -134,6 +135,31 @@ def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
     assert new("src") == 0
     assert written("src").label_column == "shape"
+
+
+def test_ctrl_d_is_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ambiguous(folder / "src")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert "no answer. Choose one with --set competition.label_column=" in refused(capsys, "src")
+    assert not (folder / "configs").exists()
+
+
+def test_the_name_of_a_file_cannot_add_lines_to_the_configuration(folder: Path) -> None:
+    LAYOUTS["no_test_csv"](folder / "src")
+    (folder / "src" / "train.csv").rename(folder / "src" / 'train\nmetric = "log_loss"\x7f.csv')
+    code = new("src")
+    assert code in (0, 2)
+    if code == 0:
+        assert written("src").train_csv == 'train\nmetric = "log_loss"\x7f.csv'
+        assert written("src").metric != "log_loss"
+    assert configuration._line("as a\nb = 1\x7f\u2028 says") == "as a�b = 1�� says"
+
+
+def test_a_header_of_too_many_pixels_is_no_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LAYOUTS["class_folders"](folder / "src")
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 4)  # twice as many are refused
+    assert new("src") in (0, 2)
 
 
 def test_soft_labels_are_seen_without_a_sample(folder: Path) -> None:

@@ -167,3 +167,11 @@ def test_without_a_log_nothing_is_scored(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not list"):
         set_scores(tmp_path / "log.csv", "a.csv", 0.5, None)
     assert not (tmp_path / "log.csv").exists()
+
+
+def test_a_log_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_bytes(HEADER + LINE + "gr\u00fcn.csv,,,,,,,,,\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"log\.csv, line 3: not UTF-8"):
+        set_scores(log, "a.csv", 0.5, None)
+    assert log.read_bytes().startswith(HEADER + LINE)

@@ -14,6 +14,7 @@ from ripik.data.archives import SUFFIX, DamagedArchiveError, budget_for, files_i
 from ripik.data.competition import Competition, read_competition
 from ripik.data.source_plan import Found, plan
 from ripik.errors import InputError, SurroundingsError
+from ripik.execution.locks import NO_LOCKS
 from ripik.settings import CompetitionSettings, Settings
 from ripik.storage.paths import layout_of
 
@@ -87,6 +88,9 @@ def _work_folder(target: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SurroundingsError(f"another `data` is filling {target}. Wait for it, or stop it.") from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         try:
             _clear(work)
             yield work

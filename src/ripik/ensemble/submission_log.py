@@ -61,7 +61,7 @@ def set_scores(log_path: Path, file: str, public: float | None, private: float |
     with _changing(log_path) as write:
         content = _logged(log_path.read_bytes() if log_path.exists() else b"", log_path)
         lines = content.splitlines(keepends=True)
-        rows = [next(csv.reader([line.decode("utf-8-sig")]), []) for line in lines]
+        rows = [next(csv.reader([_text(line, number, log_path)]), []) for number, line in enumerate(lines, 1)]
         names = [row[0] for row in rows[1:] if row]
         if names.count(file) != 1:
             if file in names:
@@ -104,6 +104,13 @@ def _logged(before: bytes, log_path: Path) -> bytes:
     named = b"".join(f",{name}".encode() for name in LOG_COLUMNS[len(names) :])
     whole = first + named + before[len(first) :]
     return whole if whole.endswith(b"\n") else whole + b"\n"
+
+
+def _text(line: bytes, number: int, log_path: Path) -> str:
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{log_path}, line {number}: not UTF-8. Save the log as UTF-8.") from None
 
 
 def _csv_line(cells: Iterable[str]) -> bytes:

@@ -6,13 +6,12 @@ import json
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ripik.config import load_settings
+from ripik.config import load_settings, parse_value
 from ripik.console import say, table
 from ripik.data.archives import SUFFIX, files_in
 from ripik.data.competition import Competition, read_competition
@@ -67,16 +66,21 @@ def write_configuration(
 
 def configuration(guess: Guess, origin: Mapping[str, str], target: Path) -> str:
     """Return the configuration as TOML, a comment for every guess; origin: keys that say where the files are."""
-    run = f"# make train ensemble CONFIG={target}   (made by `make new`; docs/your-competition.md)"
+    run = f"# make train ensemble CONFIG={_line(str(target))}   (made by `make new`; docs/your-competition.md)"
     kaggle = [f"kaggle.competition = {_toml(value)}" for key, value in origin.items() if key == "competition"]
     rows = [f"{key} = {_toml(value)}" for key, value in origin.items() if key != "competition"]
     values = guess.differing() | {"metric": guess.values["metric"]}
-    rows += [f"{key} = {_toml(value)}  # {guess.reasons[key]}" for key, value in values.items()]
+    rows += [f"{key} = {_toml(value)}  # {_line(guess.reasons[key])}" for key, value in values.items()]
     return "\n".join([run, *kaggle, "[competition]", *rows, *LATER]) + "\n"
 
 
 def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _line(text: str) -> str:
+    """Return a text as a comment of one line; labels and names of files may hold any character."""
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _run_name(text: str) -> str:
@@ -91,10 +95,7 @@ def _settled(answers: Sequence[str]) -> dict[str, Any]:
         table_name, _, name = key.strip().partition(".")
         if not separator or table_name != "competition" or not name:
             raise InputError(f"--set {answer}: `new` only takes keys of [competition]: --set competition.key=value.")
-        try:
-            found[name] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[name] = text
+        found[name] = parse_value(text, answer)
     return found
 
 

@@ -48,7 +48,10 @@ class Guess:
             raise InputError(
                 f"{question} can be read in {len(options)} ways: {ways}. Choose one with --set competition.<key>=…."
             )
-        return _asked(question, options)
+        try:
+            return _asked(question, options)
+        except EOFError:
+            raise InputError(f"{question}: no answer. Choose one with --set competition.{key}=….") from None
 
     def differing(self) -> dict[str, Any]:
         """Return the values that are not the defaults, in the order of the settings."""

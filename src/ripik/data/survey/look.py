@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ripik.data.csv_tables import first, read_table
+from ripik.data.image_headers import quiet
 from ripik.data.survey.guess import Guess
 from ripik.data.survey.images import Images, Naming
 from ripik.data.survey.labels import OF_GROUPS, cells_of, take_labels, take_metric
@@ -79,9 +80,9 @@ class _Look:
         return [naming for naming in found if naming]
 
     def _tell_images(self) -> None:
-        sizes = [
-            Image.open(self.files[name]).size for name in self.images.files[:LOOKED_AT] if _opens(self.files[name])
-        ]
+        readable = [self.files[name] for name in self.images.files[:LOOKED_AT] if _opens(self.files[name])]
+        with quiet():
+            sizes = [Image.open(path).size for path in readable]
         ends = sorted(sizes, key=lambda size: size[0] * size[1])
         span = f"{ends[0][0]} × {ends[0][1]} to {ends[-1][0]} × {ends[-1][1]} pixels" if ends else "none is readable"
         self.guess.tell("images", str(len(self.images.files)), span)
@@ -236,7 +237,7 @@ def _within(inner: str, outer: str) -> bool:
 
 def _opens(path: Path) -> bool:
     try:
-        with Image.open(path):
+        with quiet(), Image.open(path):
             return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return False
