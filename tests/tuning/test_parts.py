@@ -18,6 +18,7 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.report.blocks import Text
 from ripik.report.sections.search import _old
 from ripik.storage import artifacts
+from ripik.training.session import DivergedError
 from ripik.tuning import study, work
 from ripik.tuning.made_from import differs, of_settings
 from ripik.tuning.record import storage_path
@@ -25,6 +26,7 @@ from ripik.tuning.search import Search, _end_refused
 from ripik.tuning.study import Study, Told, stored
 from ripik.tuning.trial import Outcome
 from ripik.tuning.tune import tune
+from ripik.tuning.work import _raise_others
 
 LOG_LOSS = get_metric("log_loss")
 
@@ -162,3 +164,9 @@ def test_the_record_of_a_search_tells_what_is_another_now(tmp_path: Path, monkey
     assert isinstance(text, Text)
     assert "other inputs than the current run: other folds" in text.text
     assert _old([], "head") == []
+
+
+def test_only_a_loss_that_is_no_number_ends_a_trial() -> None:
+    _raise_others([DivergedError("loss is nan")])
+    with pytest.raises(InputError, match="no label 9"):
+        _raise_others([DivergedError("loss is nan"), InputError("class_weights: no label 9")])

@@ -30,8 +30,8 @@ REPORT = 2  # to be raised when the page shows something else
 def report(settings: Settings) -> Path:
     """Write `report/index.html` and return its path; what the run lacks is left out of the page.
 
-    Makes the tables of `analyse labels`, and of `analyse adversarial` where `ensemble` would (`why_left_out`), unless
-    they are up to date; and heat maps (Grad-CAM) where the models are there.
+    Makes the tables of `analyse labels`, and of `analyse adversarial` where `ensemble` would (`why_left_out`); and heat
+    maps (Grad-CAM) where the models are there.
     Raises InputError when no variant has an `oof.csv`.
     """
     run = Run.open(settings)

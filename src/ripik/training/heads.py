@@ -91,7 +91,7 @@ def run_sessions(
 ) -> dict[Training, InputError]:
     """Train epoch after epoch, each head in its turn, one on every core; asked to end, begin no more of them.
 
-    Returns the errors of those whose loss is no longer a number.
+    Returns the errors of those whose loss is no longer a number, or whose settings do not fit their rows.
     """
     waiting = deque(session for session in sessions if session.wants_more())
     running: dict[Future, HeadSession] = {}

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ripik.analysis.metrics import FloatArray, get_metric, score_part
 from ripik.analysis.view_gains import merge
+from ripik.errors import InputError
 from ripik.execution.signals import noticing
 from ripik.execution.task import Reporter
 from ripik.features.batches import Source
@@ -44,6 +45,7 @@ def heads(settings: Settings, name: str, wanted: Sequence[tuple[Proposal, int]],
     together = Together(flat, report)
     with one_blas_thread(), noticing() as asked:
         failed = run_sessions(flat, {session.training: together for session in flat}, asked)
+    _raise_others(failed.values())
     scores = []
     for (trial, fold), of_trial in zip(trials, sessions, strict=True):
         diverged = any(session.training in failed for session in of_trial)
@@ -51,6 +53,13 @@ def heads(settings: Settings, name: str, wanted: Sequence[tuple[Proposal, int]],
         trial.result(fold).write(outcome)
         scores.append(_score(trial, fold, outcome))
     return _told(run, scores)
+
+
+def _raise_others(errors: Iterable[InputError]) -> None:
+    """Raise an error that is no divergence, which is all that a trial may end by."""
+    for error in errors:
+        if not isinstance(error, DivergedError):
+            raise error
 
 
 def one(settings: Settings, name: str, proposal: Proposal, fold: int, report: Reporter) -> str:
