@@ -18,7 +18,6 @@ from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
 GROUP_HINT = "Set one of them in competition.group_column, or leave it empty."
-NO_SAMPLE = 'Where the organiser gives none, set competition.sample_submission = "": no submission is written then.'
 
 
 @dataclass(frozen=True)

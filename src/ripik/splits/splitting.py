@@ -21,7 +21,7 @@ def split(
     """Return the fold (0…n_splits−1) of every row: stratified by label, a group in one fold.
 
     labels, groups: (n,); the order of the rows does not matter. Of `tries` seeded splits (by scikit-learn's
-    StratifiedGroupKFold, or of more than 50,000 groups by `dealing`) the best by `imbalance` is kept, and mended where
+    StratifiedGroupKFold, or of more than 50,000 groups by `dealing`) the best by `unevenness` is kept, and mended where
     a class with enough groups is absent from a fold. `show` is given the tries done.
     """
     label, group = (np.unique(names, return_inverse=True)[1] for names in (labels, groups))
