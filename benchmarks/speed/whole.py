@@ -11,21 +11,19 @@ by the interpreter that runs this script, with its own `src` on the path; what t
 """
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.harness import interleave, ratio, say
+from benchmarks.processes import Finished, run
 from ripik.config import load_settings
 from ripik.storage.paths import layout_of
 
 HERE = Path(__file__).resolve().parents[2]
-SCORES = r"CV macro_f1 ([0-9.]+).*|.*hidden.* ([0-9]\.[0-9]+).*"
+SCORES = "CV macro_f1|hidden test labels"
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -65,17 +63,12 @@ def trainings(given: argparse.Namespace, before: Path, work: Path) -> dict[str, 
     return things
 
 
-def command(checkout: Path, words: Sequence[str], folder: Path) -> str:
-    """Run a command of a checkout in a folder, and return what it printed, which is also added to a log there."""
-    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
-    done = subprocess.run(
-        [sys.executable, "-m", "ripik", *words], cwd=folder, env=environment, text=True, capture_output=True
-    )
+def command(checkout: Path, words: Sequence[str], folder: Path) -> Finished:
+    """Run a command of a checkout in a folder, and add what it prints to a log there."""
+    done = run([sys.executable, "-m", "ripik", *words], extra={"PYTHONPATH": str(checkout / "src")}, cwd=folder)
     with (folder / "log").open("a") as log:
-        log.write(done.stdout + done.stderr)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {done.returncode} in {checkout}:\n{done.stderr[-2000:]}")
-    return done.stdout
+        log.write(done.output)
+    return done
 
 
 def overrides(settings: Sequence[str]) -> list[str]:
@@ -89,11 +82,9 @@ def demo(checkout: Path, folder: Path) -> Callable[[], float]:
     def measure() -> float:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        start = time.perf_counter()
-        printed = command(checkout, ["demo", "--config", str(checkout / "configs" / "demo.toml")], folder)
-        seconds = time.perf_counter() - start
-        say("; ".join(line.strip() for line in printed.splitlines() if re.match(SCORES, line.strip())))
-        return seconds
+        done = command(checkout, ["demo", "--config", str(checkout / "configs" / "demo.toml")], folder)
+        say("; ".join(line.strip() for line in done.output.splitlines() if re.search(SCORES, line)))
+        return done.seconds
 
     return measure
 
@@ -102,10 +93,10 @@ def train(
     checkout: Path, config: Path, choice: Sequence[str], folder: Path, settings: Sequence[str] = ()
 ) -> Callable[[], float]:
     """Return what trains a variant anew by a checkout, from the command to `oof.csv`, and returns the seconds."""
-    run = layout_of(load_settings(config)).run
-    copied, variant = folder / run.name, choice[0]
+    source = layout_of(load_settings(config)).run
+    copied, variant = folder / source.name, choice[0]
     if not copied.exists():
-        shutil.copytree(run, copied, ignore=shutil.ignore_patterns("ensemble", "report", "analysis"))
+        shutil.copytree(source, copied, ignore=shutil.ignore_patterns("ensemble", "report", "analysis"))
     start_variant = load_settings(config).variants[variant].start
     words = ["train", "--config", str(config), *overrides([f"paths.output={folder}", *settings]), "--variants"]
     if start_variant:
@@ -113,9 +104,7 @@ def train(
 
     def measure() -> float:
         shutil.rmtree(copied / variant, ignore_errors=True)
-        start = time.perf_counter()
-        command(checkout, [*words, *choice], folder)
-        return time.perf_counter() - start
+        return command(checkout, [*words, *choice], folder).seconds
 
     return measure
 

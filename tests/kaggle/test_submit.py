@@ -62,17 +62,6 @@ def test_what_kaggle_has_already_is_waited_for_and_not_submitted_again(
         assert len(server.site.submissions) == 2
 
 
-def test_ctrl_d_submits_nothing(
-    tiny: Tiny, submission: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terminal = io.StringIO("")
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", terminal)
-    assert tiny.cli("submit", *COMPETITION) == 0
-    assert "nothing was submitted" in capsys.readouterr().out
-    assert server.asked == []
-
-
 def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Path, server: StandIn) -> None:
     server.site.wait = 0
     server.site.kernels["someone/ripik-infer-tiny"] = [None]  # type: ignore[list-item]
@@ -88,11 +77,12 @@ def test_nothing_is_spent_unasked(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert tiny.cli("submit", *COMPETITION) == 2
     assert "YES=1" in capsys.readouterr().err
-    terminal = io.StringIO("n\n")
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", terminal)
-    assert tiny.cli("submit", *COMPETITION) == 0
-    assert "nothing was submitted" in capsys.readouterr().out
+    for answer in ("n\n", ""):  # the second: Ctrl-D
+        terminal = io.StringIO(answer)
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert tiny.cli("submit", *COMPETITION) == 0
+        assert "nothing was submitted" in capsys.readouterr().out
     assert server.asked == []
 
 

@@ -18,7 +18,6 @@ from ripik.errors import InputError
 from ripik.execution.parallel import in_parallel
 from ripik.settings import AugmentationSettings, Settings
 from ripik.storage import artifacts
-from ripik.storage.atomic import replacing
 from ripik.storage.paths import layout_of
 
 JPEG_QUALITY = 95
@@ -115,7 +114,7 @@ def _write_copies(image_id: str, path: Path, *, folder: Path, how: AugmentationS
     for copy, image in zip(lacking, made, strict=True):
         target, pixels = targets[copy], cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        with replacing(target, sweep=False) as temporary:
+        with artifacts.replacing(target, sweep=False) as temporary:
             temporary.write_bytes(encoded.tobytes())
 
 
