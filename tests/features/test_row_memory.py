@@ -7,8 +7,10 @@ import pytest
 
 from ripik.errors import SurroundingsError
 from ripik.execution.memory import usable_memory
+from ripik.features import row_memory
 from ripik.features.batches import ArrayRows
 from ripik.features.row_memory import RowMemory
+from ripik.settings import JobSettings
 from ripik.storage import packed_rows
 from ripik.storage.packed_array import HEADER, packing
 from ripik.storage.packed_rows import PackedRows
@@ -39,6 +41,19 @@ def test_rows_stay_on_the_disk_once_the_room_is_used_up(files: list[Path]) -> No
     memory = RowMemory(150)
     assert isinstance(memory.open(files[0]), ArrayRows)  # 140 bytes
     assert isinstance(memory.open(files[1]), PackedRows)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "beside"),
+    [({}, 2, 1), ({"jobs": 4}, 2, 4), ({"engine": "ray"}, 2, 8), ({"engine": "ray", "jobs": 2}, 16, 1)],
+)
+def test_jobs_of_one_machine_share_a_quarter_of_its_memory(
+    jobs: dict, threads: int, beside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_memory, "usable_memory", lambda: 16_000)
+    monkeypatch.setattr(row_memory, "usable_cores", lambda: 16)
+    monkeypatch.setattr(row_memory, "threads", lambda: threads)
+    assert RowMemory.of_job(JobSettings(**jobs)).room == 4000 // beside
 
 
 def test_a_damaged_row_is_found(files: list[Path]) -> None:

@@ -67,7 +67,7 @@ def test_a_full_disk_is_told_and_the_next_run_ends_as_if_there_had_been_room(
     assert failed.returncode == 3, failed.stderr
     message = " ".join(failed.stderr.split())
     assert "ripik: " in message
-    assert "File too large. Free space or give permission there, and run again." in message
+    assert "File too large. Free space or give permission, and run again." in message
     assert "Traceback" not in message
     assert not hidden(tiny.run)
     other = write_competition(tmp_path_factory.mktemp("room"), drawn)

@@ -137,6 +137,22 @@ def test_a_folder_of_photos_is_predicted_as_the_test_set_was(finished: Tiny, tmp
     assert found["label"].tolist() == (found.filter(like="p_").to_numpy().argmax(axis=1) + 1).tolist()
 
 
+def test_predictions_of_another_folder_of_that_name_are_not_replaced(finished: Tiny, tmp_path: Path) -> None:
+    photos = [tmp_path / name / "photos" for name in "ab"]
+    for folder in photos:
+        folder.mkdir(parents=True)
+        shutil.copy(next((finished.input / "test" / "images").iterdir()), folder / f"{folder.parent.name}.jpg")
+    first = ripik(finished, "predict", "--images", str(photos[0]))
+    assert first.returncode == 0, first.stderr
+    kept = (finished.run / "predictions" / "photos.csv").read_bytes()
+    other = ripik(finished, "predict", "--images", str(photos[1]))
+    assert other.returncode == 2
+    told = f"has the predictions of {photos[0].resolve()}. Name another file with --out"
+    assert told in " ".join(other.stderr.split())
+    assert (finished.run / "predictions" / "photos.csv").read_bytes() == kept
+    assert ripik(finished, "predict", "--images", str(photos[0])).returncode == 0
+
+
 def test_a_copy_moved_across_folds_stops_the_line(mine: Tiny) -> None:
     path = mine.run / "folds.csv"
     folds = pd.read_csv(path)

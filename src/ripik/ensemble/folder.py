@@ -58,13 +58,29 @@ def predict_folder(settings: Settings, folder: Path, out: Path | None = None) ->
         raise InputError(f"{folder} contains no photos{left_out}. Give a folder of photos with --images.")
     say(f"predict: {len(photos)} photos in {folder}, {sum('/' in name for name in photos)} below it{left_out}")
     members, fitted, shares = finished_models(settings)
-    target = out or layout_of(settings).run / "predictions" / f"{folder.resolve().name}.csv"
+    target = out or _usual_target(settings, folder)
     if target.is_dir():
         raise InputError(f"--out {target} is a folder; give the path of a CSV to write.")
     readable = _readable(folder, photos, open_competition(settings).rule)
-    arguments = (settings, members, fitted, shares, photos, readable, target)
+    arguments = (settings, members, fitted, shares, folder.resolve(), photos, readable, target)
     execute([Task(f"predict {folder}", "ripik.ensemble.inference:predict_paths", arguments)], undivided(settings.jobs))
     say(f"predict: wrote {target} ({len(photos)} photos)")
+    return target
+
+
+def _usual_target(settings: Settings, folder: Path) -> Path:
+    """Return where a folder's predictions go unless told otherwise; another folder's of that name are not replaced.
+
+    Raises InputError where those are there.
+    """
+    whole = folder.resolve()
+    target = layout_of(settings).run / "predictions" / f"{whole.name}.csv"
+    record = artifacts.read_meta(artifacts.meta_beside(target)) or {}
+    if record.get("folder", str(whole)) != str(whole):
+        raise InputError(
+            f"{target} has the predictions of {record['folder']}. Name another file with --out (OUT= of make), or "
+            "delete that one."
+        )
     return target
 
 

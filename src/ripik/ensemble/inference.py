@@ -81,6 +81,7 @@ def predict_paths(
     members: Sequence[str],
     fitted: Fitted,
     shares: np.ndarray,
+    folder: Path,
     photos: Mapping[str, Path],
     readable: np.ndarray,
     target: Path,
@@ -88,7 +89,7 @@ def predict_paths(
 ) -> None:
     """Write the blend's predictions of the photos to `target`: filename, label, one `p_<label>` a class.
 
-    photos: their files by the names to be written.
+    folder: where they were found, for the record. photos: their files by the names to be written.
     shares: of the classes, (C,), as estimated on the test set; a few photos would tell too little of them.
     readable: bool (n,); the other photos get the class shares of the training images.
     """
@@ -116,7 +117,7 @@ def predict_paths(
     frame.insert(0, "filename", list(photos))
     inputs = {"blend": fitted.as_json(), "photos": artifacts.files_digest(paths), "rule": asdict(rule)}
     with artifacts.making(artifacts.meta_beside(target), inputs, [target]) as more:
-        more["engines"] = {model.variant.name: model.engines() for model in models}
+        more |= {"folder": str(folder), "engines": {model.variant.name: model.engines() for model in models}}
         artifacts.write_csv(target, frame)
 
 

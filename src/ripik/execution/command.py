@@ -56,9 +56,8 @@ def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> i
     except OSError as error:
         if error.errno not in SURROUNDINGS:
             raise
-        return _fail(
-            f"{error.filename or 'a file'}: {error.strerror}. Free space or give permission there, and run again.", 3
-        )
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror}. Free space or give permission, and run again.", 3)
     return 0
 
 

@@ -3,8 +3,10 @@
 import functools
 from pathlib import Path
 
+from ripik.execution.environment import threads, usable_cores
 from ripik.execution.memory import usable_memory
 from ripik.features.batches import ArrayRows, Draws, Source, uniform
+from ripik.settings import JobSettings
 from ripik.storage.packed_rows import PackedRows
 
 SHARE = 0.25  # of the memory, at most, for all rows of a process
@@ -23,9 +25,10 @@ class RowMemory:
         self._opened: dict[tuple[Path, ...], Source] = {}
 
     @classmethod
-    def among(cls, processes: int) -> "RowMemory":
-        """Return what one of so many processes at once may take."""
-        return cls(int(SHARE * usable_memory() / processes))
+    def of_job(cls, jobs: JobSettings) -> "RowMemory":
+        """Return what this process may take as one of several jobs: a cluster fills the cores of a node with them."""
+        beside = usable_cores() // threads() if jobs.engine == "ray" else jobs.jobs
+        return cls(int(SHARE * usable_memory() / max(1, beside)))
 
     def share_draws(self, batches: int) -> None:
         """Remember the draws of so many batches: those of one seed meet them again, whatever their dropout's rate."""

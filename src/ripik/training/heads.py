@@ -39,7 +39,7 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
     where it may be a lost worker that is not quite gone, it is waited for.
     """
     with _at_work(settings, jobs) as tells:
-        run, memory = Run.open(settings), RowMemory.among(settings.jobs.jobs)
+        run, memory = Run.open(settings), RowMemory.of_job(settings.jobs)
         trainings = [Training(run, job) for job in jobs]
         failed = train_heads(trainings, report, memory, tells)
         finished = [each for each in trainings if each not in failed]

@@ -105,7 +105,7 @@ def _opened(settings: Settings) -> tuple[Run, RowMemory]:
     """Return the run and the rows that this process has in memory, as an earlier task left them."""
     key = settings.model_dump_json() + artifacts.file_digest(layout_of(settings).folds)
     if key not in _KEPT:
-        memory = RowMemory.among(settings.jobs.jobs)
+        memory = RowMemory.of_job(settings.jobs)
         memory.share_draws(DRAWN)
         _KEPT.clear()
         _KEPT[key] = Run.open(settings), memory
