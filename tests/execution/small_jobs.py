@@ -168,6 +168,14 @@ def sleep_until_told(path: Path, report: Progress) -> None:
         path.write_text("tidied up")
 
 
+def hold_on(path: Path, report: Progress) -> None:
+    """Sleep through every request to end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    path.with_suffix(path.suffix + ".begun").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
 def note_own_pid(path: Path, report: Progress) -> None:
     path.write_text(str(os.getpid()))
 

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -241,29 +242,59 @@ from pathlib import Path
 from ripik.execution.runner import execute
 from ripik.execution.task import Task
 from ripik.settings import JobSettings
-task = Task("long", "small_jobs:sleep_until_told", (Path(sys.argv[1]),), needs_backend=False)
+task = Task("long", f"small_jobs:{sys.argv[2]}", (Path(sys.argv[1]),), needs_backend=False)
 execute([task], JobSettings(jobs=1, threads=1))
 """
 
 
 def test_jobs_are_terminated_though_nobody_reads_what_is_said(tmp_path: Path) -> None:
-    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with _of_its_own(tmp_path / "told", "sleep_until_told") as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        _wait_until_gone(process.pid)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_jobs(tmp_path: Path) -> None:
+    with _of_its_own(tmp_path / "told", "hold_on") as process:
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        while "waiting for long to finish" not in (line := process.stderr.readline()):
+            assert line, "it ended after the first Ctrl-C"
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        _wait_until_gone(process.pid)
+
+
+@contextmanager
+def _of_its_own(told: Path, job: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a process group that is at a job, its main process first; it is killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", ALONE, str(tmp_path / "told")],
+        [sys.executable, "-c", ALONE, str(told), job],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-        preexec_fn=heed,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
-    assert process.stderr is not None
-    process.stderr.close()
+    try:
+        limit = time.monotonic() + 60
+        while not told.with_suffix(".begun").exists():
+            assert time.monotonic() < limit, "the job has not begun"
+            time.sleep(0.05)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_until_gone(group: int) -> None:
     limit = time.monotonic() + 60
-    while not (tmp_path / "told.begun").exists():
-        assert time.monotonic() < limit, "the job has not begun"
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(60)
-    while _is_there(process.pid):
+    while _is_there(group):
         assert time.monotonic() < limit, "the job is still at work"
         time.sleep(0.1)
 

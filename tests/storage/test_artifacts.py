@@ -38,6 +38,21 @@ def test_the_same_frame_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, events = tmp_path / "a.csv", list[tuple[str, bool]]()
+
+    def sync(descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        names = {each.stat().st_ino: each for each in (tmp_path, *tmp_path.iterdir())}
+        events.append(("folder" if names[inode] == tmp_path else "file", path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    artifacts.write_text(path, "a,b")
+    assert events == [("file", False), ("folder", True)]
+
+
 def test_replacing_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     artifacts.write_text(path, "old")
