@@ -185,11 +185,23 @@ def test_what_cannot_be_gone_on_from_is_one_clear_error(
 def test_a_damaged_fold_of_an_unfinished_round_is_trained_anew(mine: Tiny) -> None:
     before = told(mine)
     (mine.run / "tune" / "original.db").unlink()
-    (mine.run / "tune" / "original" / "trial0001" / "fold0.npz").write_bytes(b"?")
+    fold = mine.run / "tune" / "original" / "trial0001" / "fold0.npz"
+    fold.unlink()  # the copy of a run has hard links
+    fold.write_bytes(b"?")
     code, said = search(mine)
     assert code == 0, said
     assert "fold0.npz is damaged: that fold is trained again" in said
     assert told(mine) == before
+
+
+def test_what_a_kill_left_of_a_finished_fold_is_removed(mine: Tiny) -> None:
+    (mine.run / "tune" / "original.db").unlink()
+    state = mine.run / "tune" / "original" / "trial0001" / "fold0" / "state.npz"
+    state.parent.mkdir()
+    state.write_bytes(b"?")
+    code, said = search(mine)
+    assert code == 0, said
+    assert not state.parent.exists()
 
 
 def test_a_search_is_the_first_command_of_a_run(mine: Tiny) -> None:

@@ -120,7 +120,7 @@ class Search:
         self.round = [self._tried(proposal) for proposal in self.study.propose(numbers, self._default())]
         for tried in self.round:
             _end_refused(tried)
-            while not tried.ended and (outcome := tried.trial.result(len(tried.scores)).read()) is not None:
+            while not tried.ended and (outcome := _kept(tried)) is not None:
                 self._take(tried, outcome)
         return self._tasks([tried for tried in self.round if not tried.ended]) or self._end_round()
 
@@ -222,6 +222,15 @@ def _end_refused(tried: Tried) -> None:
     if problem:
         tried.ended = True
         warn(f"trial {tried.trial.number} is not tried: {problem}")
+
+
+def _kept(tried: Tried) -> Outcome | None:
+    """Return what is there of a trial's next fold, and remove what a killed process left of its training."""
+    result = tried.trial.result(len(tried.scores))
+    outcome = result.read()
+    if outcome is not None:
+        result.clear()
+    return outcome
 
 
 def _parted(items: list[tuple[Tried, int]], parts: int) -> Iterator[list[tuple[Tried, int]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -134,6 +135,11 @@ class Result:
         arrays = {} if outcome.oof is None else {"oof": outcome.oof, "held_ids": self.held_ids()}
         with artifacts.replacing(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, told=np.array(json.dumps(told)), **arrays)
+
+    def clear(self) -> None:
+        """Remove what its trainings saved on the way to it."""
+        for each in self.trainings:
+            shutil.rmtree(each.folder, ignore_errors=True)
 
     def read(self) -> Outcome | None:
         """Return what was kept; None where there is nothing, or it was made from something else, or is damaged."""

@@ -1,7 +1,6 @@
 """The tasks of a search: folds of trials, trained and predicted in a process that keeps what they share."""
 
 import functools
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,9 +71,9 @@ def one(settings: Settings, name: str, proposal: Proposal, fold: int, report: Re
     known = [values for values in said if values is not None]
     oof = _mean(known) if len(known) == len(said) else None
     outcome = Outcome(oof, history, sum(row["seconds"] for row in history))
-    trial.result(fold).write(outcome)
-    for each in trainings:
-        shutil.rmtree(each.folder, ignore_errors=True)
+    result = trial.result(fold)
+    result.write(outcome)
+    result.clear()
     return _told(run, [_score(trial, fold, outcome)])
 
 
