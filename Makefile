@@ -200,4 +200,4 @@ lock: $(READY)  ## resolve the newest allowed versions into requirements.lock
 		--no-emit-index-url --no-emit-find-links --upgrade --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what the steps wrote to output/
-	find output -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	find output/ -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -57,12 +57,16 @@ def test_the_table_of_steps_needs_the_standard_library_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_clean_deletes_what_is_in_output_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_clean_deletes_what_is_in_output_and_nothing_else(tmp_path: Path, elsewhere: bool) -> None:
     shutil.copy(MAKEFILE, tmp_path)
     kept = [tmp_path / name for name in ("output/README.md", "submissions/demo.csv", "input/demo/train.csv")]
     gone = [tmp_path / name for name in ("output/demo/folds.csv", "output/.left", "output/other/README.md")]
     for path in kept + gone:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    if elsewhere:  # on another disk
+        shutil.move(tmp_path / "output", tmp_path / "large")
+        (tmp_path / "output").symlink_to("large")
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert [path.exists() for path in kept + gone] == [True] * len(kept) + [False] * len(gone)

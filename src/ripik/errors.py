@@ -1,6 +1,7 @@
 """The two kinds of failure a user can fix; everything else is a bug and keeps its traceback."""
 
 import difflib
+import errno
 from collections.abc import Sequence
 
 CLOSE = 0.65  # share of equal letters, as difflib counts them, of words that may be taken for one another
@@ -33,6 +34,11 @@ class OutOfTimeError(RipikError):
 
 class Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error in reading a file is due to its content, and not to the disk, the network or permissions."""
+    return not isinstance(error, OSError) or error.errno in (None, errno.EINVAL)  # EINVAL: an offset below 0
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

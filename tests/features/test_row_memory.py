@@ -1,5 +1,7 @@
 """Packed files in memory: the same rows, checked, as long as there is room."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,21 @@ def test_rows_stay_on_the_disk_once_the_room_is_used_up(files: list[Path]) -> No
     memory = RowMemory(150)
     assert isinstance(memory.open(files[0]), ArrayRows)  # 140 bytes
     assert isinstance(memory.open(files[1]), PackedRows)
+
+
+def test_threads_that_ask_for_the_same_file_read_it_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PackedRows.read_all
+
+    def slowly(rows: PackedRows) -> np.ndarray:
+        time.sleep(0.05)
+        return read(rows)
+
+    monkeypatch.setattr(PackedRows, "read_all", slowly)
+    memory = RowMemory(1000)
+    with ThreadPoolExecutor(4) as pool:
+        opened = [each.result() for each in [pool.submit(memory.open, files[0]) for _ in range(4)]]
+    assert {id(each) for each in opened} == {id(opened[0])}
+    assert memory.room == 1000 - 140
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from conftest import Drawn, Tiny, write_competition
-from ripik.features.store import Pass, Reading
+from ripik.features.store import Pass, Reading, training_passes
 from ripik.models.linear_head import fit, fit_path
 from ripik.splits.run import Run
 from ripik.storage.packed_rows import PackedRows
@@ -78,6 +78,35 @@ def test_copies_are_learned_from_too_and_keras_reads_the_weights(opened: Open) -
     features = PackedRows([training.data.path(Pass("train"))]).read(training.held_rows)
     said = trained_network(training).predict(features, verbose=0)
     np.testing.assert_allclose(predicted(run, job)[0], said, atol=1e-5)
+
+
+def test_copies_that_are_no_longer_asked_for_are_not_learned_from(opened: Open) -> None:
+    job, one = Job("augmented", 0), "augmentation.copies=1"  # the stores have two copies of each photo
+
+    def said(*overrides: str) -> np.ndarray:
+        work(opened(*overrides).settings, [job], silent)
+        return predicted(opened(*overrides), job)
+
+    of_two, of_one = said(), said(one)
+    assert np.abs(of_two - of_one).max() > 1e-3
+    training = Training(opened(one), job)
+    photos, copies = training_passes(training.variant)
+    views = [Pass("train", view=view) for view in training.run.settings.prediction.views]
+    stored = {each: PackedRows([training.data.path(each)]) for each in (photos, copies, *views)}
+    assert len(stored[copies]) == 2 * len(training.run.folds)
+    learned = np.concatenate([each.read(training.rows) for each in stored.values()])
+    y = np.tile(training.run.training_targets()[training.rows], len(stored))
+    strength = pd.read_csv(training.folder / "history.csv")["strength"].item()
+    head = fit(learned, y, 3, strength=strength)
+    expected = [head.probabilities(stored[view].read(training.held_rows)) for view in views]
+    np.testing.assert_allclose(of_one, expected, atol=1e-4)
+
+
+def test_a_fitted_head_does_not_depend_on_what_an_epoch_would_show(opened: Open) -> None:
+    plain = Training(opened(), JOBS[0]).inputs()
+    one = Training(opened("variants.original.near_copies_per_epoch=one"), JOBS[0]).inputs()
+    assert "near_copies" not in one
+    assert set(one) == set(plain)
 
 
 def test_views_are_what_a_fitted_head_is_made_from(opened: Open) -> None:

@@ -39,6 +39,7 @@ from trainings_here import prepare_here, silent
 
 Open = Callable[..., Run]
 SHORT = ("training.epochs=3", "training.batch_size=4", "augmentation.copies=2")
+LARGEST = 3e38  # of float32 about: a step of it makes logits that overflow
 HARD = ("network.dropout=0.3", "training.inner_split=0.4", "training.label_smoothing=0.1", "training.weight_decay=0.5")
 
 
@@ -184,6 +185,23 @@ def test_a_head_that_diverges_ends_the_command_when_the_others_are_done(
         work(run.settings, jobs, silent)
     assert [Training(run, job).is_done for job in jobs] == [True, False, True]
     assert not (run.layout.at_work.parent).exists()
+
+
+@pytest.mark.parametrize(
+    ("inner", "told"),
+    [
+        ("0", "its probabilities of train photos are NaN or infinite"),
+        ("0.4", "probabilities of the inner split became NaN or infinite"),
+    ],
+)
+def test_a_last_step_that_diverges_is_told_by_its_job(opened: Open, inner: str, told: str) -> None:
+    one_step = ("training.epochs=1", "training.batch_size=64", "training.schedule=constant", "training.warmup=0")
+    wild = f"variants.original.learning_rate={LARGEST}"
+    run, jobs = opened(*one_step, wild, f"training.inner_split={inner}"), [Job("original", fold) for fold in range(2)]
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"original/fold\d: {told}.*learning_rate"):
+            work(run.settings, jobs, silent)
+        assert not any(Training(run, job).is_predicted for job in jobs)
 
 
 def test_a_head_is_predicted_anew_without_training(opened: Open) -> None:

@@ -1,5 +1,6 @@
 """Training one job: exact resumption, the inner split, class weights, and what the folder holds."""
 
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import keras
@@ -190,6 +192,41 @@ def test_a_damaged_state_begins_anew(opened: Open, capsys: pytest.CaptureFixture
     assert trainer.history == []
     told = " ".join(capsys.readouterr().err.split())
     assert "state.npz is damaged, or from another version: this training restarts from the beginning" in told
+
+
+def test_a_state_that_cannot_be_read_now_is_kept(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, job = opened(), Job("original", 0)
+    with pytest.raises(StoppedError):
+        train(Training(run, job), stop_after(2))
+    kept = run.layout.state(job).read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "testzip", mock.Mock(side_effect=OSError(errno.ESTALE, "Stale file handle")))
+        with pytest.raises(OSError, match="Stale file handle"):
+            session_of(Training(run, job)).restore()
+    assert run.layout.state(job).read_bytes() == kept
+    again = session_of(Training(run, job))
+    again.restore()
+    assert len(again.history) + again.progress.batches > 0
+
+
+def test_an_inner_split_leaves_every_class_to_train_on(opened: Open) -> None:
+    run, job = opened("training.inner_split=0.4"), Job("original", 0)
+    training = Training(run, job)
+    targets, groups = run.training_targets().copy(), run.folds["group"].to_numpy()
+    only = groups[training.rows][0]
+    targets[training.rows] = np.where(groups[training.rows] == only, 2, targets[training.rows] % 2)
+    held = set()
+    for seed in range(12):
+        with (
+            mock.patch.object(type(run), "training_targets", return_value=targets),
+            mock.patch.object(Training, "seed", seed),
+        ):
+            rows, inner = inner_split(training)
+        assert set(targets[training.rows]) == set(targets[rows])
+        assert sorted([*rows, *inner]) == sorted(training.rows)
+        held |= set(groups[inner])
+    assert only not in held
+    assert len(held) > 1
 
 
 @pytest.mark.parametrize(

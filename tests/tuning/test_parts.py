@@ -18,7 +18,7 @@ from ripik.errors import InputError, SurroundingsError
 from ripik.report.blocks import Text
 from ripik.report.sections.search import _old
 from ripik.storage import artifacts
-from ripik.training.session import DivergedError
+from ripik.training.diverged import DivergedError
 from ripik.tuning import study, work
 from ripik.tuning.made_from import differs, of_settings
 from ripik.tuning.record import storage_path

@@ -53,7 +53,7 @@ def augment(settings: Settings, *, preview: bool = False) -> Path:
     if (
         _is_listed(csv, listing)
         and artifacts.is_fresh(meta, inputs)
-        and len(list((folder / "images").glob("*.jpg"))) == len(train) * how.copies
+        and _wanted(train, how.copies) == {path.name for path in (folder / "images").glob("*.jpg")}
     ):
         say(f"augment: {csv} is up to date")
         return csv
@@ -71,7 +71,7 @@ def _is_listed(csv: Path, text: str) -> bool:
 
 
 def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rule: PixelRule) -> None:
-    wanted = {_name(image_id, copy) for image_id in train["image_id"] for copy in range(1, how.copies + 1)}
+    wanted = _wanted(train, how.copies)
     for path in folder.glob("*.jpg"):  # with what a killed process left, whose name begins with a dot
         if path.name not in wanted:
             path.unlink()
@@ -81,6 +81,11 @@ def _write_all(train: pd.DataFrame, folder: Path, how: AugmentationSettings, rul
         for chunk in in_parallel(write, list(zip(train["image_id"], train["path"], strict=True))):
             done += len(chunk) * how.copies
             show(done)
+
+
+def _wanted(train: pd.DataFrame, copies: int) -> set[str]:
+    """Return the names of all copies."""
+    return {_name(image_id, copy) for image_id in train["image_id"] for copy in range(1, copies + 1)}
 
 
 def _check_ids(ids: pd.Series) -> None:

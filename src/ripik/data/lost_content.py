@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from ripik.console import say, warn
 from ripik.data.csv_tables import SHOWN
 from ripik.data.image_files import FEW_LEVELS, Examined, Seen
-from ripik.data.pixel_rule import DROP, FULL, PixelRule
+from ripik.data.pixel_rule import DROP, FULL, PixelRule, in_8_bits
 
 SAME = 0.01  # share of the images; so many files with the pixels of another, and at least two, are worth a warning
 WARNINGS = {
@@ -57,7 +59,8 @@ def tell(notes: Notes) -> None:
     """Say by which rule images were decoded, and warn of what it leaves of them."""
     rule, of = PixelRule(**notes["rule"]), f"of {notes['images']}"
     shown = "transparency is dropped" if rule.alpha == DROP else f"transparency is composited on {rule.alpha}"
-    scaled = f"16-bit values 0…{rule.levels - 1} become 0…255"
+    highest = int(in_8_bits(np.array([rule.levels - 1], np.uint16), rule.levels)[0])
+    scaled = f"16-bit values 0…{rule.levels - 1} become 0…{highest}"
     for text, count in (
         (shown, notes["alpha"]),
         ("of several frames the first is used", notes["frames"]),

@@ -22,7 +22,8 @@ class UnreadableError(Exception):
 class PixelRule:
     """How images become 8-bit RGB: one rule for all of a competition, and for what its models predict later.
 
-    levels: of 16-bit images the values 0…levels − 1 become 0…255, and higher ones 255; a power of two, at most 65,536.
+    levels: of 16-bit images the values 0…levels − 1 become 0…255, by a shift of their bits (so of fewer than 256 levels
+        the highest becomes 256 − 256 / levels), and higher ones what levels − 1 does; a power of two, at most 65,536.
     alpha: transparent images are laid on white or black ground, or their transparency is dropped
         (white, black, drop).
     """
@@ -59,7 +60,7 @@ def by_rule(raw: np.ndarray, data: bytes, header: Header, rule: PixelRule) -> tu
 
 
 def in_8_bits(raw: np.ndarray, levels: int) -> np.ndarray:
-    """Return uint16 values with 0…levels − 1 brought to 0…255, uint8."""
+    """Return uint16 values with 0…levels − 1 brought to the whole of 8 bits by a shift, uint8."""
     values, shift = np.minimum(raw, levels - 1), levels.bit_length() - 9
     return (values >> shift if shift >= 0 else values << -shift).astype(np.uint8)
 

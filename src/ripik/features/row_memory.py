@@ -1,6 +1,7 @@
 """Packed files read whole into memory, once for all that read them, as long as there is room."""
 
 import functools
+import threading
 from pathlib import Path
 
 from ripik.execution.environment import threads, usable_cores
@@ -15,6 +16,8 @@ SHARE = 0.25  # of the memory, at most, for all rows of a process
 class RowMemory:
     """Opens packed files: in memory, checked against their checksums, or where they lie once the room is used up.
 
+    Any thread may ask for one.
+
     draws: what dropout is drawn by, in all trainings that share the rows.
     """
 
@@ -22,6 +25,7 @@ class RowMemory:
         """Take so many bytes at most; without a number a quarter of the memory that there is."""
         self.room = int(SHARE * usable_memory()) if room is None else room
         self.draws: Draws = uniform
+        self._lock = threading.Lock()
         self._opened: dict[tuple[Path, ...], Source] = {}
 
     @classmethod
@@ -39,9 +43,10 @@ class RowMemory:
 
         Raises SurroundingsError for a damaged row, as `PackedRows` does.
         """
-        if paths not in self._opened:
-            self._opened[paths] = self._read(PackedRows(paths))
-        return self._opened[paths]
+        with self._lock:
+            if paths not in self._opened:
+                self._opened[paths] = self._read(PackedRows(paths))
+            return self._opened[paths]
 
     def _read(self, rows: PackedRows) -> Source:
         if rows.nbytes > self.room:

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ripik.errors import SurroundingsError
+from ripik.errors import SurroundingsError, is_damage
 from ripik.storage.atomic import replacing
 
 LAYERS = {"input_layer": "inputs", "dropout": "dropout", "dense": "head"}  # group of the file: name of the layer
@@ -46,6 +46,6 @@ def read_head(path: Path) -> tuple[np.ndarray, np.ndarray]:
             found = next(variables for variables in layers if variables.attrs.get(NAME) == "head")
             return found["0"][()], found["1"][()]
     except (OSError, KeyError, StopIteration) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if not is_damage(error):
             raise
         raise SurroundingsError(f"{path} contains no head. Run `make train` again.") from None

@@ -145,9 +145,10 @@ class SoftmaxHead:
         return float(losses.sum()), right
 
     def _centred(self, inputs: np.ndarray) -> np.ndarray:
-        logits = inputs @ self.kernel
-        logits += self.bias
-        logits -= logits.max(axis=1, keepdims=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # who asks looks for numbers that are none
+            logits = inputs @ self.kernel
+            logits += self.bias
+            logits -= logits.max(axis=1, keepdims=True)
         return logits
 
     def _smoothed(self, targets: np.ndarray) -> np.ndarray:

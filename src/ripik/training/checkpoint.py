@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ripik.console import warn
+from ripik.errors import is_damage
 from ripik.storage import artifacts
 from ripik.storage.atomic import replacing
 
@@ -58,7 +59,7 @@ def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | 
     """Return the checkpoint at a path; None when there is none, or one of other inputs.
 
     A damaged one, and one of another backend or precision than `arithmetic` (None: any), is told in a warning, and
-    counts as none.
+    counts as none. An error of the disk, the network or permissions is raised: the file may be whole.
     """
     if not path.exists():
         return None
@@ -66,7 +67,9 @@ def load(path: Path, inputs: Mapping[str, Any], arithmetic: Mapping[str, str] | 
         record, arrays = _read(path)
         made_from, made_with = record.pop("inputs"), record.pop("arithmetic", {})
         progress = Progress(**record)
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if not is_damage(error):
+            raise
         warn(f"{path} is damaged, or from another version: this training restarts from the beginning")
         return None
     if made_from != artifacts.digest(inputs):

@@ -25,7 +25,7 @@ def inner_split(training: Training) -> tuple[np.ndarray, np.ndarray]:
     """Return (rows to train on, rows of the inner split); the latter is empty without `inner_split`.
 
     The inner split is a grouped, stratified part of the training folds, so that choosing an epoch never looks at the
-    held fold.
+    held fold. Of a class that would be left without a row to train on, a group stays there.
     """
     run, rows = training.run, training.rows
     share = training.variant.inner_split
@@ -37,6 +37,10 @@ def inner_split(training: Training) -> tuple[np.ndarray, np.ndarray]:
     if number < 2:
         raise InputError(f"{training}: too few photos for an inner split. Set inner_split = 0.")
     inner = split(targets, groups, number, training.seed) < max(1, round(share * number))
+    for absent in np.setdiff1d(targets, targets[~inner]):
+        inner &= groups != groups[targets == absent].min()
+    if not inner.any():
+        raise InputError(f"{training}: every class needs its photos to train on. Set inner_split = 0.")
     return rows[~inner], rows[inner]
 
 
@@ -161,15 +165,22 @@ def class_weights(run: Run, variant: Variant, rows: np.ndarray, shares: np.ndarr
     if variant.class_weights == "none":
         return None
     if isinstance(variant.class_weights, dict):
+        check_class_weights(run, variant)
         names = [str(label) for label in classes]
-        unknown = [name for name in variant.class_weights if name not in names]
-        if unknown:
-            raise InputError(
-                f"variants.{variant.name}.class_weights: {unknown[0]!r} is not a class; the classes are {names}."
-            )
         return np.array([variant.class_weights.get(name, 1.0) for name in names])
     counts = _counts(run, rows, shares)
     return counts.sum() / (len(classes) * np.where(counts > 0, counts, 1))
+
+
+def check_class_weights(run: Run, variant: Variant) -> None:
+    """Raise InputError where a table of class weights has a label that is no class."""
+    names = [str(label) for label in run.competition.classes]
+    table = variant.class_weights if isinstance(variant.class_weights, dict) else {}
+    unknown = [name for name in table if name not in names]
+    if unknown:
+        raise InputError(
+            f"variants.{variant.name}.class_weights: {unknown[0]!r} is not a class; the classes are {names}."
+        )
 
 
 def _counts(run: Run, rows: np.ndarray, shares: np.ndarray | None) -> np.ndarray:

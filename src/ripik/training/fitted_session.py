@@ -21,6 +21,7 @@ from ripik.names import NUMPY
 from ripik.splits.splitting import split
 from ripik.training.examples import class_weights, row_weights
 from ripik.training.head_session import HeadSession
+from ripik.variants import Variant
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # scikit-learn's C
 PARTS = 4  # of the training folds, to choose among them
@@ -31,6 +32,11 @@ class FittedSession(HeadSession):
     """A head that one epoch fits."""
 
     strength: float = 0.0  # that was chosen
+
+    @classmethod
+    def passes(cls, variant: Variant) -> list[Pass]:
+        """Return the first pass alone, whose rows are as long as the others': it has no batches."""
+        return training_passes(variant)[:1]
 
     @property
     def arithmetic(self) -> dict[str, Any]:
@@ -96,8 +102,9 @@ class FittedSession(HeadSession):
 
     def _read(self, pass_: Pass, rows: np.ndarray) -> np.ndarray:
         """Return stored outputs of rows of train.csv: of every copy, one block of rows after the other."""
-        source, photos = self.memory.open(self.training.data.path(pass_)), len(self.training.run.folds)
-        blocks = np.arange(len(source) // photos)[:, None] * photos
+        data, photos = self.training.data, len(self.training.run.folds)
+        source, copies = self.memory.open(data.path(pass_)), data.count(pass_) // photos  # the file may have more
+        blocks = np.arange(copies)[:, None] * photos
         return source.read((blocks + rows).ravel()).astype(np.float32, copy=False)
 
     def _scores(self, rows: np.ndarray) -> dict[str, float]:

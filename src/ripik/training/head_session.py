@@ -19,6 +19,7 @@ from ripik.training.examples import Course, inner_split
 from ripik.training.jobs import Training
 from ripik.training.predictions import predict_rows
 from ripik.training.session import Session
+from ripik.variants import Variant
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class HeadSession(Session):
         """Open the stored outputs and draw the initial head, or take that of the training it starts from."""
         training.check_stores()
         inputs, (rows, inner) = training.inputs(), inner_split(training)
-        source = memory.open(*(training.data.path(pass_) for pass_ in training_passes(training.variant)))
+        source = memory.open(*map(training.data.path, cls.passes(training.variant)))
         variant = training.variant
         head = SoftmaxHead(*_initial(training, source.row_shape), variant.label_smoothing, variant.weight_decay)
         return cls(
@@ -46,6 +47,11 @@ class HeadSession(Session):
             optimizer=Adam.of(len(head.values)),
             memory=memory,
         )
+
+    @classmethod
+    def passes(cls, variant: Variant) -> list[Pass]:
+        """Return what its batches are read from, one pass after the other."""
+        return training_passes(variant)
 
     @property
     def arithmetic(self) -> dict[str, Any]:

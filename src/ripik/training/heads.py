@@ -22,6 +22,7 @@ from ripik.names import LOGISTIC, RAY
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage.paths import Job, layout_of
+from ripik.training.diverged import DivergedError
 from ripik.training.fitted_session import FittedSession
 from ripik.training.head_session import HeadSession
 from ripik.training.jobs import Training
@@ -44,7 +45,10 @@ def work(settings: Settings, jobs: Sequence[Job], report: Reporter) -> str:
         failed = train_heads(trainings, report, memory, tells)
         finished = [each for each in trainings if each not in failed]
         for number, each in enumerate(finished, start=1):
-            predict_head(each, _of_several(report, tells[each.job], number, len(trainings)), memory)
+            try:
+                predict_head(each, _of_several(report, tells[each.job], number, len(trainings)), memory)
+            except DivergedError as error:
+                failed[each] = error
     if failed:
         raise _first(list(failed.values()))
     scores = _means([last_scores(each.folder) for each in trainings])

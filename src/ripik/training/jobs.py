@@ -23,6 +23,7 @@ from ripik.variants import Variant
 OF_OTHERS = {  # settings of a variant that determine no weights, or stand beside them
     *("name", "seeds", "refit", "weights", "distribute", "predict_sizes", "tuned"),
 }
+FIT_TO_COPIES = 1  # to be raised when what a fitted head learns from copies changes
 NETWORK = 3  # to be raised when the trained part, its training or its prediction changes by more than rounding
 
 
@@ -162,8 +163,7 @@ class Training:
             "fold": self.job.fold,
             "folds": run.folds_digest,
             **run.competition.correction_inputs(),
-            **({"near_copies": run.photos_digest} if variant.near_copies_per_epoch == ONE else {}),
-            **({"views": list(run.settings.prediction.views)} if variant.solver == LOGISTIC else {}),
+            **(_fitted(run.settings, variant) if variant.solver == LOGISTIC else _drawn(run, variant)),
             "classes": list(run.competition.classes),
             "pixels": [self.data.pixel_inputs(pass_) for pass_ in training_passes(variant)],
             "copies": run.settings.augmentation.copies if variant.data == "augmented" else None,
@@ -242,6 +242,17 @@ def trainings_of(run: Run, variant: Variant, folds: Sequence[int] = ()) -> list[
 def predicting(run: Run, variant: Variant) -> list[Training]:
     """Return the trainings whose mean predicts the test set: the refits where there are some, or else all folds'."""
     return [each for each in trainings_of(run, variant) if (each.job.fold is None) == variant.refit]
+
+
+def _fitted(settings: Settings, variant: Variant) -> dict[str, Any]:
+    """Return what else determines a head that is fitted at once."""
+    copies = any(pass_.copies for pass_ in training_passes(variant))
+    return {"views": list(settings.prediction.views), **({"fit": FIT_TO_COPIES} if copies else {})}
+
+
+def _drawn(run: Run, variant: Variant) -> dict[str, Any]:
+    """Return what else determines a training by epochs."""
+    return {"near_copies": run.photos_digest} if variant.near_copies_per_epoch == ONE else {}
 
 
 def _features(settings: Settings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ripik.names import LOCAL, OPENVINO
 from ripik.settings import Settings
 from ripik.splits.run import Run, record_run, split_run
 from ripik.storage.paths import Job, layout_of
+from ripik.training.examples import check_class_weights
 from ripik.training.jobs import Training, check_folds, choose_variants, is_distributed, trainings_of
 from ripik.training.oof import merge_variant, show_scores
 from ripik.training.shapes import shape_of
@@ -32,6 +33,8 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
         check_weights(variant)
     with turn(layout_of(settings), "train"):
         run = Run.open(settings)
+        for variant in chosen:
+            check_class_weights(run, variant)
         split_run(run)
         unfinished = _prepare(run, chosen, folds)
     _train_and_merge(run, chosen, folds, unfinished)

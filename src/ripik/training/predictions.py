@@ -17,6 +17,7 @@ from ripik.models.predictor import Predictor
 from ripik.models.softmax_head import head_predictor
 from ripik.storage import artifacts
 from ripik.storage.packed_rows import PackedRows
+from ripik.training.diverged import diverged
 from ripik.training.jobs import Training
 
 AtSize = Callable[[int], Predictor]  # pixels a side, 0 for the size of the training → what predicts photos of it
@@ -118,11 +119,18 @@ def predict_split(
     report: Reporter,
     opened: Callable[[Path], Source] = open_rows,
 ) -> np.ndarray:
-    """Return what a finished training says of rows of a split by view, float32 (views, len(rows), C)."""
+    """Return what a finished training says of rows of a split by view, float32 (views, len(rows), C).
+
+    Raises DivergedError where it says NaN: its last step made its weights so large that its outputs overflow.
+    """
 
     def told(done: float, total: int, note: str = "") -> None:
         report(done, total, f"predicted {split} {note}")
 
     how = training.run.settings.prediction
     sources = {pass_: opened(training.data.path(pass_)) for pass_ in training.data.reading.predicted(split)}
-    return predict_views(at_size, sources, rows, how.batch_size, told)
+    found = predict_views(at_size, sources, rows, how.batch_size, told)
+    if not np.isfinite(found).all():
+        precision = (artifacts.read_meta(training.meta) or {}).get("precision", "")
+        raise diverged(training, f"its probabilities of {split} photos are NaN or infinite", precision)
+    return found

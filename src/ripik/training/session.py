@@ -14,22 +14,17 @@ import pandas as pd
 
 from ripik.analysis.metrics import get_metric, score_part
 from ripik.console import say
-from ripik.errors import InputError
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches
-from ripik.names import HALF
 from ripik.storage import artifacts
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Arrays, Checkpoint, Progress
+from ripik.training.diverged import DivergedError, diverged
 from ripik.training.event_log import EventLog
 from ripik.training.examples import Course
 from ripik.training.jobs import Training
 from ripik.training.signs import EpochSigns, Position, epoch_told
 from ripik.variants import Variant
-
-
-class DivergedError(InputError):
-    """The loss of a training is no longer a number."""
 
 
 @dataclass(kw_only=True)
@@ -116,12 +111,12 @@ class Session(ABC):
     def run_epoch(self, report: Reporter, asked: Callable[[], bool]) -> None:
         """Train one epoch, or what is left of it, and save the state; asked to end, save it after the present batch.
 
-        Raises DivergedError when the loss is no longer a number.
+        Raises DivergedError when the loss, the weights or the inner split's probabilities are no longer numbers.
         """
         start = time.monotonic()
         done, left, scores = self.train_epoch(report, asked)
         if not np.isfinite(scores["loss"]):
-            raise DivergedError(self._diverged())
+            raise self._diverged("the loss")
         self.progress.batches += done
         self.progress.seconds += time.monotonic() - start
         if done == left:
@@ -144,20 +139,14 @@ class Session(ABC):
         )
         return EpochSigns(report, self.log, where)
 
-    def _diverged(self) -> str:
-        return (
-            f"{self.training}: the loss became NaN or infinite in epoch {len(self.history) + 1}. Lower the learning "
-            f"rate of this variant, for instance --set variants.{self.variant.name}.learning_rate="
-            f"{self.variant.learning_rate / 10:g}{self._wider()}."
-        )
-
-    def _wider(self) -> str:
-        if self.arithmetic["precision"] != HALF:
-            return ""
-        return f", or use a wider number range: --set variants.{self.variant.name}.precision=float32"
+    def _diverged(self, what: str) -> DivergedError:
+        told = f"{what} became NaN or infinite in epoch {len(self.history) + 1}"
+        return diverged(self.training, told, self.arithmetic["precision"])
 
     def _end_epoch(self, scores: dict[str, float]) -> None:
         """Score the inner split, note the epoch, and keep its weights if they are the best so far."""
+        if not all(np.isfinite(values).all() for values in self.predicting()):
+            raise self._diverged("weights")
         start, epoch, row = time.monotonic(), len(self.history) + 1, scores | self._score_inner()
         seconds = self.progress.seconds + time.monotonic() - start
         self.history.append({"epoch": epoch, **row, "seconds": seconds})
@@ -186,6 +175,8 @@ class Session(ABC):
         if not len(self.inner):
             return {}
         run, found = self.training.run, self.predict_inner()
+        if not np.isfinite(found).all():
+            raise self._diverged("probabilities of the inner split")
         truth = run.training_truth()[self.inner]
         metric = get_metric(run.settings.competition.metric)
         loss = get_metric("log_loss").function(truth, found)

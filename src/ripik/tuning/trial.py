@@ -15,7 +15,7 @@ import numpy as np
 
 from ripik.analysis.metrics import FloatArray
 from ripik.console import warn
-from ripik.errors import InputError
+from ripik.errors import InputError, is_damage
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
@@ -151,7 +151,9 @@ class Result:
                 oof = np.asarray(stored["oof"]) if "oof" in stored.files else None
                 outcome = Outcome(oof, told["history"], float(told["seconds"]))
                 made_from = told["inputs"]
-        except UNREADABLE:
+        except UNREADABLE as error:
+            if not is_damage(error):
+                raise
             warn(f"{self.path} is damaged: that fold is trained again")
             return None
         return outcome if made_from == self.inputs() else None

@@ -21,11 +21,11 @@ from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
+from ripik.training.diverged import DivergedError
 from ripik.training.head_session import HeadSession
 from ripik.training.heads import Together, run_sessions, session_kind
 from ripik.training.jobs import Training
 from ripik.training.predictions import AtSize, open_rows, predict_split
-from ripik.training.session import DivergedError
 from ripik.tuning.trial import Outcome, Proposal, Trial
 
 DRAWN = 128  # batches whose dropout is remembered; trials of one batch size share it, epoch after epoch
@@ -112,13 +112,18 @@ def _opened(settings: Settings) -> tuple[Run, RowMemory]:
 
 
 def _of_heads(sessions: Sequence[HeadSession], memory: RowMemory, report: Reporter) -> Outcome:
-    said, history = [], list[dict[str, float]]()
-    for session in sessions:
-        values = session.best if session.variant.inner_split > 0 else session.predicting()
-        predictor = head_predictor(*session.head.parts(values[0]))
-        said.append(_held(session.training, _whatever(predictor), report, memory.open))
-        history += session.history
-    return Outcome(_mean(said), history, sum(row["seconds"] for row in history))
+    history = [row for session in sessions for row in session.history]
+    try:
+        oof = _mean([_said_by_head(session, memory, report) for session in sessions])
+    except DivergedError:
+        oof = None
+    return Outcome(oof, history, sum(row["seconds"] for row in history))
+
+
+def _said_by_head(session: HeadSession, memory: RowMemory, report: Reporter) -> FloatArray:
+    values = session.best if session.variant.inner_split > 0 else session.predicting()
+    predictor = head_predictor(*session.head.parts(values[0]))
+    return _held(session.training, _whatever(predictor), report, memory.open)
 
 
 def _mean(of_seeds: Sequence[FloatArray]) -> FloatArray:
@@ -143,9 +148,9 @@ def _by_keras(training: Training, report: Reporter) -> FloatArray | None:
         try:
             if not training.is_trained:
                 train(training, report, network)
+            return _held(training, functools.cache(lambda size: at_size(training, network, size)), report, open_rows)
         except DivergedError:
             return None
-        return _held(training, functools.cache(lambda size: at_size(training, network, size)), report, open_rows)
 
 
 def _held(training: Training, made: AtSize, report: Reporter, opened: Callable[[Path], Source]) -> FloatArray:
