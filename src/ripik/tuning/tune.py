@@ -23,6 +23,7 @@ from ripik.splits.run import Run, record_run, split_run
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import differences
+from ripik.training.examples import check_class_weights
 from ripik.training.jobs import chain, choose_variants
 from ripik.training.pipeline import check_settings, train
 from ripik.tuning.made_from import WORDS, made_from, of_settings
@@ -100,6 +101,7 @@ def _split(settings: Settings) -> Run:
 
 def _prepare(run: Run, variant: Variant, ranges: Ranges) -> None:
     """Make what the variant starts from, and the stores that its trials read."""
+    check_class_weights(run, variant)
     if variant.start:
         train(run.settings, [variant.start])
     with turn(run.layout, "tune"):
