@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import lzma
 import os
 import shutil
 import sys
@@ -182,7 +183,7 @@ def test_a_kernel_goes_to_kaggle_and_back_and_no_credential_with_it(
 
 
 def opened(content: bytes) -> zipfile.ZipFile:
-    return zipfile.ZipFile(io.BytesIO(content))
+    return zipfile.ZipFile(io.BytesIO(lzma.decompress(content)))
 
 
 def test_a_time_limit_ends_a_training_kernel_well(built: Tiny, machine: KaggleMachine) -> None:

@@ -17,7 +17,7 @@ from ripik.errors import InputError
 from ripik.features.pixels import _builds
 from ripik.features.store import Pass, VariantData
 from ripik.kaggle.kernel import models_dataset
-from ripik.kaggle.kernel.build import check_engines, package_zip, requirements
+from ripik.kaggle.kernel.build import LARGEST, check_engines, code_text, package_zip, requirements
 from ripik.kaggle.kernel.infer import TEST, Trained, check_engine, lacking_test_passes, said
 from ripik.kaggle.kernel.machine import Machine, _data
 from ripik.kaggle.kernel.manifest import Manifest
@@ -50,6 +50,10 @@ def test_a_name_that_is_too_long_and_no_user_are_told(tmp_path: Path) -> None:
 
 def test_the_same_sources_make_the_same_package() -> None:
     assert package_zip() == package_zip()
+
+
+def test_the_code_file_is_far_from_the_largest_that_kaggle_takes() -> None:
+    assert len(code_text("a kernel", {})) < 0.6 * LARGEST
 
 
 def test_packages_are_held_against_their_ranges() -> None:

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import lzma
 import shutil
 import textwrap
 import zipfile
@@ -35,6 +36,7 @@ CODE = '''\
 import base64
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -50,7 +52,7 @@ PACKAGE = """
 """
 
 folder = tempfile.mkdtemp(prefix="ripik-")
-zipfile.ZipFile(io.BytesIO(base64.b64decode(PACKAGE))).extractall(folder)
+zipfile.ZipFile(io.BytesIO(lzma.decompress(base64.b64decode(PACKAGE)))).extractall(folder)
 facts = os.path.join(folder, "facts.json")
 with open(facts, "w", encoding="utf-8") as file:
     json.dump({{**json.loads(FACTS), "start": START}}, file)
@@ -62,24 +64,25 @@ if code:
 
 
 def code_text(title: str, facts: dict[str, Any]) -> str:
-    """Return the code file: `facts` (JSON) for `kernel.main`, and this package as a zip in base64.
+    """Return the code file: `facts` (JSON) for `kernel.main`, this package as a zip, compressed whole, in base64.
 
     It adds to the facts when it was started (`start`, on the monotonic clock): there the time limit begins.
     """
-    package = "\n".join(textwrap.wrap(base64.b64encode(package_zip()).decode(), WIDTH))
+    packed = lzma.compress(package_zip(), preset=lzma.PRESET_EXTREME)
+    package = "\n".join(textwrap.wrap(base64.b64encode(packed).decode(), WIDTH))
     return CODE.format(title=title, facts=json.dumps(facts, indent=1, ensure_ascii=True), package=package)
 
 
 def package_zip() -> bytes:
-    """Return this package and the carried ones, zipped; the same sources give the same bytes."""
+    """Return this package and the carried ones as a zip, not compressed; the same sources give the same bytes."""
     folders = [Path(ripik.__file__).parent, *(_folder(name) for name in CARRIED)]
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(written, "w") as archive:
         for folder in folders:
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path.suffix in SUFFIXES:
                     name = path.relative_to(folder.parent).as_posix()
-                    archive.writestr(zipfile.ZipInfo(name, LONG_AGO), path.read_bytes(), zipfile.ZIP_DEFLATED)
+                    archive.writestr(zipfile.ZipInfo(name, LONG_AGO), path.read_bytes())
     return written.getvalue()
 
 
