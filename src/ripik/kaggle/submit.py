@@ -95,7 +95,8 @@ OUTPUT = "submission.csv"  # of a kernel
 def submit(settings: Settings, file: Path | None = None, *, version: int = 0, yes: bool = False) -> None:
     """Submit a CSV (none: the run's newest) to `kaggle.competition`, wait for its score, and write it into the log.
 
-    A CSV that Kaggle has already, as after an interrupted wait, is not submitted again: its score is waited for.
+    A CSV, or a kernel's version for it, that Kaggle has already, as after an interrupted wait, is not submitted again:
+    its score is waited for.
 
     version: of the run's inference kernel, for a competition that takes kernels only; what it wrote is submitted then,
     and the score logged to the CSV. Without a competition on Kaggle it says what to do by hand. Asks before it spends
@@ -114,12 +115,13 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
     if not (yes or _agreed(f"submit {what} to {competition}?")):
         say("submit: nothing was submitted")
         return
-    if again or not _is_there(competition, path.name):
+    message = f"{path.name} version {version}" if version else path.name
+    if again or not _is_there(competition, message):
         if version:
-            submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, path.name)
+            submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, message)
         else:
-            submit_file(competition, path, path.name)
-    found = wait_for_score(competition, path.name)
+            submit_file(competition, path, message)
+    found = wait_for_score(competition, message, path.name)
     set_scores(log, path.name, found.public, found.private)
     boards = {"public": found.public, "private": found.private}
     scores = ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None)
@@ -204,11 +206,11 @@ def _is_scored(log: Path, path: Path, yes: bool) -> bool:
     return scored
 
 
-def _is_there(competition: str, name: str) -> bool:
-    found = submitted(competition, name)
+def _is_there(competition: str, message: str) -> bool:
+    found = submitted(competition, message)
     if found is None or found.status == "error":
         return False
-    say(f"submit: Kaggle has {name} already, submitted {found.date}")
+    say(f"submit: Kaggle has {message} already, submitted {found.date}")
     return True
 
 
