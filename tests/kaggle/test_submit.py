@@ -93,6 +93,32 @@ def test_a_version_that_kaggle_has_is_waited_for(tiny: Tiny, submission: Path, s
     assert logged(submission) == "0.75123"
 
 
+def test_one_without_a_score_until_the_end_is_submitted_once(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.site.wait, server.site.scores = 0, ("None", "")
+    for _ in range(2):
+        assert tiny.cli("submit", *COMPETITION, "--yes") == 0
+        assert "Kaggle shows no score of it" in capsys.readouterr().out
+    assert len(server.site.submissions) == 1
+    assert logged(submission) == ""
+
+
+def test_nothing_is_spent_where_the_score_could_not_be_logged(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = submission.parent / "log.csv"
+    header, line = log.read_text().splitlines(keepends=True)
+    for text, told in [(header + line + line, "more than once"), (header.replace("cv", "CV") + line, "columns")]:
+        log.write_text(text)
+        assert tiny.cli("submit", *COMPETITION, "--file", str(submission), "--yes") == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tiny.cli("submit", *COMPETITION, "--yes", "--version", "-1")
+    assert "whole number" in capsys.readouterr().err
+    assert server.asked == []
+
+
 def test_nothing_is_spent_unasked(
     tiny: Tiny, submission: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
