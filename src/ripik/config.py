@@ -4,7 +4,6 @@ import copy
 import difflib
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from ripik.console import write
 from ripik.errors import CLOSE, InputError, nearest
 from ripik.names import HEAD, BlendMethod, scores_probabilities
 from ripik.recipes import under
@@ -267,4 +267,4 @@ def _unordered(how: CompetitionSettings) -> list[str]:
 
 def show(settings: Settings) -> None:
     """Print the effective configuration as TOML: the step `config`."""
-    sys.stdout.write(to_toml(settings))
+    write(to_toml(settings))
