@@ -185,6 +185,22 @@ def test_an_override_of_finetuning_reaches_the_finetuned_variants_alone(tmp_path
     assert epochs == {"original": 30, "augmented": 10, "finetuned": 2, "augmented_finetuned": 2}
 
 
+def test_an_override_within_a_table_reaches_every_variant_too(tmp_path: Path) -> None:
+    text = """
+    [finetuning]
+    class_weights = "balanced"
+    [variants]
+    a = { class_weights = { 1 = 2.0 } }
+    b = { train_from = "all" }
+    """
+    weights = ("variants.a.class_weights=balanced", "training.class_weights.1=5", "training.class_weights.2=3")
+    found = load(tmp_path, text, *weights).variants
+    assert found["a"].class_weights == found["b"].class_weights == {"1": 5, "2": 3}
+    found = load(tmp_path, text, *weights, "finetuning.class_weights.2=7", "variants.a.class_weights.1=9").variants
+    assert found["a"].class_weights == {"1": 9}
+    assert found["b"].class_weights == {"1": 5, "2": 7}
+
+
 def test_an_override_of_one_variant_leaves_the_others(tmp_path: Path) -> None:
     found = load(tmp_path, "", "variants.original.epochs=2")
     assert {name for name, variant in found.variants.items() if variant.epochs == 2} == {"original"}

@@ -136,13 +136,14 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
     value = parse_value(text.strip(), override)
     _table(raw, tables, override)[name] = value
-    known = name in SharedSettings.model_fields
-    if tables in (["network"], ["training"]) and known and name not in FINETUNINGS_OWN:
-        _table(raw, ["finetuning"], override)[name] = value
-    if tables[0] in SHARED_TABLES:
+    shared, inner = parts[:2]  # of training.class_weights.1: the whole of class_weights goes to the variants
+    known = inner in SharedSettings.model_fields
+    if shared in ("network", "training") and known and inner not in FINETUNINGS_OWN:
+        _table(raw, ["finetuning"], override)[inner] = copy.copy(raw[shared][inner])
+    if shared in SHARED_TABLES:
         for variant in filter(_is_table, variants.values()):
-            if _reaches(tables[0], name, finetunes=variant.get("train_from", HEAD) != HEAD):
-                variant.pop(name, None)
+            if _reaches(shared, inner, finetunes=variant.get("train_from", HEAD) != HEAD):
+                variant.pop(inner, None)
 
 
 def _is_table(value: Any) -> bool:
