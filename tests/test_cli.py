@@ -1,4 +1,5 @@
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from conftest import Tiny
 from ripik import __version__, cli
+from ripik.__main__ import _write_any_letter
 from ripik.config import load_settings
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Task
@@ -396,6 +398,32 @@ def test_a_command_begun_ignoring_ctrl_c_goes_on(tiny: Tiny) -> None:
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
     )
     assert done.returncode == 2, done.stderr  # it went on, and refused the number it was given as a step
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(("config",), "stdout"), (("log-score", "a.csv", "--public", "1"), "stderr"), (("status",), "stdout")],
+)
+def test_output_that_nobody_reads_any_more_ends_the_command_without_a_word(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: Capture, words: tuple[str, ...], name: str
+) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w", encoding="utf-8") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, name, stream)
+        assert tiny.cli(*words) == 141
+    # here the stream was closed, as at the end of the process, which writes what it still holds
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_letter_that_the_output_cannot_encode_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    _write_any_letter()
+    sys.stdout.write("Citroën – 1")
+    sys.stdout.flush()
+    assert written.getvalue() == rb"Citro\xebn \u2013 1"
+    monkeypatch.undo()
 
 
 def test_the_input_folder_is_never_written_to(tiny: Tiny) -> None:

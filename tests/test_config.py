@@ -4,6 +4,7 @@ from typing import Annotated, Any, get_args
 
 import pytest
 import tomli_w
+from annotated_types import Le, Lt
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from ripik.config import DEFAULT_VARIANTS, RESERVED_NAMES, load_settings, to_toml
 from ripik.errors import InputError
 from ripik.names import ProbabilityMetric
-from ripik.sections import Added
+from ripik.sections import Added, Section
 from ripik.settings import CompetitionSettings, Settings
 from ripik.variants import Variant
 
@@ -26,6 +27,15 @@ TRAINING = {
     ),
     "seed": st.integers(0, 2**31 - 1),
 }
+
+
+def sections(top: type[Section]) -> list[type[Section]]:
+    """Return a table of settings and all within it."""
+    kinds = [part for about in top.model_fields.values() for part in (about.annotation, *get_args(about.annotation))]
+    within = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    return [top, *(each for kind in within for each in sections(kind))]
+
+
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,10}", fullmatch=True).filter(lambda name: name not in RESERVED_NAMES)
 TABLES = st.fixed_dictionaries({}, optional=TRAINING)
 VARIANTS = st.dictionaries(NAMES, TABLES, min_size=1, max_size=3)
@@ -61,6 +71,17 @@ def test_an_empty_file_gives_the_four_variants(tmp_path: Path) -> None:
     }
     assert found.augmentation.copies == 15
     assert found.folds.n_splits == 5
+
+
+@pytest.mark.parametrize("section", sections(Settings), ids=lambda section: section.__name__)
+def test_every_whole_number_has_an_upper_end(section: type[Section]) -> None:
+    numbers = {name: about.metadata for name, about in section.model_fields.items() if about.annotation is int}
+    assert [name for name, marks in numbers.items() if not any(isinstance(mark, Lt | Le) for mark in marks)] == []
+
+
+@pytest.mark.parametrize("key", ["prediction.batch_size", "training.epochs", "folds.n_splits", "jobs.threads"])
+def test_a_number_that_no_array_can_have_is_refused(tmp_path: Path, key: str) -> None:
+    assert f"{key} = {10**20}: should be less than 2147483648" in refusal(tmp_path, "", f"{key}={10**20}")
 
 
 def test_finetuning_has_a_lower_rate(tmp_path: Path) -> None:
@@ -162,6 +183,22 @@ def test_an_override_of_finetuning_reaches_the_finetuned_variants_alone(tmp_path
     found = load(tmp_path, printed, "finetuning.epochs=2")
     epochs = {name: variant.epochs for name, variant in found.variants.items()}
     assert epochs == {"original": 30, "augmented": 10, "finetuned": 2, "augmented_finetuned": 2}
+
+
+def test_an_override_within_a_table_reaches_every_variant_too(tmp_path: Path) -> None:
+    text = """
+    [finetuning]
+    class_weights = "balanced"
+    [variants]
+    a = { class_weights = { 1 = 2.0 } }
+    b = { train_from = "all" }
+    """
+    weights = ("variants.a.class_weights=balanced", "training.class_weights.1=5", "training.class_weights.2=3")
+    found = load(tmp_path, text, *weights).variants
+    assert found["a"].class_weights == found["b"].class_weights == {"1": 5, "2": 3}
+    found = load(tmp_path, text, *weights, "finetuning.class_weights.2=7", "variants.a.class_weights.1=9").variants
+    assert found["a"].class_weights == {"1": 9}
+    assert found["b"].class_weights == {"1": 5, "2": 7}
 
 
 def test_an_override_of_one_variant_leaves_the_others(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`python -m ripik`, and the command `ripik`: a signal ends it without a word where its step does not heed it yet."""
 
+import io
 import signal
 import sys
 
@@ -7,11 +8,18 @@ import sys
 def main() -> int:
     """Run one step and return its exit code; before it, and after, a signal ends the process at once."""
     _unheeded()
+    _write_any_letter()
     from ripik.cli import main as command
 
     code = command()
     _unheeded()
     return code
+
+
+def _write_any_letter() -> None:
+    """Have standard output write what its encoding lacks as Python would escape it, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _unheeded() -> None:

@@ -4,7 +4,6 @@ import copy
 import difflib
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from ripik.console import write
 from ripik.errors import CLOSE, InputError, nearest
 from ripik.names import HEAD, BlendMethod, scores_probabilities
 from ripik.recipes import under
@@ -136,13 +136,14 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")
     value = parse_value(text.strip(), override)
     _table(raw, tables, override)[name] = value
-    known = name in SharedSettings.model_fields
-    if tables in (["network"], ["training"]) and known and name not in FINETUNINGS_OWN:
-        _table(raw, ["finetuning"], override)[name] = value
-    if tables[0] in SHARED_TABLES:
+    shared, inner = parts[:2]  # of training.class_weights.1: the whole of class_weights goes to the variants
+    known = inner in SharedSettings.model_fields
+    if shared in ("network", "training") and known and inner not in FINETUNINGS_OWN:
+        _table(raw, ["finetuning"], override)[inner] = copy.copy(raw[shared][inner])
+    if shared in SHARED_TABLES:
         for variant in filter(_is_table, variants.values()):
-            if _reaches(tables[0], name, finetunes=variant.get("train_from", HEAD) != HEAD):
-                variant.pop(name, None)
+            if _reaches(shared, inner, finetunes=variant.get("train_from", HEAD) != HEAD):
+                variant.pop(inner, None)
 
 
 def _is_table(value: Any) -> bool:
@@ -267,4 +268,4 @@ def _unordered(how: CompetitionSettings) -> list[str]:
 
 def show(settings: Settings) -> None:
     """Print the effective configuration as TOML: the step `config`."""
-    sys.stdout.write(to_toml(settings))
+    write(to_toml(settings))

@@ -6,21 +6,56 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ripik.errors import Unread
 from ripik.targets import with_config
 
+UNREAD = 141  # the exit code that a shell gives for SIGPIPE
 SECONDS_BETWEEN_LINES = 15.0
 SMALL = 0.05  # part of the work from which its first step tells how fast the rest will go
 LONGEST = 24  # characters of a cell that is never broken
 WIDEST_BAR = 30
 WARNING = "warning: "
 _SAID: ContextVar[set[str] | None] = ContextVar("warnings that were said", default=None)
+
+
+class Output(Console):
+    """A console that raises Unread when nobody reads it any more."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as any console does."""
+        try:
+            super().print(*objects, **how)
+        except BrokenPipeError:  # of rich before 13.8
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        """End the command."""
+        self.quiet = True
+        end_unread(self.file)
+
+
+def end_unread(stream: IO[str]) -> NoReturn:
+    """Raise Unread, and let what the stream still holds go nowhere, so that its last flush does not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    raise Unread(UNREAD)
+
+
+def write(text: str) -> None:
+    """Write a text to standard output as it is."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        end_unread(sys.stdout)
 
 
 def console(*, error: bool = False) -> Console:
@@ -30,7 +65,7 @@ def console(*, error: bool = False) -> Console:
     anything but nothing (no-color.org), or on a terminal that can do no more (TERM=dumb).
     """
     able = not is_plain(sys.stderr if error else sys.stdout)
-    return Console(stderr=error, highlight=False, soft_wrap=True, force_terminal=able, force_jupyter=False)
+    return Output(stderr=error, highlight=False, soft_wrap=True, force_terminal=able, force_jupyter=False)
 
 
 def is_plain(stream: TextIO) -> bool:

@@ -36,6 +36,10 @@ class Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
 
 
+class Unread(SystemExit):
+    """Whoever read the output has closed the pipe."""
+
+
 def is_damage(error: Exception) -> bool:
     """Whether an error in reading a file is due to its content, and not to the disk, the network or permissions."""
     return not isinstance(error, OSError) or error.errno in (None, errno.EINVAL)  # EINVAL: an offset below 0

@@ -1,5 +1,6 @@
 """The settings of a search: the keys it may look over, with their ranges and choices."""
 
+import sys
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -55,7 +56,7 @@ def kind_of(key: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 class TuneSettings(Section):

@@ -20,7 +20,7 @@ from ripik.names import (
     own_name,
 )
 from ripik.search_ranges import TuneSettings
-from ripik.sections import Added, Count, Folders, FoldersOrNone, Section, Seed, Text
+from ripik.sections import Added, Count, CountOrNone, Folders, FoldersOrNone, Section, Seed, Text
 from ripik.variants import Variant, check_start
 
 Label = int | str
@@ -151,7 +151,7 @@ class PathSettings(Section):
 class FoldSettings(Section):
     """How the training images are split."""
 
-    n_splits: Annotated[int, Field(ge=2)] = 5
+    n_splits: Annotated[Count, Field(ge=2)] = 5
     seed: Seed = 0
     tries: Count = 20  # seeded splits made; the one whose class shares differ least between folds is kept
     near_copies: bool = True  # False: only the group column, or every image by itself
@@ -210,10 +210,10 @@ class BlendSettings(Section):
 
     methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
     margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
-    partitions: Annotated[int, Field(ge=0), Added()] = 3  # other ones into folds by which the nested CV is made again
+    partitions: Annotated[CountOrNone, Added()] = 3  # other ones into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
-    restarts: Annotated[int, Field(ge=0)] = 8  # of the coordinate search, beside equal weights and each member alone
+    restarts: CountOrNone = 8  # of the coordinate search, beside equal weights and each member alone
     bags: Count = 20  # of the greedy selection
 
     @model_validator(mode="after")
@@ -239,7 +239,7 @@ class JobSettings(Section):
 
     engine: Literal["local", "ray"] = "local"  # processes of this machine, or a Ray cluster (RAY_ADDRESS, or one here)
     jobs: Count = 1  # at once; a cluster that RAY_ADDRESS names runs as many as it has room for
-    threads: Annotated[int, Field(ge=0)] = 0  # of a job; 0: as the run began, at first the cores divided among the jobs
+    threads: CountOrNone = 0  # of a job; 0: as the run began, at first the cores divided among the jobs
 
 
 class KaggleSettings(Section):

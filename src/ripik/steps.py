@@ -234,7 +234,12 @@ STEPS = (
             _path("--file", "CSV", "default: the run's newest submission"),
             Option(
                 "--version",
-                {"type": int, "default": 0, "metavar": "N", "help": "submit version N of the inference kernel"},
+                {
+                    "type": whole_number,
+                    "default": 0,
+                    "metavar": "N",
+                    "help": "submit version N of the inference kernel",
+                },
             ),
             _flag("--yes", "submit without asking (it uses one of the day's submissions)"),
         ],

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ripik.errors import nearest
 from ripik.names import ALL, HEAD, LOGISTIC, NONE, LivePolicy, Mixing, NearCopies, Precision, Solver
-from ripik.sections import Added, Count, Fraction, Positive, Section, Seed, Text
+from ripik.sections import Added, Count, CountOrNone, Fraction, Positive, Section, Seed, Text
 
 Size = Annotated[int, Field(ge=32, le=2048)]
 Sizes = tuple[Size, ...]
@@ -37,9 +37,9 @@ class TrainingSettings(Section):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
     inner_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the training folds kept to choose the epoch
-    early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without improvement on the inner split; 0: never
+    early_stopping: CountOrNone = 0  # epochs without improvement on the inner split; 0: never
     with_original: bool = True  # whether the photo itself stands among its augmented copies
-    copies_per_epoch: Annotated[int, Field(ge=0)] = 0  # 0: all copies for a head, one otherwise
+    copies_per_epoch: CountOrNone = 0  # 0: all copies for a head, one otherwise
     near_copies_per_epoch: Annotated[NearCopies, Added()] = "all"  # one: of each group, another each epoch
     live: Annotated[float, Field(ge=0, le=2), Added()] = 0.0  # strength of live augmentation of pixels; 0: none
     policy: Annotated[LivePolicy, Added()] = "standard"  # of live augmentation
@@ -49,7 +49,7 @@ class TrainingSettings(Section):
     rate_decay: Annotated[float, Field(gt=0, le=1), Added()] = 1.0  # of the learning rate, a block from the head down
     clip: Annotated[float, Field(ge=0), Added()] = 0.0  # largest norm of the gradient; 0: any
     average: Annotated[Fraction, Added()] = 0.0  # how slowly a running mean of the weights fades; 0: the last weights
-    soup: Annotated[int, Field(ge=0), Added()] = 0  # last epochs whose weights are averaged to predict; 0: the last's
+    soup: Annotated[CountOrNone, Added()] = 0  # last epochs whose weights are averaged to predict; 0: the last's
     seed: Seed = 0
     seeds: Count = 1
     refit: bool = False  # a last training on all rows predicts the test set

@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -36,7 +37,7 @@ def test_it_imports_nothing_but_what_it_says() -> None:
     tree = ast.parse(Path(script.__file__).read_text(encoding="utf-8"))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    own = {"csv", "json", "sys", "collections.abc", "pathlib", "typing"}
+    own = {"csv", "json", "os", "sys", "collections.abc", "pathlib", "typing"}
     assert set(names) - own == {"cv2", "numpy", "onnxruntime"}
 
 
@@ -175,6 +176,21 @@ def test_it_writes_a_row_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert rows[1:] == [[name, "cat", "0.9", "0.1"] for name in ("0.jpg", "1.jpg", "2.JPEG")] + [
         ["broken.jpg", "dog", "0.25", "0.75"]
     ]
+
+
+def test_what_the_csv_could_not_be_written_of_is_refused_before_a_photo_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "write", lambda *_: pytest.fail("the photos were read"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "Citroën 1 🚗.jpg").write_bytes(b"")
+    for target in (tmp_path / "nowhere" / "out.csv", folder):
+        with pytest.raises(SystemExit, match=r"cannot write .* in a folder that is there"):
+            script.main(folder, target)
+    (folder / os.fsdecode(b"Citro\xebn")).write_bytes(b"")
+    with pytest.raises(SystemExit, match=r"Citro\\udcebn' is not UTF-8"):
+        script.main(folder, tmp_path / "out.csv")
 
 
 def test_a_folder_without_photos_is_refused_and_the_csv_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def test_a_file_is_submitted_and_its_score_waited_for(csv: Path, server: StandIn
     assert list_submissions("cars") == []
     submit_file("cars", csv, csv.name)
     assert server.site.submissions[0]["content"] == csv.read_bytes()
-    found = wait_for_score("cars", csv.name, pause=0)
+    found = wait_for_score("cars", csv.name, csv.name, pause=0)
     assert (found.public, found.private, found.status, found.file_name) == (0.75123, 0.74, "complete", csv.name)
     assert server.site.left == 4
 
@@ -52,10 +52,10 @@ def test_a_submission_that_cannot_be_scored_and_one_that_takes_long(csv: Path, s
     server.site.wait = 2
     submit_file("cars", csv, csv.name)
     with pytest.raises(SurroundingsError, match=r"has not scored .*It is submitted.*log-score"):
-        wait_for_score("cars", csv.name, patience=0, pause=0)
+        wait_for_score("cars", csv.name, csv.name, patience=0, pause=0)
     server.site.scores = ("", "")
     with pytest.raises(InputError, match="could not score"):
-        wait_for_score("cars", csv.name, pause=0)
+        wait_for_score("cars", csv.name, csv.name, pause=0)
 
 
 def test_kaggle_may_be_out_of_reach_while_a_score_is_waited_for(
@@ -71,10 +71,10 @@ def test_kaggle_may_be_out_of_reach_while_a_score_is_waited_for(
         return really(competition)
 
     monkeypatch.setattr(submissions, "list_submissions", listed)
-    assert wait_for_score("cars", csv.name, pause=0).public == 0.75123
+    assert wait_for_score("cars", csv.name, csv.name, pause=0).public == 0.75123
     asked.clear()
     with pytest.raises(SurroundingsError, match=r"has not scored .* \(no network\)\. It is submitted"):
-        wait_for_score("cars", csv.name, patience=0, pause=0)
+        wait_for_score("cars", csv.name, csv.name, patience=0, pause=0)
 
 
 def test_a_competitions_files_need_its_rules_accepted(tmp_path: Path, server: StandIn) -> None:

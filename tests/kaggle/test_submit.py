@@ -9,7 +9,7 @@ import pytest
 from conftest import Tiny
 from kaggle_stand_in import StandIn
 from ripik.ensemble.submission_log import append_log
-from ripik.kaggle.submissions import submit_file
+from ripik.kaggle.submissions import submit_file, submit_kernel
 
 NAME = "tiny-20260102-030405-cv0.7771.csv"
 COMPETITION = ("--set", "kaggle.competition=cars", "--set", "kaggle.user=someone")
@@ -69,6 +69,54 @@ def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Pat
     assert tiny.cli("submit", *COMPETITION, "--yes", "--version", "1") == 0
     assert server.site.submissions[0]["content"] == b"what the kernel wrote"
     assert logged(submission) == "0.75123"
+
+
+def test_another_version_is_submitted_after_an_interrupted_wait_for_the_first(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.site.wait = 0
+    server.site.kernels["someone/ripik-infer-tiny"] = [None, None]  # type: ignore[list-item]
+    server.site.output = {"submission.csv": b"what the kernel wrote"}
+    submit_kernel("cars", "someone/ripik-infer-tiny", 1, "submission.csv", f"{NAME} version 1")
+    assert tiny.cli("submit", *COMPETITION, "--yes", "--version", "2") == 0
+    assert [each["description"] for each in server.site.submissions] == [f"{NAME} version {k}" for k in (2, 1)]
+    assert "already" not in capsys.readouterr().out
+
+
+def test_a_version_that_kaggle_has_is_waited_for(tiny: Tiny, submission: Path, server: StandIn) -> None:
+    server.site.wait = 0
+    server.site.kernels["someone/ripik-infer-tiny"] = [None]  # type: ignore[list-item]
+    server.site.output = {"submission.csv": b"what the kernel wrote"}
+    submit_kernel("cars", "someone/ripik-infer-tiny", 1, "submission.csv", f"{NAME} version 1")
+    assert tiny.cli("submit", *COMPETITION, "--yes", "--version", "1") == 0
+    assert len(server.site.submissions) == 1
+    assert logged(submission) == "0.75123"
+
+
+def test_one_without_a_score_until_the_end_is_submitted_once(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.site.wait, server.site.scores = 0, ("None", "")
+    for _ in range(2):
+        assert tiny.cli("submit", *COMPETITION, "--yes") == 0
+        assert "Kaggle shows no score of it" in capsys.readouterr().out
+    assert len(server.site.submissions) == 1
+    assert logged(submission) == ""
+
+
+def test_nothing_is_spent_where_the_score_could_not_be_logged(
+    tiny: Tiny, submission: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = submission.parent / "log.csv"
+    header, line = log.read_text().splitlines(keepends=True)
+    for text, told in [(header + line + line, "more than once"), (header.replace("cv", "CV") + line, "columns")]:
+        log.write_text(text)
+        assert tiny.cli("submit", *COMPETITION, "--file", str(submission), "--yes") == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tiny.cli("submit", *COMPETITION, "--yes", "--version", "-1")
+    assert "whole number" in capsys.readouterr().err
+    assert server.asked == []
 
 
 def test_nothing_is_spent_unasked(

@@ -36,11 +36,19 @@ def test_the_configurations_ranges_stand_alone(tmp_path: Path) -> None:
     assert list(ranges_of(settings, settings.variants["head"])) == ["dropout", "batch_size"]
 
 
+def test_a_whole_number_stands_for_a_fraction(tmp_path: Path) -> None:
+    settings = load(tmp_path, "weight_decay = [0, 1]\nepochs = { low = 1.0, high = 9.0 }")
+    assert ranges_of(settings, settings.variants["head"])["weight_decay"] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("name", "ranges", "told"),
     [
         ("fitted", "", "chooses its own regularisation"),
         ("head", "dropout = { low = 0.5, high = 1.5 }", r"with dropout = 1\.5, variants.head.dropout"),
+        ("head", "dropout = ['0.1', '0.2']", r"with dropout = '0\.1', .*valid number"),
+        ("head", "dropout = [0, true]", "with dropout = True, .*valid number"),
+        ("head", "epochs = [1.0, 2.0]", r"with epochs = 1\.0, .*valid integer"),
         ("head", "rate_decay = [0.8, 1.0]", r"with rate_decay = 0\.8, .*not apply to a head"),
         ("upper", "live = [0.0, 1.0]", r"with live = 1\.0, .*need train_from"),
         (
@@ -65,6 +73,9 @@ def test_what_a_configuration_refuses_is_no_range(tmp_path: Path, name: str, ran
         ("dropout = { low = 0.5, high = 0.5 }", "is empty: low = 0.5 must be below high = 0.5"),
         ("dropout = { low = 0, high = 0.5, log = true }", "cannot be logarithmic from low = 0"),
         ("dropout = { low = 0, high = true }", "write a list of choices, or"),
+        (f"epochs = {{ low = 1, high = {10**400} }}", "write a list of choices, or"),
+        (f"learning_rate = {{ low = 0.1, high = {10**400} }}", "write a list of choices, or"),
+        ("learning_rate = { low = 0.1, high = inf }", "write a list of choices, or"),
         ("dropout = 0.3", "write a list of choices, or"),
         ("dropout = [0.3]", "at least two choices"),
         ("dropout = [0.3, {}]", "not a number, a string, true or false"),

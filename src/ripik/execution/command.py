@@ -9,10 +9,8 @@ from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-
-from ripik.console import warnings_once
-from ripik.errors import RipikError, Terminated
+from ripik.console import UNREAD, console, warnings_once
+from ripik.errors import RipikError, Terminated, Unread
 from ripik.execution import time_limit
 from ripik.execution.locks import turn
 from ripik.execution.signals import TERMINATED
@@ -33,10 +31,17 @@ GO_ON = "Finished work is kept: run the same command again to resume."
 
 def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> int:
     """Run one step and return its exit code: 0 done, 2 bad input, 3 the surroundings, 75 at its time limit, 130/143
-    stopped by a signal.
+    stopped by a signal, 141 as nobody reads its output any more.
 
     load: reads the settings, and may raise as a step does. given: the step's options by name; None: not given.
     """
+    try:
+        return _run(step, load, given)
+    except Unread:
+        return UNREAD
+
+
+def _run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> int:
     try:
         _heed_signals()
         settings = load()
@@ -81,5 +86,5 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 def _fail(message: str, code: int) -> int:
     told = f"ripik: {with_config(message)}"
-    Console(stderr=True, highlight=False, soft_wrap=True).print(told, markup=False, emoji=False)
+    console(error=True).print(told, markup=False, emoji=False)
     return code

@@ -5,6 +5,7 @@ Photos are decoded, resized, looked at and blended as the run does it, but each 
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -164,12 +165,21 @@ def load(about: dict[str, Any]) -> Callable[[list[np.ndarray]], dict[str, np.nda
 
 
 def photos_below(folder: Path) -> list[str]:
-    """Return the names of the photos in a folder and below it, without hidden and the operating system's files."""
+    """Return the names of the photos in a folder and below it, without hidden and the operating system's files.
+
+    Exits at a name that is not UTF-8: it could not be written to the CSV.
+    """
 
     def is_photo(path: Path) -> bool:
-        parts = path.relative_to(folder).parts
-        left_out = any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
-        return not left_out and path.is_file() and (path.suffix.lower() in ENDINGS or cv2.haveImageReader(str(path)))
+        name = path.relative_to(folder)
+        left_out = any(part.startswith(".") or part.lower() in SYSTEM for part in name.parts)
+        if left_out or not path.is_file():
+            return False
+        if os.fsencode(name) != str(name).encode(errors="replace"):
+            sys.exit(
+                f"{folder}: the name {str(name)!r} is not UTF-8, so it cannot be written to a CSV: rename the file"
+            )
+        return path.suffix.lower() in ENDINGS or cv2.haveImageReader(str(path))
 
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_photo(path))
 
@@ -180,6 +190,8 @@ def main(folder: Path, target: Path) -> None:
         sys.exit(f"there is no folder {folder}: give a folder of photos")
     if not (names := photos_below(folder)):
         sys.exit(f"{folder} contains no photos: give a folder of photos")
+    if target.is_dir() or not target.parent.is_dir():
+        sys.exit(f"cannot write {target}: give a CSV in a folder that is there")
     part = target.with_name(f".{target.name}.part")
     try:
         write(folder, names, part)

@@ -60,9 +60,12 @@ def list_submissions(competition: str) -> list[Submission]:
     ]
 
 
-def wait_for_score(competition: str, message: str, *, patience: float = PATIENCE, pause: float = PAUSE) -> Submission:
+def wait_for_score(
+    competition: str, message: str, file: str, *, patience: float = PATIENCE, pause: float = PAUSE
+) -> Submission:
     """Return the newest submission with this message once it has a score; asks every `pause` seconds.
 
+    file: the CSV's name in the log, for what is told when it takes too long.
     Kaggle may be out of reach meanwhile. Raises InputError when Kaggle could not score it, and SurroundingsError when
     `patience` seconds are over.
     """
@@ -81,7 +84,7 @@ def wait_for_score(competition: str, message: str, *, patience: float = PATIENCE
         if time.monotonic() > end:
             raise SurroundingsError(
                 f"Kaggle has not scored {message} yet{problem}. It is submitted: when {page} shows the score, log it "
-                f"with `ripik log-score {message} --public SCORE`."
+                f"with `ripik log-score {file} --public SCORE`."
             )
         time.sleep(pause)
 

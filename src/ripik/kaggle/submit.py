@@ -17,7 +17,7 @@ from ripik.data.competition import read_competition
 from ripik.data.csv_tables import line_of, read_table
 from ripik.data.submission_form import tell_form
 from ripik.ensemble.submission import check_submission
-from ripik.ensemble.submission_log import LOG, set_scores
+from ripik.ensemble.submission_log import LOG, check_log, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.kernel.names import identity
 from ripik.kaggle.submissions import submit_file, submit_kernel, submitted, wait_for_score
@@ -95,7 +95,8 @@ OUTPUT = "submission.csv"  # of a kernel
 def submit(settings: Settings, file: Path | None = None, *, version: int = 0, yes: bool = False) -> None:
     """Submit a CSV (none: the run's newest) to `kaggle.competition`, wait for its score, and write it into the log.
 
-    A CSV that Kaggle has already, as after an interrupted wait, is not submitted again: its score is waited for.
+    A CSV, or a kernel's version for it, that Kaggle has already, as after an interrupted wait, is not submitted again:
+    its score is waited for.
 
     version: of the run's inference kernel, for a competition that takes kernels only; what it wrote is submitted then,
     and the score logged to the CSV. Without a competition on Kaggle it says what to do by hand. Asks before it spends
@@ -114,17 +115,21 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
     if not (yes or _agreed(f"submit {what} to {competition}?")):
         say("submit: nothing was submitted")
         return
-    if again or not _is_there(competition, path.name):
+    message = f"{path.name} version {version}" if version else path.name
+    if again or not _is_there(competition, message):
         if version:
-            submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, path.name)
+            submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, message)
         else:
-            submit_file(competition, path, path.name)
-    found = wait_for_score(competition, path.name)
+            submit_file(competition, path, message)
+    found = wait_for_score(competition, message, path.name)
     set_scores(log, path.name, found.public, found.private)
     boards = {"public": found.public, "private": found.private}
-    scores = ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None)
-    say(f"submit: {path.name}: {scores}")
-    show_leaderboard(log.parent)
+    if scores := ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None):
+        say(f"submit: {path.name}: {scores}")
+        show_leaderboard(log.parent)
+        return
+    later = f"Log it when it is told: `ripik log-score {path.name} --public SCORE`."
+    say(f"submit: {path.name} is submitted, and Kaggle shows no score of it. {later}")
 
 
 def log_score(settings: Settings, file: str, public: float | None = None, private: float | None = None) -> None:
@@ -191,24 +196,31 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
 
 
 def _is_scored(log: Path, path: Path, yes: bool) -> bool:
-    """Return whether the log has a score of it; InputError when it does and nobody said `yes`, or it is not there."""
+    """Return whether the log has a score of it.
+
+    Raises InputError when it does and nobody said `yes`, and where its score could not be logged: it is not there, or
+    twice, or the log's columns are others.
+    """
+    check_log(log)
     lines = read_table(log, ["file", "public"], "Fix the header.") if log.is_file() else pd.DataFrame({"file": []})
     own = lines[lines["file"] == path.name]
     if own.empty:
         raise InputError(
             f"{log} does not list {path.name}, so its score could not be logged. Submit one that it lists."
         )
+    if len(own) > 1:
+        raise InputError(f"{log} lists {path.name} more than once. Remove the wrong lines.")
     scored = bool(own["public"].iloc[0])
     if scored and not yes:
         raise InputError(f"{path.name} already has the public score {own['public'].iloc[0]}. YES=1 submits it again.")
     return scored
 
 
-def _is_there(competition: str, name: str) -> bool:
-    found = submitted(competition, name)
+def _is_there(competition: str, message: str) -> bool:
+    found = submitted(competition, message)
     if found is None or found.status == "error":
         return False
-    say(f"submit: Kaggle has {name} already, submitted {found.date}")
+    say(f"submit: Kaggle has {message} already, submitted {found.date}")
     return True
 
 

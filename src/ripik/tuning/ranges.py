@@ -1,6 +1,7 @@
 """The search space: ranges and choices by key, from the configuration or the defaults of a variant."""
 
 import itertools
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -85,7 +86,7 @@ def with_values(settings: Settings, variant: Variant, values: Values) -> Setting
     """
     table = {**variant.model_dump(mode="json"), **values, "tuned": {}}
     try:
-        changed = Variant.model_validate(table)
+        changed = Variant.model_validate_json(json.dumps(table), strict=True)
         tables = {**settings.model_dump(mode="json"), "variants": None}
         others = {name: each.model_dump(mode="json") for name, each in settings.variants.items()}
         return Settings.model_validate(
