@@ -108,6 +108,14 @@ def test_views_alone_without_and_what_they_add(tmp_path: Path, how: str) -> None
         assert row["high"] == pytest.approx(wanted.high, abs=1e-9)
 
 
+def test_views_are_scored_by_the_metric_asked_for(tmp_path: Path) -> None:
+    write_views(tmp_path)
+    p = load(tmp_path / "a", metric="log_loss")
+    found = views(tmp_path, "a", metric="log_loss")
+    whole = get_metric("log_loss").function(p.targets, p.probabilities)
+    np.testing.assert_allclose(found["without"] + found["adds"], whole)
+
+
 def test_a_single_view_has_no_others(tmp_path: Path) -> None:
     stored = write_views(tmp_path, seeds=1)
     for job in (tmp_path / "a").glob("fold*"):

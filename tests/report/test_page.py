@@ -523,6 +523,13 @@ def test_no_score_stands_twice_beside_the_metric(tmp_path: Path, metric: str) ->
     assert [row[0].split()[-1] for row in table.rows].count("accuracy") == 1
 
 
+def test_scores_are_of_the_present_metric_where_the_run_recorded_another(tmp_path: Path) -> None:
+    made_up_run(tmp_path, ["a", "b"] * 4, [f"{number}.jpg" for number in range(8)], probabilities(2, np.arange(8) % 2))
+    (tmp_path / "output" / "here" / "config.toml").write_text('[competition]\nmetric = "macro_f1"\n')
+    evidence = gather(load_settings(tmp_path / "here.toml", ["competition.metric=weighted_f1"]), None)
+    assert (evidence.best, evidence.focus.metric) == ("plain", "weighted_f1")
+
+
 def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:
     rng, n = np.random.default_rng(0), 4 * MANY
     classes = [f"class {number:02d}" for number in range(MANY)]

@@ -35,26 +35,27 @@ PREDICT_AGAIN = "Run `make predict`."
 NOTHING = Interval(*[float("nan")] * 4)
 
 
-def views(run: str | Path, variant: str) -> pd.DataFrame:
+def views(run: str | Path, variant: str, *, metric: str | None = None) -> pd.DataFrame:
     """Return a row a view, in the configuration's order: its score by itself, and what it adds to all the others.
 
     Columns: view, alone (the metric of the view by itself), without (of all other views, merged), adds (the variant's
     score less `without`: above 0 the view helps, for log loss below 0), low and high (the 95 % interval of adds, over
     groups). A single view has no others (NaN). Views are merged for each seed, and the seeds by their mean, as in
-    `oof.csv`. Raises InputError when a file is missing or broken, or `oof.csv` was not merged from the present views.
+    `oof.csv`. `metric` is as for `load`. Raises InputError when a file is missing or broken, or `oof.csv` was not
+    merged from the present views.
     """
-    p = load(Path(run) / variant)
+    p = load(Path(run) / variant, metric=metric)
     names, stored, how = _stored(p)
-    metric, y = get_metric(p.metric), p.truth(p.metric)
+    measure, y = get_metric(p.metric), p.truth(p.metric)
     _check_same(p, _merged(stored, how))
     rows = []
     for index, name in enumerate(names):
-        alone = metric.function(y, _merged(stored[:, [index]], how))
+        alone = measure.function(y, _merged(stored[:, [index]], how))
         without, adds = float("nan"), NOTHING
         if len(names) > 1:
             others = _merged(np.delete(stored, index, axis=1), how)
-            without = metric.function(y, others)
-            adds = difference(y, others, p.probabilities, p.groups, metric)
+            without = measure.function(y, others)
+            adds = difference(y, others, p.probabilities, p.groups, measure)
         rows.append(
             {"view": name, "alone": alone, "without": without, "adds": adds.value, "low": adds.low, "high": adds.high}
         )

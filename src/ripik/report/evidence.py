@@ -104,9 +104,10 @@ def gather(settings: Settings, record: dict[str, Any] | None) -> Evidence:
 
     Raises InputError when no variant has an `oof.csv`.
     """
-    run = Run.open(settings)
+    run, metric = Run.open(settings), settings.competition.metric
     named = {name: run.layout.variant(name) for name in settings.variants}
-    members = {name: analysis.load(folder) for name, folder in named.items() if (folder / "oof.csv").is_file()}
+    made = {name: folder for name, folder in named.items() if (folder / "oof.csv").is_file()}
+    members = {name: analysis.load(folder, metric=metric) for name, folder in made.items()}
     if not members:
         raise InputError(f"no variant of {run.layout.run} has an oof.csv. Run `make train`, then `make report`.")
-    return Evidence(run, members, analysis.load(run.layout.ensemble) if record else None, record)
+    return Evidence(run, members, analysis.load(run.layout.ensemble, metric=metric) if record else None, record)
