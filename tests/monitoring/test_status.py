@@ -280,6 +280,14 @@ def test_a_report_of_other_predictions_is_stale(tiny: Tiny, whole: Run) -> None:
     assert found.report.detail == "made from other predictions"
 
 
+def test_a_report_that_tells_of_other_settings_is_stale(tiny: Tiny, whole: Run) -> None:
+    page = write_page(whole)
+    inputs = {**(artifacts.read_meta(artifacts.meta_beside(page)) or {})["inputs"], "unfinished": ["original"]}
+    artifacts.write_meta(artifacts.meta_beside(page), inputs=inputs, outputs={}, seconds=1)
+    found = find_status(tiny.settings()).report
+    assert (found.state, found.detail) == (STALE, "made before original had all their trainings")
+
+
 @pytest.mark.parametrize("before", [False, True], ids=["by this version", "by one that recorded less"])
 def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, before: bool) -> None:
     write_page(whole)

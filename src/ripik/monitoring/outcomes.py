@@ -98,6 +98,8 @@ def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None,
     record = Artifact.of(page, shown).record
     if record is None:
         return Part("report", STALE, "interrupted, or its meta file is missing")
+    if lacked := record["inputs"].get("unfinished"):
+        return Part("report", STALE, f"made before {', '.join(map(str, lacked))} had all their trainings")
     made = Artifact.of(page, {**record["inputs"], **shown})
     if made.is_fresh:
         return Part("report", FRESH)

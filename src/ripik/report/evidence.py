@@ -17,7 +17,7 @@ from ripik.errors import InputError
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.jobs import jobs_of
+from ripik.training.jobs import jobs_of, unfinished
 
 Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-CAM, float32 (h, w) of 0–1
 
@@ -60,6 +60,11 @@ class Evidence:
         """Whether every finished training of a member still has this file in its folder."""
         jobs = jobs_of(self.run.settings, self.run.settings.variants[member])
         return all((self.run.layout.job(job) / file).is_file() for job in jobs)
+
+    @cached_property
+    def unfinished(self) -> list[str]:
+        """The variants with a training that is missing or was made with other settings or data."""
+        return unfinished(self.run)
 
     @property
     def submission(self) -> str:
