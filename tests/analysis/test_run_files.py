@@ -42,6 +42,20 @@ def test_history_of_all_jobs_in_order(tmp_path: Path) -> None:
     assert found["loss"].dtype == np.float64
 
 
+def test_trainings_of_other_folds_are_left_out(tmp_path: Path) -> None:
+    for name in ("fold0", "fold1", "fold2", "refit"):
+        write_curve(tmp_path / "a" / name, 2)
+        record(tmp_path / "a" / name / "meta.json", {}, tmp_path / "a" / name / "history.csv")
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, 2, -1]
+    assert times(tmp_path).to_numpy().tolist() == [["train", "a", 4]]
+    merged = {"predictions": dict.fromkeys(["fold0", "fold1", "refit"], "0")}
+    record(tmp_path / "a" / "meta.json", merged)
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, -1]
+    assert times(tmp_path).to_numpy().tolist() == [["train", "a", 3], ["predict", "a", 1]]
+    (tmp_path / "a" / "meta.json").write_text("{")
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, 2, -1]
+
+
 def test_history_that_is_missing_or_broken(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no history\.csv .*make train"):
         history(tmp_path, "a")

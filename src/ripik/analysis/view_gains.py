@@ -12,7 +12,7 @@ import pandas as pd
 from ripik.analysis.intervals import Interval, difference
 from ripik.analysis.metrics import FloatArray, get_metric
 from ripik.analysis.predictions import Predictions, load
-from ripik.analysis.small_files import REFIT, job_of, read_object
+from ripik.analysis.small_files import REFIT, merged_jobs, read_object
 from ripik.errors import InputError
 from ripik.storage import artifacts
 
@@ -94,10 +94,9 @@ def _stored(p: Predictions) -> tuple[list[str], np.ndarray, str]:
 def _merged_jobs(folder: Path) -> tuple[dict[str, tuple[int, int]], str]:
     """Return the jobs that oof.csv was merged from, their fold and seed by folder, and how views were merged."""
     path = folder / "meta.json"
-    inputs = read_object(path, PREDICT_AGAIN).get("inputs")
-    made_from, how = (inputs.get("predictions"), inputs.get("merge")) if isinstance(inputs, dict) else (None, None)
-    known = {name: job for name in made_from if (job := job_of(name))} if isinstance(made_from, dict) else {}
-    jobs = {name: job for name, job in known.items() if job[0] != REFIT}
+    told = read_object(path, PREDICT_AGAIN)
+    jobs = {name: job for name, job in merged_jobs(told).items() if job[0] != REFIT}
+    how = told["inputs"].get("merge") if jobs else None
     if not jobs or not isinstance(how, str):
         raise InputError(f"{path} does not say which predictions oof.csv was merged from, and how. {PREDICT_AGAIN}")
     return jobs, how
