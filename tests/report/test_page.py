@@ -118,6 +118,7 @@ def test_a_finished_run_is_shown_in_one_whole_page(page: Page, reported: Tiny) -
     assert path.stat().st_size < 15e6
     assert [node.text for node in page.all("h1")] == ["Report of tiny"]
     assert "27 training and 6 test images, 3 classes" in page.root.text
+    assert "or were made with other settings" not in page.root.text
     assert sorted(path.parent.glob("*.html")) == [path]
     assert artifacts.read_meta(path.parent / "index.meta.json")
 
