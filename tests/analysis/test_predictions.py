@@ -63,6 +63,13 @@ def test_the_configuration_gives_order_and_metric(runs: Runs) -> None:
     assert load(runs.output / "here", metric="log_loss").metric == "log_loss"
 
 
+def test_a_variant_that_the_configuration_does_not_list_is_left_out(runs: Runs) -> None:
+    runs.write_oof("here/removed", 0.7)
+    runs.edit("here/removed/oof.csv", lambda frame: frame.assign(fold="9"))
+    (runs.output / "here" / "config.toml").write_text("[variants.original]\n")
+    assert list(load_run(runs.output / "here")) == ["original", "ensemble"]
+
+
 def test_paths_come_from_the_runs_own_list(runs: Runs) -> None:
     images = pd.DataFrame({"image_id": ["0001", "0001"], "split": ["test", "train"], "path": ["/t/1.jpg", "/a/1.jpg"]})
     write(runs.output / "here" / "images.csv", images)

@@ -42,6 +42,20 @@ def test_history_of_all_jobs_in_order(tmp_path: Path) -> None:
     assert found["loss"].dtype == np.float64
 
 
+def test_trainings_of_other_folds_are_left_out(tmp_path: Path) -> None:
+    for name in ("fold0", "fold1", "fold2", "refit"):
+        write_curve(tmp_path / "a" / name, 2)
+        record(tmp_path / "a" / name / "meta.json", {}, tmp_path / "a" / name / "history.csv")
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, 2, -1]
+    assert times(tmp_path).to_numpy().tolist() == [["train", "a", 4]]
+    merged = {"predictions": dict.fromkeys(["fold0", "fold1", "refit"], "0")}
+    record(tmp_path / "a" / "meta.json", merged)
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, -1]
+    assert times(tmp_path).to_numpy().tolist() == [["train", "a", 3], ["predict", "a", 1]]
+    (tmp_path / "a" / "meta.json").write_text("{")
+    assert history(tmp_path, "a")["fold"].unique().tolist() == [0, 1, 2, -1]
+
+
 def test_history_that_is_missing_or_broken(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no history\.csv .*make train"):
         history(tmp_path, "a")
@@ -106,6 +120,14 @@ def test_views_alone_without_and_what_they_add(tmp_path: Path, how: str) -> None
         assert row["adds"] == pytest.approx(whole - row["without"])
         assert row["low"] == pytest.approx(wanted.low, abs=1e-9)
         assert row["high"] == pytest.approx(wanted.high, abs=1e-9)
+
+
+def test_views_are_scored_by_the_metric_asked_for(tmp_path: Path) -> None:
+    write_views(tmp_path)
+    p = load(tmp_path / "a", metric="log_loss")
+    found = views(tmp_path, "a", metric="log_loss")
+    whole = get_metric("log_loss").function(p.targets, p.probabilities)
+    np.testing.assert_allclose(found["without"] + found["adds"], whole)
 
 
 def test_a_single_view_has_no_others(tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def test_copies_of_one_photo_are_drawn_together() -> None:
     assert abs(alone.optimism) < abs(one.optimism)
 
 
+@pytest.mark.parametrize(
+    ("metric", "optimism", "end"), [("accuracy", 5.0, 0.0), ("accuracy", -5.0, 1.0), ("log_loss", 50.0, 0.0)]
+)
+def test_a_corrected_score_is_one_that_the_metric_can_have(
+    metric: str, optimism: float, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Search, "optimism", lambda *_: optimism)
+    found = select(world(0, NOISE[:3], metric, pruned=False), get_metric(metric)).corrected
+    assert (found.value, found.low, found.high) == (end, end, end)
+
+
 def test_one_trial_alone_was_not_chosen() -> None:
     found = select(world(0, NOISE[:1], "log_loss", pruned=False), get_metric("log_loss"))
     assert found.naive == found.corrected

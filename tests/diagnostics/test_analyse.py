@@ -196,9 +196,10 @@ def test_a_topic_about_the_whole_run_takes_no_name(runs: Runs, topic: str, capsy
     assert "--of" in capsys.readouterr().err
 
 
-def test_a_class_of_any_name_has_its_place_in_the_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["predicted", "fold"])
+def test_a_class_of_any_name_has_its_place_in_the_tables(tmp_path: Path, other: str) -> None:
     made = Runs(tmp_path)
-    names = {"crack": "label", "dent": "predicted", "lamp broken": 'a,b "c"'}
+    names = {"crack": "label", "dent": other, "lamp broken": 'a,b "c"'}
     made.folds = made.folds.assign(label=made.folds["label"].map(names))
     made.write_folds()
     frame = made.predicted(0.7, 0).rename(columns={f"p_{old}": f"p_{new}" for old, new in names.items()})
@@ -208,6 +209,14 @@ def test_a_class_of_any_name_has_its_place_in_the_tables(tmp_path: Path) -> None
     found = pd.read_csv(run_of(made) / "analysis" / "confusion.csv")
     wanted = analysis.confusion(analysis.load(run_of(made) / "original")).to_numpy()
     assert found.to_numpy()[:, 1:].tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize(("topic", "name"), [("scores", "score"), ("members", "member"), ("folds", "fold")])
+def test_a_variant_of_any_name_has_its_column(tmp_path: Path, topic: str, name: str) -> None:
+    made = Runs(tmp_path)
+    made.write_folds()
+    made.write_oof(f"here/{name}", 0.7)
+    assert analyse(made.settings(), topic).exists()
 
 
 def test_the_command_prints_and_writes(runs: Runs, capsys: pytest.CaptureFixture) -> None:

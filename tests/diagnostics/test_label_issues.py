@@ -121,7 +121,8 @@ def test_nothing_is_relabelled_and_the_way_to_do_it_is_told(tiny: Tiny, capsys: 
     before = tiny.train_csv.read_bytes(), (tiny.run / "folds.csv").read_bytes()
     label_issues(tiny.settings())
     assert (tiny.train_csv.read_bytes(), (tiny.run / "folds.csv").read_bytes()) == before
-    told = capsys.readouterr().out
+    told, warned = capsys.readouterr()
+    assert warned.startswith("warning: labels: the trainings of original, ")
     assert "Nothing was relabelled" in told
     assert 'competition.corrections = "corrections.csv"' in told
     assert "image_id and label" in told

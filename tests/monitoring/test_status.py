@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from conftest import Tiny
+from made_up_predictions import write_json
 from made_up_trainings import finish, random_values
 from ripik.ensemble.build import ensemble
 from ripik.ensemble.finished import finished_blend, shown_inputs
@@ -29,13 +30,13 @@ from ripik.monitoring.job_state import (
     TRAINED,
     job_state,
 )
-from ripik.monitoring.outcomes import BROKEN, YOURS
-from ripik.monitoring.run_state import Status, find_status
+from ripik.monitoring.outcomes import BROKEN, YOURS, Part, blend_state
+from ripik.monitoring.run_state import Status, VariantState, _next, find_status
 from ripik.monitoring.status import status
 from ripik.report.page import REPORT
 from ripik.splits.run import Run, make_folds
 from ripik.storage import artifacts
-from ripik.storage.paths import Job
+from ripik.storage.paths import Job, layout_of
 from ripik.storage.up_to_date import FRESH, MISSING, STALE, differences
 from ripik.training import checkpoint
 from ripik.training.checkpoint import Checkpoint, Progress
@@ -278,6 +279,27 @@ def test_a_report_of_other_predictions_is_stale(tiny: Tiny, whole: Run) -> None:
     found = find_status(tiny.settings())
     assert (found.blend.state, found.report.state) == (FRESH, STALE)
     assert found.report.detail == "made from other predictions"
+
+
+def test_a_report_that_tells_of_other_settings_is_stale(tiny: Tiny, whole: Run) -> None:
+    page = write_page(whole)
+    inputs = {**(artifacts.read_meta(artifacts.meta_beside(page)) or {})["inputs"], "unfinished": ["original"]}
+    artifacts.write_meta(artifacts.meta_beside(page), inputs=inputs, outputs={}, seconds=1)
+    found = find_status(tiny.settings()).report
+    assert (found.state, found.detail) == (STALE, "made before original had all their trainings")
+
+
+def test_a_blend_without_a_finished_variant_is_to_be_made_again(tiny: Tiny) -> None:
+    layout = layout_of(tiny.settings())
+    write_json(layout.ensemble / "weights.json", {})
+    record = {"members": ["original"], "weights": {"original": 1.0}, "scores": {"cross_fitted": 0.5}}
+    oofs = {name: Part("oof.csv", FRESH) for name in ("original", "added")}
+    blend, done = blend_state(layout, record, oofs), Part("", FRESH)
+    assert (blend.state, blend.detail) == (FRESH, "original 1.00; without added")
+    variants = [VariantState(name, (), done, oof) for name, oof in oofs.items()]
+    assert _next(done, done, variants, blend, done) == "next: make ensemble (the blend is without added)"
+    whole = blend_state(layout, record | {"members": list(oofs)}, oofs)
+    assert _next(done, done, variants, whole, done).startswith("nothing to train: everything is up to date")
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["by this version", "by one that recorded less"])

@@ -22,7 +22,7 @@ from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.config import load_settings
 from ripik.report import page as step
-from ripik.report.blocks import Matrix, Table, Tile, View
+from ripik.report.blocks import Matrix, Table, Text, Tile, View
 from ripik.report.charts.words import spoken
 from ripik.report.evidence import gather
 from ripik.report.page import report
@@ -118,6 +118,7 @@ def test_a_finished_run_is_shown_in_one_whole_page(page: Page, reported: Tiny) -
     assert path.stat().st_size < 15e6
     assert [node.text for node in page.all("h1")] == ["Report of tiny"]
     assert "27 training and 6 test images, 3 classes" in page.root.text
+    assert "or were made with other settings" not in page.root.text
     assert sorted(path.parent.glob("*.html")) == [path]
     assert artifacts.read_meta(path.parent / "index.meta.json")
 
@@ -499,8 +500,9 @@ def hostile(tmp_path: Path) -> Any:
     return made_up_run(tmp_path, labels, names, probabilities(3, predicted))
 
 
-def test_tags_in_names_show_as_text(hostile: Any) -> None:
+def test_tags_in_names_show_as_text(hostile: Any, capsys: pytest.CaptureFixture) -> None:
     page = Page(report(hostile))
+    assert capsys.readouterr().err.startswith("warning: report: the trainings of plain are missing, or were made")
     check_whole(page)
     assert page.all("i") == []
     assert list(page.table("precision")) == sorted({SCRIPT, AND, "plain"})
@@ -521,6 +523,21 @@ def test_no_score_stands_twice_beside_the_metric(tmp_path: Path, metric: str) ->
     table = results.summary(evidence).blocks[0]
     assert isinstance(table, Table)
     assert [row[0].split()[-1] for row in table.rows].count("accuracy") == 1
+
+
+def test_scores_are_of_the_present_metric_where_the_run_recorded_another(tmp_path: Path) -> None:
+    made_up_run(tmp_path, ["a", "b"] * 4, [f"{number}.jpg" for number in range(8)], probabilities(2, np.arange(8) % 2))
+    (tmp_path / "output" / "here" / "config.toml").write_text('[competition]\nmetric = "macro_f1"\n')
+    evidence = gather(load_settings(tmp_path / "here.toml", ["competition.metric=weighted_f1"]), None)
+    assert (evidence.best, evidence.focus.metric) == ("plain", "weighted_f1")
+
+
+def test_trainings_that_are_not_there_are_told_in_the_page(tmp_path: Path) -> None:
+    made_up_run(tmp_path, ["a", "b"] * 4, [f"{number}.jpg" for number in range(8)], probabilities(2, np.arange(8) % 2))
+    evidence = gather(load_settings(tmp_path / "here.toml"), None)
+    first, *_ = (block for block in results.summary(evidence).blocks if isinstance(block, Text))
+    assert first.notable
+    assert first.text.startswith("The trainings of plain are missing, or were made with other settings or data; ")
 
 
 def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:

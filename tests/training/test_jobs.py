@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from conftest import SPLITS, Tiny
+from made_up_trainings import finished
 from ripik.errors import InputError
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
-from ripik.training.jobs import Training, check_folds, choose_variants, job_seed, jobs_of
+from ripik.training.jobs import Training, check_folds, choose_variants, job_seed, jobs_of, unfinished
 
 FINETUNED, ORIGINAL = Job("finetuned", 1), Job("original", 1)
 
@@ -53,6 +54,14 @@ def test_a_fold_named_twice_is_one_job(tiny: Tiny) -> None:
         [Job("original", 1), Job("original", 0)],
         [Job("original", 0), Job("original", 1)],
     )
+
+
+def test_variants_whose_trainings_are_missing_or_of_other_settings_are_unfinished(tiny: Tiny) -> None:
+    run = finished(tiny)
+    names = list(run.settings.variants)
+    assert unfinished(run) == names[1:]
+    assert unfinished(opened(tiny, "training.epochs=77")) == names
+    assert unfinished(opened(tiny, "network.weights=nowhere.h5")) == names
 
 
 @pytest.mark.parametrize("fold", [-1, SPLITS, 99])

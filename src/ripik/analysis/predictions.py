@@ -118,13 +118,13 @@ def load(path: str | Path, *, metric: str | None = None, folds: str | Path | Non
 def load_run(folder: str | Path) -> dict[str, Predictions]:
     """Return the predictions of every variant of a run that has an `oof.csv`, then of its blend, by name.
 
-    The variants stand in the order of the run's `config.toml`, or by name where there is none.
+    The variants are those of the run's `config.toml`, in its order: what is left of others may be of other folds. Where
+    it lists none, they are those that have a folder, by name.
     Raises InputError when there are none, and as `load` does.
     """
     run = Path(folder)
     made = sorted(path.parent.name for path in run.glob(f"*/{OOF}"))
-    order = [*read_config(run).get("variants", {}), *made]
-    names = [name for name in dict.fromkeys(order) if name in made and name != BLEND]
+    names = [name for name in read_config(run).get("variants", {}) or made if name in made and name != BLEND]
     names += [BLEND] if BLEND in made else []
     if not names:
         raise InputError(f"there is no {OOF} in a folder of {run}. Give a run's folder, or run `make train`.")

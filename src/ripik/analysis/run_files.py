@@ -10,7 +10,7 @@ import pandas as pd
 
 from ripik.analysis.groups import FOLDS, GROUPS, read_folds
 from ripik.analysis.predictions import BLEND, META, load, load_test, read_config
-from ripik.analysis.small_files import REFIT, job_of, number_at, numbers, read_object
+from ripik.analysis.small_files import REFIT, jobs_in, number_at, numbers, read_object
 from ripik.data.csv_tables import check_filled, read_table, whole_numbers
 from ripik.errors import InputError
 from ripik.storage import artifacts
@@ -22,12 +22,14 @@ TRAIN_AGAIN, FOLDS_AGAIN = "Run `make train`.", "Delete it and run `make folds`.
 def history(run: str | Path, variant: str) -> pd.DataFrame:
     """Return the learning curves of a variant's finished trainings, a row an epoch.
 
+    Those that its predictions were merged from, where its `meta.json` tells; all before it is there.
+
     Columns: fold (-1: the refit, last), seed, epoch (from 1), loss, accuracy (both of the training rows), seconds, then
     whatever else `history.csv` has, such as inner_loss; NaN where a training has no such column.
     Raises InputError when there is no `history.csv`, or one is broken.
     """
     folder = Path(run) / variant
-    jobs = {job: path for path in folder.glob(f"*/{HISTORY}") if (job := job_of(path.parent.name))}
+    jobs = {job: path / HISTORY for path, job in jobs_in(folder).items() if (path / HISTORY).exists()}
     if not jobs:
         raise InputError(f"there is no {HISTORY} in a folder of {folder}. {TRAIN_AGAIN}")
     order = sorted(jobs, key=lambda job: (job[0] == REFIT, *job))

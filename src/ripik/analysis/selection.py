@@ -35,7 +35,7 @@ class Selection:
     """The best of several and what it is worth: its own score, and the one of choosing so.
 
     best: its number. naive: its score on all rows, with the interval of a score that was not chosen. corrected: that
-    less the optimism of choosing, the interval moved with it.
+    less the optimism of choosing, the interval moved with it, within what the metric can be.
     """
 
     best: int
@@ -136,8 +136,8 @@ def select(
     best = int(whole[np.argmax(_last_without_value(utility[whole]))])
     naive = interval(trials.y, trials.predictions[best].astype(np.float64), trials.groups, metric)
     optimism = search.optimism(best, draws, progress) if len(tried) > 1 else 0.0
-    moved = Interval(naive.value - optimism, naive.low - optimism, naive.high - optimism, naive.error)
-    return Selection(best, naive, moved)
+    value, low, high = (float(np.clip(of - optimism, *metric.ends)) for of in (naive.value, naive.low, naive.high))
+    return Selection(best, naive, Interval(value, low, high, naive.error))
 
 
 @dataclass(eq=False)

@@ -20,6 +20,27 @@ def job_of(folder: str) -> tuple[int, int] | None:
     return (REFIT if found[1] is None else int(found[1]), int(found[2] or 0)) if found else None
 
 
+def jobs_in(variant: Path) -> dict[Path, tuple[int, int]]:
+    """Return the folders of a variant's trainings, by name, each with its fold and seed number.
+
+    Those that its predictions were merged from, where its `meta.json` tells: what is left of others may be of other
+    folds.
+    """
+    found = {path: job for path in sorted(variant.glob("*")) if (job := job_of(path.name))}
+    try:
+        merged = merged_jobs(read_object(variant / "meta.json", ""))
+    except InputError:
+        merged = {}
+    return {path: job for path, job in found.items() if not merged or path.name in merged}
+
+
+def merged_jobs(meta: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return fold and seed number, by folder, of the trainings that the `meta.json` of an `oof.csv` says it is of."""
+    inputs = meta.get("inputs")
+    made_from = inputs.get("predictions") if isinstance(inputs, dict) else None
+    return {name: job for name in made_from if (job := job_of(name))} if isinstance(made_from, dict) else {}
+
+
 def read_object(path: Path, make: str) -> dict[str, Any]:
     """Return what a JSON file of one object holds; `make` says what (re)makes the file.
 

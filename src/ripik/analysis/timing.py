@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik.analysis.predictions import BLEND, read_config
-from ripik.analysis.small_files import job_of, number_at, read_object
+from ripik.analysis.small_files import job_of, jobs_in, number_at, read_object
 from ripik.errors import InputError
 
 AGAIN = "Delete it and run the step that wrote it again."
@@ -26,7 +26,8 @@ def times(run: str | Path) -> pd.DataFrame:
     """Return what the run spent its time on, in the order of the steps, from the `meta.json` files.
 
     Columns: step (of the command), what (it made), seconds (of work, summed over files; jobs that ran side by side
-    count in full). What the run lacks is left out; no row at all for an empty folder.
+    count in full). What the run lacks is left out, as are trainings that a variant's predictions are not of; no row at
+    all for an empty folder.
     Raises InputError when a meta file is broken or the folder is missing.
     """
     folder = Path(run)
@@ -36,9 +37,7 @@ def times(run: str | Path) -> pd.DataFrame:
     rows += [("train", "initial weights", sorted(folder.glob("backbones/*.meta.json")))]
     for store, what in STORES:
         rows += [("train", what.format(of.name), _metas(of)) for of in sorted(folder.glob(f"{store}/*"))]
-    jobs = {
-        name: [path for path in sorted((folder / name).iterdir()) if job_of(path.name)] for name in _variants(folder)
-    }
+    jobs = {name: list(jobs_in(folder / name)) for name in _variants(folder)}
     rows += [("train", name, [job / "meta.json" for job in made]) for name, made in jobs.items()]
     for name, made in jobs.items():
         rows += [("predict", name, [*(job / "predictions.meta.json" for job in made), folder / name / "meta.json"])]

@@ -12,7 +12,7 @@ import pandas as pd
 from ripik.analysis.intervals import Interval, difference
 from ripik.analysis.metrics import FloatArray, get_metric
 from ripik.analysis.predictions import Predictions, load
-from ripik.analysis.small_files import REFIT, job_of, read_object
+from ripik.analysis.small_files import REFIT, merged_jobs, read_object
 from ripik.errors import InputError
 from ripik.storage import artifacts
 
@@ -35,26 +35,27 @@ PREDICT_AGAIN = "Run `make predict`."
 NOTHING = Interval(*[float("nan")] * 4)
 
 
-def views(run: str | Path, variant: str) -> pd.DataFrame:
+def views(run: str | Path, variant: str, *, metric: str | None = None) -> pd.DataFrame:
     """Return a row a view, in the configuration's order: its score by itself, and what it adds to all the others.
 
     Columns: view, alone (the metric of the view by itself), without (of all other views, merged), adds (the variant's
     score less `without`: above 0 the view helps, for log loss below 0), low and high (the 95 % interval of adds, over
     groups). A single view has no others (NaN). Views are merged for each seed, and the seeds by their mean, as in
-    `oof.csv`. Raises InputError when a file is missing or broken, or `oof.csv` was not merged from the present views.
+    `oof.csv`. `metric` is as for `load`. Raises InputError when a file is missing or broken, or `oof.csv` was not
+    merged from the present views.
     """
-    p = load(Path(run) / variant)
+    p = load(Path(run) / variant, metric=metric)
     names, stored, how = _stored(p)
-    metric, y = get_metric(p.metric), p.truth(p.metric)
+    measure, y = get_metric(p.metric), p.truth(p.metric)
     _check_same(p, _merged(stored, how))
     rows = []
     for index, name in enumerate(names):
-        alone = metric.function(y, _merged(stored[:, [index]], how))
+        alone = measure.function(y, _merged(stored[:, [index]], how))
         without, adds = float("nan"), NOTHING
         if len(names) > 1:
             others = _merged(np.delete(stored, index, axis=1), how)
-            without = metric.function(y, others)
-            adds = difference(y, others, p.probabilities, p.groups, metric)
+            without = measure.function(y, others)
+            adds = difference(y, others, p.probabilities, p.groups, measure)
         rows.append(
             {"view": name, "alone": alone, "without": without, "adds": adds.value, "low": adds.low, "high": adds.high}
         )
@@ -93,10 +94,9 @@ def _stored(p: Predictions) -> tuple[list[str], np.ndarray, str]:
 def _merged_jobs(folder: Path) -> tuple[dict[str, tuple[int, int]], str]:
     """Return the jobs that oof.csv was merged from, their fold and seed by folder, and how views were merged."""
     path = folder / "meta.json"
-    inputs = read_object(path, PREDICT_AGAIN).get("inputs")
-    made_from, how = (inputs.get("predictions"), inputs.get("merge")) if isinstance(inputs, dict) else (None, None)
-    known = {name: job for name in made_from if (job := job_of(name))} if isinstance(made_from, dict) else {}
-    jobs = {name: job for name, job in known.items() if job[0] != REFIT}
+    told = read_object(path, PREDICT_AGAIN)
+    jobs = {name: job for name, job in merged_jobs(told).items() if job[0] != REFIT}
+    how = told["inputs"].get("merge") if jobs else None
     if not jobs or not isinstance(how, str):
         raise InputError(f"{path} does not say which predictions oof.csv was merged from, and how. {PREDICT_AGAIN}")
     return jobs, how

@@ -66,15 +66,14 @@ def _scores(layout: Layout, of: str) -> Answer:
         found.append(pd.concat([frame[columns] for frame in rows]).assign(name=name))
     answer = pd.concat(found)[["name", "score", "value", "low", "high", "error"]]
     wide = answer.pivot(index="score", columns="name", values="value")
-    wide = wide.loc[answer["score"].unique(), answer["name"].unique()].reset_index()
-    _print_table("Out-of-fold scores (intervals are in the CSV)", wide)
+    wide = wide.loc[answer["score"].unique(), answer["name"].unique()]
+    _print_table("Out-of-fold scores (intervals are in the CSV)", _headed("score", wide))
     return answer, ""
 
 
 def _confusion(layout: Layout, of: str) -> Answer:
     predictions = _one(layout, of)
-    answer = analysis.confusion(predictions)
-    answer.insert(0, "label", answer.index, allow_duplicates=True)  # a class may be called so, too
+    answer = _headed("label", analysis.confusion(predictions))
     _print_table(f"Images by label (row) and class predicted by {predictions.name} (column)", answer)
     return answer, ""
 
@@ -103,7 +102,7 @@ def _between_members(layout: Layout, of: str) -> Answer:
     _print_table(
         "Images predicted correctly, and those that one member alone gets right or wrong", analysis.hits(members)
     )
-    _print_table("Correlation of the probabilities of the true class", alike.rename_axis("member").reset_index())
+    _print_table("Correlation of the probabilities of the true class", _headed("member", alike))
     return answer, ""
 
 
@@ -113,10 +112,10 @@ def _folds(layout: Layout, of: str) -> Answer:
     metric = next(iter(members.values())).metric
     scores = pd.concat({name: part[metric] for name, part in zip(members, parts, strict=True)}, axis=1)
     counts, sizes = analysis.fold_classes(layout.run), parts[0][["images", "groups"]]
-    _print_table(f"{metric} by fold", scores.rename_axis("fold").reset_index())
-    _print_table("Images by fold and label", pd.concat([sizes, counts], axis=1).rename_axis("fold").reset_index())
+    _print_table(f"{metric} by fold", _headed("fold", scores))
+    _print_table("Images by fold and label", _headed("fold", pd.concat([sizes, counts], axis=1)))
     answer = pd.concat([sizes, scores, counts.add_prefix("label ")], axis=1)
-    return answer.rename_axis("fold").reset_index(), ""
+    return _headed("fold", answer), ""
 
 
 def _views(layout: Layout, of: str) -> Answer:
@@ -161,6 +160,13 @@ def _members(layout: Layout, of: str) -> dict[str, Predictions]:
 
 def _one(layout: Layout, of: str) -> Predictions:
     return list(_members(layout, of).values())[-1]
+
+
+def _headed(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its index as the first column, even where a variant or class has that name, too."""
+    found = frame.reset_index(drop=True)
+    found.insert(0, name, frame.index, allow_duplicates=True)
+    return found
 
 
 def _print_table(title: str, frame: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripik.console import say, table
+from ripik.console import say, table, warn
 from ripik.data.competition import fingerprint
 from ripik.diagnostics.photo_page import Picture, Row, Section, write_gallery
 from ripik.diagnostics.suspects import COPIES, MODEL, find_suspects
@@ -23,6 +23,7 @@ from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.training.jobs import told_unfinished, unfinished
 from ripik.training.oof import written_oof
 
 COLUMNS = [
@@ -61,8 +62,13 @@ class _Evidence:
 
 
 def label_issues(settings: Settings) -> Path:
-    """Make the table and page of `find_label_issues`, print what was found, and return the path of the table."""
+    """Make the table and page of `find_label_issues`, print what was found, and return the path of the table.
+
+    Warns of variants with a training that is missing or was made with other settings or data.
+    """
     run = Run.open(settings)
+    if names := unfinished(run):
+        warn(f"labels: {told_unfinished(names)}")
     path, found = find_label_issues(run)
     _print_issues(_evidence(run), found)
     say(f"labels: wrote {path} and {path.with_suffix('.html')}. Nothing was relabelled. {_how_to_correct(run)}")

@@ -22,12 +22,16 @@ YOURS, BROKEN = "yours", "broken"
 
 @dataclass(frozen=True)
 class Part:
-    """A file or step of the run: `state` is FRESH, YOURS (edited by hand), STALE, BROKEN or MISSING."""
+    """A file or step of the run: `state` is FRESH, YOURS (edited by hand), STALE, BROKEN or MISSING.
+
+    without: the variants that an up-to-date blend was made without.
+    """
 
     name: str
     state: str
     detail: str = ""
     value: float | None = None  # a score, where the part has one
+    without: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -73,7 +77,9 @@ def blend_state(layout: Layout, record: dict[str, Any] | None, oofs: Mapping[str
     if stale:
         return Part("blend", STALE, f"the oof.csv of {', '.join(stale)} is stale")
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in record["weights"].items() if weight > 0)
-    return Part("blend", FRESH, weights, record["scores"]["cross_fitted"])
+    without = tuple(name for name in oofs if name not in record["members"])
+    told = f"{weights}; without {', '.join(without)}" if without else weights
+    return Part("blend", FRESH, told, record["scores"]["cross_fitted"], without)
 
 
 def last_submission(path: Path, run: str) -> dict[str, str]:
@@ -98,6 +104,8 @@ def report_state(layout: Layout, run: Run | None, record: dict[str, Any] | None,
     record = Artifact.of(page, shown).record
     if record is None:
         return Part("report", STALE, "interrupted, or its meta file is missing")
+    if lacked := record["inputs"].get("unfinished"):
+        return Part("report", STALE, f"made before {', '.join(map(str, lacked))} had all their trainings")
     made = Artifact.of(page, {**record["inputs"], **shown})
     if made.is_fresh:
         return Part("report", FRESH)

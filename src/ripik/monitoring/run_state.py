@@ -206,6 +206,8 @@ def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Pa
         return f"next: {make('train')} (every job is finished; only oof.csv is still to be written)"
     if not blend.ready:
         return f"next: {make('ensemble')}"
+    if blend.without:
+        return f"next: {make('ensemble')} (the blend is without {', '.join(blend.without)})"
     if not report.ready:
         return f"next: {make('report')}"
     return f"nothing to train: everything is up to date. Look at the report, and at {make('analyse TOPIC=labels')}"

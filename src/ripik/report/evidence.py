@@ -17,7 +17,7 @@ from ripik.errors import InputError
 from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.training.jobs import jobs_of
+from ripik.training.jobs import jobs_of, unfinished
 
 Maps = dict[tuple[str, str], np.ndarray]  # by image id and class as text: Grad-CAM, float32 (h, w) of 0–1
 
@@ -60,6 +60,11 @@ class Evidence:
         """Whether every finished training of a member still has this file in its folder."""
         jobs = jobs_of(self.run.settings, self.run.settings.variants[member])
         return all((self.run.layout.job(job) / file).is_file() for job in jobs)
+
+    @cached_property
+    def unfinished(self) -> list[str]:
+        """The variants with a training that is missing or was made with other settings or data."""
+        return unfinished(self.run)
 
     @property
     def submission(self) -> str:
@@ -104,9 +109,10 @@ def gather(settings: Settings, record: dict[str, Any] | None) -> Evidence:
 
     Raises InputError when no variant has an `oof.csv`.
     """
-    run = Run.open(settings)
+    run, metric = Run.open(settings), settings.competition.metric
     named = {name: run.layout.variant(name) for name in settings.variants}
-    members = {name: analysis.load(folder) for name, folder in named.items() if (folder / "oof.csv").is_file()}
+    made = {name: folder for name, folder in named.items() if (folder / "oof.csv").is_file()}
+    members = {name: analysis.load(folder, metric=metric) for name, folder in made.items()}
     if not members:
         raise InputError(f"no variant of {run.layout.run} has an oof.csv. Run `make train`, then `make report`.")
-    return Evidence(run, members, analysis.load(run.layout.ensemble) if record else None, record)
+    return Evidence(run, members, analysis.load(run.layout.ensemble, metric=metric) if record else None, record)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ripik.console import progress, say
+from ripik.console import progress, say, warn
 from ripik.diagnostics.heatmaps import heat_maps
 from ripik.diagnostics.label_issues import find_label_issues
 from ripik.diagnostics.photo_page import environment
@@ -21,7 +21,7 @@ from ripik.settings import Settings
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.up_to_date import Artifact
-from ripik.training.jobs import trainings_of
+from ripik.training.jobs import told_unfinished, trainings_of
 from ripik.tuning.record import searched
 
 REPORT = 2  # to be raised when the page shows something else
@@ -32,16 +32,20 @@ def report(settings: Settings) -> Path:
 
     Makes the tables of `analyse labels`, and of `analyse adversarial` where `ensemble` would (`why_left_out`); and heat
     maps (Grad-CAM) where the models are there.
+    Warns of variants with a training that is missing or was made with other settings or data, as the page does, too.
     Raises InputError when no variant has an `oof.csv`.
     """
     run = Run.open(settings)
     evidence = gather(settings, finished_blend(run))
+    if evidence.unfinished:
+        warn(f"report: {told_unfinished(evidence.unfinished)}")
     path = run.layout.report / "index.html"
     artifacts.check_writable(path.parent)
     suspects, likeness = find_label_issues(run)[1], _adversarial(evidence)
     shown = photos.choose(evidence, suspects)
     album = Album(evidence, _heat_maps(evidence, shown))
     inputs = {"version": REPORT, **shown_inputs(run, evidence.record)}
+    inputs |= {"unfinished": evidence.unfinished} if evidence.unfinished else {}
     with Artifact.of(path, inputs).making():
         text = _render(evidence, _sections(evidence, album, shown, likeness))
         artifacts.write_text(path, text.encode("utf-8", "replace").decode())

@@ -239,6 +239,26 @@ def trainings_of(run: Run, variant: Variant, folds: Sequence[int] = ()) -> list[
     return [Training(run, job) for job in jobs_of(run.settings, variant, folds)]
 
 
+def unfinished(run: Run) -> list[str]:
+    """Return the variants with a training that is missing, or that the present settings and data did not make."""
+    return [variant.name for variant in run.settings.variants.values() if not _is_finished(run, variant)]
+
+
+def _is_finished(run: Run, variant: Variant) -> bool:
+    try:
+        return all(each.is_done for each in trainings_of(run, variant))
+    except InputError:  # a file that determines a training is not there
+        return False
+
+
+def told_unfinished(names: Sequence[str]) -> str:
+    """Return a sentence on the variants that `unfinished` names."""
+    return (
+        f"the trainings of {', '.join(names)} are missing, or were made with other settings or data; out-of-fold "
+        "predictions and blend are as they were then. Run `make train ensemble report`"
+    )
+
+
 def predicting(run: Run, variant: Variant) -> list[Training]:
     """Return the trainings whose mean predicts the test set: the refits where there are some, or else all folds'."""
     return [each for each in trainings_of(run, variant) if (each.job.fold is None) == variant.refit]

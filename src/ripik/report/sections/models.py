@@ -145,7 +145,7 @@ def adding(evidence: Evidence) -> Section:
 def _views(evidence: Evidence, name: str) -> pd.DataFrame | None:
     """Return what the views of a variant add; None, with a message, where its files are missing."""
     try:
-        return analysis.views(evidence.folder, name)
+        return analysis.views(evidence.folder, name, metric=evidence.focus_metric)
     except RipikError as error:
         say(f"report: the views of {name} are left out: {error}")
         return None

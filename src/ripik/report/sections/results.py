@@ -16,6 +16,8 @@ from ripik.report.blocks import Beside, Cell, Matrix, Photos, Section, Table, Te
 from ripik.report.charts.words import capital, change, ends, number, share, signed, spoken
 from ripik.report.evidence import Evidence
 from ripik.report.sections.advice import advice
+from ripik.targets import with_config
+from ripik.training.jobs import told_unfinished
 from ripik.training.scores import beside
 
 MATRIX_CLASSES, PAIRS = 60, 100  # classes up to which a matrix can be read; pairs shown of more
@@ -24,7 +26,7 @@ CELL_PHOTOS, FEWEST, ALL_CELL_PHOTOS = 12, 3, 420  # of a cell, of a cell where 
 
 
 def summary(evidence: Evidence) -> Section:
-    """The CV and its interval, what is blended, the submission, and what to try next."""
+    """The CV and its interval, what is blended, the submission, what is not up to date, and what to try next."""
     metric, score = spoken(evidence.focus_metric), evidence.scores[evidence.focus.name][evidence.focus_metric]
     rows = [
         [f"CV {metric}" if evidence.blend else f"best OOF {metric}", number(score["value"], 4)],
@@ -49,9 +51,17 @@ def summary(evidence: Evidence) -> Section:
         "Summary",
         [
             Table("The run in short", ["", evidence.focus.name], rows, wrapped=True),
+            *_unfinished(evidence),
             Text(advice(evidence), notable=True),
         ],
     )
+
+
+def _unfinished(evidence: Evidence) -> list[Text]:
+    """Return what tells of variants whose trainings are missing or of other settings; nothing where all is done."""
+    if not evidence.unfinished:
+        return []
+    return [Text(with_config(f"{capital(told_unfinished(evidence.unfinished))}."), notable=True)]
 
 
 def _score_row(evidence: Evidence, score: str) -> list[str]:
