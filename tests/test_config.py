@@ -79,9 +79,14 @@ def test_every_whole_number_has_an_upper_end(section: type[Section]) -> None:
     assert [name for name, marks in numbers.items() if not any(isinstance(mark, Lt | Le) for mark in marks)] == []
 
 
-@pytest.mark.parametrize("key", ["prediction.batch_size", "training.epochs", "folds.n_splits", "jobs.threads"])
+@pytest.mark.parametrize("key", ["prediction.batch_size", "training.epochs", "jobs.threads"])
 def test_a_number_that_no_array_can_have_is_refused(tmp_path: Path, key: str) -> None:
     assert f"{key} = {10**20}: should be less than 2147483648" in refusal(tmp_path, "", f"{key}={10**20}")
+
+
+@pytest.mark.parametrize("key", ["training.seeds", "variants.original.seeds", "folds.n_splits"])
+def test_more_trainings_than_anybody_runs_are_refused(tmp_path: Path, key: str) -> None:
+    assert "1001: should be less than or equal to 1000" in refusal(tmp_path, "", f"{key}=1001")
 
 
 def test_finetuning_has_a_lower_rate(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class PathSettings(Section):
 class FoldSettings(Section):
     """How the training images are split."""
 
-    n_splits: Annotated[Count, Field(ge=2)] = 5
+    n_splits: Annotated[Count, Field(ge=2, le=1000)] = 5
     seed: Seed = 0
     tries: Count = 20  # seeded splits made; the one whose class shares differ least between folds is kept
     near_copies: bool = True  # False: only the group column, or every image by itself

@@ -51,7 +51,7 @@ class TrainingSettings(Section):
     average: Annotated[Fraction, Added()] = 0.0  # how slowly a running mean of the weights fades; 0: the last weights
     soup: Annotated[CountOrNone, Added()] = 0  # last epochs whose weights are averaged to predict; 0: the last's
     seed: Seed = 0
-    seeds: Count = 1
+    seeds: Annotated[Count, Field(le=1000)] = 1
     refit: bool = False  # a last training on all rows predicts the test set
     distribute: Literal["none", "data"] = "none"  # data: all GPUs of the machine share each batch of one training
 
