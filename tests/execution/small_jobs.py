@@ -176,6 +176,13 @@ def hold_on(path: Path, report: Progress) -> None:
     time.sleep(600)
 
 
+def note_pid_and_wait(folder: Path, number: int) -> int:
+    """Be a call of `in_parallel`: the first of them takes a while."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(2 if number < 2 else 0.01)
+    return number
+
+
 def note_own_pid(path: Path, report: Progress) -> None:
     path.write_text(str(os.getpid()))
 

@@ -7,6 +7,7 @@ are judged by what is beyond `chance`.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from ripik.data.image_files import read_pixels
 from ripik.data.pixel_rule import USUAL, PixelRule
 from ripik.errors import InputError
+from ripik.execution.parallel import end_with
 from ripik.splits.near_copies.candidates import NEIGHBOURS, candidate_pairs, describe
 from ripik.splits.near_copies.chance import beyond, chance_of, in_families
 from ripik.splits.near_copies.clusters import Compare, Known, marked, settle
@@ -107,14 +109,15 @@ def _run(function: Callable, arguments: Iterable[tuple], of: int, workers: int, 
     """Results in the order of the arguments, which are taken one by one, from worker processes."""
     results = []
     parallel = Parallel(workers, return_as="generator", max_nbytes=None)
-    for result in parallel(delayed(_on_one_thread)(function, *each) for each in arguments):
+    for result in parallel(delayed(_on_one_thread)(os.getpid(), function, *each) for each in arguments):
         results.append(result)
         report(len(results), of)
     return results
 
 
-def _on_one_thread(function: Callable, *arguments: object) -> object:
+def _on_one_thread(parent: int, function: Callable, *arguments: object) -> object:
     """Threads would multiply with the processes, gain nothing on thumbnails, and round differently by their number."""
+    end_with(parent)
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
