@@ -38,7 +38,7 @@ setup: $(READY)  ## install the locked packages into .venv
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=python3.12"; exit 2; }
-	@echo "installing the locked packages into $(VENV) (once, some minutes)"
+	@echo "installing the locked packages into $(VENV) (once, some minutes, in which nothing is shown)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

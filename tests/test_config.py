@@ -84,6 +84,13 @@ def test_a_number_that_no_array_can_have_is_refused(tmp_path: Path, key: str) ->
     assert f"{key} = {10**20}: should be less than 2147483648" in refusal(tmp_path, "", f"{key}={10**20}")
 
 
+def test_a_wrong_override_of_a_good_file_is_told_as_one(tmp_path: Path) -> None:
+    wrong = "training.epochs=-1"
+    assert f"cars.toml with --set {wrong}: training.epochs = -1: should be" in refusal(tmp_path, "", wrong)
+    told = refusal(tmp_path, "[training]\nepochs = -2\n", "network.dropout=0.1")
+    assert "cars.toml: training.epochs = -2: should be" in told
+
+
 @pytest.mark.parametrize("key", ["training.seeds", "variants.original.seeds", "folds.n_splits"])
 def test_more_trainings_than_anybody_runs_are_refused(tmp_path: Path, key: str) -> None:
     assert "1001: should be less than or equal to 1000" in refusal(tmp_path, "", f"{key}=1001")
@@ -390,7 +397,7 @@ def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
-    with pytest.raises(InputError, match="configs"):
+    with pytest.raises(InputError, match="configs is a folder, not a configuration file"):
         load_settings(tmp_path / "configs")
 
 

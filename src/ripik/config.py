@@ -67,11 +67,31 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     raw = _read_toml(path)
     _check_depth(path, raw)
     _refuse(path, _wrong_tables(raw))
-    raw = _over_recipe(path, raw, overrides)
+    try:
+        return _under(path, raw, overrides)
+    except InputError as error:
+        beginning = f"{path}: "
+        if not (overrides and str(error).startswith(beginning) and _is_good(path, raw)):
+            raise
+        told = " ".join(f"--set {override}" for override in overrides)
+        raise InputError(f"{path} with {told}: {str(error).removeprefix(beginning)}") from None
+
+
+def _under(path: Path, raw: dict[str, Any], overrides: Sequence[str]) -> Settings:
+    """Return the settings of a file's tables under the overrides."""
+    raw = _over_recipe(path, copy.deepcopy(raw), overrides)
     for override in overrides:
         _apply(raw, override)
     _check_depth(path, raw)
     return _resolve(path, raw)
+
+
+def _is_good(path: Path, raw: dict[str, Any]) -> bool:
+    try:
+        _under(path, raw, ())
+    except InputError:
+        return False
+    return True
 
 
 def to_toml(settings: Settings) -> str:
@@ -83,6 +103,8 @@ def to_toml(settings: Settings) -> str:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a configuration file. Give one with CONFIG= or --config.")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
         raise InputError(f"{path}: the run is named after the file, so use letters, digits, '.', '_' and '-' only.")
     try:

@@ -51,6 +51,11 @@ def refused(capsys: pytest.CaptureFixture[str], source: object, *answers: str) -
     return capsys.readouterr().err
 
 
+def test_no_source_is_told_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["new", "--source", ""]) == 2
+    assert "SOURCE is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_is_understood(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     LAYOUTS[name](folder / "src" / name)

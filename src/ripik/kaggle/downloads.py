@@ -27,6 +27,8 @@ def new(settings: Settings, source: str, config: Path, answers: Sequence[str]) -
     source: a path, else owner/name of a dataset, else a competition's name. Other arguments as of
     `survey.configuration.write_configuration`; raises as it and `download` do.
     """
+    if not source.strip():
+        raise InputError("SOURCE is empty. Give a folder, a zip, or a name on Kaggle with SOURCE= or --source.")
     if Path(source).exists() or source.lower().endswith(".zip") or source.startswith((".", "/", "~")):
         return write_configuration(Path(source).expanduser(), config, answers)
     dataset, slug = dataset_name(source), competition_name(source)
