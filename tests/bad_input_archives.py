@@ -18,7 +18,7 @@ from ripik.data.competition import read_competition
 SOURCE, FILLED = "photos.zip", "output/filled"
 INTO = ("--set", f"competition.root={{folder}}/{FILLED}")
 COMMAND = ("data", "--source", f"{{folder}}/{SOURCE}", *INTO)
-DAMAGED = ("not a zip archive, or a damaged one", "Download it again")
+DAMAGED = ("damaged or not a zip", "Download it again")
 FOLDER = "folder as the source"
 Files = dict[str, bytes]
 

@@ -163,7 +163,7 @@ def test_wrong_sources(tmp_path: Path) -> None:
         fetch(made, tmp_path)
     text = tmp_path / "data.7z"
     text.write_text("no zip")
-    with pytest.raises(InputError, match=r"data\.7z is not a zip archive, or a damaged one"):
+    with pytest.raises(InputError, match=r"data\.7z is damaged or not a zip"):
         fetch(made, text)
 
 

@@ -100,7 +100,7 @@ import os, signal, sys
 from ripik import cli
 from ripik.execution import parallel
 
-def die(function, rows):
+def die(parent, function, rows):
     os.kill(os.getpid(), signal.SIGKILL)
 
 parallel._call_all = die

@@ -167,7 +167,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         if isinstance(error, OSError) and error.errno is not None:  # bz2's has none
             raise
         raise DamagedArchiveError(
-            f"{archive.name} is not a zip archive, or a damaged one ({error}). Download it again, or give a folder as "
+            f"{archive.name} is damaged or not a zip archive ({error}). Download it again, or give a folder as "
             "the source."
         ) from None
     except NotImplementedError as error:
