@@ -11,7 +11,7 @@ are blended with; the share of the head is chosen on the other folds (of 0, 0.05
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -81,10 +81,18 @@ def ends(backbone: keras.Model) -> dict[str, keras.KerasTensor]:
 
 def heads(run: Run, seen: dict[int, dict[str, np.ndarray]], sizes: Sequence[int], stages: Sequence[str]) -> np.ndarray:
     """Return out-of-fold probabilities, means over photo and mirror: float64 (n, C)."""
-    features = np.concatenate([seen[size][stage] for size in sizes for stage in stages], axis=2)
+    return out_of_fold(run, np.concatenate([seen[size][stage] for size in sizes for stage in stages], axis=2))
+
+
+def out_of_fold(run: Run, features: np.ndarray, chosen: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """Return out-of-fold probabilities of heads, means over the views: float64 (n, C); features: (views, n, channels).
+
+    chosen: returns those of a fold's training rows that its head is to learn from; None: all.
+    """
     fold, found = run.folds["fold"].to_numpy(), np.zeros((features.shape[1], len(run.competition.classes)))
     for held in np.unique(fold):
         rows = np.flatnonzero(fold != held)
+        rows = rows if chosen is None else chosen(rows)
         head = next(fitted(run, features, rows, [strength(run, features, rows)]))
         found[fold == held] = np.mean([head.probabilities(view[fold == held]) for view in features], axis=0)
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import say
-from benchmarks.quality.depths import fitted, strength
+from benchmarks.quality.depths import out_of_fold
 from ripik.analysis.metrics import get_metric
 from ripik.config import load_settings
 from ripik.features.store import Pass, VariantData
@@ -50,12 +50,8 @@ def stored(run: Run, name: str) -> np.ndarray:
 
 def score(run: Run, features: np.ndarray, share: float, draw: int) -> float:
     """Return the metric of out-of-fold predictions of heads that learn from a share of the groups, drawn by a seed."""
-    fold, groups = run.folds["fold"].to_numpy(), run.folds["group"].to_numpy()
-    found = np.zeros((len(fold), len(run.competition.classes)))
-    for held in np.unique(fold):
-        rows = np.flatnonzero((fold != held) & np.isin(groups, drawn(groups[fold != held], share, draw)))
-        head = next(fitted(run, features, rows, [strength(run, features, rows)]))
-        found[fold == held] = np.mean([head.probabilities(view[fold == held]) for view in features], axis=0)
+    groups = run.folds["group"].to_numpy()
+    found = out_of_fold(run, features, lambda rows: rows[np.isin(groups[rows], drawn(groups[rows], share, draw))])
     return get_metric(run.settings.competition.metric).function(run.targets(), found)
 
 

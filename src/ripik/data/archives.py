@@ -167,8 +167,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         if isinstance(error, OSError) and error.errno is not None:  # bz2's has none
             raise
         raise DamagedArchiveError(
-            f"{archive.name} is damaged or not a zip archive ({error}). Download it again, or give a folder as "
-            "the source."
+            f"{archive.name} is damaged or not a zip archive ({error}). Download it again, or give a folder as the "
+            "source."
         ) from None
     except NotImplementedError as error:
         raise InputError(f"{archive.name}: {error}. {UNPACK_IT}") from None

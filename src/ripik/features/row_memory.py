@@ -7,6 +7,7 @@ from pathlib import Path
 from ripik.execution.environment import threads, usable_cores
 from ripik.execution.memory import usable_memory
 from ripik.features.batches import ArrayRows, Draws, Source, uniform
+from ripik.names import RAY
 from ripik.settings import JobSettings
 from ripik.storage.packed_rows import PackedRows
 
@@ -31,7 +32,7 @@ class RowMemory:
     @classmethod
     def of_job(cls, jobs: JobSettings) -> "RowMemory":
         """Return what this process may take as one of several jobs: a cluster fills the cores of a node with them."""
-        beside = usable_cores() // threads() if jobs.engine == "ray" else jobs.jobs
+        beside = usable_cores() // threads() if jobs.engine == RAY else jobs.jobs
         return cls(int(SHARE * usable_memory() / max(1, beside)))
 
     def share_draws(self, batches: int) -> None:

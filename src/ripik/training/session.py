@@ -145,30 +145,30 @@ class Session(ABC):
 
     def _end_epoch(self, scores: dict[str, float]) -> None:
         """Score the inner split, note the epoch, and keep its weights if they are the best so far."""
-        if not all(np.isfinite(values).all() for values in self.predicting()):
+        model = self.predicting()
+        if not all(np.isfinite(values).all() for values in model):
             raise self._diverged("weights")
         start, epoch, row = time.monotonic(), len(self.history) + 1, scores | self._score_inner()
         seconds = self.progress.seconds + time.monotonic() - start
         self.history.append({"epoch": epoch, **row, "seconds": seconds})
         self.progress.batches, self.progress.seconds, self.metrics = 0, 0.0, []
         if self.best_epoch() == epoch - 1:
-            self.best = self.predicting()
-        self._stir(epoch)
+            self.best = model
+        self._stir(epoch, model)
         rate = self.course.rate(epoch * self.course.epoch_steps)
         self.log.scalars("epoch", row | {"learning_rate": rate}, epoch)
 
-    def _stir(self, epoch: int) -> None:
-        """Take the variables after one of the last epochs (from 1) into the mean that is to predict.
+    def _stir(self, epoch: int, model: Arrays) -> None:
+        """Take the model's variables after one of the last epochs (from 1) into the mean that is to predict.
 
         A soup of one training's checkpoints (Izmailov et al. 2018, arXiv 1803.05407; Wortsman et al. 2022, ICML).
         """
         number = epoch - (self.variant.epochs - self.variant.soup)
         if number < 1 or not self.variant.soup:
             return
-        now = self.predicting()
         self.soup = [
             before + (value - before) / number if np.issubdtype(value.dtype, np.floating) else value
-            for before, value in zip(self.soup or now, now, strict=True)
+            for before, value in zip(self.soup or model, model, strict=True)
         ]
 
     def _score_inner(self) -> dict[str, float]:
