@@ -196,6 +196,15 @@ def test_nothing_is_overwritten_nor_made_of_nothing(folder: Path, capsys: pytest
     assert "only takes keys of [competition]" in refused(capsys, "src", "training.epochs=1", "x=1")
 
 
+def test_an_image_listed_twice_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "12":
+        write_photo(folder / "src" / "images" / f"{name}.jpg", int(name))
+    write_csv(folder / "src" / "train.csv", "image,label", ["1.jpg,a", "2.jpg,b", "1.jpg,a"])
+    assert "train.csv lists the image '1.jpg' (image) in lines 2, 4. Each" in refused(capsys, "src")
+    write_csv(folder / "src" / "train.csv", "image,label", ["3.jpg,a", "4.jpg,b", "3.jpg,a"])
+    assert "its CSVs train.csv list none of the images" in refused(capsys, "src")
+
+
 def test_texts_of_a_source_cannot_break_the_toml() -> None:
     text = configuration._toml(['a "b"', "été\\", "c\n"])
     assert tomllib.loads(f"x = {text}")["x"] == ['a "b"', "été\\", "c\n"]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from guesses import confident, noise, skilled, targets
 from ripik.analysis.metrics import get_metric
-from ripik.ensemble.blend import blend
 from ripik.ensemble.convex import fit_convex, least_log_loss
+from ripik.ensemble.probabilities import weighted_mean
 from ripik.errors import InputError
 
 LOSS = get_metric("log_loss")
@@ -18,7 +18,7 @@ def test_two_members_reach_the_optimum_of_a_fine_grid(seed: int) -> None:
     y = targets(seed)
     oof = np.concatenate([skilled(y, seed + 10, 1, skill=2.0), noise(seed + 20, 1)])
     shares = np.linspace(0, 1, 20_001)
-    grid = [LOSS.function(y, blend(oof, np.array([w, 1 - w]))) for w in shares[::20]]
+    grid = [LOSS.function(y, weighted_mean(oof, np.array([w, 1 - w]))) for w in shares[::20]]
     found = fit_convex(oof, y, LOSS)
     assert found.score <= min(grid) + 1e-6
     assert found.weights[0] == pytest.approx(shares[::20][np.argmin(grid)], abs=2e-3)
@@ -69,7 +69,7 @@ def test_the_score_is_the_metrics_and_the_trajectory_starts_at_equal_weights() -
     y, f1 = targets(8), get_metric("macro_f1")
     oof = skilled(y, 9, 3)
     found = fit_convex(oof, y, f1)
-    assert found.score == f1.function(y, blend(oof, found.weights))
+    assert found.score == f1.function(y, weighted_mean(oof, found.weights))
     assert [step["step"] for step in found.trajectory] == [0, 1]
     assert found.trajectory[0]["weights"] == pytest.approx([1 / 3] * 3)
 

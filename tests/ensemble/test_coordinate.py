@@ -6,8 +6,8 @@ import pytest
 
 from guesses import CLASSES, confident, noise, skilled, targets
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.ensemble.blend import blend
 from ripik.ensemble.coordinate import search_weights
+from ripik.ensemble.probabilities import weighted_mean
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")
@@ -23,7 +23,7 @@ def test_weights_lie_on_the_simplex_and_beat_every_start(metric: Metric) -> None
     assert (found.weights >= 0).all()
     assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
     for start in (np.full(5, 0.2), *np.eye(5)):
-        start_score = metric.function(y, blend(oof, start))
+        start_score = metric.function(y, weighted_mean(oof, start))
         assert metric.utility(found.score) >= metric.utility(start_score) - 1e-12
 
 
@@ -41,7 +41,7 @@ def test_trajectory_climbs_from_equal_weights_to_the_result(metric: Metric) -> N
     assert steps == sorted(set(steps))
     assert trajectory[-1]["weights"] == found.weights.tolist()
     for point in trajectory:
-        assert point["score"] == metric.function(y, blend(oof, np.array(point["weights"])))
+        assert point["score"] == metric.function(y, weighted_mean(oof, np.array(point["weights"])))
     assert trajectory[-1]["score"] == found.score
 
 
@@ -61,7 +61,7 @@ def test_equal_members_keep_equal_weights() -> None:
     assert found.weights.tolist() == [0.25] * 4
     assert found.score == F1.function(y, oof[0])
     for weights in np.random.default_rng(0).dirichlet(np.ones(4), 5):
-        assert F1.function(y, blend(oof, weights)) == found.score
+        assert F1.function(y, weighted_mean(oof, weights)) == found.score
 
 
 def test_a_perfect_member_gets_all_the_weight_by_log_loss() -> None:
@@ -92,7 +92,7 @@ def test_a_harmful_member_is_lowered_to_exactly_nothing() -> None:
 def test_log_loss_weights_reach_the_optimum_of_a_fine_grid() -> None:
     y = targets(12)
     oof = np.concatenate([skilled(y, 13, 1, skill=2.0), noise(14, 1)])
-    grid = [LOSS.function(y, blend(oof, np.array([w, 1 - w]))) for w in np.linspace(0, 1, 1001)]
+    grid = [LOSS.function(y, weighted_mean(oof, np.array([w, 1 - w]))) for w in np.linspace(0, 1, 1001)]
     assert search_weights(oof, y, LOSS, seed=0).score == pytest.approx(min(grid), abs=1e-3)
 
 
@@ -101,7 +101,7 @@ def test_macro_f1_search_comes_near_an_exhaustive_grid() -> None:
     oof = skilled(y, 16, 3)
     ticks = np.linspace(0, 1, 41)
     grid = [(a, b, 1 - a - b) for a in ticks for b in ticks if a + b <= 1]
-    best = max(F1.function(y, blend(oof, np.abs(np.array(w)))) for w in grid)
+    best = max(F1.function(y, weighted_mean(oof, np.abs(np.array(w)))) for w in grid)
     assert search_weights(oof, y, F1, seed=0).score >= best - 0.01
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from guesses import CLASSES, confident, noise, skilled, targets
 from ripik.analysis.metrics import Metric, get_metric
-from ripik.ensemble.blend import blend
 from ripik.ensemble.greedy import select_greedily
+from ripik.ensemble.probabilities import weighted_mean
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")
@@ -81,7 +81,7 @@ def test_a_step_of_the_trajectory_is_the_mean_of_that_many_bags() -> None:
     shorter = select_greedily(oof, y, F1, groups=own(y), seed=4, bags=3)
     assert shorter.trajectory == found.trajectory[:3]
     for step in found.trajectory:
-        assert step["score"] == F1.function(y, blend(oof, np.array(step["weights"])))
+        assert step["score"] == F1.function(y, weighted_mean(oof, np.array(step["weights"])))
 
 
 def test_copies_of_rows_in_their_groups_change_nothing() -> None:

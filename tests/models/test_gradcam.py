@@ -9,7 +9,7 @@ import pytest
 from ripik.errors import InputError
 from ripik.models import backend
 from ripik.models.backbone import build_backbone, cut
-from ripik.models.gradcam import GradCam, grad_cam, resize_map
+from ripik.models.gradcam import GradCam, grad_cam
 from ripik.models.linear_head import fit
 from ripik.models.random_weights import calibrate_batch_norm, natural_noise, random_backbone
 from ripik.training.network import build_trained_part
@@ -182,16 +182,6 @@ def test_a_network_without_pooling_is_refused() -> None:
     inputs = keras.Input((8, 8, 3))
     with pytest.raises(InputError, match="no global average pooling"):
         GradCam(keras.Model(inputs, keras.layers.Flatten()(inputs)))
-
-
-def test_a_resized_map_stays_in_its_range_and_place() -> None:
-    heat = np.zeros((4, 5), np.float32)
-    heat[1, 3] = 1
-    large = resize_map(heat, 80, 200)
-    assert large.shape == (80, 200)
-    assert large.dtype == np.float32
-    assert 0 <= large.min() <= large.max() <= 1
-    assert np.unravel_index(large.argmax(), large.shape) in [(row, column) for row in (29, 30) for column in (139, 140)]
 
 
 def test_the_gradient_of_a_known_function() -> None:

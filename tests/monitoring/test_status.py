@@ -298,6 +298,8 @@ def test_a_blend_without_a_finished_variant_is_to_be_made_again(tiny: Tiny) -> N
     assert (blend.state, blend.detail) == (FRESH, "original 1.00; without added")
     variants = [VariantState(name, (), done, oof) for name, oof in oofs.items()]
     assert _next(done, done, variants, blend, done) == "next: make ensemble (the blend is without added)"
+    told = _next(done, done, variants, blend, Part("report", MISSING))
+    assert told == "next: make ensemble (the blend is without added), or, if it is to be so, make report"
     whole = blend_state(layout, record | {"members": list(oofs)}, oofs)
     assert _next(done, done, variants, whole, done).startswith("nothing to train: everything is up to date")
 

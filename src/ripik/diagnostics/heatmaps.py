@@ -36,7 +36,7 @@ def heat_maps(run: Run, name: str, requests: Iterable[Request]) -> dict[Request,
     """Return a map for each request, (image id, label as text): float32 (h, w) of 0–1, Grad-CAM of that class.
 
     A training photo is explained by the variant's model, of the first seed, whose fold held it out, in the plain view.
-    Maps have the resolution of the network's last features and cover the whole photo (`gradcam.resize_map`). They are
+    Maps have the resolution of the network's last features and cover the whole photo. They are
     kept in `report/heatmaps-<variant>.npz` (image_ids, labels, maps) and made anew, in a process of its own, when the
     models, the photos or the requests are others.
     Raises InputError for an unknown variant, id or label, a model that is not trained, or an unreadable photo.

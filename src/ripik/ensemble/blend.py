@@ -28,7 +28,7 @@ from ripik.ensemble.probabilities import (
 from ripik.errors import InputError, nearest
 from ripik.names import BlendMethod
 
-__all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "blend", "fit_blend", "search_weights"]
+__all__ = ["METHODS", "STEPS", "Blend", "BlendResult", "fit_blend", "search_weights"]
 
 METHODS = get_args(BlendMethod)
 SUM_TOLERANCE = 1e-6
@@ -144,16 +144,6 @@ def fit_blend(
     made = Blend(method, weights, np.nan, knots=_quantiles(members) if method == "rank" else None)
     score = metric.function(y, made.apply(members))
     return Blend(method, weights, score, [{"step": 0, "weights": weights.tolist(), "score": score}], made.knots)
-
-
-def blend(probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the weighted arithmetic mean (n, C) of the members' probabilities (members, n, C).
-
-    Raises `InputError` for a missing value, or weights that are not one a member, >= 0 and summing to 1.
-    """
-    members, weights = checked_members(probabilities), np.asarray(weights, dtype=np.float64)
-    _check_weights(weights, len(members))
-    return weighted_mean(members, weights)
 
 
 def check_method(method: str) -> None:

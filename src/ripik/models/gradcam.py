@@ -6,7 +6,6 @@ Gradient-based Localization", ICCV, doi 10.1109/ICCV.2017.74.
 
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 
@@ -65,11 +64,6 @@ def grad_cam(
     how = GradCam(backbone)
     parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
     return np.concatenate([how.heat_maps(how.feature_maps(images[part]), classes[part], kernel) for part in parts])
-
-
-def resize_map(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a heat map (h, w) stretched to an image's size, float32 (height, width), without leaving 0–1."""
-    return cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _last_pooling(backbone: keras.Model) -> keras.Layer:

@@ -207,7 +207,8 @@ def _next(groups: Part, folds: Part, variants: Sequence[VariantState], blend: Pa
     if not blend.ready:
         return f"next: {make('ensemble')}"
     if blend.without:
-        return f"next: {make('ensemble')} (the blend is without {', '.join(blend.without)})"
+        meant = "" if report.ready else f", or, if it is to be so, {make('report')}"
+        return f"next: {make('ensemble')} (the blend is without {', '.join(blend.without)}){meant}"
     if not report.ready:
         return f"next: {make('report')}"
     return f"nothing to train: everything is up to date. Look at the report, and at {make('analyse TOPIC=labels')}"

@@ -35,6 +35,14 @@ class Images:
         """Return how a column's cells name images; None where they do not, or not each once."""
         if not column.is_unique or (column.str.strip() == "").any():
             return None
+        return self._naming(column)
+
+    def repeated(self, column: pd.Series) -> str | None:
+        """Return the first cell that a column of images' names has a second time; None where it has or names none."""
+        cells = column[column.duplicated() & (column.str.strip() != "")]
+        return str(cells.iloc[0]) if len(cells) and self._naming(column) else None
+
+    def _naming(self, column: pd.Series) -> Naming | None:
         cells = column.head(LOOKED_AT).tolist()
         for by_id in (False, True):
             found = [self._of(cell, by_id) for cell in cells]

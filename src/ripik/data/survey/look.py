@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ripik.data.csv_tables import first, read_table
+from ripik.data.csv_tables import first, line_of, read_table
 from ripik.data.image_headers import quiet
 from ripik.data.survey.guess import Guess
 from ripik.data.survey.images import Images, Naming
@@ -169,6 +169,7 @@ class _Look:
         guess = self.guess
         options = {folder: f"{len(found)} folders: {first(found)}" for folder, found in self._class_folders().items()}
         if not options:
+            self._refuse_repeated(others)
             told = f"its CSVs {first(list(others))} list none of the images" if others else "it has no CSV of images"
             raise InputError(
                 f"{self.source}: {told}, and no folder has a subfolder for each class. Set where the labels are."
@@ -192,6 +193,19 @@ class _Look:
             guess.take("label_column", asked[0], "the sample's second column", "labels")
         guess.take("label_type", _kind(classes), f"such as {first(classes)}", "kind of labels")
         take_metric(guess, shown, asked, classes)
+
+    def _refuse_repeated(self, names: Sequence[str]) -> None:
+        """Raise InputError where a CSV lists an image twice, which is why it was not taken for a list of images."""
+        for name in names:
+            table = self._table(name)
+            for column in table.columns:
+                cell = self.images.repeated(table[column])
+                if cell is not None:
+                    lines = [str(line_of(row)) for row in table.index[table[column] == cell]]
+                    raise InputError(
+                        f"{self.source}: {name} lists the image {cell!r} ({column}) in lines {first(lines)}. "
+                        "Each image must be listed once, with one label: delete the other lines."
+                    )
 
     def _class_folders(self) -> dict[str, list[str]]:
         """Return the folders that hold nothing but folders with images, by those; of several those called train."""
