@@ -110,15 +110,15 @@ def line_style(line: str) -> str | None:
     return "yellow" if line.startswith(WARNING) else None
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is left-aligned, the others right."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> None:
+    """Print a table; the first column is left-aligned, the others right, as numbers are, or of words left, too."""
     drawn = Table(title=Text(title), title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
         cells = max((len(row[position]) for row in rows), default=0)
         least = max([cells, *map(len, column.split())])  # in a narrow terminal only headings break, between words
         drawn.add_column(
             Text(column),
-            justify="right" if position else "left",
+            justify="right" if position and not words else "left",
             overflow="fold",
             no_wrap=not position,
             min_width=least if least <= LONGEST else None,

@@ -56,7 +56,8 @@ def write_configuration(
         settings = _drafted(text, target)
         with nullcontext() if in_place else _placed(settings, source, files):
             competition = read_competition(settings)
-            table(f"{source}: what was found", ["", "is", "because"], [*guess.seen, *_counted(competition)])
+            seen = [*guess.seen, *_counted(competition)]
+            table(f"{source}: what was found", ["", "is", "because"], seen, words=True)
             artifacts.write_text(target, text)
     say(f"new: wrote {target}. Check the lines marked {ASKED}, which no file states, then run")
     say(f"  make train ensemble CONFIG={target}")
