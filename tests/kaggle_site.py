@@ -60,6 +60,7 @@ class Dataset:
 
     versions: list[dict[str, bytes]] = field(default_factory=list)
     lag: int = 0
+    failed: set[int] = field(default_factory=set)  # versions that could not be processed
 
     @property
     def served(self) -> dict[str, bytes]:
@@ -83,6 +84,8 @@ class Site:
     scores: tuple[str, str] = ("0.75123", "")
     wait: int = 1  # questions before a submission has its score
     lag: int = 1  # questions before a new version is served
+    spoiled: bool = False  # whether new versions cannot be processed
+    unlisted: int = 0  # questions before a new submission is in the list
     sources: tuple[str, ...] = ("somebody/car-photos",)  # datasets of others that a kernel may read
     blobs: dict[str, bytes] = field(default_factory=dict)
     promised: dict[str, int] = field(default_factory=dict)  # sizes of blobs to come
@@ -128,6 +131,8 @@ class Site:
         dataset = self._dataset(asked.owner_slug, asked.dataset_slug)
         ready = dataset.lag == 0
         dataset.lag = max(0, dataset.lag - 1)
+        if ready and len(dataset.versions) in dataset.failed:
+            return {"status": "FAILED"}
         return {"status": "READY" if ready else "BLOBS_RECEIVED"}
 
     def _on_GetDataset(self, asked: ApiGetDatasetRequest) -> dict[str, Any]:  # noqa: N802
@@ -157,6 +162,8 @@ class Site:
             return {"status": "error", "error": self.errors[method]}
         dataset.versions.append({file.token.partition("-")[2]: self.blobs[file.token] for file in files})
         dataset.lag = self.lag
+        if self.spoiled:
+            dataset.failed.add(len(dataset.versions))
         return {"ref": name, "url": f"https://www.kaggle.com/datasets/{name}", "status": "ok"}
 
     def _dataset(self, owner: str, slug: str) -> Dataset:
@@ -214,7 +221,8 @@ class Site:
         if self.left == 0:
             raise RefusedError(400, "Submission not allowed: you have used all 5 of today's submissions")
         self.left -= 1
-        told = {"fileName": name, "description": asked.submission_description, "content": content, "wait": self.wait}
+        told = {"fileName": name, "description": asked.submission_description, "content": content}
+        told |= {"wait": self.wait, "unlisted": self.unlisted, "ref": 1000 + len(self.submissions)}
         self.submissions.insert(0, told)
         answer = ApiCreateSubmissionResponse()
         answer.message = f"Successfully submitted to {self.competition}"
@@ -225,16 +233,19 @@ class Site:
 
     def _on_ListSubmissions(self, asked: ApiListSubmissionsRequest) -> dict[str, Any]:  # noqa: N802
         self._competition(asked.competition_name)
-        return {"submissions": [self._listed(number, told) for number, told in enumerate(self.submissions)]}
+        listed = [told for told in self.submissions if told["unlisted"] <= 0]
+        for told in self.submissions:
+            told["unlisted"] -= 1
+        return {"submissions": [self._listed(told) for told in listed]}
 
-    def _listed(self, number: int, told: dict[str, Any]) -> dict[str, Any]:
+    def _listed(self, told: dict[str, Any]) -> dict[str, Any]:
         scored, told["wait"] = told["wait"] <= 0, told["wait"] - 1
-        known = {"ref": 1000 + number, "fileName": told["fileName"], "description": told["description"]}
+        known = {"ref": told["ref"], "fileName": told["fileName"], "description": told["description"]}
         known |= {"date": "2026-01-02T03:04:05.678Z", "status": "PENDING"}
         if not scored:
             return known
-        status = "COMPLETE" if self.scores[0] else "ERROR"
-        return known | {"status": status, "publicScore": self.scores[0], "privateScore": self.scores[1]}
+        public, private = told.get("scores", self.scores)
+        return known | {"status": "COMPLETE" if public else "ERROR", "publicScore": public, "privateScore": private}
 
     def _competition(self, name: str) -> None:
         if name != self.competition:

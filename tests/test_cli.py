@@ -433,3 +433,13 @@ def test_the_input_folder_is_never_written_to(tiny: Tiny) -> None:
     before = content()
     assert tiny.cli("folds") == 0
     assert content() == before
+
+
+def test_a_closed_standard_output_and_an_ascii_one_are_no_bug(tiny: Tiny) -> None:
+    asked = [sys.executable, "-m", "ripik", "config", "--config", str(tiny.config)]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *asked]
+    assert subprocess.run(shell, capture_output=True, check=False).returncode == 0
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    status = [*asked[:3], "status", *asked[4:]]
+    done = subprocess.run(status, capture_output=True, env=ascii_only, check=False, cwd=tiny.folder)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -18,7 +18,7 @@ def main() -> int:
 
 def _write_any_letter() -> None:
     """Have standard output write what its encoding lacks as Python would escape it, as standard error does."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 

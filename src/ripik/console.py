@@ -50,7 +50,9 @@ def end_unread(stream: IO[str]) -> NoReturn:
 
 
 def write(text: str) -> None:
-    """Write a text to standard output as it is."""
+    """Write a text to standard output as it is, where there is one."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -165,6 +167,11 @@ def duration(seconds: float) -> str:
     """Return seconds as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes in MiB, or from 1 GiB on in GiB."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 @contextmanager

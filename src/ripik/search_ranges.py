@@ -22,6 +22,7 @@ OF_STORES = (
     "crop_from",
     "precision",
 )  # for each choice, all photos are stored or passed once
+READ_WHERE_SET = ("live", "inner_split", "with_original")  # which of the stores are read depends on whether these are 0
 
 
 def choices_problem(where: list[Any]) -> str:

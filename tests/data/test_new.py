@@ -1,6 +1,7 @@
 """`new` looks at files that nobody described, writes a configuration that reads them, and asks what they leave open."""
 
 import io
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -203,6 +204,15 @@ def test_an_image_listed_twice_is_told(folder: Path, capsys: pytest.CaptureFixtu
     assert "train.csv lists the image '1.jpg' (image) in lines 2, 4. Each" in refused(capsys, "src")
     write_csv(folder / "src" / "train.csv", "image,label", ["3.jpg,a", "4.jpg,b", "3.jpg,a"])
     assert "its CSVs train.csv list none of the images" in refused(capsys, "src")
+
+
+def test_a_pipe_is_no_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    assert "pipe is neither a folder nor a regular file" in refused(capsys, "pipe")
+    LAYOUTS["class_folders"](folder / "cars")
+    assert new("cars") == 0
+    assert cli.main(["data", "--config", "configs/cars.toml", "--source", "pipe", "--set", "competition.root=in"]) == 2
+    assert "pipe is neither a folder nor a regular file" in capsys.readouterr().err
 
 
 def test_texts_of_a_source_cannot_break_the_toml() -> None:

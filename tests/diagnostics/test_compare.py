@@ -62,6 +62,9 @@ def test_a_side_equals_itself(runs: Runs) -> None:
     assert found.verdict == "cannot tell"
     assert found.changed == 0
     assert all((s.difference.low, s.difference.high) == (0, 0) for s in found.scores)
+    assert found.sentences()[0] == "original and original have the same macro F1 in every draw"
+    with pytest.raises(InputError, match="give the two models to compare"):
+        compare(runs.settings(), "original", "")
 
 
 def test_rows_are_joined_by_id_and_classes_by_name(runs: Runs) -> None:
@@ -241,7 +244,7 @@ def test_a_comparison_can_be_read_by_a_script(runs: Runs) -> None:
     assert 0 < found.changed < found.images
 
 
-@pytest.mark.parametrize("name", ["~nobody", "x" * 300, ""])
+@pytest.mark.parametrize("name", ["~nobody", "x" * 300])
 def test_a_name_that_no_file_can_have_is_told(tiny: Tiny, name: str) -> None:
     with pytest.raises(InputError, match="there is no"):
         compare(tiny.settings(), name, "original")

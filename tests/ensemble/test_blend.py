@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guesses import CLASSES, confident, noise, skilled, softmax, targets
 from ripik.analysis.metrics import get_metric
-from ripik.ensemble.blend import LEVELS, METHODS, Blend, blend, fit_blend
+from ripik.ensemble.blend import LEVELS, METHODS, Blend, fit_blend
 from ripik.errors import InputError
 
 F1 = get_metric("macro_f1")
@@ -23,18 +23,19 @@ def fitted(method: str, oof: np.ndarray, y: np.ndarray, metric=F1, **how) -> Ble
 
 def test_blend_is_the_weighted_mean() -> None:
     first, second = np.array([[1.0, 0.0]]), np.array([[0.2, 0.8]])
-    assert blend(np.stack([first, second]), np.array([0.25, 0.75])).tolist() == [pytest.approx([0.4, 0.6])]
+    mean = Blend("convex", np.array([0.25, 0.75]), np.nan).apply(np.stack([first, second]))
+    assert mean.tolist() == [pytest.approx([0.4, 0.6])]
 
 
 def test_blend_takes_float32_members() -> None:
     members = noise(0, 2).astype(np.float32)
-    assert blend(members, np.array([0.5, 0.5])).dtype == np.float64
+    assert Blend("convex", np.array([0.5, 0.5]), np.nan).apply(members).dtype == np.float64
 
 
-@pytest.mark.parametrize("weights", [[0.5, 0.6], [1.5, -0.5], [1.0], [np.nan, 1.0], [[0.5, 0.5]], [0.0, 0.0]])
+@pytest.mark.parametrize("weights", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], [[0.5, 0.5]], [0.0, 0.0]])
 def test_blend_refuses_weights_off_the_simplex(weights: list[float]) -> None:
     with pytest.raises(InputError, match="weight"):
-        blend(noise(0, 2), np.array(weights))
+        Blend.from_json({"method": "convex", "weights": weights, "score": 0.0, "trajectory": [], "knots": None})
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -220,8 +221,6 @@ def test_a_missing_row_is_refused(method: str, value: float) -> None:
         fitted(method, oof, y)
     with pytest.raises(InputError, match=message):
         made.apply(oof)
-    with pytest.raises(InputError, match=message):
-        blend(oof, np.array([0.5, 0.0, 0.5]))
 
 
 def test_scores_that_are_no_probabilities_are_refused() -> None:

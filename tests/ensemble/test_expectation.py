@@ -14,6 +14,7 @@ from ripik.ensemble import expectation, train_or_test
 from ripik.ensemble.build import ensemble
 from ripik.ensemble.shift import Likeness
 from ripik.report import page as step
+from ripik.splits.run import Run
 from ripik.storage import artifacts
 
 WEIGHTS = np.repeat([0.25, 1.0, 1.75], 9)  # of the 27 training images
@@ -65,6 +66,19 @@ def test_without_stored_features_the_check_is_left_out_and_no_pass_is_made(
     assert test["shift"] == {"left_out": "no features of train and test are stored"}
     assert test["expected_score"] is not None
     assert not (mine.run / "features").exists()
+
+
+def test_a_head_whose_weights_are_gone_is_told_as_the_reason(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expectation, "FEWEST", 2)
+    gone = tiny.settings(f"network.weights={tmp_path / 'gone.weights.h5'}")
+    told = expectation.why_left_out(Run.open(gone))
+    assert "can be read" in told
+    assert "gone.weights.h5" in told
+    all_layers = tiny.settings().variants["original"].model_copy(update={"train_from": "all"})
+    none = tiny.settings().model_copy(update={"variants": {"original": all_layers}})
+    assert expectation.why_left_out(Run.open(none)) == "no variant trains only its head"
 
 
 def test_a_test_set_that_train_does_not_hold_has_no_range(shifted: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from guesses import skilled, targets
 from ripik.analysis.confusions import confusion_matrix, per_class_f1
 from ripik.analysis.metrics import get_metric, log_loss
 from ripik.analysis.view_gains import merge
-from ripik.ensemble.blend import METHODS, Blend, blend, fit_blend
+from ripik.ensemble.blend import METHODS, Blend, fit_blend
 from ripik.ensemble.decision import PriorShift, adapt, estimate_priors, vote
 from ripik.ensemble.offsets import Offsets, fit_offsets
 from ripik.ensemble.recipe import Fitted, LabelledPredictions, MemberPredictions, Recipe, choose_views, fit
@@ -123,12 +123,13 @@ def test_chosen_views_are_no_worse_than_any_alone_and_the_same_in_another_order(
 def test_a_mean_of_probabilities_is_probabilities_between_its_members(members, shares) -> None:
     assume(sum(shares) > 1e-3)
     weights = np.array(shares) / sum(shares)
-    found = blend(members, weights)
+    found = Blend("convex", weights, np.nan).apply(members)
     sums_to_one(found)
     used = members[weights > 0]
     assert (found <= used.max(axis=0) + 1e-6).all()
     assert (found >= used.min(axis=0) - 1e-6).all()
-    np.testing.assert_allclose(blend(members[::-1], weights[::-1]), found, atol=1e-12)
+    turned = Blend("convex", weights[::-1], np.nan).apply(members[::-1])
+    np.testing.assert_allclose(turned, found, atol=1e-12)
 
 
 def fitted(method: str, oof: np.ndarray, y: np.ndarray, metric: str = "macro_f1") -> Blend:

@@ -17,7 +17,8 @@ import pytest
 
 from ripik.errors import OutOfTimeError, SurroundingsError
 from ripik.execution import locks, time_limit
-from ripik.execution.locks import SIZE, Presence, look, present
+from ripik.execution.locks import SIZE, Presence, look, present, refuse_while_training, training_under_way
+from ripik.storage.paths import Layout
 
 STAY = """
 import sys, time
@@ -219,3 +220,14 @@ def test_a_process_of_the_same_number_elsewhere_is_another(tmp_path: Path) -> No
         path.write_text(json.dumps(told | {"token": "of another host of this name"}).ljust(SIZE - 1) + "\n")
         with time_limit.limited(0.3), pytest.raises(OutOfTimeError), present(path, "it", wait=True):
             pass
+
+
+def test_commands_that_train_are_seen_each_until_its_end(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "in", tmp_path / "out", tmp_path / "sub")
+    refuse_while_training(layout, "folds.csv")
+    with training_under_way(layout), training_under_way(layout):
+        assert sorted(path.name for path in layout.at_work.parent.iterdir()) == ["train1.json", "train2.json"]
+        with pytest.raises(SurroundingsError, match=r"folds.csv would change under train1, which is already being"):
+            refuse_while_training(layout, "folds.csv")
+    refuse_while_training(layout, "folds.csv")
+    assert not layout.at_work.parent.exists()

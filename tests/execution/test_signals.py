@@ -148,3 +148,34 @@ def test_a_job_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     while not told.exists() and time.monotonic() < limit:
         time.sleep(0.05)
     assert told.read_text() == "tidied up"
+
+
+LOST = """
+import signal, sys, time
+from ripik.execution.signals import end_when_asked
+class Slow:
+    def __del__(self):
+        print("there", flush=True)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not met:
+            time.sleep(0.01)
+met = []
+end_when_asked()
+exits = signal.getsignal(signal.SIGTERM)
+def first(signum, frame):
+    met.append(signum)
+    exits(signum, frame)
+signal.signal(signal.SIGTERM, first)
+slow = Slow()
+del slow
+time.sleep(60)
+"""
+
+
+def test_a_termination_that_a_destructor_swallows_is_obeyed_after_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", LOST], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == b"there\n"
+        job.send_signal(signal.SIGTERM)
+        said = job.communicate(timeout=50)[1]
+    assert (job.returncode, said) == (TERMINATED, b"")

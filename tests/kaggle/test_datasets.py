@@ -48,6 +48,17 @@ def test_a_version_that_is_not_served_in_time_is_told_and_waited_for_next_time(t
     assert server.asked.count("PUT") == 2
 
 
+def test_after_a_version_that_could_not_be_processed_another_is_pushed(tmp_path: Path, server: StandIn) -> None:
+    server.site.spoiled = True
+    for content in ("one", "two"):
+        with pytest.raises(SurroundingsError, match="could not process the dataset"):
+            push(written(tmp_path / "a", content))
+    server.site.spoiled = False
+    assert push(tmp_path / "a") == 3
+    assert push(tmp_path / "a") == 3
+    assert server.asked.count("PUT") == 6
+
+
 def test_an_error_inside_a_successful_answer_is_raised(tmp_path: Path, server: StandIn) -> None:
     server.site.errors["CreateDataset"] = "The title is already in use"
     with pytest.raises(SurroundingsError, match="The title is already in use"):

@@ -9,6 +9,7 @@ import pytest
 from conftest import Tiny
 from kaggle_stand_in import StandIn
 from ripik.ensemble.submission_log import append_log
+from ripik.kaggle import submissions
 from ripik.kaggle.submissions import submit_file, submit_kernel
 
 NAME = "tiny-20260102-030405-cv0.7771.csv"
@@ -60,6 +61,21 @@ def test_what_kaggle_has_already_is_waited_for_and_not_submitted_again(
         assert logged(submission) == "0.75123"
         assert tiny.cli("submit", *COMPETITION, "--yes") == 0  # scored by now, so it is submitted again
         assert len(server.site.submissions) == 2
+
+
+def test_the_score_of_an_earlier_submission_is_not_taken_for_that_of_a_new_one(
+    tiny: Tiny, submission: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submissions.time, "sleep", lambda seconds: None)
+    server.site.wait, server.site.scores = 0, ("", "")
+    submit_file("cars", submission, NAME)
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 2  # Kaggle could not score either
+    server.site.scores, server.site.unlisted = ("0.75123", "0.74"), 2
+    for told in server.site.submissions:
+        told["scores"] = ("", "")
+    assert tiny.cli("submit", *COMPETITION, "--yes") == 0
+    assert logged(submission) == "0.75123"
+    assert len(server.site.submissions) == 3
 
 
 def test_a_kernels_version_is_submitted_in_its_place(tiny: Tiny, submission: Path, server: StandIn) -> None:

@@ -294,7 +294,25 @@ def test_heads_keep_stored_rows_while_there_is_room(tiny: Tiny, monkeypatch: pyt
 def test_a_fitted_head_is_measured_by_itself_on_rows_of_all_classes(tiny: Tiny) -> None:
     settings = tiny.settings()
     original = settings.variants["original"]
-    assert _kind(settings, original) != _kind(settings, original.model_copy(update={"solver": "logistic"}))
+    costly = {
+        "solver": "logistic",
+        "live": 1.0,
+        "mix": "mixup",
+        "clip": 1.0,
+        "average": 0.9,
+        "soup": 2,
+        "rate_decay": 0.9,
+    }
+    for name, value in {
+        **costly,
+        "policy": "trivial",
+        "batch_size": 7,
+        "image_size": 96,
+        "precision": "float32",
+    }.items():
+        assert _kind(settings, original) != _kind(settings, original.model_copy(update={name: value})), name
+    for name, value in {"epochs": 7, "seeds": 2, "learning_rate": 0.1, "name": "other", "crop_from": 96}.items():
+        assert _kind(settings, original) == _kind(settings, original.model_copy(update={name: value})), name
     sorted_by_class = pd.DataFrame({"label": ["a"] * 700 + ["b"] * 20})
     assert _spread(sorted_by_class, 640)["label"].nunique() == 2
     assert _spread(sorted_by_class, 1000).equals(sorted_by_class)

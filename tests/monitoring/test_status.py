@@ -21,7 +21,7 @@ from ripik.ensemble.build import ensemble
 from ripik.ensemble.finished import finished_blend, shown_inputs
 from ripik.errors import InputError
 from ripik.execution import locks
-from ripik.execution.locks import present
+from ripik.execution.locks import present, turn
 from ripik.monitoring.job_state import (
     FINISHED,
     KILLED,
@@ -315,7 +315,9 @@ def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, b
                 kept = {name: told["inputs"][name] for name in ("merge", "predictions")}
                 outputs = {**told["outputs"]}
                 artifacts.write_meta(meta, inputs=kept, outputs=outputs, seconds=1, scores=told["scores"])
-        assert find_status(tiny.settings()).next.startswith("nothing to train: everything is up to date")
+        found = find_status(tiny.settings())
+        assert found.next.startswith("nothing to train: everything is up to date")
+        assert {variant.oof.value for variant in found.variants} == {None}  # it does not tell of which metric
         contents = [path.read_bytes() for path in csvs]
         ensemble(whole.settings)
         assert [path.read_bytes() for path in csvs] == contents
@@ -403,3 +405,17 @@ def test_no_network_is_loaded(tiny: Tiny, run: Run) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tiny.config)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("next: ")
+
+
+def test_a_command_at_work_on_what_trainings_share_is_waited_for(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = layout_of(tiny.settings())
+    with turn(layout, "folds"):
+        assert find_status(tiny.settings()).next == "next: make folds"  # it is this process itself
+        monkeypatch.setattr(locks, "_token", lambda: "of another")
+        assert find_status(tiny.settings()).next.startswith("next: wait, folds is at work on the run (host ")
+
+
+def test_a_record_of_a_blend_whose_values_are_gone_is_stale(tiny: Tiny, whole: Run) -> None:
+    path = tiny.run / "ensemble" / "weights.json"
+    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()))))
+    assert find_status(tiny.settings()).blend.state == STALE

@@ -102,14 +102,15 @@ def test_a_trial_of_refused_values_is_not_tried(capsys: pytest.CaptureFixture[st
 
 
 def test_a_fold_of_one_class_drops_no_trial() -> None:
-    run = SimpleNamespace(settings=SimpleNamespace(tune=SimpleNamespace(pruning=True)))
+    run = SimpleNamespace(settings=SimpleNamespace(tune=SimpleNamespace(pruning=True, at_once=8)))
+    number = SimpleNamespace(number=8)
     for metric in ("auc", "log_loss"):
         earlier = [SimpleNamespace(scores=[float("nan"), 0.5]) for _ in range(8)]
         search: Any = SimpleNamespace(run=run, metric=get_metric(metric), tried=earlier)
-        assert Search._survives(search, cast(Any, SimpleNamespace(scores=[float("nan")])))
+        assert Search._survives(search, cast(Any, SimpleNamespace(trial=number, scores=[float("nan")])))
         better, worse = (0.6, 0.4) if metric == "auc" else (0.4, 0.6)
-        assert Search._survives(search, cast(Any, SimpleNamespace(scores=[0.5, better])))
-        assert not Search._survives(search, cast(Any, SimpleNamespace(scores=[0.5, worse])))
+        assert Search._survives(search, cast(Any, SimpleNamespace(trial=number, scores=[0.5, better])))
+        assert not Search._survives(search, cast(Any, SimpleNamespace(trial=number, scores=[0.5, worse])))
 
 
 def test_rounds_of_earlier_sessions_tell_how_long_the_next_will_take(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from ripik.config import load_settings
 from ripik.errors import InputError
+from ripik.features.store import Reading
 from ripik.settings import Settings
-from ripik.tuning.ranges import holds, ranges_of, stores_of, usual, with_values
+from ripik.tuning.ranges import _combinations, holds, ranges_of, stores_of, usual, with_values
 
 VARIANTS = """
 [variants]
@@ -111,3 +112,31 @@ def test_every_combination_of_stores_is_prepared(tmp_path: Path) -> None:
     head = settings.variants["head"]
     found = [each.variants["head"] for each in stores_of(settings, head, ranges_of(settings, head))]
     assert {(v.image_size, v.precision) for v in found} == {(s, p) for s in (96, 128) for p in ("auto", "float32")}
+
+
+@pytest.mark.parametrize(
+    ("variant", "ranges"),
+    [
+        ('{ train_from = "all", crop_from = 64 }', "live = [0.0, 1.0]"),
+        ('{ train_from = "all", crop_from = 64 }', "live = { low = 0.0, high = 1.0 }"),
+        ('{ train_from = "all", live = 1.0, crop_from = 64, predict_sizes = [96] }', "live = [0.0, 1.0]"),
+        ('{ data = "augmented", with_original = false }', "inner_split = [0.0, 0.1]"),
+        ('{ data = "augmented" }', "with_original = [true, false]\nimage_size = [96, 128]"),
+    ],
+)
+def test_all_that_any_trial_reads_is_prepared(tmp_path: Path, variant: str, ranges: str) -> None:
+    path = tmp_path / "cars.toml"
+    views = '[prediction]\nviews = ["hflip"]'
+    path.write_text(f"{views}\n[tune.ranges]\n{ranges}\n[variants]\nmine = {variant}", encoding="utf-8")
+    settings = load_settings(path)
+    mine = settings.variants["mine"]
+    found = ranges_of(settings, mine)
+    made = {path for each in stores_of(settings, mine, found) for path in read_by(each)}
+    for values in _combinations(found):
+        assert read_by(with_values(settings, mine, values)) <= made
+
+
+def read_by(settings: Settings) -> set[Path]:
+    """Return the packed files that the variant reads."""
+    reading = Reading(settings, settings.variants["mine"])
+    return {reading.path(pass_) for pass_ in reading.passes}

@@ -12,7 +12,10 @@ import pandas as pd
 import pytest
 
 from conftest import Drawn, Tiny, copy_of, ripik
+from ripik.analysis.metrics import get_metric
+from ripik.analysis.selection import replay
 from ripik.config import load_settings
+from ripik.search_ranges import TuneSettings
 from ripik.tuning import work
 from ripik.tuning.search import Search
 
@@ -149,6 +152,20 @@ def test_trials_worse_than_the_median_are_pruned(searched: tuple[Tiny, str]) -> 
     assert all(trial["whole"] for trial in found[:4])
     earlier = np.median([trial["scores"][0] for trial in found[:4]])
     assert [trial["whole"] for trial in found[4:]] == [trial["scores"][0] >= earlier for trial in found[4:]]
+
+
+def test_a_trial_is_held_against_the_rounds_before_its_own_wherever_a_session_ended() -> None:
+    def tried(number: int, score: float) -> Any:
+        return mock.Mock(trial=mock.Mock(number=number), scores=[score])
+
+    found = mock.Mock(
+        metric=get_metric("accuracy"), tried=[tried(n, (0.1, 0.1, 0.6, 0.6, 0.9, 0.9)[n]) for n in range(6)]
+    )
+    found.run.settings.tune = TuneSettings(at_once=4)
+    assert Search._survives(found, tried(6, 0.5))  # not pruned by trials 4 and 5, which are of its own round
+    assert not Search._survives(found, tried(6, 0.3))
+    alive = replay(np.array([[*each.scores, 0.0] for each in [*found.tried, tried(6, 0.5), tried(7, 0.3)]]), 4)
+    assert alive[:, 1].tolist() == [True] * 7 + [False]
 
 
 @pytest.mark.parametrize(

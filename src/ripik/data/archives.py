@@ -31,6 +31,12 @@ class DamagedArchiveError(InputError):
     """An archive that is cut, altered or no zip at all."""
 
 
+def check_kind(source: Path) -> None:
+    """Raise InputError for a source that is neither a folder nor a regular file: a pipe or a device may never end."""
+    if not (source.is_dir() or source.is_file()):
+        raise InputError(f"the source {source} is neither a folder nor a regular file. Give a folder or a zip.")
+
+
 @dataclass
 class Budget:
     """How much may still be unpacked; shared by an archive and all those inside it."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from rich.filesize import decimal
 
 from ripik.console import progress, say
-from ripik.data.archives import SUFFIX, DamagedArchiveError, budget_for, files_in, is_inside, unpack
+from ripik.data.archives import SUFFIX, DamagedArchiveError, budget_for, check_kind, files_in, is_inside, unpack
 from ripik.data.competition import Competition, read_competition
 from ripik.data.source_plan import Found, plan
 from ripik.errors import InputError, SurroundingsError
@@ -67,6 +67,8 @@ def _check_origin(settings: Settings, source: Path | None, target: Path) -> None
         )
     if source is not None and not source.exists():
         raise InputError(f"there is no source {source}. Give a folder or a zip.")
+    if source is not None:
+        check_kind(source)
     if source is not None and target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"the source {source} contains {target} itself, the folder to be filled. Give another folder.")
 

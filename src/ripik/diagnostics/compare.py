@@ -69,6 +69,8 @@ def compare(settings: Settings, a: str, b: str, *, configured: bool = True) -> C
     metric that both of these record, if it is the same. Raises InputError for a side that is not found or is damaged,
     and where the two have other images, labels or classes.
     """
+    if not (a and b):
+        raise InputError("give the two models to compare, as in `make compare A=original B=ensemble`.")
     paths = [_find(settings, side) for side in (a, b)]
     metric = get_metric(settings.competition.metric if configured else _metric_of(settings, paths))
     of_a, of_b = (_load(settings, path, metric.name) for path in paths)
@@ -149,6 +151,8 @@ def _print_comparison(found: Comparison) -> None:
 
 def _sentence(a: str, b: str, scored: Scored) -> str:
     found = f"{scored.title} {_signed(scored.difference, '95 %: ')}"
+    if scored.difference.low == scored.difference.high == 0:
+        return f"{a} and {b} have the same {scored.title} in every draw"
     if scored.verdict == "cannot tell":
         return f"cannot tell whether {b} is better than {a}: {found}"
     return f"{b} is {scored.verdict} than {a}: {found}"

@@ -23,6 +23,7 @@ from ripik.settings import Label, Settings
 from ripik.splits.groups import groups_of
 from ripik.splits.run import Run
 from ripik.storage import artifacts
+from ripik.targets import make
 from ripik.training.jobs import told_unfinished, unfinished
 from ripik.training.oof import written_oof
 
@@ -210,5 +211,5 @@ def _how_to_correct(run: Run) -> str:
     named = "" if place else ' set competition.corrections = "corrections.csv",'
     return (
         f"To correct some, write {place or 'corrections.csv'} with the columns image_id and label, a line for every "
-        f"image and what its label should be,{named} and run `make folds train ensemble` again."
+        f"image and what its label should be,{named} and run `{make('folds train ensemble')}` again."
     )

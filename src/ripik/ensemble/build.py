@@ -21,7 +21,7 @@ from ripik.ensemble.inputs import known_rows, said_of_test, test_rows
 from ripik.ensemble.nested_cv import Nested, nest, tuning_folds
 from ripik.ensemble.recipe import LabelledPredictions, MemberPredictions, views_of
 from ripik.ensemble.submission_files import write_submission
-from ripik.ensemble.submission_log import check_log
+from ripik.ensemble.submission_log import LOG, check_log
 from ripik.ensemble.summary import print_blend
 from ripik.errors import InputError
 from ripik.settings import Settings
@@ -91,7 +91,7 @@ def _finished(run: Run, names: Sequence[str]) -> list[str]:
 def _blend(run: Run, members: Sequence[str], blend: Artifact) -> Path:
     if run.competition.form:
         artifacts.check_writable(run.layout.submissions)
-        check_log(run.layout.submissions / "log.csv")
+        check_log(run.layout.submissions / LOG)
     oof, test, weights = blend.outputs
     with blend.making(anew=True) as more:
         known, said = known_rows(run, members), said_of_test(run, members)

@@ -12,6 +12,7 @@ from ripik.analysis.metrics import FloatArray, get_metric
 from ripik.ensemble.shift import Likeness, expect, likeness
 from ripik.ensemble.train_or_test import is_at_hand, read_auc, tell_apart
 from ripik.errors import InputError
+from ripik.names import HEAD
 from ripik.splits import witnesses
 from ripik.splits.run import Run
 from ripik.training.scores import LEVEL, ends
@@ -47,16 +48,23 @@ def why_left_out(run: Run) -> str:
     """Return why train and test cannot be told apart without passes through frozen layers; empty where they can."""
     if not len(run.competition.test):
         return NO_TEST_SET
-    try:
-        if not is_at_hand(run):
-            return "no features of train and test are stored"
-    except InputError:
+    if not any(variant.train_from == HEAD for variant in run.settings.variants.values()):
         return "no variant trains only its head"
+    if problem := _not_at_hand(run):
+        return problem
     if "group" in run.competition.train and "group" not in run.competition.test:
         return f"test.csv has no column {run.settings.competition.group_column}, which groups train.csv"
     groups = {"training": len(np.unique(witnesses.train(run))), "test": witnesses.count_test(run)}
     few = [f"{count} {side}" for side, count in groups.items() if count < FEWEST]
     return f"too few photos: {' and '.join(few)}" if few else ""
+
+
+def _not_at_hand(run: Run) -> str:
+    """Return why no features of both sides can be read; empty where they are at hand."""
+    try:
+        return "" if is_at_hand(run) else "no features of train and test are stored"
+    except InputError as error:
+        return f"no features of train and test can be read: {error}"
 
 
 def sentence(test: dict[str, Any], metric: str) -> str:

@@ -26,7 +26,9 @@ def finished_blend(run: Run) -> dict[str, Any] | None:
     record = artifacts.read_if_whole(run.layout.ensemble / "weights.json")
     if not isinstance(record, dict) or not {"weights", "members", "fitted", "test"} <= set(record):
         return None
-    known = set(record["members"]) <= set(run.settings.variants)
+    if not isinstance(record["members"], list):
+        return None
+    known = set(map(str, record["members"])) <= set(run.settings.variants)
     return record if known and blend_artifact(run, record["members"]).is_fresh else None
 
 

@@ -16,6 +16,7 @@ from ripik.ensemble.probabilities import (
     check_distributions,
     group_codes,
     logs,
+    shrinkage_of,
     softmax,
 )
 from ripik.ensemble.slopes import TINY, value_and_slope
@@ -99,8 +100,7 @@ def fit_offsets(
     fit = SoftFit.of(probabilities, y, metric, penalty / _class_groups(codes, y, n_classes))
     best = fit.solve(np.ones(len(y)), np.zeros(n_classes))
     again = np.stack([fit.solve(bootstrap_counts(codes, rng).astype(np.float64), best) for _ in range(bags)])
-    size = float((best**2).sum())
-    shrinkage = max(0.0, 1.0 - float(again.var(axis=0).sum()) / size) if size > 0 else 0.0
+    shrinkage = shrinkage_of(best, again)
     return Offsets(best * shrinkage, penalty, shrinkage)
 
 

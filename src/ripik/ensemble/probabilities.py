@@ -72,6 +72,15 @@ def weighted_mean(members: FloatArray, weights: FloatArray) -> FloatArray:
     return mean
 
 
+def shrinkage_of(found: FloatArray, draws: FloatArray) -> float:
+    """Return by how much what was found (n,) is to be shrunk, 0..1, as its bootstrap draws (draws, n) disagree.
+
+    James and Stein 1961, "Estimation with quadratic loss", Berkeley Symposium, the positive part.
+    """
+    size = float((found**2).sum())
+    return max(0.0, 1.0 - float(draws.var(axis=0).sum()) / size) if size > 0 else 0.0
+
+
 def point(step: int, members: FloatArray, weights: FloatArray, y: IntArray, metric: Metric) -> TrajectoryPoint:
     """Return the trajectory's point of these weights."""
     score = metric.function(y, weighted_mean(members, weights))

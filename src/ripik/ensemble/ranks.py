@@ -19,6 +19,7 @@ from ripik.ensemble.probabilities import (
     check_classes,
     check_distributions,
     group_codes,
+    shrinkage_of,
     softmax,
 )
 from ripik.errors import InputError
@@ -93,8 +94,7 @@ def fit_ranks(probabilities: FloatArray, y: IntArray, *, groups: ArrayLike, seed
     draws = [bootstrap_counts(codes, rng).astype(np.float64) for _ in range(bags)]
     found = np.stack([_best(_Sums.of(place, y, times, len(grid)), grid, middles) for times in draws])
     moved = found.mean(axis=0) - middles
-    size = float((moved**2).sum())
-    shrinkage = max(0.0, 1.0 - float(found.var(axis=0).sum()) / size) if size > 0 else 0.0
+    shrinkage = shrinkage_of(moved, found)
     thresholds = middles + shrinkage * moved
     return Ranks(thresholds, _slope(rank, thresholds, y), shrinkage)
 

@@ -10,7 +10,7 @@ from ripik.analysis.metrics import get_metric
 from ripik.console import say, table, warn
 from ripik.ensemble.expectation import sentence, size_told
 from ripik.ensemble.nested_cv import DIGITS, Nested
-from ripik.training.scores import CORRECTED, LEVEL, beside, ends
+from ripik.training.scores import CORRECTED, LEVEL, Scores, beside, ends
 from ripik.variants import searched
 
 
@@ -30,29 +30,19 @@ def print_blend(record: dict[str, Any], found: Nested) -> None:
 
 def _members(record: dict[str, Any]) -> None:
     scores, more = record["scores"], beside(record["metric"])
-    rows = [[name, f"{record['weights'][name]:.3f}", *_cells(score, more)] for name, score in scores["members"].items()]
+    rows = [
+        [name, f"{record['weights'][name]:.3f}", *Scores.from_json(score).cells(accuracy=bool(more))]
+        for name, score in scores["members"].items()
+    ]
     cv = scores["intervals"]
     corrected = [CORRECTED] if "corrected" in cv else []
     rows += [
-        ["blend, nested: CV", "", *_cells(cv, more)],
+        ["blend, nested: CV", "", *Scores.from_json(cv).cells(accuracy=bool(more))],
         *_other_partitions(scores, 2 + len(corrected + more)),
         ["blend, in-sample", "", f"{scores['in_sample']:.4f}", *[""] * (2 + len(corrected + more))],
     ]
     columns = ["member", "weight", f"OOF {record['metric']}", LEVEL, *corrected, "mean of folds", *more]
     table(f"Ensemble: {record['method']}", columns, rows)
-
-
-def _cells(score: dict[str, Any], more: list[str]) -> list[str]:
-    """Return the cells of a score, and of the scores named in `more`."""
-    pooled, others = score["pooled"], [f"{score[name]['value']:.4f}" for name in more]
-    corrected = [f"{score['corrected']['value']:.4f}"] if "corrected" in score else []
-    return [
-        f"{pooled['value']:.4f}",
-        ends(Interval.from_json(pooled)),
-        *corrected,
-        f"{score['mean_of_folds']:.4f}",
-        *others,
-    ]
 
 
 def _other_partitions(scores: dict[str, Any], empty: int) -> list[list[str]]:

@@ -3,6 +3,7 @@
 import errno
 import importlib
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from ripik.console import UNREAD, console, warnings_once
 from ripik.errors import RipikError, Terminated, Unread
 from ripik.execution import time_limit
 from ripik.execution.locks import turn
-from ripik.execution.signals import TERMINATED
+from ripik.execution.signals import TERMINATED, sending_again
 from ripik.settings import Settings
 from ripik.steps import Step
 from ripik.storage.paths import layout_of
@@ -35,10 +36,14 @@ def run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> i
 
     load: reads the settings, and may raise as a step does. given: the step's options by name; None: not given.
     """
+    before = sys.unraisablehook
+    sys.unraisablehook = sending_again(_terminate, before)
     try:
         return _run(step, load, given)
     except Unread:
         return UNREAD
+    finally:
+        sys.unraisablehook = before
 
 
 def _run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> int:

@@ -222,6 +222,18 @@ def turn(layout: Layout, step: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def training_under_way(layout: Layout) -> Iterator[None]:
+    """Be one of the commands that train, for `refuse_while_training`, while the block runs."""
+    for number in itertools.count(1):
+        path = layout.at_work.with_name(f"train{number}.json")  # another one of several commands at once
+        found = look(path)
+        if found is None or not found.alive:
+            break
+    with present(path, f"{layout.run}, training {number}", note="train"):
+        yield
+
+
 def refuse_while_training(layout: Layout, what: str) -> None:
     """Raise SurroundingsError when a process, here or on another host, is at work on one of the run's trainings."""
     for path in sorted(layout.at_work.parent.glob("*.json")):

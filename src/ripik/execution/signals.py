@@ -13,7 +13,12 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import FrameType
 
+from ripik.errors import Terminated
+
 TERMINATED = 143
+SOON = 0.1  # seconds
+Handler = Callable[[int, FrameType | None], None]
+Hook = Callable[["sys.UnraisableHookArgs"], object]
 
 
 def end_when_asked() -> None:
@@ -25,6 +30,7 @@ def end_when_asked() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _exit)
+    sys.unraisablehook = sending_again(_exit, sys.unraisablehook)
     parent = multiprocessing.parent_process()
     if parent is not None:
         end_when_done(functools.partial(wait, [parent.sentinel]))
@@ -60,6 +66,27 @@ def ending_when_cancelled() -> Iterator[None]:
 
 def _exit(signum: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)  # an exception, so that temporary files and locks are let go
+
+
+def sending_again(handler: Handler, before: Hook) -> Hook:
+    """Return a `sys.unraisablehook` that sends a signal again whose exception was raised in a destructor, and so lost.
+
+    handler: of SIGTERM, to be set once more. before: the hook of all other exceptions.
+    """
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        kinds = {SystemExit: signal.SIGTERM, Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}
+        signum = kinds.get(lost.exc_type)
+        if signum is None:
+            before(lost)
+            return
+        if signum == signal.SIGTERM:
+            signal.signal(signum, handler)
+        again = threading.Timer(SOON, os.kill, (os.getpid(), signum))  # when the destructor has returned
+        again.daemon = True
+        again.start()
+
+    return hook
 
 
 def end_when_done(waiting: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ripik.console import say
+from ripik.console import say, size_of
 from ripik.errors import InputError, SurroundingsError
 from ripik.execution.task import Reporter
 from ripik.features.batches import Batches, Source, first_batch, prefetched
@@ -76,15 +76,11 @@ def check_space(folder: Path, needed: dict[Path, int]) -> None:
     if sum(needed.values()) > free:
         largest = max(needed, key=lambda path: needed[path])
         raise SurroundingsError(
-            f"the run would store {_size(sum(needed.values()))} in {folder} ({_size(needed[largest])} of them in "
-            f"{largest.relative_to(folder)}), but only {_size(free)} are free there. Free some space, choose another "
+            f"the run would store {size_of(sum(needed.values()))} in {folder} ({size_of(needed[largest])} of them in "
+            f"{largest.relative_to(folder)}), but only {size_of(free)} are free there. Free some space, choose another "
             "paths.output, or store less: fewer augmentation.copies, a smaller image_size, a later train_from, "
             'features.dtype = "float16".'
         )
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def _written(path: Path) -> int:

@@ -35,14 +35,14 @@ def push_dataset(folder: Path, notes: str, *, patience: float = PATIENCE, pause:
     name = json.loads((folder / METADATA).read_text(encoding="utf-8"))["id"]
     end = time.monotonic() + patience
     before = served(name)
-    if before:  # perhaps what an earlier call pushed is still on its way
+    if before and before.status != FAILED:  # perhaps what an earlier call pushed is still on its way
         before = _wait(name, end, pause, lambda now: True)
         if _is_served(name, folder):
             say(f"kaggle: the dataset {name} is up to date, version {before.version}")
             return before.version
     _upload(name, folder, notes, before is None)
-    oldest = before.version if before else 0
-    now = _wait(name, end, pause, lambda now: now.version > oldest and _is_served(name, folder))
+    oldest = before.version if before else -1
+    now = _wait(name, end, pause, lambda now: now.version > oldest and _is_served(name, folder), oldest)
     say(f"kaggle: version {now.version} of the dataset {name} is available")
     return now.version
 
@@ -67,12 +67,15 @@ def _upload(name: str, folder: Path, notes: str, new: bool) -> None:
         raise _failure(name, code, said)
 
 
-def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool]) -> Served:
-    """Return the status of a dataset once it is ready and `enough`; prints the status meanwhile."""
+def _wait(name: str, end: float, pause: float, enough: Callable[[Served], bool], oldest: int = -1) -> Served:
+    """Return the status of a dataset once it is ready and `enough`; prints the status meanwhile.
+
+    oldest: the version there before, which may be one that Kaggle could not process.
+    """
     last: Served | None = None
     while True:
         now = served(name)
-        if now and now.status == FAILED:
+        if now and now.status == FAILED and now.version > oldest:
             raise SurroundingsError(
                 f"Kaggle could not process the dataset {name}. Look at {_page(name)}, then push it again."
             )

@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,17 @@ def list_submissions(competition: str) -> list[Submission]:
 
 
 def wait_for_score(
-    competition: str, message: str, file: str, *, patience: float = PATIENCE, pause: float = PAUSE
+    competition: str,
+    message: str,
+    file: str,
+    *,
+    but: Collection[str] = (),
+    patience: float = PATIENCE,
+    pause: float = PAUSE,
 ) -> Submission:
     """Return the newest submission with this message once it has a score; asks every `pause` seconds.
 
-    file: the CSV's name in the log, for what is told when it takes too long.
+    file: the CSV's name in the log, for what is told when it takes too long. but: refs of those submitted before.
     Kaggle may be out of reach meanwhile. Raises InputError when Kaggle could not score it, and SurroundingsError when
     `patience` seconds are over.
     """
@@ -74,7 +81,7 @@ def wait_for_score(
     while True:
         found, problem = None, ""
         try:
-            found = submitted(competition, message)
+            found = submitted(competition, message, but)
         except SurroundingsError as error:
             problem = f" ({error})"
         if found and found.status == "error":
@@ -89,9 +96,10 @@ def wait_for_score(
         time.sleep(pause)
 
 
-def submitted(competition: str, message: str) -> Submission | None:
-    """Return the newest of one's own submissions that has this message; None when there is none."""
-    return next((each for each in list_submissions(competition) if each.description == message), None)
+def submitted(competition: str, message: str, but: Collection[str] = ()) -> Submission | None:
+    """Return the newest of one's own submissions that has this message, and none of these refs; None without one."""
+    known = (each for each in list_submissions(competition) if each.description == message)
+    return next((each for each in known if each.ref not in but), None)
 
 
 def _submit(competition: str, arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ from ripik.ensemble.submission import check_submission
 from ripik.ensemble.submission_log import LOG, check_log, set_scores
 from ripik.errors import InputError
 from ripik.kaggle.kernel.names import identity
-from ripik.kaggle.submissions import submit_file, submit_kernel, submitted, wait_for_score
+from ripik.kaggle.submissions import Submission, list_submissions, submit_file, submit_kernel, wait_for_score
 from ripik.names import PROBABILITIES, PROBABILITY
 from ripik.settings import Settings
 from ripik.storage import artifacts
@@ -116,12 +116,14 @@ def submit(settings: Settings, file: Path | None = None, *, version: int = 0, ye
         say("submit: nothing was submitted")
         return
     message = f"{path.name} version {version}" if version else path.name
-    if again or not _is_there(competition, message):
+    before = [each for each in list_submissions(competition) if each.description == message]
+    is_new = again or not _is_there(before)
+    if is_new:
         if version:
             submit_kernel(competition, identity(settings, "infer"), version, OUTPUT, message)
         else:
             submit_file(competition, path, message)
-    found = wait_for_score(competition, message, path.name)
+    found = wait_for_score(competition, message, path.name, but=[each.ref for each in before if is_new])
     set_scores(log, path.name, found.public, found.private)
     boards = {"public": found.public, "private": found.private}
     if scores := ", ".join(f"{board} score {score}" for board, score in boards.items() if score is not None):
@@ -216,11 +218,11 @@ def _is_scored(log: Path, path: Path, yes: bool) -> bool:
     return scored
 
 
-def _is_there(competition: str, message: str) -> bool:
-    found = submitted(competition, message)
-    if found is None or found.status == "error":
+def _is_there(before: Sequence[Submission]) -> bool:
+    """Whether the newest of the submissions of a CSV has, or will have, a score."""
+    if not before or before[0].status == "error":
         return False
-    say(f"submit: Kaggle has {message} already, submitted {found.date}")
+    say(f"submit: Kaggle has {before[0].description} already, submitted {before[0].date}")
     return True
 
 

@@ -143,7 +143,7 @@ def _imagenet(name: str) -> keras.Model:
         raise SurroundingsError(
             f"the ImageNet weights of {name} are not in the Keras cache and cannot be downloaded ({error}). "
             "Three ways out: connect to the internet once; put the official file into ~/.keras/models; "
-            "or name a weights file: --set network.weights=PATH."
+            "or name a weights file: SET=network.weights=PATH (--set network.weights=PATH)."
         ) from None
 
 

@@ -267,7 +267,9 @@ def _line(call: Callable[[int], Any], counts: Sequence[int]) -> Line:
 def _kind(settings: Settings, variant: Variant) -> tuple:
     """Return what decides the cost of a variant's job, but for the number of rows and epochs."""
     how = (variant.batch_size, variant.dropout, variant.distribute, bool(variant.start), variant.solver)
-    return (*pass_key(variant), *how, Reading(settings, variant).head_alone)
+    images = (bool(variant.live), variant.policy, variant.mix, variant.crop_from if variant.live else 0)
+    step = (variant.rate_decay == 1, bool(variant.clip), bool(variant.average), bool(variant.soup))
+    return (*pass_key(variant), *how, *images, *step, Reading(settings, variant).head_alone)
 
 
 def _store_anything(opened: Run, variant: Variant, row: Sequence[int]) -> None:

@@ -56,7 +56,8 @@ def oof_state(layout: Layout, run: Run | None, variant: Variant, states: Sequenc
     known = {name: of for name, of in merged.inputs.items() if name in record["inputs"]}
     if not replace(merged, inputs=known).is_fresh:
         return Part("oof.csv", STALE)
-    return Part("oof.csv", FRESH, "", record.get("scores", {}).get("pooled", {}).get("value"))
+    score = record.get("scores", {}).get("pooled", {}).get("value") if "metric" in record["inputs"] else None
+    return Part("oof.csv", FRESH, "", score)
 
 
 def blend_record(run: Run | None) -> dict[str, Any] | None:

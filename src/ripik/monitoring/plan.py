@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripik.console import duration, say, table
+from ripik.console import duration, say, size_of, table
 from ripik.data.competition import Competition
 from ripik.data.image_check import open_competition
 from ripik.execution.environment import usable_cores
@@ -73,7 +73,7 @@ def plan(
     show_searches(settings, chosen, size, costs, at_once)
     if speed:
         show_gpu(settings, chosen, size, speed)
-    say(f"plan: {duration(found.seconds)} in total on this machine, {_bytes(found.disk)} on disk")
+    say(f"plan: {duration(found.seconds)} in total on this machine, {size_of(found.disk)} on disk")
     return found
 
 
@@ -107,7 +107,7 @@ def _show_jobs(settings: Settings, variants: Sequence[Variant], size: Size, cost
         fitted = variant.solver == LOGISTIC
         epochs = "fitted at once" if fitted else f"{variant.epochs} × {cost.epoch:.2f} s"
         steps_told = "" if fitted else f"{cost.step * 1000:.0f} ms for {variant.batch_size}"
-        held = _bytes(job_memory(settings, variant, size, costs))
+        held = size_of(job_memory(settings, variant, size, costs))
         rows.append([variant.name, after, f"{cost.fixed:.0f} s", epochs, steps_told, held])
     columns = ["variant", "a job waits for", "start and end", "epochs (beside steps)", "a step", "memory"]
     table("A job", columns, rows)
@@ -131,10 +131,6 @@ def _show_scale(
         scaled = size.scaled(train)
         times = [total(steps(settings, variants, scaled, costs, count), count) for count in columns.values()]
         sizes = (disk(settings, variants, scaled, costs), memory(settings, variants, scaled, costs))
-        rows.append([f"{train:,}", *map(_bytes, sizes), *map(duration, times)])
+        rows.append([f"{train:,}", *map(size_of, sizes), *map(duration, times)])
     title = f"The whole run, by number of training images; memory for a machine's {jobs} parallel jobs"
     table(title, ["images", "disk", "memory", *columns], rows)
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

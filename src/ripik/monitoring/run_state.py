@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripik.data.competition import Competition
+from ripik.ensemble.submission_log import LOG
 from ripik.errors import InputError
 from ripik.execution.locks import look
 from ripik.features.store import VariantData
@@ -38,7 +39,7 @@ from ripik.splits.folds import check_made_from, read_folds
 from ripik.splits.groups import group_inputs, read_groups
 from ripik.splits.run import Run
 from ripik.storage import artifacts
-from ripik.storage.paths import layout_of
+from ripik.storage.paths import Layout, layout_of
 from ripik.storage.up_to_date import Artifact
 from ripik.targets import make
 from ripik.training.jobs import jobs_of
@@ -113,11 +114,19 @@ def find_status(settings: Settings) -> Status:
         folds,
         variants,
         blend,
-        last_submission(layout.submissions / "log.csv", settings.run),
+        last_submission(layout.submissions / LOG, settings.run),
         report,
-        _next(groups, folds, variants, blend, report),
+        _waiting(layout) or _next(groups, folds, variants, blend, report),
         competition.form is not None,
     )
+
+
+def _waiting(layout: Layout) -> str:
+    """Return that a command is at work on what all trainings share, in one sentence; empty where none is."""
+    at_it = look(layout.at_work)
+    if at_it is None or not at_it.alive or at_it.is_this_process:
+        return ""
+    return f"next: wait, {at_it.note or 'a command'} is at work on the run ({at_it.where})"
 
 
 def _is_split(run: Run) -> bool:

@@ -24,7 +24,9 @@ from ripik.storage.paths import layout_of
 from ripik.storage.up_to_date import Artifact
 
 COLUMNS = ["image_id", "label", "group", "fold"]
-SPLITTER = 2  # to be raised when the folds it makes may change
+# To be raised when the folds it makes may change, and with it `training.jobs.NETWORK` (inner splits) and
+# `ensemble.train_or_test.ADVERSARIAL`.
+SPLITTER = 2
 
 
 def write_folds(settings: Settings, competition: Competition) -> Path:
@@ -142,8 +144,8 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
         raise InputError(f"{path} has other labels than train.csv. Run `make folds` again{more}.")
     if sorted(frame["fold"].unique()) != list(range(settings.folds.n_splits)):
         raise InputError(
-            f"{path} has the folds {sorted(frame['fold'].unique().tolist())}, but the configuration asks for 0 … "
-            f"{settings.folds.n_splits - 1}. Delete it and run `make folds` again."
+            f"{path} has the folds {first(sorted(frame['fold'].unique().tolist()))}, but the configuration asks for "
+            f"{settings.folds.n_splits} (folds.n_splits). {_made_anew(path)}"
         )
     check_groups(frame, path)
     way_out = "Move one of its groups to another fold, or delete the file and run `make folds`."
@@ -153,6 +155,12 @@ def read_folds(settings: Settings, competition: Competition) -> pd.DataFrame:
     labels = competition.train["training_label"][trained]
     _check_spread(frame["fold"][trained], labels, what, "Undo one of them in another fold.")
     return frame.assign(label=competition.train["label"].to_numpy())
+
+
+def _made_anew(path: Path) -> str:
+    """Return how to get other folds: what was edited by hand is kept until it is deleted."""
+    gone = "Delete it and run" if artifacts.is_the_users(path) else "Set that back, or run"
+    return f"{gone} `make folds` again; every variant is to be trained anew then."
 
 
 def _check_spread(fold: pd.Series, labels: pd.Series, place: str, way_out: str) -> None:

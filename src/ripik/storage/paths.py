@@ -1,4 +1,4 @@
-"""The path of every artefact of a run: all paths are derived here and nowhere else."""
+"""The folders and files of a run that several rooms know; from these a room derives what it alone reads and writes."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -144,7 +144,7 @@ class Training:
 
     @property
     def predictions(self) -> Path:
-        """The file of its probabilities, one array a view, OOF and test."""
+        """The file of its probabilities, OOF and test."""
         return self.folder / "predictions.npz"
 
     @property

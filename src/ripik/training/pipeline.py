@@ -2,11 +2,12 @@
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from ripik.console import say
 from ripik.errors import InputError
 from ripik.execution.environment import usable_cores
-from ripik.execution.locks import refuse_if_at_work, turn
+from ripik.execution.locks import refuse_if_at_work, training_under_way, turn
 from ripik.execution.runner import execute, threads_per_job, with_run_threads
 from ripik.execution.task import ALL, ONE, Task
 from ripik.features.prepare import prepare
@@ -31,13 +32,15 @@ def train(settings: Settings, variants: Sequence[str] = (), folds: Sequence[int]
     chosen = choose_variants(settings, variants)
     for variant in chosen:
         check_weights(variant)
-    with turn(layout_of(settings), "train"):
-        run = Run.open(settings)
-        for variant in chosen:
-            check_class_weights(run, variant)
-        split_run(run)
-        unfinished = _prepare(run, chosen, folds)
-    _train_and_merge(run, chosen, folds, unfinished)
+    with ExitStack() as whole:
+        with turn(layout_of(settings), "train"):
+            run = Run.open(settings)
+            for variant in chosen:
+                check_class_weights(run, variant)
+            split_run(run)
+            unfinished = _prepare(run, chosen, folds)
+            whole.enter_context(training_under_way(run.layout))  # until all is merged, also between two trainings
+        _train_and_merge(run, chosen, folds, unfinished)
 
 
 def predict(settings: Settings, variants: Sequence[str] = ()) -> None:

@@ -62,7 +62,7 @@ def head_of(training: Training) -> Predictor:
 def write_predictions(
     training: Training, make: AtSize, report: Reporter, opened: Callable[[Path], Source] = open_rows
 ) -> None:
-    """Write a training's probabilities of its held rows and of the test set, one array a view, unless they are there.
+    """Write a training's probabilities of its held rows and of the test set, through every view, unless they are there.
 
     predictions.npz: oof (views, held, C), test (views, m, C), float32, with held_ids and test_ids. make: what loads the
     trained network; it is called only when something is to be predicted, once a size. opened: returns the rows of a

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ripik.errors import InputError
 from ripik.names import ALL, HEAD, LOGISTIC
 from ripik.refusals import described
-from ripik.search_ranges import OF_STORES, kind_of
+from ripik.search_ranges import OF_STORES, READ_WHERE_SET, kind_of
 from ripik.settings import Settings
 from ripik.variants import Variant
 
@@ -99,9 +99,9 @@ def with_values(settings: Settings, variant: Variant, values: Values) -> Setting
 
 
 def stores_of(settings: Settings, variant: Variant, ranges: Ranges) -> list[Settings]:
-    """Return settings, one for each combination of choices that reads stores of its own."""
-    keys = [key for key in OF_STORES if key in ranges]
-    every = itertools.product(*(ranges[key] for key in keys))
+    """Return settings that together read all stores of any trial: one for each combination of choices, or ends."""
+    keys = [key for key in (*OF_STORES, *READ_WHERE_SET) if key in ranges]
+    every = itertools.product(*(_ends(key, ranges[key]) for key in keys))
     return [with_values(settings, variant, dict(zip(keys, values, strict=True))) for values in every]
 
 

@@ -14,7 +14,7 @@ from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 from ripik.variants import TUNED
 
-DIGITS = 6  # of a number that was searched for, in the TOML: what is told is what the trial had
+DIGITS = 6  # of the scores in the mark `tuned`; the values that were searched for have all of theirs
 KEYS = {"variant", "metric", "trials", "best", "naive", "corrected", "importances", "ranges"}
 LEFT = (
     "Not corrected: the search adapts, so later trials were proposed because they suit these same rows. "

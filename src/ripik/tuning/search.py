@@ -188,7 +188,9 @@ class Search:
         if not self.run.settings.tune.pruning:
             return True
         at, sign = len(tried.scores) - 1, 1.0 if self.metric.greater_is_better else -1.0
-        earlier = np.array([sign * other.scores[at] for other in self.tried if len(other.scores) > at])
+        begin = tried.trial.number // self.run.settings.tune.at_once * self.run.settings.tune.at_once
+        rounds = self.tried[:begin]  # earlier ones, as `selection.replay` has them, wherever a session ended
+        earlier = np.array([sign * other.scores[at] for other in rounds if len(other.scores) > at])
         return survives(sign * tried.scores[at], earlier)
 
     def _tasks(self, going: Sequence[Tried]) -> list[Task]:

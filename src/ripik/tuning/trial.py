@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,11 +18,10 @@ from ripik.errors import InputError, is_damage
 from ripik.splits.run import Run
 from ripik.storage import artifacts
 from ripik.storage.paths import Job
+from ripik.training.checkpoint import UNREADABLE
 from ripik.training.jobs import Training
 from ripik.tuning.ranges import with_values
 from ripik.variants import Variant
-
-UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)

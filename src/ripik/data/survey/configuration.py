@@ -13,7 +13,7 @@ from typing import Any
 
 from ripik.config import load_settings, parse_value
 from ripik.console import say, table
-from ripik.data.archives import SUFFIX, files_in
+from ripik.data.archives import SUFFIX, check_kind, files_in
 from ripik.data.competition import Competition, read_competition
 from ripik.data.fetch import fetch, gather
 from ripik.data.source_plan import plan
@@ -45,6 +45,7 @@ def write_configuration(
     """
     if not source.exists():
         raise InputError(f"there is no source {source}. Give a folder, a zip, or a name on Kaggle.")
+    check_kind(source)
     target = config if config != NO_CONFIG else FOLDER / f"{_run_name(name or source.stem)}.toml"
     if target.exists():
         raise InputError(f"{target} exists. Delete it, or choose another name: CONFIG=configs/<name>.toml (--config).")

@@ -1,4 +1,4 @@
-"""What a dataset of a run's models, weights or own files holds, written by `datasets` and read on Kaggle's machine."""
+"""What a dataset of a run's models, weights or own files holds; `models_dataset` writes it, Kaggle's machine reads."""
 
 from __future__ import annotations
 
