@@ -142,5 +142,5 @@ def test_a_process_of_a_job_that_is_killed_is_told_by_name(tiny: Tiny) -> None:
         os.kill(pid, signal.SIGKILL)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "the process of original: 2 heads was killed (exit code -9), most likely because memory ran out" in told
+    assert "the process of original/fold0 was killed (exit code -9), most likely because memory ran out" in told
     assert "resumes from the last saved state" in told
