@@ -163,3 +163,26 @@ def test_a_run_without_a_blend_is_refused(tiny: Tiny, monkeypatch: pytest.Monkey
 def test_the_requirements_are_those_of_the_script() -> None:
     pinned = (Path(__file__).parents[2] / "requirements-export.txt").read_text(encoding="utf-8")
     assert {line.partition("==")[0] for line in pinned.splitlines()} == set(build.PACKAGES)
+
+
+@pytest.mark.parametrize(("apart", "warned"), [([5e-5, 2e-4], True), ([5e-5], False), ([float("nan")], True)])
+def test_graphs_far_from_the_run_are_a_warning(
+    apart: list[float], warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build._tell("export: 1 graphs", apart)
+    assert ("differ from the run" in "".join(capsys.readouterr())) == warned
+
+
+@pytest.mark.parametrize("vote", [True, False])
+def test_a_vote_of_near_copies_that_the_script_lacks_is_a_warning(
+    vote: bool, finished: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = copy_of(finished, tmp_path / "tiny")
+    settings = tiny.settings(*FAST)
+    members, fitted, shares = build.finished_models(settings)
+    fitted = replace(fitted, recipe=replace(fitted.recipe, copies_vote=vote))
+    monkeypatch.setattr(build, "_check_packages", lambda: None)
+    monkeypatch.setattr(build, "finished_models", lambda _: (members, fitted, shares))
+    monkeypatch.setattr(build, "execute", lambda *_: (tiny.run / "export").mkdir())
+    export(settings)
+    assert ("each photo alone" in "".join(capsys.readouterr())) == vote

@@ -21,7 +21,8 @@ EARLY_BLOCKS = ("block1", "block2")
 def random_backbone(name: str) -> keras.Model:
     """Build a backbone with shaped random weights, a pure function of its name.
 
-    EfficientNets are shaped block by block; any other network only gets its BatchNorm calibrated.
+    The shaping is designed for EfficientNets; of any other network it takes in the layers whose kind and name fit, and
+    every BatchNorm is calibrated.
     """
     keras.utils.set_random_seed(SEED)
     backbone = build_backbone(name, CALIBRATION_SIZE)
