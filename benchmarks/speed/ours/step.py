@@ -12,25 +12,24 @@ from pathlib import Path
 import numpy as np
 
 from ripik.config import load_settings
-from ripik.features.batches import Batches, epoch_examples, id_keys
+from ripik.features.batches import Batches
 from ripik.features.prepare import prepare
 from ripik.models import backend
 from ripik.splits.run import Run
 from ripik.storage.paths import Job
 from ripik.training.callbacks import Fed
+from ripik.training.examples import Course
 from ripik.training.jobs import Training
 from ripik.training.trainer import Trainer
 
 
-def epoch_of(trainer: Trainer, steps: int) -> Batches:
-    """Return the first batches of a training epoch."""
-    run, size = trainer.run, trainer.variant.batch_size
-    keys = id_keys(run.competition.train["image_id"])
-    examples = epoch_examples(keys, trainer.rows, trainer.blocks, trainer.per_row, seed=0, epoch=0)
+def epoch_of(course: Course, steps: int) -> Batches:
+    """Return the first batches of a training's first epoch."""
+    run, size, examples = course.training.run, course.variant.batch_size, course.examples(0)
     if len(examples) < steps * size:
         raise SystemExit(f"{steps} batches of {size} need more photos than {len(examples)}")
     targets = np.eye(len(run.competition.classes), dtype="float32")[run.targets()]
-    return Batches(trainer.source, examples[: steps * size], size, targets=targets)
+    return Batches(course.source, examples[: steps * size], size, targets=targets)
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -52,7 +51,7 @@ def main() -> None:
     run = Run.open(load_settings(given.config))
     prepare(run, [run.settings.variants[given.variant]])
     trainer = Trainer.create(Training(run, Job(given.variant, 0)))
-    batches = epoch_of(trainer, given.steps)
+    batches = epoch_of(trainer.course, given.steps)
     model, one = trainer.model, batches[0]
 
     def fed() -> None:
@@ -64,7 +63,7 @@ def main() -> None:
 
     fed()
     in_memory()
-    images = given.steps * trainer.variant.batch_size
+    images = given.steps * batches.batch_size
     rounds = [(images / seconds(fed), images / seconds(in_memory)) for _ in range(given.rounds)]
     print(json.dumps({"fed": [a for a, _ in rounds], "in_memory": [b for _, b in rounds], "images": images}))
 
