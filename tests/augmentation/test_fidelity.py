@@ -76,6 +76,7 @@ def rejected(name: str, function: Callable[..., np.ndarray]) -> list[str]:
     return beyond({name: measure_seeds(name, apply_of, SEEDS[:1])})
 
 
+@pytest.mark.long
 def test_an_elastic_transform_without_its_affine_part_is_rejected() -> None:
     found = rejected("ElasticTransform", partial(albumentations13.elastic, alpha=120, sigma=6, alpha_affine=0))
     assert any("flow" in line for line in found)

@@ -12,7 +12,7 @@ from ripik.training.jobs import Training
 
 
 def test_the_first_batches_of_a_training(finished: Tiny) -> None:
-    training = Training(Run.open(finished.settings(*FAST)), Job("finetuned", 0))
+    training = Training(Run.open(finished.settings(*FAST, "variants.finetuned.batch_size=4")), Job("finetuned", 0))
     course = Course(training, inner_split(training)[0])
     wanted, size = course.batches(0), course.variant.batch_size
     steps = len(course.examples(0)) // size

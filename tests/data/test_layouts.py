@@ -139,6 +139,7 @@ def test_two_ids_of_one_file_name_are_refused(folders: Path) -> None:
         augment(settings(folders, OF_FILES))
 
 
+@pytest.mark.long
 def test_all_else_is_made_without_a_submission(mine: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     how = ("competition.sample_submission=", "folds.n_splits=2", "training.epochs=2")
     made = mine.settings(*how, "variants.augmented_finetuned.train_from=block7a")

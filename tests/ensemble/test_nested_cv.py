@@ -237,6 +237,7 @@ def test_in_sample_is_optimistic_and_the_nested_score_is_not_when_there_is_nothi
     assert abs(np.mean(honest) - 1 / 3) < 3 * error
 
 
+@pytest.mark.long
 def test_the_nested_score_tells_the_score_of_fresh_photos() -> None:
     """The same with members that know something: fresh photos are the judge."""
     in_sample, honest, fresh = [], [], []

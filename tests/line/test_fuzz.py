@@ -26,6 +26,7 @@ def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_spoiled_input_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = run("--cases", "300", "--seed", "11", capsys=capsys)
     assert code == 0, told

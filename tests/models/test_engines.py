@@ -61,6 +61,7 @@ def test_an_output_does_not_depend_on_the_batch(photos, by_openvino) -> None:
     np.testing.assert_array_equal(together[3], alone[0])
 
 
+@pytest.mark.long
 def test_a_finetuned_network_and_a_cut_run_on_openvino_too(backbone, photos) -> None:
     parts = cut(backbone, "block6a")
     features = parts.frozen.predict_on_batch(photos)

@@ -86,6 +86,7 @@ def test_gradients_of_all_variables_are_those_of_the_network_itself(name: str, m
     check_gradients(stirred(build_backbone(name, SIZE)), monkeypatch, images())
 
 
+@pytest.mark.long
 def test_a_part_from_a_late_block_on_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = cut(stirred(build_backbone("EfficientNetB0", SIZE)), "block6a_expand_conv")
     check_gradients(parts.body, monkeypatch, np.asarray(parts.frozen(images())))

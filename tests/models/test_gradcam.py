@@ -74,6 +74,7 @@ def test_of_two_planted_patches_the_map_points_at_the_one_asked_for(asked: int) 
     assert (distances(heat, corners[1 - asked][apart], side, size) > 0.5).all()
 
 
+@pytest.mark.long
 def test_a_real_backbone_points_at_the_patch_that_decides() -> None:
     size, side = 160, 48
     model = build_backbone("EfficientNetB0", size)

@@ -455,6 +455,7 @@ def test_a_stale_blend_is_not_shown(again: Tiny, monkeypatch: pytest.MonkeyPatch
     assert estimated == ["–"] * 3
 
 
+@pytest.mark.long
 def test_a_photo_that_cannot_be_read_leaves_a_tile_that_says_so(again: Tiny) -> None:
     shutil.copytree(again.input, again.folder / "own")
     broken = {analysis.uncertain(of)["image_id"][0] for of in analysis.load_run(again.run).values()}

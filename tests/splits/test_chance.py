@@ -118,6 +118,7 @@ def test_altered_digits_join_their_sources_and_no_others(tmp_path: Path, name: s
     assert len(np.unique(group[:40])) >= 39
 
 
+@pytest.mark.long
 @few_or(12, 20)
 def test_digits_that_all_have_many_copies(tmp_path: Path, count: int) -> None:
     """No unrelated image is left among the candidates."""
@@ -127,6 +128,7 @@ def test_digits_that_all_have_many_copies(tmp_path: Path, count: int) -> None:
     assert (group == np.tile(np.arange(count), 9)).mean() > 0.95
 
 
+@pytest.mark.long
 def test_order_and_workers_change_nothing_for_drawings(tmp_path: Path) -> None:
     images = digits(24, seed=34)
     paths = saved(tmp_path, [*images, *map(ALTERATIONS["mirror"], images)])

@@ -37,6 +37,7 @@ def test_mending_makes_the_moves_of_the_plain_way(seed: int) -> None:
     assert np.array_equal(mended, plain_without_absences(labels, groups, fold[group], 5))
 
 
+@pytest.mark.long
 def test_mending_looks_at_one_of_many_equal_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
     monkeypatch.setattr("ripik.splits.absences.unevenness", lambda counts: looked.append(counts) or (0.0, 0.0))

@@ -54,6 +54,7 @@ def learned(tiny: Tiny, folder: Path) -> np.ndarray:
     return np.concatenate([values.ravel() for values in trained_part.get_weights()]) - start
 
 
+@pytest.mark.long
 def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepared: Tiny, tmp_path: Path) -> None:
     here = Training(Run.open(prepared.settings(*SETTINGS)), Job("finetuned", 0))
     train(here, silent)
@@ -73,6 +74,7 @@ def test_two_devices_learn_what_one_does_and_go_on_where_they_were_stopped(prepa
     shutil.rmtree(again)
 
 
+@pytest.mark.long
 def test_an_overflow_on_any_device_leaves_the_step_out() -> None:
     done = subprocess.run([sys.executable, str(OVERFLOW)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

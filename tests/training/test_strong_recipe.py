@@ -163,6 +163,7 @@ def test_it_predicts_at_other_sizes_than_it_was_trained_at(opened: Open) -> None
     assert both.prediction_inputs()["prediction"]["views"] == ["identity", "hflip", "identity@64", "hflip@64"]
 
 
+@pytest.mark.long
 def test_a_kept_network_predicts_the_same_at_another_size(opened: Open) -> None:
     training = Training(opened("finetuning.predict_sizes=[64]"), JOB)
     train(training, silent)

@@ -87,11 +87,13 @@ def work_of(jobs: Sequence[str], built: int) -> str:
     return f"built {built}, compiled {compiled}"
 
 
+@pytest.mark.long
 def test_all_layers_after_jobs_of_more_steps_and_of_another_rate(started: Tiny, tmp_path: Path) -> None:
     jobs = ["finetuned/1 done", "finetuned/2 done finetuning.learning_rate=1e-4", "finetuned/0 done"]
     assert compare(started, tmp_path, jobs, DROPOUT) == work_of(jobs, 1)
 
 
+@pytest.mark.long
 def test_a_block_after_a_job_that_failed(started: Tiny, tmp_path: Path) -> None:
     jobs = ["finetuned/1 done", "finetuned/2 failed finetuning.learning_rate=1e30", "finetuned/0 done"]
     assert compare(started, tmp_path, jobs, BLOCK, DROPOUT, "finetuning.schedule=constant") == work_of(jobs, 2)
