@@ -1,5 +1,6 @@
 """Engines: they agree with Keras, are chosen as the setting says, and say which one ran."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+import tensorflow
 
 from ripik.errors import InputError
 from ripik.execution import environment
@@ -103,6 +105,18 @@ def test_importing_openvino_reports_to_nobody(tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
     assert not (tmp_path / "intel").exists()
+
+
+def test_the_version_that_the_conversion_asks_for_is_told_as_before(monkeypatch) -> None:
+    """On Python 3.13 what OpenVINO itself has for it fails."""
+    utils = importlib.import_module("openvino.frontend.tensorflow.utils")
+    own = utils.get_environment_setup
+    monkeypatch.setattr(utils, "get_environment_setup", own)  # put back afterwards
+    engines._let_it_convert_on_python_3_13()
+    told = utils.get_environment_setup("tf")["tensorflow"]
+    assert told == tensorflow.__version__
+    if sys.version_info < (3, 13):
+        assert told == own("tf")["tensorflow"]
 
 
 def test_an_engine_that_disagrees_is_left_or_refused(backbone, photos, monkeypatch, capsys) -> None:

@@ -83,6 +83,17 @@ def _openvino() -> Any:
     return importlib.import_module("openvino")
 
 
+def _let_it_convert_on_python_3_13() -> None:
+    """Replace a function of OpenVINO that asks for TensorFlow's version in a way that fails from Python 3.13 on.
+
+    It deletes by `exec` a name that another `exec` bound, and since PEP 667 these do not share their names:
+    https://github.com/openvinotoolkit/openvino/pull/32482.
+    """
+    versions = {"tensorflow": importlib.import_module("tensorflow").__version__}
+    frontend = importlib.import_module("openvino.frontend.tensorflow.utils")
+    frontend.get_environment_setup = lambda framework: versions  # type: ignore[attr-defined]
+
+
 def _disagreement(found: np.ndarray, wanted: np.ndarray) -> float:
     if found.shape != wanted.shape or not np.isfinite(found).all():
         return float("inf")
@@ -98,6 +109,8 @@ def _compiled(model: keras.Model, sample: np.ndarray) -> Compute:
     the batch sizes tried (benchmarks/speed/engines.py).
     """
     openvino = _openvino()
+    if sys.version_info >= (3, 13):
+        _let_it_convert_on_python_3_13()
     converted = openvino.convert_model(runtime.traced(model, sample.shape[1:], str(sample.dtype)))
     # Keras' swish comes with a gradient whose parts the conversion takes for outputs: keep the first, the real one.
     network = openvino.Model([converted.outputs[0].get_node().input_value(0)], converted.get_parameters())
