@@ -74,6 +74,9 @@ size = 48
 
 [prediction]
 engine = "keras"
+
+[blend]
+bags = 4
 """
 
 

@@ -90,6 +90,7 @@ def test_intervals_of_a_class_cover_its_f1() -> None:
         assert covered([one[index] for one in found], truth[index]) >= 0.9
 
 
+@pytest.mark.long
 def test_predictive_intervals_cover_the_score_of_a_fresh_test_set() -> None:
     rng = np.random.default_rng(3)
     found, scores, sure = [], [], []

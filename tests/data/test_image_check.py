@@ -212,6 +212,7 @@ def test_storing_pixels_stops_at_the_time_limit_and_goes_on(tiny: Tiny) -> None:
     assert np.load(path).shape == (len(tiny.truth), 32, 32, 3)
 
 
+@pytest.mark.long
 def test_a_bad_test_image_goes_through_to_a_valid_submission(tiny: Tiny) -> None:
     """With a training image skipped, a test image cut, one missing; then a folder of photos with a bad one."""
     image(tiny, "train", 5).write_bytes(image(tiny, "train", 5).read_bytes()[:400])

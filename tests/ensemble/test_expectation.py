@@ -128,7 +128,8 @@ def weighted_f1(oof: pd.DataFrame) -> float:
     return float(np.mean(scores))
 
 
-@pytest.mark.parametrize("speaks", [pytest.param(True, marks=pytest.mark.long), False])
+@pytest.mark.long
+@pytest.mark.parametrize("speaks", [True, False])
 def test_the_report_tells_it_first(shifted: Tiny, monkeypatch: pytest.MonkeyPatch, speaks: bool) -> None:
     like = Likeness(WEIGHTS, 12.4, 0.9 if speaks else 0.1)
     monkeypatch.setattr(expectation, "likeness", lambda ratio, groups: like)

@@ -223,6 +223,7 @@ def test_other_partitions_keep_groups_whole_and_sizes_alike_and_tell_the_spread_
     assert found.by_partition[0] == pytest.approx(F1.function(known.y, first.oof))
 
 
+@pytest.mark.long
 def test_in_sample_is_optimistic_and_the_nested_score_is_not_when_there_is_nothing_to_learn() -> None:
     """Members and truth are independent: whatever is chosen, its true accuracy is a third."""
     in_sample, looked_at, honest = [], [], []

@@ -16,6 +16,7 @@ from ripik.training.network import build_trained_part
 
 RED, GREEN = 0, 1
 SIZE = 64
+OTHERS = ("MobileNetV2", "ConvNeXtTiny")  # in the second ring
 COLOURS = np.array([[1, -1, -1], [-1, 1, -1]], np.float32).T  # what the two channels of `colour_network` look for
 
 
@@ -97,7 +98,9 @@ def planted(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     return images, plant(images, chessboard(side), seed=2)
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV2", "VGG16", "ConvNeXtTiny"])
+@pytest.mark.parametrize(
+    "name", ["EfficientNetB0", "VGG16", *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)]
+)
 def test_any_backbone_is_explained_by_its_true_gradient(name: str) -> None:
     model, how = backbone(name)
     kernel, classes = kernel_of(model), np.array([0, 2])

@@ -65,6 +65,7 @@ def stop_after(epochs: float) -> Callable[..., None]:
     return report
 
 
+@pytest.mark.long
 def test_it_resumes_to_the_same_weights(opened: Open) -> None:
     training = Training(opened(), JOB)
     train(training, silent)

@@ -114,7 +114,10 @@ def ask_within(epoch: int, asked: threading.Event):  # type: ignore[no-untyped-d
     [
         ("original", ["network.dropout=0.3", "training.inner_split=0.3", "training.learning_rate=0.3"]),
         ("augmented", ["training.copies_per_epoch=1"]),
-        ("finetuned", ["variants.finetuned.train_from=block7a", "finetuning.batch_size=4"]),
+        pytest.param(
+            *("finetuned", ["variants.finetuned.train_from=block7a", "finetuning.batch_size=4"]),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_training_terminated_within_its_epochs_ends_with_the_same_files(

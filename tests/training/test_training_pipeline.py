@@ -187,6 +187,7 @@ def test_models_of_other_folds_are_never_mixed(mine: Tiny) -> None:
     assert "original/fold0" in done.stderr
 
 
+@pytest.mark.long
 def test_an_interrupted_training_goes_on_and_redoes_nothing(drawn: Drawn, tmp_path: Path) -> None:
     tiny = write_competition(tmp_path, drawn)
     slow = ["--variants", "original", "--set", "training.epochs=3000", "--set", "folds.n_splits=3"]

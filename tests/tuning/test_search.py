@@ -221,6 +221,7 @@ def test_what_a_kill_left_of_a_finished_fold_is_removed(mine: Tiny) -> None:
     assert not state.parent.exists()
 
 
+@pytest.mark.long
 def test_a_search_is_the_first_command_of_a_run(mine: Tiny) -> None:
     shutil.rmtree(mine.run)
     code, said = search(mine, trials=4)
