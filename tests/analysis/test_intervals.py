@@ -103,7 +103,8 @@ def test_predictive_intervals_cover_the_score_of_a_fresh_test_set() -> None:
     assert covered(sure, scores) < 0.85
 
 
-@pytest.mark.parametrize("changed", [4, *(pytest.param(n, marks=pytest.mark.long) for n in (20, 100))])
+@pytest.mark.long
+@pytest.mark.parametrize("changed", [4, 20, 100])
 def test_classifiers_that_are_equally_good_are_rarely_told_apart(changed: int) -> None:
     rng = np.random.default_rng(changed)
     said = []

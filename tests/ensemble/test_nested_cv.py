@@ -181,6 +181,7 @@ def test_the_first_method_stays_unless_another_gains_more_than_the_error_of_its_
     assert switched[0.0] > switched[1.0] > switched[1000.0] == 0
 
 
+@pytest.mark.long
 def test_choosing_by_default_costs_no_more_than_greedy_always() -> None:
     """On fresh rows of the same worlds, in the mean: what is chosen by default, one method always, and the mean."""
     new, scores = sample(999, 3000, members=5), dict[str, list[float]]()

@@ -186,6 +186,7 @@ def opened(content: bytes) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(lzma.decompress(content)))
 
 
+@pytest.mark.long
 def test_a_time_limit_ends_a_training_kernel_well(built: Tiny, machine: KaggleMachine) -> None:
     sets = [*WHO, "--set", "kaggle.time_limit=30s"]  # too short to begin anything
     assert built.cli("kernel", "--kind", "train", *sets) == 0

@@ -49,6 +49,7 @@ def test_cases_are_told_apart_and_tell_what_is_said() -> None:
     assert len(bad_input.CASES) >= 70
 
 
+@pytest.mark.long
 def test_a_million_rows(tmp_path: Path) -> None:
     path, count = tmp_path / "train.csv", 1_000_000
     with path.open("w", encoding="utf-8") as file:

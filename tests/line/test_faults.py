@@ -59,7 +59,7 @@ def hidden(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.is_file()]
 
 
-@pytest.mark.parametrize("size", [0, 700, SMALL_FILES])
+@pytest.mark.parametrize("size", [0, 700, pytest.param(SMALL_FILES, marks=pytest.mark.long)])
 def test_a_full_disk_is_told_and_the_next_run_ends_as_if_there_had_been_room(
     tiny: Tiny, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory, size: int
 ) -> None:

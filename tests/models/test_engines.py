@@ -154,7 +154,8 @@ def test_an_openvino_that_fails_is_left_or_refused(backbone, photos, monkeypatch
         make_predictor(backbone, "openvino", photos)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", pytest.param("EfficientNetV2B0", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetV2B0"])
 def test_other_backbones_run_on_openvino(name: str) -> None:
     keras.utils.set_random_seed(0)
     model = calibrated_on_few(name)

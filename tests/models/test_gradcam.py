@@ -139,6 +139,7 @@ def test_where_the_network_only_averages_it_is_cam() -> None:
     np.testing.assert_allclose(how.heat_maps(maps, classes, kernel), closed_form(maps, kernel, classes), atol=1e-5)
 
 
+@pytest.mark.long
 def test_where_a_norm_follows_the_pooling_cam_is_another() -> None:
     model, how = backbone("ConvNeXtTiny")
     kernel, classes = kernel_of(model), np.array([0, 1, 2, 0])

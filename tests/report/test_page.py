@@ -408,11 +408,12 @@ def with_views_of_another_prediction(tiny: Tiny) -> None:
             ["adversarial"],
         ),
         (without("*/test.csv"), ["test"]),
-        (without("original/test.csv", "finetuned/oof.csv"), []),  # the blend is made of the jobs' files
-        (without("*/fold*/history.csv"), ["learning"]),
+        # the blend is made of the jobs' files
+        pytest.param(without("original/test.csv", "finetuned/oof.csv"), [], marks=pytest.mark.long),
+        pytest.param(without("*/fold*/history.csv"), ["learning"], marks=pytest.mark.long),
         (without("original/fold0/history.csv", "*/fold*/predictions.npz"), []),
-        (without("*/meta.json"), []),
-        (with_views_of_another_prediction, []),
+        pytest.param(without("*/meta.json"), [], marks=pytest.mark.long),
+        pytest.param(with_views_of_another_prediction, [], marks=pytest.mark.long),
     ],
     ids=["one variant", "models", "test", "members' CSVs", "curves", "a curve and views", "meta", "stale views"],
 )
@@ -554,7 +555,7 @@ def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:
     assert len(page.source) < 15e6
 
 
-@pytest.mark.parametrize("classes", [2, 6, 40])
+@pytest.mark.parametrize("classes", [2, 6, pytest.param(40, marks=pytest.mark.long)])
 def test_the_photos_of_the_confusion_matrix_are_bounded(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, n = np.random.default_rng(0), 2000
     labels = tuple(str(number) for number in range(classes))

@@ -232,6 +232,7 @@ def test_in_place_a_far_paler_drawing_is_another_one() -> None:
     assert similarity_in_place(prepare(small), prepare(toned(small, 0.2, 0))) == 0
 
 
+@pytest.mark.long
 def test_drawn_photos_keep_their_cropped_copies(tmp_path: Path) -> None:
     """The demo's cars differ as photos do, and in place their cropped copies would part."""
     draw_competition(tmp_path / "cars", seed=0, train_photos=120, test_photos=12, size=96)
