@@ -49,10 +49,10 @@ FILES = (
         ("config", "--config", "{folder}/my run.toml"),
     ),
     in_file("no TOML", config("[training\nepochs = 3"), "not valid TOML", "line", "Fix that line"),
-    in_file("a text without quotes", config("[blend]\nviews = all"), "not valid TOML", "line", "need quotes"),
+    in_file("a text without quotes", config("[training]\nschedule = cosine"), "not valid TOML", "line", "need quotes"),
     in_file("UTF-16", raw("[training]\nepochs = 3\n".encode("utf-16")), "not UTF-8", "Save it"),
     in_file("lists in lists", config("x = " + "[" * 3000 + "]" * 3000), "nested", "a number, a string"),
-    in_file("a key twice", config("[blend]\nseed = 1\nseed = 2"), "not valid TOML", "line", "Fix that line"),
+    in_file("a key twice", config("[training]\nseed = 1\nseed = 2"), "not valid TOML", "line", "Fix that line"),
 )
 KEYS = (
     in_file("a table misspelt", config("[trainin]\nepochs = 3"), "[trainin]", "did you mean training?"),

@@ -226,8 +226,9 @@ def test_a_file_with_the_classification_layer_serves_or_is_refused(backbone: ker
 
 
 def test_a_suffix_reads_back_what_it_saved(backbone: keras.Model, tmp_path: Path) -> None:
-    body, inputs = cut(backbone, "block6a").body, outputs(cut(backbone, "block6a").frozen, images(2))
-    first, second = (build_trained_part(inputs.shape[1:], body, CLASSES, dropout=0.1, seed=seed) for seed in (1, 2))
+    parts = cut(backbone, "block6a")
+    inputs = outputs(parts.frozen, images(2))
+    first, second = (build_trained_part(inputs.shape[1:], parts.body, CLASSES, dropout=0.1, seed=n) for n in (1, 2))
     assert not np.array_equal(outputs(first, inputs), outputs(second, inputs))
     first.save_weights(tmp_path / "s.weights.h5")
     read_weights(second, tmp_path / "s.weights.h5")
