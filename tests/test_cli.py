@@ -443,3 +443,21 @@ def test_a_closed_standard_output_and_an_ascii_one_are_no_bug(tiny: Tiny) -> Non
     status = [*asked[:3], "status", *asked[4:]]
     done = subprocess.run(status, capture_output=True, env=ascii_only, check=False, cwd=tiny.folder)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_paths_may_begin_with_a_home(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tiny.folder))
+    parsed = cli.parser().parse_args
+    assert parsed(["data", "--source", "~/x.zip", "--config", "~/tiny.toml"]).source == tiny.folder / "x.zip"
+    assert parsed(["data", "--config", "~/tiny.toml"]).config == tiny.config
+    assert parsed(["new", "--source", "~/x"]).source == str(tiny.folder / "x")
+    assert parsed(["new", "--source", "https://www.kaggle.com/c/x"]).source == "https://www.kaggle.com/c/x"
+
+
+@pytest.mark.parametrize("step", ["new", "data", "folds --config"])
+def test_an_unknown_home_is_refused(step: str, capsys: Capture) -> None:
+    command = step.split() if "--" in step else [step, "--source"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "~nobody-of-this-name/x"])
+    assert ended.value.code == 2
+    assert "'~nobody-of-this-name/x': there is no user of that name" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from ripik import __version__
 from ripik.config import load_settings
 from ripik.execution import command
 from ripik.settings import Settings
-from ripik.steps import STEPS, Step
+from ripik.steps import STEPS, Step, path
 from ripik.targets import configured
 
 COMMON = ("config", "set", "step")  # arguments that are not the step's own
@@ -46,7 +46,7 @@ def _add(parsers: Any, step: Step) -> None:
     added: argparse.ArgumentParser = parsers.add_parser(step.name, help=step.summary, description=summary)
     added.set_defaults(step=step)
     told = f"default: {step.config}" if step.config else "the file to write; default: configs/<source>.toml"
-    added.add_argument("--config", type=Path, metavar="TOML", help=told)
+    added.add_argument("--config", type=path, metavar="TOML", help=told)
     added.add_argument(
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="override a setting; may be repeated"
     )

@@ -72,7 +72,7 @@ class CompetitionSettings(Section):
     classes: tuple[Label, ...] = ()  # empty: the labels of train.csv, sorted
     metric: Annotated[KnownMetric, BeforeValidator(own_name)] = "macro_f1"
     submission: Literal["auto", SubmissionKind] = "auto"  # auto: as the sample submission has
-    positive_class: Label = ""  # whose probability a single column gets; empty: the greater of the two
+    positive_class: Label = ""  # whose probability a single column gets; empty: the class that names it, or the greater
     alpha: Alpha = "white"  # what transparent images are laid on; drop: colours as stored
     on_bad_image: Literal["stop", "skip"] = "stop"  # of train; one of the test set gets the class shares
     kaggle_dataset: str = ""  # owner/name or its address, for `ripik data`

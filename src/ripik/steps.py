@@ -80,8 +80,21 @@ def _flag(name: str, help_text: str) -> Option:
     return Option(name, {"action": "store_true", "help": help_text})
 
 
+def at_home(text: str) -> str:
+    """Return an argument with `~` or `~user` at its beginning replaced by that home, which not every shell does."""
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ArgumentTypeError(f"{text!r}: there is no user of that name") from None
+
+
+def path(text: str) -> Path:
+    """Parse an argument that is a path, which may begin with `~`."""
+    return Path(at_home(text))
+
+
 def _path(name: str, metavar: str, help_text: str) -> Option:
-    return Option(name, {"type": Path, "metavar": metavar, "help": help_text})
+    return Option(name, {"type": path, "metavar": metavar, "help": help_text})
 
 
 def _some(name: str, metavar: str, help_text: str, kind: type = str) -> Option:
@@ -123,7 +136,12 @@ STEPS = (
         [
             Option(
                 "--source",
-                {"required": True, "metavar": "WHERE", "help": "a folder, a zip, or a Kaggle dataset or competition"},
+                {
+                    "required": True,
+                    "type": at_home,
+                    "metavar": "WHERE",
+                    "help": "a folder, a zip, or a Kaggle dataset or competition",
+                },
             )
         ],
         config="",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -60,6 +62,19 @@ def test_a_photo_is_judged_by_a_head_that_saw_no_copy_of_it(tiny: Tiny, made_up:
     adversarial(tiny.settings("folds.n_splits=2"))
     assert auc(tiny).value == 1
     assert grouped < 0.9
+
+
+def test_ids_that_pandas_takes_for_missing_are_ids(tiny: Tiny, made_up: MadeUp) -> None:
+    names = dict(
+        zip([*tiny.truth["image_id"][:2], *tiny.test["image_id"][:2]], ["NA", "nan", "null", "None"], strict=True)
+    )
+    for csv in (tiny.train_csv, tiny.input / "test" / "test.csv", tiny.sample_csv):
+        tiny.edit(csv, lambda frame: frame.assign(image_id=frame["image_id"].replace(names)))
+    truth, test = (frame.assign(image_id=frame["image_id"].replace(names)) for frame in (tiny.truth, tiny.test))
+    made_up.tiny = replace(tiny, truth=truth, test=test)
+    made_up.tiny.write_folds(2)
+    page = adversarial(tiny.settings("folds.n_splits=2")).with_suffix(".html").read_text(encoding="utf-8")
+    assert "Training photos most like the test set: 9 of 9" in page
 
 
 def test_the_page_shows_one_of_each_photo_and_what_it_means(tiny: Tiny, made_up: MadeUp) -> None:

@@ -11,7 +11,8 @@ from ripik.diagnostics.audit import audit
 from ripik.errors import InputError
 from ripik.features.head_inputs import photo_head, read_features, stored_settings
 from ripik.features.store import Pass, VariantData
-from ripik.models.linear_head import out_of_fold
+from ripik.models import linear_head
+from ripik.models.linear_head import LinearHead, fit, out_of_fold
 from ripik.splits.run import Run
 
 SPLITS = [step.TRAINED, step.AUGMENTED, step.RANDOM, step.GROUPED, step.GROUPED_AUGMENTED]
@@ -75,6 +76,26 @@ def test_only_the_plain_view_is_passed_and_nothing_twice(
     assert "Only the last is reliable" in told
     audit(tiny.settings("competition.metric=accuracy"))
     assert list(pd.read_csv(path).columns) == ["split", "rows", "accuracy", "accuracy_low", "accuracy_high"]
+
+
+@pytest.mark.parametrize("sets", [(), NO_COPIES], ids=["copies", "photos alone"])
+def test_rows_that_training_leaves_out_teach_the_heads_nothing(
+    tiny: Tiny, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch, sets: tuple[str, ...]
+) -> None:
+    tiny.edit(tiny.train_csv, lambda frame: frame.assign(left_out=["1" if row % 5 == 0 else "0" for row in range(27)]))
+    fitted: list[int] = []
+
+    def counted(features: np.ndarray, y: np.ndarray, classes: int, *, rows: np.ndarray, **how: object) -> LinearHead:
+        assert (rows % 27 % 5 != 0).all()
+        fitted.append(len(rows))
+        return fit(features, y, classes, rows=rows, **how)
+
+    monkeypatch.setattr(step, "fit", counted)
+    monkeypatch.setattr(linear_head, "fit", counted)
+    found = pd.read_csv(audit(tiny.settings("competition.ignore=left_out", *sets))).set_index("split")["rows"]
+    assert len(fitted) == (10 if not sets else 7)
+    assert found[[step.RANDOM, step.GROUPED]].tolist() == [27, 27]
+    assert found[step.TRAINED] == (fitted[-4] if not sets else 21)
 
 
 def test_other_folds_are_audited_anew(tiny: Tiny, made_up: MadeUp) -> None:

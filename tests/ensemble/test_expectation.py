@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -145,3 +146,14 @@ def test_the_report_tells_it_first(shifted: Tiny, monkeypatch: pytest.MonkeyPatc
         assert rows["expected test score"] == "unknown: the test set differs from the training set"
     summary = page.section("summary").text
     assert summary.index("The test set differs from train") < summary.index("Next: ")
+
+
+def test_ids_that_pandas_takes_for_missing_have_their_own_likeness(tmp_path: Path) -> None:
+    ids = ["NA", "null", "a", "b"]
+    table = pd.DataFrame(
+        {"image_id": [*ids, "NA"], "split": ["train"] * 4 + ["test"], "ratio": [0.5, 0.75, 1.25, 1.5, 9]}
+    )
+    table.to_csv(tmp_path / "adversarial.csv", index=False)
+    run = SimpleNamespace(competition=SimpleNamespace(train=pd.DataFrame({"image_id": ids})))
+    found = expectation._likeness(run, tmp_path / "adversarial.csv", np.arange(4))
+    np.testing.assert_allclose(found.weights, [0.5, 0.75, 1.25, 1.5])

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,25 @@ def test_a_blend_that_is_made_again_after_another_is_the_newest(tiny: Tiny) -> N
     assert again != first
     log.write_bytes(log.read_bytes().replace(b"\xe4", b"a"))
     assert newest(tiny.settings(*how)) == again
+
+
+def test_the_commit_is_of_the_repository_that_holds_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*command: str) -> None:
+        named = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *named, *command], check=True, capture_output=True)
+
+    module = tmp_path / "module.py"
+    module.touch()
+    monkeypatch.setattr(submission_files, "__file__", str(module))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert submission_files._commit() == ""
+    git("init")
+    git("commit", "--allow-empty", "--message", "of somebody else")
+    assert submission_files._commit() == ""
+    git("add", "module.py")
+    git("commit", "--message", "its own")
+    commit = submission_files._commit()
+    assert commit
+    assert not commit.endswith("-dirty")
+    module.write_text("changed")
+    assert submission_files._commit() == f"{commit}-dirty"

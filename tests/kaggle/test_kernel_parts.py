@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,11 @@ from ripik.ensemble.fold_models import as_blended
 from ripik.errors import InputError
 from ripik.features.pixels import _builds
 from ripik.features.store import Pass, VariantData
-from ripik.kaggle.kernel import models_dataset
+from ripik.kaggle.kernel import infer, models_dataset
 from ripik.kaggle.kernel.build import LARGEST, check_engines, code_text, package_zip, requirements
 from ripik.kaggle.kernel.infer import TEST, Trained, check_engine, lacking_test_passes, said
 from ripik.kaggle.kernel.machine import Machine, _data
-from ripik.kaggle.kernel.manifest import Manifest
+from ripik.kaggle.kernel.manifest import Manifest, images_digest
 from ripik.kaggle.kernel.names import identity, slug_of, title_of
 from ripik.kaggle.kernel.packages import problems
 from ripik.splits.run import Run
@@ -189,3 +190,12 @@ def test_a_run_without_a_sample_leaves_the_dataset_of_models_as_it_is(
     with pytest.raises(InputError, match="there is no sample submission"):
         models_dataset.write_models(tiny.settings("competition.sample_submission="), tmp_path / "models")
     assert (tmp_path / "models" / "kept.txt").exists()
+
+
+def test_groups_of_ids_that_pandas_takes_for_missing_are_found(tmp_path: Path) -> None:
+    test = pd.DataFrame({"image_id": ["null", "a", "NA"], "path": "", "readable": False})
+    test.assign(group=[4, 5, 4], split="test")[["image_id", "group"]].to_csv(tmp_path / infer.GROUPS, index=False)
+    run = SimpleNamespace(settings=None, competition=SimpleNamespace(test=test))
+    trained = SimpleNamespace(run=run, models=tmp_path, manifest=SimpleNamespace(test_images=images_digest(test)))
+    fitted = SimpleNamespace(recipe=SimpleNamespace(copies_vote=True))
+    assert infer._photos(trained, fitted).tolist() == [4, 5, 4]

@@ -119,6 +119,16 @@ def test_features_that_are_no_numbers_are_refused(bad: float) -> None:
         fit(features, y, 3)
 
 
+def test_rows_that_are_left_out_are_predicted_and_teach_nothing() -> None:
+    features, y = clouds(apart=0.5)
+    fold, fitted = np.arange(len(y)) % 3, np.arange(len(y)) % 5 != 0
+    before = out_of_fold(features, y, fold, 3, fitted=fitted)
+    after = out_of_fold(features, np.where(fitted, y, (y + 1) % 3), fold, 3, fitted=fitted)
+    np.testing.assert_array_equal(before, after)
+    assert np.isfinite(before).all()
+    assert not np.array_equal(before, out_of_fold(features, y, fold, 3))
+
+
 def test_a_held_fold_never_helps_its_own_head() -> None:
     features, y = clouds(apart=0.5)
     fold = np.arange(len(y)) // 3 % 4

@@ -308,3 +308,9 @@ def test_axes_have_room_around_their_values() -> None:
     assert 0.25 < low < 0.3 < 0.4 < high < 0.45
     assert around([0.5]) == pytest.approx((0.49, 0.51))
     assert around([NAN]) == pytest.approx((-0.06, 1.06))
+
+
+@pytest.mark.parametrize(("metric", "best"), [("macro_f1", "2"), ("log_loss", "3")])
+def test_the_best_value_of_a_search_is_by_its_metric(metric: str, best: str) -> None:
+    chart = made(charts.slice_of("key", [1, 2, 3], [0.5, 0.6, 0.4], metric))
+    assert f"; the best at {best}." in chart.description

@@ -1,4 +1,5 @@
 import contextlib
+import importlib.metadata
 import json
 import os
 from pathlib import Path
@@ -196,3 +197,16 @@ def test_a_number_that_is_not_finite_is_null_in_json_and_a_meta_file_with_one_st
         more["scores"] = content["scores"]
     strictly(tmp_path / "meta.json")
     assert artifacts.is_fresh(tmp_path / "meta.json", content)
+
+
+def test_versions_are_recorded_of_packages_installed_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"tensorflow-cpu": "2.1", "opencv-python": "4.9", "numpy": "2.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    wanted = {"tensorflow": "2.1", "opencv-python-headless": "4.9", "numpy": "2.0"}
+    assert {name: each for name, each in artifacts.versions().items() if name != "python"} == wanted

@@ -21,6 +21,7 @@ from ripik.analysis.measures import (
     uncertain,
 )
 from ripik.analysis.members import agreement, correlation, gains, hits
+from ripik.analysis.outdated import is_outdated
 from ripik.analysis.predictions import BLEND, Predictions, align, load, load_run, load_test
 from ripik.analysis.run_files import fold_classes, group_sizes, history, read_blend, shares
 from ripik.analysis.submissions import runs
@@ -45,6 +46,7 @@ __all__ = [
     "group_sizes",
     "history",
     "hits",
+    "is_outdated",
     "load",
     "load_run",
     "load_test",

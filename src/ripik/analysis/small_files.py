@@ -12,6 +12,7 @@ from ripik.errors import InputError
 
 JOB = re.compile(r"(?:fold(\d+)|refit)(?:-seed(\d+))?")
 REFIT = -1
+STORED, META = "predictions.npz", "predictions.meta.json"  # of a training
 
 
 def job_of(folder: str) -> tuple[int, int] | None:

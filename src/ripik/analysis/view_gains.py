@@ -12,7 +12,7 @@ import pandas as pd
 from ripik.analysis.intervals import Interval, difference
 from ripik.analysis.metrics import FloatArray, get_metric
 from ripik.analysis.predictions import Predictions, load
-from ripik.analysis.small_files import REFIT, merged_jobs, read_object
+from ripik.analysis.small_files import META, REFIT, STORED, merged_jobs, read_object
 from ripik.errors import InputError
 from ripik.storage import artifacts
 
@@ -29,7 +29,6 @@ def merge(probabilities: np.ndarray, how: str) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-STORED, META = "predictions.npz", "predictions.meta.json"
 SAME = 1e-6  # how far the merge of all views may be from oof.csv, which keeps nine digits
 PREDICT_AGAIN = "Run `make predict`."
 NOTHING = Interval(*[float("nan")] * 4)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ripik.data.archives import SUFFIX
+from ripik.data.csv_tables import first
 from ripik.data.file_names import SUFFIXES, composed
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
 Found = dict[PurePosixPath, Path]  # where a file stands in the source, and where it lies
-SHOWN = 5
 
 
 def files_below(found: Found, folders: Sequence[str], origin: Path) -> dict[PurePosixPath, PurePosixPath]:
@@ -34,7 +34,7 @@ def _only(found: Found, target: str, origin: Path) -> PurePosixPath:
     left = [folder for folder in named if folder not in outer]
     left = [folder for folder in left if not any(other in folder.parents for other in left)]
     if len(left) > 1:
-        raise InputError(f"{len(left)} folders of {origin} are called {target}: {shown(left)}. Keep one of them.")
+        raise InputError(f"{len(left)} folders of {origin} are called {target}: {first(left)}. Keep one of them.")
     if not left:
         raise InputError(
             f"{origin} has no folder {target} with images. Set the right ones in [competition] (train_images, "
@@ -57,7 +57,7 @@ def hint_of(found: Found, how: CompetitionSettings) -> str:
     if len(classes) < 2:
         return ""
     return (
-        f" {target} holds a folder for each of {len(classes)} classes ({shown(classes)}): if these are the labels, "
+        f" {target} holds a folder for each of {len(classes)} classes ({first(classes)}): if these are the labels, "
         'set competition.layout = "folders".'
     )
 
@@ -76,8 +76,3 @@ def ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
     """Whether a path ends with another; an archive counts as the folder that it would unpack to."""
     parts = [composed(part).removesuffix(SUFFIX) for part in path.parts[-len(end.parts) :]]
     return parts == [composed(part).removesuffix(SUFFIX) for part in end.parts]
-
-
-def shown(values: Sequence[object]) -> str:
-    """Return the first few values as text."""
-    return (", ".join(str(value) for value in values[:SHOWN]) or "none") + (", …" if len(values) > SHOWN else "")

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ripik.console import say
 from ripik.data.archives import is_inside
-from ripik.data.csv_tables import line_of, read_table
+from ripik.data.csv_tables import first, line_of, read_table
 from ripik.data.file_names import FileNames, Wanted, composed, other_endings, wanted_names
 from ripik.data.sample_columns import id_column_of
-from ripik.data.source_folders import Found, ends_with, files_below, hint_of, is_one_of, lies_in, shown
+from ripik.data.source_folders import Found, ends_with, files_below, hint_of, is_one_of, lies_in
 from ripik.data.spellings import visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
@@ -72,7 +72,7 @@ def _check_shared(tables: Sequence[_Table], placed: Sequence[Mapping[PurePosixPa
     shared = sorted(set(placed[0].values()) & set(placed[1].values()))
     if shared:
         raise InputError(
-            f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {shown(shared)}. The "
+            f"{len(shared)} files would be images of both {tables[0].path} and {tables[1].path}: {first(shared)}. The "
             "images of one of them are in several folders, so it is ambiguous which they belong to. Add "
             "missing ones to the folder of the other images, or list the right folders in [competition] (train_images, "
             "test_images)."
@@ -114,12 +114,12 @@ def _choose_table(found: Found, how: CompetitionSettings, wanted: str, origin: P
     if not chosen:
         tables = [path for path in found if path.suffix.lower() == ".csv"]
         raise InputError(
-            f"{origin} has no {name.name}. CSVs among its {len(found)} files: {shown(tables)}. "
+            f"{origin} has no {name.name}. CSVs among its {len(found)} files: {first(tables)}. "
             "Set the right ones in [competition] (train_csv, test_csv, sample_submission)."
             f"{hint_of(found, how) if wanted == how.train_csv else ''}"
         )
     if len({artifacts.file_digest(found[path]) for path in chosen}) > 1:
-        raise InputError(f"{origin} holds {len(chosen)} different {name.name}: {shown(chosen)}. Keep one of them.")
+        raise InputError(f"{origin} holds {len(chosen)} different {name.name}: {first(chosen)}. Keep one of them.")
     return min(chosen, key=lambda path: (len(path.parts), path))
 
 
@@ -200,11 +200,11 @@ def _full_folder(table: _Table) -> PurePosixPath | None:
     full = [folder for folder in full if is_one_of(folder, table.folders)] or full
     full = [folder for folder in full if folder.is_relative_to(table.path.parent)] or full
     if len(full) > 1:
-        raise InputError(f"{len(full)} folders hold the images of {table.path}: {shown(full)}. Keep one of them.")
+        raise InputError(f"{len(full)} folders hold the images of {table.path}: {first(full)}. Keep one of them.")
     if not any(table.held):
         names = [image.name for image in table.images]
         raise InputError(
-            f"no folder holds the images of {table.path}, the first of them {shown(names)}. Add the folder to the "
+            f"no folder holds the images of {table.path}, the first of them {first(names)}. Add the folder to the "
             "source, or set competition.filename_column, or id_column and image_extension, so that the names match."
         )
     return full[0] if full else None
@@ -227,11 +227,11 @@ def _gathered(table: _Table, others: set[PurePosixPath]) -> list[PurePosixPath]:
         image, each = twice[0]
         raise InputError(
             f"the images of {table.path} are in several folders, and {len(twice)} of them in more than one: "
-            f"{image.told} in {shown(sorted(each))}. Keep one of each, or list the right folders in [competition] "
+            f"{image.told} in {first(sorted(each))}. Keep one of each, or list the right folders in [competition] "
             "(train_images, test_images)."
         )
     folders = sorted({folder for each in held for folder in each})
-    say(f"data: the images of {table.path} are gathered from {len(folders)} folders: {shown(folders)}")
+    say(f"data: the images of {table.path} are gathered from {len(folders)} folders: {first(folders)}")
     return [
         _only(files, image, table) for image, each in zip(table.images, held, strict=True) for files in each.values()
     ]
@@ -241,7 +241,7 @@ def _missing(table: _Table, missing: Sequence[str]) -> InputError:
     counts = table.counts
     best = max(sorted(counts), key=lambda folder: counts[folder])
     return InputError(
-        f"{len(missing)} of the {len(table.images)} images of {table.path} are missing: {shown(missing)}; the folder "
+        f"{len(missing)} of the {len(table.images)} images of {table.path} are missing: {first(missing)}; the folder "
         f"that holds most is {best}. Add them there, or remove their rows from the CSV."
     )
 
@@ -250,7 +250,7 @@ def _only(files: Sequence[PurePosixPath], image: Wanted, table: _Table) -> PureP
     if len(files) > 1:
         raise InputError(
             f"{table.path}: {visible(image.told)} matches {len(files)} files: "
-            f"{shown([visible(str(file)) for file in files])}. Keep one of them."
+            f"{first([visible(str(file)) for file in files])}. Keep one of them."
         )
     return files[0]
 

@@ -55,7 +55,7 @@ def show_photos(run: Run, table: Path) -> Path:
 def _photos(run: Run, table: Path) -> pd.DataFrame:
     """Return the table's rows with path, label and group of each photo."""
     images = both_sides(run.competition).assign(group=witnesses.both(run))
-    found = pd.read_csv(table, dtype={"image_id": str})
+    found = pd.read_csv(table, dtype={"image_id": str}, keep_default_na=False)
     return found.merge(images, on=["image_id", "split"], validate="one_to_one")
 
 

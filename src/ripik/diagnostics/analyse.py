@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 from ripik import analysis
 from ripik.analysis import Predictions
 from ripik.analysis.best_submission import best_submissions
-from ripik.console import say, table
+from ripik.analysis.outdated import told_outdated
+from ripik.console import say, table, warn
 from ripik.diagnostics.adversarial import adversarial
 from ripik.diagnostics.label_issues import label_issues
 from ripik.errors import InputError, nearest
@@ -96,7 +97,7 @@ def _calibration(layout: Layout, of: str) -> Answer:
 
 
 def _between_members(layout: Layout, of: str) -> Answer:
-    members = {name: found for name, found in _members(layout, "").items() if name != analysis.BLEND}
+    members = _members(layout, "", blend=False)
     alike = analysis.correlation(members)
     answer = analysis.hits(members).merge(alike.add_prefix("correlation with "), left_on="member", right_index=True)
     _print_table(
@@ -119,7 +120,7 @@ def _folds(layout: Layout, of: str) -> Answer:
 
 
 def _views(layout: Layout, of: str) -> Answer:
-    names = [name for name in _members(layout, of) if name != analysis.BLEND]
+    names = list(_members(layout, of, blend=False))
     if not names:
         raise InputError("the ensemble has no views of its own: it blends those of its members. Give a variant.")
     answer = pd.concat([analysis.views(layout.run, name).assign(variant=name) for name in names])
@@ -151,15 +152,30 @@ ANSWERS: dict[str, Callable[[Layout, str], Answer]] = {
 }
 
 
-def _members(layout: Layout, of: str) -> dict[str, Predictions]:
+def _members(layout: Layout, of: str, *, blend: bool = True) -> dict[str, Predictions]:
+    """Return the predictions of the variants, and if asked of the blend, or of the one named; told when outdated."""
+    found = {name: p for name, p in _found(layout, of).items() if blend or name != analysis.BLEND}
+    _warn_outdated(list(found.values()))
+    return found
+
+
+def _one(layout: Layout, of: str) -> Predictions:
+    found = list(_found(layout, of).values())[-1]
+    _warn_outdated([found])
+    return found
+
+
+def _found(layout: Layout, of: str) -> dict[str, Predictions]:
     found = analysis.load_run(layout.run)
     if of and of not in found:
         raise InputError(f"{layout.run} has no predictions of {of!r}{nearest(of, list(found))}.")
     return {of: found[of]} if of else found
 
 
-def _one(layout: Layout, of: str) -> Predictions:
-    return list(_members(layout, of).values())[-1]
+def _warn_outdated(shown: Sequence[Predictions]) -> None:
+    outdated = told_outdated([predictions.path.parent for predictions in shown])
+    if outdated:
+        warn(f"analyse: {outdated}")
 
 
 def _headed(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from ripik.storage.up_to_date import Artifact
 from ripik.training.scores import LEVEL, ends
 from ripik.variants import Variant
 
-AUDIT = 1  # to be raised when the splits or the heads change
+AUDIT = 2  # to be raised when the splits or the heads change
 TRAINED = "rows the head trained on"
 AUGMENTED = "random split of augmented rows"
 RANDOM = "random folds of photos"
@@ -116,13 +116,21 @@ def _frame(run: Run, photos: Variant, copies: Variant | None) -> pd.DataFrame:
 
 
 def _of_photos(run: Run, variant: Variant, *, scores_training: bool, done: Callable[[], None]) -> list[_Claim]:
-    """Return what random folds and grouped folds say of the photos, and if asked what the training rows say."""
+    """Return what random folds and grouped folds say of the photos, and if asked what the training rows say.
+
+    As in training, heads are fitted to none of the rows that the competition leaves out; these are scored all the same.
+    """
     y, classes, every = run.training_targets(), len(run.competition.classes), np.arange(len(run.folds))
     features = read_features(VariantData(run, variant), [PHOTOS])
     splits = {RANDOM: _random_folds(run, run.targets()), GROUPED: run.folds["fold"].to_numpy()}
-    claims = [_Claim(name, every, out_of_fold(features, y, fold, classes, done=done)) for name, fold in splits.items()]
+    fitted = ~run.competition.ignored
+    claims = [
+        _Claim(name, every, out_of_fold(features, y, fold, classes, fitted=fitted, done=done))
+        for name, fold in splits.items()
+    ]
     if scores_training:
-        claims.append(_Claim(TRAINED, every, fit(features, y, classes).probabilities(features)))
+        rows = np.flatnonzero(fitted)
+        claims.append(_Claim(TRAINED, rows, fit(features, y, classes, rows=rows).probabilities(features[rows])))
         done()
     return claims
 
@@ -134,9 +142,10 @@ def _of_copies(run: Run, variant: Variant, done: Callable[[], None]) -> list[_Cl
     every = np.arange(len(run.folds))
     photo = np.tile(every, len(features) // len(every))
     held = _random_folds(run, run.targets()[photo]) == 0
+    fitted = ~held & ~run.competition.ignored[photo]
     claims = []
-    head = _fit_copies(run, features, photo, np.flatnonzero(~held))
-    for name, rows in ((TRAINED, ~held), (AUGMENTED, held)):
+    head = _fit_copies(run, features, photo, np.flatnonzero(fitted))
+    for name, rows in ((TRAINED, fitted), (AUGMENTED, held)):
         claims.append(_Claim(name, photo[rows], head.probabilities(features[rows])))
     done()
     seen = features if passes[0] == PHOTOS else read_features(VariantData(run, variant), [PHOTOS])
@@ -147,10 +156,10 @@ def _grouped_copies(
     run: Run, features: np.ndarray, photo: np.ndarray, seen: np.ndarray, done: Callable[[], None]
 ) -> np.ndarray:
     """Return out-of-fold probabilities of the photos, (n, C), by heads on the other folds' augmented rows."""
-    fold = run.folds["fold"].to_numpy()
+    fold, fitted = run.folds["fold"].to_numpy(), ~run.competition.ignored[photo]
     found = np.full((len(fold), len(run.competition.classes)), np.nan, np.float32)
     for held in np.unique(fold):
-        head = _fit_copies(run, features, photo, np.flatnonzero(fold[photo] != held))
+        head = _fit_copies(run, features, photo, np.flatnonzero((fold[photo] != held) & fitted))
         found[fold == held] = head.probabilities(seen[np.flatnonzero(fold == held)])
         done()
     return found

@@ -15,8 +15,9 @@ import numpy as np
 from ripik.analysis.groups import FOLDS, joined
 from ripik.analysis.intervals import Interval, difference, interval, verdict
 from ripik.analysis.metrics import Metric, get_metric
+from ripik.analysis.outdated import told_outdated
 from ripik.analysis.predictions import BLEND, OOF, Predictions, align, load, read_config
-from ripik.console import say, table
+from ripik.console import say, table, warn
 from ripik.errors import InputError, nearest
 from ripik.settings import Settings
 from ripik.storage.paths import layout_of
@@ -74,6 +75,9 @@ def compare(settings: Settings, a: str, b: str, *, configured: bool = True) -> C
     paths = [_find(settings, side) for side in (a, b)]
     metric = get_metric(settings.competition.metric if configured else _metric_of(settings, paths))
     of_a, of_b = (_load(settings, path, metric.name) for path in paths)
+    outdated = told_outdated([path.parent for path in paths])
+    if outdated:
+        warn(f"compare: {outdated}")
     of_b = align(of_a, of_b)
     groups = joined(of_a.groups, of_b.groups)
     wanted = dict.fromkeys([metric.name, "accuracy"])

@@ -104,7 +104,7 @@ def _difference(table: Path) -> dict[str, Any]:
 
 def _likeness(run: Run, path: Path, groups: np.ndarray) -> Likeness:
     """Return how the training rows stand for the test set; of those that cannot be read, as their mean does."""
-    table = pd.read_csv(path, dtype={"image_id": str})
+    table = pd.read_csv(path, dtype={"image_id": str}, keep_default_na=False)
     train = table[table["split"] == "train"].set_index("image_id")["ratio"]
     ratio = train.reindex(run.competition.train["image_id"])
     return likeness(ratio.fillna(train.mean()).to_numpy(), groups)

@@ -125,10 +125,16 @@ def _likeness_columns(shift: dict[str, Any]) -> dict[str, float | None]:
 
 
 def _commit() -> str:
-    """Return the git commit of this source code, marked when it has changes; empty where there is no repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    """Return the git commit of this source code, marked when it has changes; empty where git knows of none."""
+    own = Path(__file__)
+    if not _git(own.parent, "ls-files", own.name):  # installed in a folder of somebody else's repository
+        return ""
+    return _git(own.parent, "describe", "--always", "--dirty", "--exclude=*")
+
+
+def _git(folder: Path, *command: str) -> str:
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
     return found.stdout.strip()

@@ -1,7 +1,7 @@
 """The input chain: from image ids to batches, the same for training and for prediction.
 
 ids → examples (which copy of which photo, in which order) → rows of packed files → batches as they are stored (uint8
-pixels, or outputs of frozen layers) → one-hot targets beside them. Every choice is a function of (seed, epoch, id), and
+pixels, or outputs of frozen layers) → targets beside them. Every choice is a function of (seed, epoch, id), and
 nothing but reading is left to threads, so their number and order never change a batch.
 """
 
@@ -101,7 +101,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 class Batches:
-    """The batches of given examples, in their order, the last one short: inputs, or (inputs, one-hot targets).
+    """The batches of given examples, in their order, the last one short: inputs, or (inputs, targets).
 
     Pixels are seen through `view`, and stay uint8; float16 becomes float32. Asked for one, threads read the next few
     too.

@@ -129,15 +129,16 @@ def _rows_of(shard: Shard, batch_size: int, count: int) -> range:
 def _refuse_mixture(data: VariantData, predictor: Predictor) -> None:
     """Raise InputError when outputs that stay were made by another engine: one variant is never fed by two."""
     lacking, own = data.lacking(), engine_told(predictor.record())
+    pinned = data.run.settings.prediction.engine == predictor.engine
+    pin = "" if pinned else f', or set prediction.engine = "{predictor.engine}"'
     for pass_ in data.reading.passes:
         path = data.path(pass_)
         meta = artifacts.read_meta(artifacts.meta_beside(path))
         made = engine_told(meta.get("engine") or {}) if meta and pass_ not in lacking else own
         if made != own:
             raise InputError(
-                f"{path} was computed by {made}, and {own} would compute the rest. Use the former, "
-                f'or delete the folder {path.parent}, or set prediction.engine = "{predictor.engine}": then all are '
-                "recomputed."
+                f"{path} was computed by {made}, and {own} would compute the rest. Use the former, or delete the "
+                f"folder {path.parent}{pin}: then all are recomputed."
             )
 
 

@@ -1,4 +1,4 @@
-"""Test-time augmentation: named views of a batch of images, and the merge of their probabilities."""
+"""Test-time augmentation: named views of a batch of images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -29,8 +29,8 @@ def new(settings: Settings, source: str, config: Path, answers: Sequence[str]) -
     """
     if not source.strip():
         raise InputError("SOURCE is empty. Give a folder, a zip, or a name on Kaggle with SOURCE= or --source.")
-    if Path(source).exists() or source.lower().endswith(".zip") or source.startswith((".", "/", "~")):
-        return write_configuration(Path(source).expanduser(), config, answers)
+    if Path(source).exists() or source.lower().endswith(".zip") or source.startswith((".", "/")):
+        return write_configuration(Path(source), config, answers)
     dataset, slug = dataset_name(source), competition_name(source)
     with tempfile.TemporaryDirectory(prefix="ripik-new-") as scratch:
         if "/" in dataset and slug == source:

@@ -1,6 +1,6 @@
 """What is the backend's own: threads, determinism, logs, precision, devices, gradients.
 
-The only module that names TensorFlow or JAX, but for `tensorflow_cpu`.
+The only module that calls TensorFlow or JAX, but for `tensorflow_cpu`.
 """
 
 import importlib

@@ -114,15 +114,17 @@ def out_of_fold(
     *,
     strength: float = STRENGTH,
     balanced: bool = False,
+    fitted: np.ndarray | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Return float32 (n, C) probabilities of every row by the head that was fitted to the other folds' rows.
 
-    fold: (n,). `done` is called after each fold. Other arguments and errors as of `fit`.
+    fold: (n,). fitted: which rows heads are fitted to, bool (n,); None: all. `done` is called after each fold. Other
+    arguments and errors as of `fit`.
     """
     found = np.full((len(y), n_classes), np.nan, np.float32)
     for held in np.unique(fold):
-        rows = np.flatnonzero(fold != held)
+        rows = np.flatnonzero((fold != held) & (True if fitted is None else fitted))
         head = fit(features, y, n_classes, strength=strength, balanced=balanced, rows=rows)
         found[fold == held] = head.probabilities(features[fold == held])
         done()

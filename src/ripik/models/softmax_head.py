@@ -121,7 +121,7 @@ class SoftmaxHead:
         targets: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> tuple[float, int]:
-        """Take one step on a batch: inputs (n, d), one-hot targets (n, C), weights of the examples (n,).
+        """Take one step on a batch: inputs (n, d), targets (n, C) as shares, weights of the examples (n,).
 
         Returns the sum of the weighted losses before the step, and how many examples were right.
         """

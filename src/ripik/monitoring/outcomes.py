@@ -35,7 +35,7 @@ class Part:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be resumed."""
+        """Whether what needs it can begin: it is up to date, or made by the user."""
         return self.state in (FRESH, YOURS)
 
 

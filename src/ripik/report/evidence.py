@@ -57,7 +57,7 @@ class Evidence:
         return max(self.members, key=lambda name: metric.utility(float(self.scores[name][metric.name]["value"])))
 
     def has(self, member: str, file: str) -> bool:
-        """Whether every finished training of a member still has this file in its folder."""
+        """Whether every training of a member has this file in its folder."""
         jobs = jobs_of(self.run.settings, self.run.settings.variants[member])
         return all((self.run.layout.job(job) / file).is_file() for job in jobs)
 

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import pandas as pd
 from ripik.console import warn
 from ripik.errors import SurroundingsError
 from ripik.storage.atomic import check_writable, replacing
+from ripik.storage.installed import installed_version
 
 CHECKSUM = "checksum"  # the meta file's own
 DAMAGED = "does not match the checksum that its meta file recorded: it was edited, or damaged on disk."
@@ -241,8 +241,7 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a result."""
     found = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        version = installed_version(package)
+        if version:
+            found[package] = version
     return found

@@ -160,7 +160,7 @@ class Study:
 class _Opened:
     """A storage that is closed at the end of a block, so that its file can be renamed.
 
-    Its path goes to SQLite as it is: in a URL, signs such as % and ? would mean something else.
+    Its path goes to SQLite alone, quoted: in SQLAlchemy's URL, signs such as % and ? would mean something else.
     """
 
     optuna: Any
@@ -197,6 +197,8 @@ def stored(path: Path, optuna: Any = None) -> tuple[dict[str, Any], list[Any]] |
             if len(trials) != study.user_attrs[COUNT]:
                 raise ValueError(f"{len(trials)} of {study.user_attrs[COUNT]} trials are there")
             return made_from, trials
+    except MemoryError:
+        raise
     except Exception as error:  # SQLAlchemy, SQLite and Optuna have one each for every kind of damage
         raise _damaged(path, error) from None
 

@@ -17,7 +17,7 @@ LOOKED_AT = 200  # cells that tell whether a column names images
 
 @dataclass(frozen=True)
 class Naming:
-    """A column whose cells name images; by_id: without their endings. endings: the commonest ending of the files."""
+    """A column whose cells name images; by_id: without their endings. ending: the commonest of the files."""
 
     column: str
     by_id: bool

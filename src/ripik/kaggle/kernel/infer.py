@@ -174,8 +174,8 @@ def _photos(trained: Trained, fitted: Fitted) -> np.ndarray:
     if not fitted.recipe.copies_vote:
         return np.arange(len(test))
     if images_digest(test) == trained.manifest.test_images:
-        known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}).set_index("image_id")["group"]
-        return known.loc[test["image_id"]].to_numpy()
+        known = pd.read_csv(trained.models / GROUPS, dtype={"image_id": str}, keep_default_na=False)
+        return known.set_index("image_id")["group"].loc[test["image_id"]].to_numpy()
     if settings.folds.near_copies:
         say("infer: the test set differs from the run's, so near copies are searched in it")
     return search_readable(settings, trained.run.competition.rule, test).group

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ripik.analysis.metrics import get_metric
 from ripik.report.charts.parts import around, legend, mark, sheet
 from ripik.report.charts.svg import INK, Chart, plain, shorten, theme
 from ripik.report.charts.words import capital, chart, number, spoken
@@ -46,9 +47,9 @@ def slice_of(key: str, values: Sequence[Any], scores: Sequence[float], metric: s
         return None
     figure, axes = _scores(scores, metric, shorten(key))
     axes.plot(_places(axes, values), scores, **mark(1) | {"linestyle": "none"}, clip_on=False)
-    best = int(np.argmax([score if math.isfinite(score) else -math.inf for score in scores]))
+    utility = [get_metric(metric).utility(score) if math.isfinite(score) else -math.inf for score in scores]
     ends = f"from {number(min(scores), 3)} to {number(max(scores), 3)}"
-    text = f"{capital(spoken(metric))} {ends}; the highest at {values[best]}."
+    text = f"{capital(spoken(metric))} {ends}; the best at {values[int(np.argmax(utility))]}."
     return chart(figure, f"Search over {plain(key)}", text)
 
 

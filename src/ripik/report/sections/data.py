@@ -56,7 +56,7 @@ def test_set(evidence: Evidence) -> Section:
 def adversarial(path: Path) -> Section:
     """Whether train and test can be separated, by the table of `analyse adversarial`."""
     auc = read_auc(path)
-    table = pd.read_csv(path, dtype={"image_id": str})
+    table = pd.read_csv(path, dtype={"image_id": str}, keep_default_na=False)
     sides = [table.loc[table["split"] == split, "p_test"].to_numpy() for split in ("train", "test")]
     text = (
         f"A linear classifier on stored features separates train and test with an AUC of {auc.value:.3f} (95 % "

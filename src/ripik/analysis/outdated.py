@@ -1,0 +1,40 @@
+"""Whether predictions are of the trainings that a run has now: by its `meta.json` files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ripik.analysis.small_files import META, STORED
+from ripik.storage import artifacts
+
+
+def is_outdated(folder: str | Path) -> bool:
+    """Whether the `oof.csv` of a variant or blend is of predictions that later ones replaced.
+
+    folder: `<run>/<variant>` or `<run>/ensemble`. So it is after a change of settings and `make train`: for the blend
+    until `make ensemble`, for a variant of which some folds alone were trained, until all are. What a file does not
+    tell, as in a run that was copied without its trainings, counts as unchanged.
+    """
+    place = Path(folder)
+    recorded = (artifacts.read_meta(place / "meta.json") or {}).get("inputs")
+    inputs = recorded if isinstance(recorded, Mapping) else {}
+    jobs = _digests(inputs.get("predictions"), place) | _digests(inputs.get("members"), place.absolute().parent)
+    return any(_present(job) not in (None, digest) for job, digest in jobs.items())
+
+
+def told_outdated(folders: Iterable[Path]) -> str:
+    """Return a sentence on those of the folders whose predictions are outdated; empty where none are."""
+    found = ", ".join(str(folder) for folder in folders if is_outdated(folder))
+    if not found:
+        return ""
+    return f"{found}: of trainings that were replaced since. Run `make train ensemble` to see the present ones."
+
+
+def _digests(recorded: object, parent: Path) -> dict[Path, str]:
+    return {parent / str(job): digest for job, digest in recorded.items()} if isinstance(recorded, Mapping) else {}
+
+
+def _present(job: Path) -> str | None:
+    outputs = (artifacts.read_meta(job / META) or {}).get("outputs")
+    return outputs.get(STORED) if isinstance(outputs, Mapping) else None
