@@ -67,6 +67,7 @@ def covered(found: list[Interval], truth: float | list[float]) -> float:
     return float(np.mean([one.low <= value <= one.high for one, value in zip(found, values, strict=True)]))
 
 
+@pytest.mark.long
 def test_intervals_cover_the_truth_and_a_bootstrap_of_rows_does_not() -> None:
     rng = np.random.default_rng(0)
     sets = [EVEN.draw(rng, 150) for _ in range(400)]

@@ -156,6 +156,7 @@ def test_maps_of_another_model_are_made(run: Run, made_up: list, monkeypatch: py
     assert made_up == [1, 1]
 
 
+@pytest.mark.long
 def test_a_process_of_its_own_makes_them(run: Run) -> None:
     ((request, heat),) = heat_maps(run, "original", some(run)[:1]).items()
     assert request == some(run)[0]

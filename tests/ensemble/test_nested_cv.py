@@ -165,6 +165,7 @@ def test_progress_counts_the_choices() -> None:
     assert seen[5:] == [1, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.long
 def test_the_first_method_stays_unless_another_gains_more_than_the_error_of_its_gain() -> None:
     switched = dict[float, int]()
     for margin in (0.0, 1.0, 1000.0):

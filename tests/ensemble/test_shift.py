@@ -77,6 +77,7 @@ def test_a_range_reaches_as_far_as_the_weights_moved_it() -> None:
     assert same.value == pytest.approx(F1.function(y, p))
 
 
+@pytest.mark.long
 def test_the_range_holds_where_shift_is_planted_and_the_plain_one_does_not() -> None:
     found = [planted(seed, 1.5, F1, (300, 200), draws=150) for seed in range(12)]
     assert all(each.said for each in found)

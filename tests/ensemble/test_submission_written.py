@@ -182,6 +182,7 @@ def test_the_nested_predictions_stand_beside_the_submission(tiny: Tiny) -> None:
     assert best.found.naive.value == pytest.approx(strictly(submission.with_suffix(".json"))["cv"])
 
 
+@pytest.mark.long
 def test_a_tuned_member_is_named_wherever_its_cv_stands(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     of_two_classes(tiny, {"label": "1"})
     plain = strictly(blended(tiny).with_suffix(".json"))

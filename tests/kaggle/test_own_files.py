@@ -102,6 +102,7 @@ def test_a_file_that_is_damaged_or_lost_on_the_way_is_told(tiny: Tiny, place: Pa
         machine.run(facts)
 
 
+@pytest.mark.long
 def test_files_that_a_step_made_stay_here_and_old_datasets_go(tiny: Tiny) -> None:
     tiny.write_folds()
     files = built(tiny)[1]

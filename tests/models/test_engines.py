@@ -96,6 +96,7 @@ def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch)
     assert "differs from Keras by" in str(by_openvino)
 
 
+@pytest.mark.long
 def test_importing_openvino_reports_to_nobody(tmp_path) -> None:
     """Its telemetry keeps an identifier in the home folder; there must be none."""
     code = (

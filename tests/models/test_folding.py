@@ -122,6 +122,7 @@ def odd_body() -> keras.Model:
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(fourth))
 
 
+@pytest.mark.long
 def test_a_norm_that_does_not_directly_follow_a_convolution_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     found = folded(odd_body())
     kept = [layer.name for layer in found.layers if isinstance(layer, layers.BatchNormalization)]
@@ -130,6 +131,7 @@ def test_a_norm_that_does_not_directly_follow_a_convolution_is_left(monkeypatch:
     check_gradients(odd_body(), monkeypatch, images())
 
 
+@pytest.mark.long
 def test_files_of_weights_are_those_of_the_network_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fresh(fold: bool) -> keras.Model:
         return trained_part(build_backbone("EfficientNetB0", 32), monkeypatch, fold=fold)

@@ -139,6 +139,7 @@ def test_links_and_regions_have_names(page: Page) -> None:
     assert page.all("html")[0].get("lang") == "en"
 
 
+@pytest.mark.long
 def test_a_second_report_of_the_same_run_differs_in_its_times_alone(reported: Tiny, again: Tiny) -> None:
     def steady(page: Page) -> str:
         text = re.sub(r"Made \d{4}-\d\d-\d\d \d\d:\d\d", "", page.source)
@@ -542,6 +543,7 @@ def test_trainings_that_are_not_there_are_told_in_the_page(tmp_path: Path) -> No
     assert first.text.startswith("The trainings of plain are missing, or were made with other settings or data; ")
 
 
+@pytest.mark.long
 def test_many_classes_make_a_whole_page(tmp_path: Path) -> None:
     rng, n = np.random.default_rng(0), 4 * MANY
     classes = [f"class {number:02d}" for number in range(MANY)]

@@ -106,6 +106,7 @@ def test_training_keeps_batch_norm_and_stochastic_depth_at_rest(backbone: keras.
     trained_part.set_weights(kept)
 
 
+@pytest.mark.long
 def test_a_head_on_stored_outputs_equals_the_head_inside_the_frozen_network(backbone: keras.Model) -> None:
     photos, targets = images(12), np.eye(CLASSES, dtype="float32")[np.arange(12) % CLASSES]
     parts = cut(backbone, "head")

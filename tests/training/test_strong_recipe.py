@@ -146,6 +146,7 @@ def test_what_does_not_go_together_is_refused(tiny: Tiny, overrides: list[str], 
         tiny.settings(*overrides)
 
 
+@pytest.mark.long
 def test_it_predicts_at_other_sizes_than_it_was_trained_at(opened: Open) -> None:
     run = opened()
     train(Training(run, JOB), silent)

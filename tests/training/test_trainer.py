@@ -366,7 +366,9 @@ def test_oof_and_test_go_through_the_same_views(opened: Open) -> None:
                 np.testing.assert_allclose(found[key][number], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("variant", "cut"), [("augmented", "head"), ("original", "block7a")])
+@pytest.mark.parametrize(
+    ("variant", "cut"), [("augmented", "head"), pytest.param("original", "block7a", marks=pytest.mark.long)]
+)
 def test_without_the_store_the_predictions_are_the_same(opened: Open, variant: str, cut: str) -> None:
     """Frozen layers run again in every epoch come to what training on their stored outputs does."""
     job, found = Job(variant, 0), []
