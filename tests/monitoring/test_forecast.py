@@ -210,11 +210,11 @@ def test_a_line_through_two_counts() -> None:
 
 
 def test_passes_are_read_off_between_the_first_and_the_last_batch() -> None:
-    seen = {"seconds": 20.0, "signs": [[8.0, 16, 1], [9.0, 32, 1], [12.0, 80, 1]]}
+    seen = {"seconds": 20.0, "signs": [[8.0, 16], [9.0, 32], [12.0, 80]]}
     line = mean_line([seen, seen])
     assert line.each == pytest.approx(4 / 64)
     assert line.seconds(80) == pytest.approx(20)
-    single = mean_line([{"seconds": 5.0, "signs": [[4.0, 16, 1]]}])
+    single = mean_line([{"seconds": 5.0, "signs": [[4.0, 16]]}])
     assert (single.fixed, single.each) == (1.0, 0.25)
 
 
@@ -223,12 +223,13 @@ def rehearsed(rows: int, step: float, epoch: float, fixed: float, image: float) 
     variant, held, tested = Variant(name="v", epochs=3, batch_size=4), 6, 4
     each = epoch + -(-rows // 4) * step
     ends = [fixed / 2 + number * each for number in (1, 2, 3)]
-    signs = [[ends[0] - 0.1, 0.0, 100], *([at, float(number), 100 + rows] for number, at in enumerate(ends, start=1))]
+    signs = [[ends[0] - 0.1, 0.0], *([at, float(number)] for number, at in enumerate(ends, start=1))]
     at = ends[-1] + fixed / 2
     for images in (held, held, tested, tested):
         at += images * image
-        signs.append([at, 1.0, 150])
+        signs.append([at, 1.0])
     seen = {"seconds": at, "again": at - 1.5, "signs": signs, "trained": 4, "memory": 150, "disk": 7}
+    seen["by_batch"] = [[4, 100], [8, 100 + rows]] if rows >= 8 else [[4, 100]]
     return Rehearsed(variant, 1, rows, held, tested, seen)
 
 
@@ -237,7 +238,7 @@ def test_two_rehearsals_tell_the_cost_of_a_job() -> None:
     cost = job_cost(made, 2, 16)
     assert (cost.fixed, cost.epoch, cost.step, cost.image) == pytest.approx((12.0, 1.5, 4 * 0.3, 0.02))
     assert cost.first == pytest.approx(1.5)
-    assert (cost.memory, cost.disk) == (100 + 4 * 40, 7)  # in batches four times as large
+    assert (cost.memory, cost.disk) == (100 + 3 * 40, 7)  # batches of 16, and 4 more take 40 more
 
 
 def test_a_fitted_head_takes_one_epoch_that_grows_with_its_rows(tiny: Tiny) -> None:
@@ -245,7 +246,7 @@ def test_a_fitted_head_takes_one_epoch_that_grows_with_its_rows(tiny: Tiny) -> N
     made = []
     for rows in (40, 8):
         at = 2.0 + 0.1 * rows
-        signs = [[at, 1.0, 100], *([at + 0.02 * images, 1.0, 150] for images in (6, 12, 16, 20))]
+        signs = [[at, 1.0], *([at + 0.02 * images, 1.0] for images in (6, 12, 16, 20))]
         seen = {"seconds": signs[-1][0], "again": signs[-1][0], "signs": signs, "trained": 1, "memory": 150, "disk": 7}
         made.append(Rehearsed(Variant(name="v", epochs=3, solver="logistic"), 1, rows, 6, 4, seen))
     cost = job_cost(made, 2, 16)
@@ -257,11 +258,18 @@ def test_a_fitted_head_takes_one_epoch_that_grows_with_its_rows(tiny: Tiny) -> N
     assert seconds == pytest.approx(here.process + cost.fixed + 100 * cost.step + cost.image * 1600 * views)
 
 
+def test_memory_is_what_a_job_held_at_last_where_no_larger_batch_takes_more() -> None:
+    one = rehearsed(40, 0.3, 1.5, 12.0, 0.02)
+    for by_batch in ([[4, 100], [8, 90]], [[4, 100]]):
+        one.seen["by_batch"] = by_batch
+        assert job_cost([one, one], 2, 16).memory == 150
+
+
 def test_reports_within_an_epoch_tell_a_step_better_than_noisy_epochs() -> None:
     long, short = rehearsed(40, 0.3, 1.5, 12.0, 0.02), rehearsed(7, 0.3, 1.5, 12.0, 0.02)
     signs = long.seen["signs"]
     second, end = signs[2][0], signs[3][0]
-    signs[3:3] = [[end - 0.3 * (10 - number), 2 + number / 10, 140] for number in (1, 4, 8)]
+    signs[3:3] = [[end - 0.3 * (10 - number), 2 + number / 10] for number in (1, 4, 8)]
     long.seen["trained"] += 3
     for sign in short.seen["signs"][3:]:
         sign[0] += 5.0  # the last epoch was held up

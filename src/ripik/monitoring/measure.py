@@ -189,7 +189,7 @@ class _Measuring:
                     Task(
                         f"rehearsed {variant.name} {fold}",
                         "ripik.monitoring.rehearsal:do_job",
-                        (opened, job, target),
+                        (opened, job, variant.batch_size, target),
                         after=after,
                     )
                 )

@@ -49,7 +49,7 @@ def mean_line(seen: Sequence[dict[str, Any]]) -> Line:
     """Return the mean cost of passes in processes at work together: the first batch is part of what is fixed."""
     lines = []
     for reading in seen:
-        (first, passed, _), (last, done, _) = reading["signs"][0], reading["signs"][-1]
+        (first, passed), (last, done) = reading["signs"][0], reading["signs"][-1]
         each = (last - first) / (done - passed) if done > passed else last / done  # of few images: one batch
         lines.append(Line(max(0.0, reading["seconds"] - each * done), each))
     return Line(statistics.mean(line.fixed for line in lines), statistics.mean(line.each for line in lines))
@@ -91,16 +91,17 @@ def _fitted(made: Sequence[Rehearsed], views: int, batch_size: int) -> JobCost:
 def _step(one: Rehearsed) -> float:
     """Return the seconds of a step, by the reports between those of the last epoch; 0 where they tell too little."""
     last, signs = one.variant.epochs, one.seen["signs"][: one.seen["trained"]]
-    within = [(at, done) for at, done, _ in signs if last - 1 < done < last]
+    within = [(at, done) for at, done in signs if last - 1 < done < last]
     if not within or within[-1][0] - within[0][0] < CERTAIN:
         return 0.0
     return (within[-1][0] - within[0][0]) / ((within[-1][1] - within[0][1]) * one.steps)
 
 
 def _memory(one: Rehearsed, batch_size: int) -> int:
-    """Return the bytes of a job's process: what its training takes beyond its network grows with the batch."""
-    built, trained = one.seen["signs"][0][2], one.seen["signs"][one.seen["trained"] - 1][2]
-    return max(one.seen["memory"], round(built + (trained - built) * batch_size / one.variant.batch_size))
+    """Return the bytes of a job's process: those that grow with the batch do so as from a small one to a larger."""
+    (small, low), (large, high) = one.seen["by_batch"][0], one.seen["by_batch"][-1]
+    each = max(0.0, (high - low) / (large - small)) if large > small else 0.0
+    return max(one.seen["memory"], round(low + each * (batch_size - small)))
 
 
 def _difference(epochs: Sequence[float], steps: Sequence[int]) -> float:
@@ -113,7 +114,7 @@ def _difference(epochs: Sequence[float], steps: Sequence[int]) -> float:
 def _epoch(one: Rehearsed) -> float:
     """Return the seconds of an epoch that is not the first, which compiles, with the saving of its state."""
     signs = one.seen["signs"][: one.seen["trained"]]
-    ends = [next(at for at, done, _ in signs if done >= number) for number in range(1, one.variant.epochs + 1)]
+    ends = [next(at for at, done in signs if done >= number) for number in range(1, one.variant.epochs + 1)]
     return statistics.median(np.diff(ends))
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from ripik.training.warm import Network
 from ripik.variants import Variant
 
 Way = Callable[[Reporter], Any]
-Sign = tuple[float, float, int]  # seconds since the beginning, units done, most bytes of memory so far
+Sign = tuple[float, float]  # seconds since the beginning, units done
 
 
 def begin(report: Reporter) -> None:
@@ -66,47 +67,71 @@ def pass_images(
     artifacts.write_json(target, _seen(start, signs))
 
 
-def do_job(run: Run, job: Job, target: Path, report: Reporter) -> str:
+def do_job(run: Run, job: Job, batch_size: int, target: Path, report: Reporter) -> str:
     """Train and predict a job of few rows, and note how fast; return what a person may want to know of it.
 
-    And once more, as a worker does a job after another of its shape. again: the seconds of that.
+    And once more, as a worker does a job after another of its shape. again: the seconds of that. by_batch: the most
+    memory after the first time, by its batch size, and if it is below the real one, `batch_size`, after a training by
+    batches of twice that, or of the real ones; where the rows are enough for one.
     """
     signs, start, noting = _noting(report)
     training = Training(run, job)
-    trains, predicts = _ways(training)
+    network = _network(training)
+    trains, predicts = _ways(training, network)
     trains(noting)
     trained = len(signs)
     predicts(noting)
-    seen, start = _seen(start, signs), time.monotonic()
+    seen, small = _seen(start, signs), training.variant.batch_size
+    by_batch, large = [(small, _memory())], min(2 * small, batch_size)
     shutil.rmtree(training.folder)
+    if small < large <= len(training.rows):
+        train(_by_batches(training, large), _silent, network=network)
+        by_batch.append((large, _memory()))
+        shutil.rmtree(training.folder)
+    start = time.monotonic()
     for way in (trains, predicts):
-        way(lambda done, total, note="": None)
+        way(_silent)
     again = {"again": time.monotonic() - start, "memory": _memory(), "disk": _bytes(training.folder)}
-    artifacts.write_json(target, {**seen, "trained": trained, **again})
+    artifacts.write_json(target, {**seen, "trained": trained, "by_batch": by_batch, **again})
     return f"{signs[-1][0]:.0f} s"
 
 
-def _ways(training: Training) -> tuple[Way, Way]:
+def _network(training: Training) -> Network | None:
+    shape = None if training.data.reading.head_alone else shape_of(training)
+    return Network(shape) if shape else None
+
+
+def _ways(training: Training, network: Network | None) -> tuple[Way, Way]:
     """Return what trains, and what predicts, again and again."""
     if training.data.reading.head_alone:
         return partial(train_heads, [training]), partial(predict_head, training)
-    shape = shape_of(training)
-    network = Network(shape) if shape else None
     return partial(train, training, network=network), partial(predict_job, training, network=network)
+
+
+def _by_batches(training: Training, size: int) -> Training:
+    """Return the training for one epoch by batches of another size."""
+    settings = training.run.settings
+    other = training.variant.model_copy(update={"batch_size": size, "epochs": 1})
+    variants = {**settings.variants, other.name: other}
+    return Training(replace(training.run, settings=settings.model_copy(update={"variants": variants})), training.job)
+
+
+def _silent(done: float, total: int, note: str = "") -> None:
+    """Report to nobody."""
 
 
 def _noting(report: Reporter) -> tuple[list[Sign], float, Reporter]:
     signs, start = list[Sign](), time.monotonic()
 
     def noting(done: float, total: int, note: str = "") -> None:
-        signs.append((time.monotonic() - start, done, _memory()))
+        signs.append((time.monotonic() - start, done))
         report(done, total, note)
 
     return signs, start, noting
 
 
 def _seen(start: float, signs: list[Sign]) -> dict[str, Any]:
-    return {"seconds": time.monotonic() - start, "signs": signs, "memory": _memory()}
+    return {"seconds": time.monotonic() - start, "signs": signs}
 
 
 def _memory() -> int:
