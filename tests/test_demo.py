@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import Tiny
+from conftest import Tiny, in_this_process
 from ripik import demo
 from ripik.config import load_settings
 from ripik.data.competition import read_competition
@@ -52,3 +52,27 @@ def test_another_competition_in_its_place_is_refused(tiny: Tiny) -> None:
     settings = load_settings(CONFIG, [f"competition.root={tiny.input}"])
     with pytest.raises(InputError, match="not hold the demo's competition"):
         demo.demo(settings)
+
+
+@pytest.mark.long
+def test_the_demo_goes_from_the_photos_to_the_score_of_its_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "PHOTOS", FEW)
+    monkeypatch.setattr(demo, "SIZE", 48)
+    overrides = [f"paths.{name}={tmp_path / name}" for name in ("input", "output", "submissions")]
+    overrides += ["network.backbone=SmallNet", "network.weights=random", "network.image_size=32", "training.epochs=1"]
+    overrides += ["finetuning.epochs=1", "finetuning.image_size=32", "augmentation.copies=1", "prediction.engine=keras"]
+    overrides += [f"variants.{name}.train_from=all" for name in ("finetuned", "augmented_finetuned")]
+    settings = load_settings(CONFIG, overrides)
+    with in_this_process():
+        demo.demo(settings)
+    told = " ".join(capsys.readouterr().out.split())
+    (submission,) = (tmp_path / "submissions").glob("demo-*[0-9].csv")
+    score = demo.hidden_score(Run.open(settings), pd.read_csv(submission, dtype={"image_id": str}), demo.truth())
+    assert told.startswith("generating ")
+    assert f"blend, hidden test labels │ {score:.4f}" in told
+    assert (tmp_path / "output" / "demo" / "report" / "index.html").is_file()
+    with in_this_process():
+        demo.demo(settings)
+    assert "generating" not in capsys.readouterr().out

@@ -34,8 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def new(source: object, *answers: str) -> int:
-    return cli.main(["new", "--source", str(source), *(part for answer in answers for part in ("--set", answer))])
+def new(source: object, *answers: str, config: str = "") -> int:
+    named = ["--config", config] if config else []
+    sets = [part for answer in answers for part in ("--set", answer)]
+    return cli.main(["new", "--source", str(source), *named, *sets])
 
 
 def zipped(layout: str, folder: Path) -> bytes:
@@ -132,6 +134,40 @@ def test_what_may_be_read_in_two_ways_is_refused_with_both(folder: Path, capsys:
     assert new("src", "competition.label_column=shape") == 0
     assert written("src").label_column == "shape"
     assert written("src").sample_submission == ""
+
+
+def test_any_key_of_the_competition_can_be_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    LAYOUTS["two_folders"](folder / "src")
+    assert new("src") == 0
+    assert "possible group columns" in capsys.readouterr().out
+    answers = {"group_column": "lesion_id", "alpha": "black", "on_bad_image": "skip", "metric": "accuracy"}
+    assert (
+        new("src", *(f"competition.{key}={value}" for key, value in answers.items()), config="configs/more.toml") == 0
+    )
+    assert "possible group columns" not in capsys.readouterr().out
+    plain, more = written("src"), written("more")
+    assert more == plain.model_copy(update=answers)
+    lines = (folder / "configs" / "more.toml").read_text(encoding="utf-8").splitlines()
+    assert all(line.endswith("  # set by you") for line in lines if line.split(" ")[0] in answers)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("gruop_column=lesion_id", "[competition] has no key gruop_column (did you mean group_column?)"),
+        ("group_column=lesion", "lesion"),
+        ("alpha=blak", "did you mean black?"),
+        ("classes=3", "classes"),
+        ("root=elsewhere", "competition.root: that is what SOURCE says here. Leave it out."),
+    ],
+)
+def test_a_wrong_answer_is_told(folder: Path, capsys: pytest.CaptureFixture[str], answer: str, told: str) -> None:
+    LAYOUTS["two_folders"](folder / "src")
+    found = " ".join(refused(capsys, "src", f"competition.{answer}").split())
+    assert told in found
+    assert "Traceback" not in found
+    assert "ripik-new-" not in found, "no name of a scratch folder"
+    assert not (folder / "configs").exists()
 
 
 def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

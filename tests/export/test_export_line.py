@@ -82,7 +82,9 @@ def test_200_photos_are_predicted_as_by_the_run(exported: Tiny, tmp_path: Path) 
 def test_the_photos_are_all_that_a_graph_reads(exported: Tiny) -> None:
     import onnx
 
-    for path in (exported.run / "export").glob("*.onnx"):
+    graphs = list((exported.run / "export").glob("*.onnx"))
+    assert graphs
+    for path in graphs:
         graph = onnx.load(path).graph
         (images,) = graph.input
         assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8

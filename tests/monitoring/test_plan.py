@@ -12,7 +12,7 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
     found = plan(settings, ["augmented"], devices=[3], machines=[2], images=[50_000])
     assert list((tiny.folder / "output").iterdir()) == []
     costs = found.costs
-    assert min(costs.command, costs.process, costs.weights, costs.blend.fixed) > 0
+    assert min(costs.command, costs.process, costs.weights, costs.blend.seconds(1000)) > 0
     assert min(costs.split.seconds(1000), costs.deal.seconds(100_000)) > 0
     assert costs.pixels[32].each > 0
     assert costs.copies[32].each > 0
@@ -20,7 +20,7 @@ def test_a_plan_measures_every_part_and_changes_nothing(tiny: Tiny, capsys: pyte
     assert passes.each > 0
     job = costs.jobs["augmented"]
     assert job.fixed > 0
-    assert 0 < job.step < 5
+    assert job.step > 0
     assert job.memory > 100 * 2**20
     assert found.seconds == pytest.approx(sum(part.seconds(2) for part in found.parts))
     told = capsys.readouterr().out

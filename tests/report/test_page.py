@@ -360,6 +360,7 @@ def test_the_sentence_on_what_is_next_names_a_mistake_there_is(page: Page, found
 def test_galleries_show_the_first_of_each_group_with_heat_maps(page: Page, found: dict[str, Predictions]) -> None:
     galleries = page.section("photos").all("div", class_="pictures")
     wrong, unsure = analysis.errors(found["ensemble"]), analysis.uncertain(found["ensemble"])
+    assert galleries
     for gallery, rows, pictures in zip(galleries, (wrong, unsure), (3, 2), strict=False):
         wanted = rows.drop_duplicates("group").head(24)
         tiles = gallery.all("figure")

@@ -19,8 +19,8 @@ from ripik.data.fetch import fetch, gather
 from ripik.data.source_plan import plan
 from ripik.data.survey.guess import ASKED, Guess
 from ripik.data.survey.look import look
-from ripik.errors import InputError
-from ripik.settings import Settings
+from ripik.errors import InputError, nearest
+from ripik.settings import CompetitionSettings, Settings
 from ripik.storage import artifacts
 from ripik.storage.paths import layout_of
 
@@ -53,6 +53,8 @@ def write_configuration(
     with _files_of(source) as (files, in_place):
         guess = look(files, source, settled)
         first_line = dict(origin or {}) if not in_place else {"root": source.as_posix()}
+        for key in first_line.keys() & settled.keys():
+            raise InputError(f"--set competition.{key}: that is what SOURCE says here. Leave it out.")
         text = configuration(guess, first_line, target)
         settings = _drafted(text, target)
         with nullcontext() if in_place else _placed(settings, source, files):
@@ -97,6 +99,9 @@ def _settled(answers: Sequence[str]) -> dict[str, Any]:
         table_name, _, name = key.strip().partition(".")
         if not separator or table_name != "competition" or not name:
             raise InputError(f"--set {answer}: `new` only takes keys of [competition]: --set competition.key=value.")
+        if name not in CompetitionSettings.model_fields:
+            hint = nearest(name, list(CompetitionSettings.model_fields))
+            raise InputError(f"--set {answer}: [competition] has no key {name}{hint}.")
         found[name] = parse_value(text, answer)
     return found
 
@@ -118,7 +123,10 @@ def _drafted(text: str, target: Path) -> Settings:
     with tempfile.TemporaryDirectory(prefix="ripik-new-") as scratch:
         draft = Path(scratch) / target.name
         draft.write_text(text, encoding="utf-8")
-        return load_settings(draft)
+        try:
+            return load_settings(draft)
+        except InputError as error:
+            raise InputError(str(error).replace(str(draft), str(target))) from None
 
 
 @contextmanager

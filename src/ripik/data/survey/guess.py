@@ -30,6 +30,12 @@ class Guess:
         self.seen.append([what or key, shown(value), why])
         return value
 
+    def take_other_answers(self) -> None:
+        """Take what the user set beside that which was guessed."""
+        for key, value in self.answers.items():
+            if key not in self.values:
+                self.take(key, value, "")
+
     def tell(self, what: str, found: str, why: str = "") -> None:
         """Add a row to the table."""
         self.seen.append([what, found, why])

@@ -49,6 +49,7 @@ class _Look:
             self._by_table(trains, tests, sample)
         else:
             self._by_folders(sample, rest)
+        self.guess.take_other_answers()
         return self.guess
 
     def _pick(self, key: str, question: str, names: Sequence[str]) -> str:
@@ -218,6 +219,7 @@ class _Look:
 
     def _tell_unused(self, columns: Sequence[str]) -> None:
         used = {self.guess.values.get("label_column"), *self.guess.values.get("label_columns", ())}
+        used |= {str(self.guess.answers.get(key)) for key in ("group_column", "weight_column", "ignore")}
         left = [column for column in columns if column not in used]
         groups = [column for column in left if OF_GROUPS.search(column)]
         if groups:
