@@ -41,13 +41,13 @@ def test_of_a_training_done_again_its_variant_and_the_blend_are_outdated(
     assert [analysis.is_outdated(folder) for folder in folders(mine)] == [True, False, True]
     analyse(mine.settings(), "scores")
     told = " ".join(capsys.readouterr().err.split())
-    assert f"analyse: {mine.run / 'original'}, {mine.run / 'ensemble'}: of trainings that were replaced" in told
+    assert f"analyse: the predictions in {mine.run / 'original'}, {mine.run / 'ensemble'} are of trainings that" in told
     analyse(mine.settings(), "views", "finetuned")
     compare(mine.settings(), "finetuned", "finetuned")
     assert capsys.readouterr().err == ""
     compare(mine.settings(), "finetuned", "ensemble")
     told = " ".join(capsys.readouterr().err.split())
-    assert f"compare: {mine.run / 'ensemble'}: of trainings" in told
+    assert f"compare: the predictions in {mine.run / 'ensemble'} are of trainings" in told
 
 
 def test_what_lies_there_without_its_trainings_counts_as_it_is(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ def told_outdated(folders: Iterable[Path]) -> str:
     found = ", ".join(str(folder) for folder in folders if is_outdated(folder))
     if not found:
         return ""
-    return f"{found}: of trainings that were replaced since. Run `make train ensemble` to see the present ones."
+    return (
+        f"the predictions in {found} are of trainings that were replaced since. Run `make train ensemble` to see the "
+        "present ones."
+    )
 
 
 def _digests(recorded: object, parent: Path) -> dict[Path, str]:
