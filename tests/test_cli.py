@@ -204,7 +204,10 @@ def test_an_unknown_name_is_2_and_names_the_nearest(
 
 @pytest.mark.parametrize(
     ("override", "told"),
-    [("network.backbone=EfficentNetB0", "EfficientNetB0"), ("augmentation.preset=sorce", "source")],
+    [
+        pytest.param("network.backbone=EfficentNetB0", "EfficientNetB0", marks=pytest.mark.long),
+        ("augmentation.preset=sorce", "source"),
+    ],
 )
 def test_an_unknown_backbone_or_preset_is_2_before_any_image_is_decoded(
     tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch, override: str, told: str

@@ -157,6 +157,7 @@ def test_a_perfectly_calibrated_model_has_hardly_any_error(tmp_path: Path) -> No
     assert measures.calibration_error(predictions(tmp_path / "sharper", sharper, targets)) > 0.1
 
 
+@pytest.mark.long
 def test_intervals_of_bins_cover_the_confidence_of_a_calibrated_model(tmp_path: Path) -> None:
     covered = []
     for seed in range(20):

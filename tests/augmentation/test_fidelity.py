@@ -32,6 +32,7 @@ def beyond(measured: dict) -> list[str]:
     return [f"{' '.join(key)}: {cell}" for key, cell in found.items() if not abs(cell["z"]) <= LIMIT]
 
 
+@pytest.mark.long
 def test_the_record_holds_every_transform_and_the_chain_on_these_very_images() -> None:
     assert RECORD["made_by"]["albumentations"] == "1.3.1"
     images, _ = photos_and_levels()

@@ -117,6 +117,7 @@ def test_files_that_a_step_made_stay_here_and_old_datasets_go(tiny: Tiny) -> Non
         built(tiny, "competition.corrections=gone.csv")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("folds_alone")
 def test_folds_of_an_earlier_version_are_those_of_this_one(tiny: Tiny, place: Path) -> None:
     """Also where this one carries none any more."""

@@ -27,7 +27,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made
 
 
-@pytest.mark.parametrize("kind", SOME)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind not in ("pixels", "last weights") else pytest.param(kind, marks=pytest.mark.long) for kind in SOME],
+)
 def test_a_damaged_file_is_mended_or_told(world: World, kind: str) -> None:
     fault = FAULTS[SOME.index(kind) % 2]  # all faults in all kinds of files: `make faults`
     outcome = world.suffer(kind, fault, seed=7)
@@ -59,7 +62,7 @@ def hidden(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.is_file()]
 
 
-@pytest.mark.parametrize("size", [0, 700, pytest.param(SMALL_FILES, marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", [0, *(pytest.param(size, marks=pytest.mark.long) for size in (700, SMALL_FILES))])
 def test_a_full_disk_is_told_and_the_next_run_ends_as_if_there_had_been_room(
     tiny: Tiny, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory, size: int
 ) -> None:

@@ -221,6 +221,7 @@ def test_many_groups_and_times_are_drawn_together_without_loss() -> None:
     assert chart.title == "Time: 6.7 min"
 
 
+@pytest.mark.long
 def test_large_runs_stay_small() -> None:
     labels = [f"a class of some kind {index}" for index in range(50)]
     large = [

@@ -331,6 +331,7 @@ def test_likeness_of_train_and_test(page: Page, reported: Tiny) -> None:
         same(text, auc[name], 3)
 
 
+@pytest.mark.long
 def test_of_too_few_photos_train_is_not_told_from_test(again: Tiny) -> None:
     page = Page(report(again.settings(*FAST)))
     assert anchors(page) == [name for name in SECTIONS if name != "adversarial"]
@@ -432,6 +433,7 @@ def test_what_is_missing_is_left_out(
     assert "Grad-CAM" not in page.root.text
 
 
+@pytest.mark.long
 def test_without_a_blend_the_best_variant_is_shown(again: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "heat_maps", lambda run, name, requests: {})
     shutil.rmtree(again.run / "ensemble")
