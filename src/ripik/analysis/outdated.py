@@ -20,7 +20,8 @@ def is_outdated(folder: str | Path) -> bool:
     recorded = (artifacts.read_meta(place / "meta.json") or {}).get("inputs")
     inputs = recorded if isinstance(recorded, Mapping) else {}
     jobs = _digests(inputs.get("predictions"), place) | _digests(inputs.get("members"), place.absolute().parent)
-    return any(_present(job) not in (None, digest) for job, digest in jobs.items())
+    present = {job: artifacts.recorded_digest(job / STORED, job / META) for job in jobs}
+    return any(present[job] not in (None, digest) for job, digest in jobs.items())
 
 
 def told_outdated(folders: Iterable[Path]) -> str:
@@ -36,8 +37,3 @@ def told_outdated(folders: Iterable[Path]) -> str:
 
 def _digests(recorded: object, parent: Path) -> dict[Path, str]:
     return {parent / str(job): digest for job, digest in recorded.items()} if isinstance(recorded, Mapping) else {}
-
-
-def _present(job: Path) -> str | None:
-    outputs = (artifacts.read_meta(job / META) or {}).get("outputs")
-    return outputs.get(STORED) if isinstance(outputs, Mapping) else None

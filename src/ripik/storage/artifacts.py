@@ -214,6 +214,12 @@ def read_meta(path: Path) -> dict[str, Any] | None:
     return found if checksum == digest(found) else None
 
 
+def recorded_digest(path: Path, meta: Path) -> str | None:
+    """Return the SHA-256 that a meta file records of an output; None where it records none, or is not there."""
+    digest: str | None = (read_meta(meta) or {"outputs": {}})["outputs"].get(path.name)
+    return digest
+
+
 def read_if_whole(path: Path) -> Any:
     """Read a JSON file; None when there is none, or it is no JSON."""
     try:

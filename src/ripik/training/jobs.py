@@ -203,10 +203,7 @@ class Training:
     @property
     def predictions_digest(self) -> str | None:
         """The recorded checksum of the file of its predictions; None before it is there."""
-        digest: str | None = (
-            (artifacts.read_meta(self.predictions_meta) or {}).get("outputs", {}).get(self.predictions.name)
-        )
-        return digest
+        return artifacts.recorded_digest(self.predictions, self.predictions_meta)
 
     @property
     def is_trained(self) -> bool:

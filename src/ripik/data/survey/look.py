@@ -219,7 +219,8 @@ class _Look:
 
     def _tell_unused(self, columns: Sequence[str]) -> None:
         used = {self.guess.values.get("label_column"), *self.guess.values.get("label_columns", ())}
-        used |= {str(self.guess.answers.get(key)) for key in ("group_column", "weight_column", "ignore")}
+        named = {"group_column", "weight_column", "ignore"} & self.guess.answers.keys()
+        used |= {str(self.guess.answers[key]) for key in named}
         left = [column for column in columns if column not in used]
         groups = [column for column in left if OF_GROUPS.search(column)]
         if groups:
