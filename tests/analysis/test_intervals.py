@@ -83,6 +83,7 @@ def test_intervals_cover_the_truth_with_about_three_groups_of_a_class() -> None:
     assert covered(found, RARE.truth) >= 0.9
 
 
+@pytest.mark.long
 def test_intervals_of_a_class_cover_its_f1() -> None:
     rng = np.random.default_rng(2)
     found = [per_class_f1(*EVEN.draw(rng, 150), draws=300, seed=seed) for seed in range(200)]

@@ -13,7 +13,7 @@ from ripik.errors import InputError
 NOISE = np.full(TRIALS, 0.5)  # abilities
 
 
-@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("pruned", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_of_equal_trials_the_best_claims_too_much_and_its_corrected_score_does_not(pruned: bool) -> None:
     found = bias(30, NOISE, "log_loss", pruned=pruned, draws=30)
     assert found.naive > 8 * found.naive_error

@@ -126,6 +126,7 @@ def test_auc_with_a_class_absent_from_a_fold_or_from_what_is_tuned_on(tiny: Tiny
     assert ensemble(tiny.settings("competition.metric=auc", "blend.restarts=1", "blend.bags=2"), MEMBERS) == path
 
 
+@pytest.mark.long
 def test_another_positive_class_makes_another_submission_of_the_same_cv(tiny: Tiny) -> None:
     of_two_classes(tiny, {"y": "0.5"})
     how = ["competition.metric=auc", "blend.methods=['equal']"]
@@ -269,6 +270,7 @@ def test_a_submission_that_was_changed_or_moved_away_is_not_taken_up(tiny: Tiny)
     assert pd.read_csv(first.parent / "log.csv")["file"].tolist() == [first.name, second.name, third.name]
 
 
+@pytest.mark.long
 def test_a_blend_that_is_made_again_after_another_is_the_newest(tiny: Tiny) -> None:
     """A setting is changed and set back; and the log was saved by a program that does not write UTF-8."""
     of_two_classes(tiny, SAMPLES["0 or 1"])

@@ -118,7 +118,10 @@ execute(tasks, JobSettings(jobs=2, threads=1))
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum",
+    [signal.SIGKILL, *(pytest.param(other, marks=pytest.mark.long) for other in (signal.SIGTERM, signal.SIGINT))],
+)
 def test_a_process_that_waits_for_its_next_job_ends_with_its_parent(tmp_path: Path, signum: int) -> None:
     told, folders = tmp_path / "told", os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
     heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)

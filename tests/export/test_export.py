@@ -48,6 +48,7 @@ def test_a_graph_computes_once_what_its_trainings_share(finished: Tiny) -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_networks_say_what_the_run_recorded(finished: Tiny) -> None:
     from ripik.export.graphs import networks, shared_by
 

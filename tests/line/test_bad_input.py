@@ -15,6 +15,7 @@ from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
 REMEDY = "run `python -m tests.bad_input`"
+SLOW = {"weights: a damaged file", "weights: another network", "weights: with its classification layer (Keras 2)"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,10 @@ def written() -> dict[str, str]:
     return bad_input.written()
 
 
-@pytest.mark.parametrize("case", bad_input.CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.id, marks=[pytest.mark.long] * (case.id in SLOW)) for case in bad_input.CASES],
+)
 def test_bad_input_is_told_in_one_message_and_good_input_works(
     tmp_path: Path, noise: Drawn, written: dict[str, str], case: Case
 ) -> None:

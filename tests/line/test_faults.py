@@ -16,6 +16,7 @@ from conftest import Drawn, Tiny, write_competition
 from faults import FAULTS, Outcome, World, show
 from ripik.splits.run import make_folds
 
+SLOW = {"pixels", "last weights", "features' checksums", "blend's meta"}
 SOME = ["folds.csv", "pixels", "features' checksums", "last weights", "predictions", "oof.csv", "blend's meta"]
 SMALL_FILES = 3000  # bytes a file may have
 
@@ -28,8 +29,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [kind if kind not in ("pixels", "last weights") else pytest.param(kind, marks=pytest.mark.long) for kind in SOME],
+    "kind", [pytest.param(kind, marks=pytest.mark.long) if kind in SLOW else kind for kind in SOME]
 )
 def test_a_damaged_file_is_mended_or_told(world: World, kind: str) -> None:
     fault = FAULTS[SOME.index(kind) % 2]  # all faults in all kinds of files: `make faults`

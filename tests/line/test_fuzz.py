@@ -34,6 +34,7 @@ def test_spoiled_input_is_told_without_a_traceback(capsys: pytest.CaptureFixture
     assert "0 findings of 0 kinds" in told
 
 
+@pytest.mark.long
 def test_some_cases_are_accepted_and_some_refused(world: World) -> None:
     codes = [fuzz.outcome(fuzz.case_of(12, number, world), world).code for number in range(80)]
     assert 10 < codes.count(0) < 70

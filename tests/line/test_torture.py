@@ -51,7 +51,7 @@ def long(*values: str) -> object:
 @pytest.mark.parametrize(
     ("step", "kind"),
     [
-        ("folds", "aimed"),
+        long("folds", "aimed"),
         long("train-original", "aimed"),
         long("train-original", SCORING),
         long("tune", "uniform"),
@@ -94,7 +94,9 @@ with packing(Path(sys.argv[1]), 3, (2,), "uint8", inputs={"a": 1}, maker={}) as 
 """
 
 
-@pytest.mark.parametrize(("broken", "found"), [(False, False), pytest.param(True, True, id="packed")])
+@pytest.mark.parametrize(
+    ("broken", "found"), [pytest.param(False, False, marks=pytest.mark.long), pytest.param(True, True, id="packed")]
+)
 def test_packed_names_before_their_meta_file_are_found(tmp_path: Path, broken: bool, found: bool) -> None:
     source = break_source("packed", tmp_path / "source") if broken else None
     target, told = tmp_path / "packed" / "a.npy", tmp_path / "told"

@@ -122,6 +122,7 @@ def odd_body() -> keras.Model:
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(fourth))
 
 
+@pytest.mark.long
 def test_a_norm_that_does_not_directly_follow_a_convolution_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     found = folded(odd_body())
     kept = [layer.name for layer in found.layers if isinstance(layer, layers.BatchNormalization)]

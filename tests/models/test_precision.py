@@ -84,7 +84,7 @@ def fitted(precision: str, photos: tuple[np.ndarray, np.ndarray]) -> tuple[keras
     return model, losses
 
 
-@pytest.mark.parametrize("precision", HALVES)
+@pytest.mark.parametrize("precision", [pytest.param(HALVES[0], marks=pytest.mark.long), *HALVES[1:]])
 def test_training_in_it_learns_the_same(precision: str, photos: tuple[np.ndarray, np.ndarray]) -> None:
     wanted, losses = fitted("float32", photos)[1], fitted(precision, photos)[1]
     assert losses[-1] < losses[0]

@@ -304,7 +304,9 @@ def test_a_blend_without_a_finished_variant_is_to_be_made_again(tiny: Tiny) -> N
     assert _next(done, done, variants, whole, done).startswith("nothing to train: everything is up to date")
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["by this version", "by one that recorded less"])
+@pytest.mark.parametrize(
+    "before", [False, pytest.param(True, marks=pytest.mark.long)], ids=["by this version", "by one that recorded less"]
+)
 def test_an_ensemble_with_nothing_to_do_writes_nothing(tiny: Tiny, whole: Run, before: bool) -> None:
     write_page(whole)
     csvs = sorted(tiny.run.glob("*/*.csv"))
@@ -415,6 +417,7 @@ def test_a_command_at_work_on_what_trainings_share_is_waited_for(tiny: Tiny, mon
         assert find_status(tiny.settings()).next.startswith("next: wait, folds is at work on the run (host ")
 
 
+@pytest.mark.long
 def test_a_record_of_a_blend_whose_values_are_gone_is_stale(tiny: Tiny, whole: Run) -> None:
     path = tiny.run / "ensemble" / "weights.json"
     path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()))))

@@ -414,7 +414,7 @@ def with_views_of_another_prediction(tiny: Tiny) -> None:
         # the blend is made of the jobs' files
         pytest.param(without("original/test.csv", "finetuned/oof.csv"), [], marks=pytest.mark.long),
         pytest.param(without("*/fold*/history.csv"), ["learning"], marks=pytest.mark.long),
-        (without("original/fold0/history.csv", "*/fold*/predictions.npz"), []),
+        pytest.param(without("original/fold0/history.csv", "*/fold*/predictions.npz"), [], marks=pytest.mark.long),
         pytest.param(without("*/meta.json"), [], marks=pytest.mark.long),
         pytest.param(with_views_of_another_prediction, [], marks=pytest.mark.long),
     ],

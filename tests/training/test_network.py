@@ -142,6 +142,7 @@ def with_normalization(variance: np.ndarray, path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_official_and_true_variance_files_give_the_same_network(tmp_path: Path) -> None:
     found = []
     for name, variance in (("official", STANDARD_DEVIATION), ("true", STANDARD_DEVIATION**2)):
