@@ -11,15 +11,24 @@ JAX := .venv-jax
 BARE := .venv-bare
 ONNX := $(VENV)/.onnx
 RIPIK = $(BIN)/python -m ripik
-OVERRIDES = $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS)) \
-	$(if $(ENGINE),--set jobs.engine=$(ENGINE))
-OPTIONS = --config '$(CONFIG)' $(OVERRIDES)
-NAMED = $(if $(and $(filter file,$(origin CONFIG)),$(filter configs/ripik.toml,$(CONFIG))),,--config '$(CONFIG)')
-CHOSEN = $(if $(VARIANTS),--variants $(VARIANTS))
-LOWER := config set jobs engine variants folds source images devices machines speed audit preview out variant trials hours partial \
-	a b file version yes kind of topic quick real only photos weights dry pytest kills work broken tries minutes seed before python
-$(foreach name,$(LOWER),$(if $(filter command,$(origin $(name))),$(error write \
-	$(shell echo $(name) | tr a-z A-Z)= instead of $(name)=, in capitals)))
+quoted = '$(subst ','\'',$(1))'
+each = $(foreach word,$(1),$(call quoted,$(word)))
+option = $(if $(2),--$(1) $(call quoted,$(2)))
+SETTINGS = $(foreach setting,$(SET),--set $(call quoted,$(setting)))
+OVERRIDES = $(SETTINGS) $(call option,set,$(if $(JOBS),jobs.jobs=$(JOBS))) $(call option,set,$(if $(ENGINE),jobs.engine=$(ENGINE)))
+OPTIONS = --config $(call quoted,$(CONFIG)) $(OVERRIDES)
+NAMED = $(if $(and $(filter file,$(origin CONFIG)),$(filter configs/ripik.toml,$(CONFIG))),,--config $(call quoted,$(CONFIG)))
+CHOSEN = $(if $(VARIANTS),--variants $(call each,$(VARIANTS)))
+KNOWN := CONFIG SET JOBS ENGINE VARIANTS FOLDS SOURCE IMAGES DEVICES MACHINES SPEED AUDIT PREVIEW OUT VARIANT TRIALS HOURS PARTIAL \
+	A B FILE VERSION YES KIND OF TOPIC QUICK REAL ONLY PHOTOS WEIGHTS DRY PYTEST KILLS WORK BROKEN TRIES MINUTES SEED BEFORE PYTHON
+# a name with an underscore is of the environment, as KERAS_BACKEND=jax
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(if $(findstring _,$(name)),,$(name))))
+UNKNOWN := $(firstword $(filter-out -% $(KNOWN),$(GIVEN)))
+MEANT := $(filter $(KNOWN),$(shell echo '$(UNKNOWN)' | tr a-z A-Z))
+OTHERS := make knows no $(UNKNOWN)=, but $(KNOWN)
+CAPITALS := write $(MEANT)= instead of $(UNKNOWN)=, in capitals
+$(if $(UNKNOWN),$(error $(if $(MEANT),$(CAPITALS),$(OTHERS))))
+$(if $(filter VARIANT,$(GIVEN)),$(if $(filter tune,$(MAKECMDGOALS)),,$(error write VARIANTS=; VARIANT= is of make tune alone)))
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -45,18 +54,18 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 demo: $(READY)  ## generate a small competition and run the whole pipeline on it
-	@$(RIPIK) demo $(foreach setting,$(SET),--set '$(setting)') $(if $(JOBS),--set jobs.jobs=$(JOBS))
+	@$(RIPIK) demo $(SETTINGS) $(call option,set,$(if $(JOBS),jobs.jobs=$(JOBS)))
 
 new: $(READY)  ## inspect SOURCE=folder, zip or Kaggle name, and write configs/<name>.toml for it (CONFIG=, SET=answers)
-	@$(RIPIK) new --source '$(SOURCE)' $(if $(filter file,$(origin CONFIG)),,--config '$(CONFIG)') \
-		$(foreach setting,$(SET),--set '$(setting)')
+	@$(RIPIK) new --source $(call quoted,$(SOURCE)) $(if $(filter file,$(origin CONFIG)),,--config $(call quoted,$(CONFIG))) \
+		$(SETTINGS)
 
 data: $(READY)  ## fetch the competition's files into input/ (SOURCE=folder or zip: from there)
-	@$(RIPIK) data $(OPTIONS) $(if $(SOURCE),--source '$(SOURCE)')
+	@$(RIPIK) data $(OPTIONS) $(call option,source,$(SOURCE))
 
 plan: $(READY)  ## run short measurements, and estimate time, disk, memory and jobs of the whole run before it starts
-	@$(RIPIK) plan $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images $(IMAGES)) $(if $(DEVICES),--devices $(DEVICES)) \
-		$(if $(MACHINES),--machines $(MACHINES)) $(if $(SPEED),--speed '$(SPEED)')
+	@$(RIPIK) plan $(OPTIONS) $(CHOSEN) $(call option,images,$(IMAGES)) $(call option,devices,$(DEVICES)) \
+		$(call option,machines,$(MACHINES)) $(call option,speed,$(SPEED))
 
 folds: $(READY)  ## group near copies, write stratified grouped folds (AUDIT=1: also show how optimistic other splits are)
 	@$(RIPIK) folds $(OPTIONS) $(if $(AUDIT),--audit)
@@ -65,13 +74,13 @@ augment: $(READY)  ## write the augmented copies as JPEG, or PREVIEW=1: a contac
 	@$(RIPIK) augment $(OPTIONS) $(if $(PREVIEW),--preview)
 
 train: $(READY)  ## train and predict every missing (variant, fold)
-	@$(RIPIK) train $(OPTIONS) $(CHOSEN) $(if $(FOLDS),--folds $(FOLDS))
+	@$(RIPIK) train $(OPTIONS) $(CHOSEN) $(if $(FOLDS),--folds $(call each,$(FOLDS)))
 
 predict: $(READY)  ## predict what is missing (IMAGES=folder: any folder of photos)
-	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(if $(IMAGES),--images '$(IMAGES)') $(if $(OUT),--out '$(OUT)')
+	@$(RIPIK) predict $(OPTIONS) $(CHOSEN) $(call option,images,$(IMAGES)) $(call option,out,$(OUT))
 
 tune: $(READY)  ## search a variant's hyperparameters, correct the best score for the selection (VARIANT=upper TRIALS=40 HOURS=2)
-	@$(RIPIK) tune $(OPTIONS) --variant '$(VARIANT)' $(if $(TRIALS),--trials $(TRIALS)) $(if $(HOURS),--hours $(HOURS))
+	@$(RIPIK) tune $(OPTIONS) --variant $(call quoted,$(VARIANT)) $(call option,trials,$(TRIALS)) $(call option,hours,$(HOURS))
 
 ensemble: $(READY)  ## blend the variants, write and check the submission CSV (PARTIAL=1: only the finished variants)
 	@$(RIPIK) ensemble $(OPTIONS) $(CHOSEN) $(if $(PARTIAL),--partial)
@@ -85,28 +94,28 @@ $(ONNX): $(READY) requirements-export.txt
 	@touch $(ONNX)
 
 compare: $(READY)  ## compare two models: is B better than A (A=original B=finetuned; also run, run/variant, OOF CSV)
-	@$(RIPIK) compare $(NAMED) $(OVERRIDES) '$(A)' '$(B)'
+	@$(RIPIK) compare $(NAMED) $(OVERRIDES) $(call quoted,$(A)) $(call quoted,$(B))
 
 submit: $(READY)  ## submit the newest CSV to the Kaggle competition, log its score (FILE= YES=1 VERSION=kernel's)
-	@$(RIPIK) submit $(OPTIONS) $(if $(FILE),--file '$(FILE)') $(if $(VERSION),--version $(VERSION)) $(if $(YES),--yes)
+	@$(RIPIK) submit $(OPTIONS) $(call option,file,$(FILE)) $(call option,version,$(VERSION)) $(if $(YES),--yes)
 
 kernel: $(READY)  ## write a Kaggle kernel and the datasets it reads (KIND=infer: prediction only; KIND=train: all steps)
-	@$(RIPIK) kernel $(OPTIONS) $(if $(KIND),--kind $(KIND))
+	@$(RIPIK) kernel $(OPTIONS) $(call option,kind,$(KIND))
 
 kernel-push: $(READY)  ## push the kernel to Kaggle, its datasets first (KIND=)
-	@$(RIPIK) kernel-push $(OPTIONS) $(if $(KIND),--kind $(KIND))
+	@$(RIPIK) kernel-push $(OPTIONS) $(call option,kind,$(KIND))
 
 kernel-status: $(READY)  ## show the kernel's state on Kaggle (KIND=)
-	@$(RIPIK) kernel-status $(OPTIONS) $(if $(KIND),--kind $(KIND))
+	@$(RIPIK) kernel-status $(OPTIONS) $(call option,kind,$(KIND))
 
 kernel-output: $(READY)  ## download the kernel's output from Kaggle (KIND=)
-	@$(RIPIK) kernel-output $(OPTIONS) $(if $(KIND),--kind $(KIND))
+	@$(RIPIK) kernel-output $(OPTIONS) $(call option,kind,$(KIND))
 
 report: $(READY)  ## show the run on one HTML page: output/<run>/report/index.html
 	@$(RIPIK) report $(OPTIONS)
 
 analyse: $(READY)  ## analyse one topic of a run (TOPIC=errors OF=finetuned; TOPIC=-h lists the topics)
-	@$(RIPIK) analyse $(OPTIONS) $(if $(OF),--of '$(OF)') $(or $(TOPIC),-h)
+	@$(RIPIK) analyse $(OPTIONS) $(call option,of,$(OF)) $(call quoted,$(or $(TOPIC),-h))
 
 status: $(READY)  ## what is finished, running, stale or missing in the run
 	@$(RIPIK) status $(OPTIONS)
@@ -116,7 +125,7 @@ config: $(READY)  ## print the effective configuration
 
 bench: $(READY) $(PEERS)/.ready  ## benchmark against other libraries, one table (QUICK=1: ten minutes; PHOTOS=folder WEIGHTS=file ONLY=heads,cuts)
 	@$(BIN)/python -m benchmarks.speed.bench --peers-python $(PEERS)/bin/python $(if $(QUICK),--quick) $(if $(REAL),--real) \
-		$(if $(ONLY),--only '$(ONLY)') $(if $(PHOTOS),--photos '$(PHOTOS)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+		$(call option,only,$(ONLY)) $(call option,photos,$(PHOTOS)) $(call option,weights,$(WEIGHTS))
 
 $(PEERS)/.ready: benchmarks/requirements.txt
 	@echo "installing the compared libraries into $(PEERS) (once, some minutes)"
@@ -125,10 +134,10 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 	@touch $(PEERS)/.ready
 
 bench-gpu: $(READY)  ## finetuning, frozen passes and TTA in images/s on this machine's GPU (DRY=1: a dry run on any machine)
-	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(if $(ONLY),--only '$(ONLY)')
+	@$(BIN)/python -m benchmarks.speed.gpu $(if $(DRY),--dry-run) $(call option,only,$(ONLY))
 
 pictures: $(READY)  ## run the demo and make the README's pictures of it (ONLY=report: of the existing run; needs Chromium)
-	@$(BIN)/python -m benchmarks.pictures $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m benchmarks.pictures $(call option,only,$(ONLY))
 
 JAX_TESTS := $(addprefix tests/,$(addsuffix .py,models/test_backend features/test_batches training/test_distribution models/test_gradcam diagnostics/test_heatmaps training/test_network \
 	training/test_oof training/test_training_pipeline models/test_precision models/test_engines training/test_trainer features/test_tta \
@@ -175,17 +184,17 @@ test-export: $(ONNX)  ## compare an exported blend, run without TensorFlow and t
 	@BARE_PYTHON=$(CURDIR)/$(BARE)/bin/python $(BIN)/python -m pytest tests/export $(PYTEST)
 
 torture: $(READY)  ## kill the pipeline at 60 moments, and in other ways, and compare its resumed results (KILLS= ONLY= WORK=folder BROKEN=)
-	@$(BIN)/python tests/torture.py --work '$(or $(WORK),output/torture)' $(if $(KILLS),--kills $(KILLS)) \
-		$(if $(ONLY),--only '$(ONLY)') $(if $(BROKEN),--broken '$(BROKEN)')
+	@$(BIN)/python tests/torture.py --work $(call quoted,$(or $(WORK),output/torture)) $(call option,kills,$(KILLS)) \
+		$(call option,only,$(ONLY)) $(call option,broken,$(BROKEN))
 
 faults: $(READY)  ## damage every kind of file of a finished run and check that it is noticed (TRIES=3)
-	@$(BIN)/python tests/faults.py $(if $(TRIES),--tries $(TRIES))
+	@$(BIN)/python tests/faults.py $(call option,tries,$(TRIES))
 
 fuzz: $(READY)  ## random configurations and CSVs: no traceback, no hang (MINUTES=10 SEED=)
-	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.fuzz --minutes $(call quoted,$(or $(MINUTES),10)) $(call option,seed,$(SEED))
 
 golden: $(READY)  ## compare the bytes of a small run with those of another checkout's code (BEFORE=folder WORK=folder)
-	@$(BIN)/python tests/golden.py $(if $(BEFORE),--before '$(BEFORE)') --work '$(or $(WORK),output/golden)'
+	@$(BIN)/python tests/golden.py $(call option,before,$(BEFORE)) --work $(call quoted,$(or $(WORK),output/golden))
 
 lint: $(READY)  ## ruff check, ruff format --check, mypy, and the layers of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

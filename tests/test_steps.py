@@ -1,6 +1,7 @@
 import importlib
 import inspect
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,21 +29,47 @@ def test_every_step_has_a_target_and_help(capsys: Capture) -> None:
 MAKEFILE = Path(__file__).parents[1] / "Makefile"
 
 
-def test_make_refuses_its_variables_in_lower_case() -> None:
-    for given, meant in (("config=configs/panels.toml", "CONFIG"), ("variants=original", "VARIANTS")):
-        done = subprocess.run(["make", "-n", "help", given], cwd=MAKEFILE.parent, capture_output=True, text=True)
+def make(*asked: str) -> subprocess.CompletedProcess[str]:
+    """Have make tell what it would run."""
+    ready = ["-o", ".venv/.ready"]
+    return subprocess.run(["make", "-n", *ready, *asked], cwd=MAKEFILE.parent, capture_output=True, text=True)
+
+
+def test_make_refuses_variables_that_it_does_not_know() -> None:
+    for given, said in (
+        ("config=configs/panels.toml", "write CONFIG= instead of config=, in capitals"),
+        ("Variants=original", "write VARIANTS= instead of Variants=, in capitals"),
+        ("CONFG=x", "make knows no CONFG=, but CONFIG SET JOBS"),
+        ("VARIANT=original", "write VARIANTS=; VARIANT= is of make tune alone"),
+    ):
+        done = make("help", given)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
-        assert f"write {meant}= instead of {meant.lower()}=, in capitals" in done.stderr
-    assert subprocess.run(["make", "-n", "help", "CONFIG=x"], cwd=MAKEFILE.parent, capture_output=True).returncode == 0
+        assert said in done.stderr
+    for known in ("CONFIG=x", "KERAS_BACKEND=jax"):
+        assert make("help", known).returncode == 0
 
 
-def test_make_knows_all_its_variables_in_lower_case() -> None:
+def test_make_hands_on_what_it_is_given() -> None:
+    done = make("train", "CONFIG=it's.toml", "VARIANTS=a;b c", "SET=x.y='q' z=`d`", "JOBS=2", "FOLDS=0 3")
+    (command,) = [line for line in done.stdout.splitlines() if " -m ripik " in line]
+    given = shlex.split(command)[4:]
+    assert given[:2] == ["--config", "it's.toml"]
+    assert given[2:8] == ["--set", "x.y='q'", "--set", "z=`d`", "--set", "jobs.jobs=2"]
+    assert given[8:] == ["--variants", "a;b", "c", "--folds", "0", "3"]
+    assert "--variant 'upper'" in make("tune", "VARIANT=upper").stdout
+
+
+def test_make_knows_all_its_variables() -> None:
     text = MAKEFILE.read_text(encoding="utf-8")
-    lower = re.search(r"^LOWER := ((?:.*\\\n)*.*)", text, re.MULTILINE)
-    assert lower
-    given = set(re.findall(r"\$\((?:if|or|foreach \w+,) ?\$\(([A-Z]+)\)", text))
-    assert {"CONFIG", "PARTIAL", "SET", "KIND", *given} - {"LOWER"} <= {name.upper() for name in lower[1].split()}
+    known = re.search(r"^KNOWN := ((?:.*\\\n)*.*)", text, re.MULTILINE)
+    assert known
+    given = set(re.findall(r"\$\((?:if|or|foreach \w+,|call (?:quoted|option,\w+),) ?\$\(([A-Z]+)\)", text))
+    assert (
+        {"CONFIG", "PARTIAL", "SET", "KIND", "SOURCE", "WEIGHTS"}
+        <= given - {"UNKNOWN", "MEANT"}
+        <= set(known[1].split())
+    )
 
 
 def test_every_step_is_a_function_that_takes_its_options() -> None:
