@@ -40,7 +40,7 @@ def test_the_best_of_several_is_corrected_and_older_ones_are_counted(tmp_path: P
     assert cars.found.corrected.value < cars.found.naive.value
     said = cars.sentence()
     assert said.startswith(f"cars, accuracy: best of 8: {cars.found.naive.value:.4f} ({cars.file}), corrected")
-    assert said.endswith("1 left out, as they have no complete OOF predictions of these images")
+    assert said.endswith("1 left out, as they have no complete and unchanged OOF predictions of these images")
     assert leaves.sentence().startswith("leaves, log_loss: one submission with its predictions")
 
 
@@ -67,6 +67,23 @@ def test_damaged_predictions_are_left_out_and_counted(tmp_path: Path, old: str, 
     assert (best.submissions, best.left_out) == (2, 1)
 
 
+def test_edited_predictions_are_left_out_as_their_score_is_not_the_recorded_one(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        submit(tmp_path, "a" * seed, seed)
+    for seed in (1, 2, 3):
+        table = pd.read_csv(tmp_path / f"{'a' * seed}.oof.csv", dtype={"label": str})
+        said = table[["p_7", "p_3", "p_12"]].to_numpy().argmax(axis=1)
+        cv = (np.array(["7", "3", "12"])[said] == table["label"]).mean()
+        write_json(tmp_path / f"{'a' * seed}.json", {"configuration": CARS, "cv": cv})
+    (best,) = best_submissions(tmp_path)
+    assert (best.submissions, best.left_out) == (3, 0)
+    for label in ("7", "3", "12"):
+        table[f"p_{label}"] = (table["label"] == label).astype(float)
+    table.to_csv(tmp_path / "aaa.oof.csv", index=False)
+    (best,) = best_submissions(tmp_path)
+    assert (best.submissions, best.left_out) == (2, 1)
+
+
 def test_soft_labels_are_scored_by_their_shares_or_left_out(tmp_path: Path) -> None:
     soft = {"run": "soft", "competition": {**LEAVES["competition"], "label_columns": ["7", "3", "12"]}}
     for seed in (1, 2):
@@ -78,10 +95,12 @@ def test_soft_labels_are_scored_by_their_shares_or_left_out(tmp_path: Path) -> N
     for label in ("7", "3", "12"):
         table[f"share_{label}"] = np.where(table["label"] == label, 0.8, 0.1)
     table.to_csv(path, index=False)
-    (best,) = best_submissions(tmp_path)
     names = ("7", "3", "12")
     values, shares = (table[[f"{what}_{label}" for label in names]].to_numpy() for what in ("p", "share"))
+    cv = get_metric("log_loss").function(shares, values)
+    write_json(tmp_path / "ss.json", {"configuration": soft, "cv": cv})
+    (best,) = best_submissions(tmp_path)
     assert (best.file, best.left_out) == ("ss.csv", 1)
-    assert best.found.naive.value == pytest.approx(get_metric("log_loss").function(shares, values))
+    assert best.found.naive.value == pytest.approx(cv)
     write_json(tmp_path / "s.json", {"configuration": soft})  # no score to hold it against
     assert best_submissions(tmp_path)[0].left_out == 1

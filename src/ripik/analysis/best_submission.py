@@ -11,26 +11,26 @@ import numpy as np
 import pandas as pd
 
 from ripik.analysis.groups import joined
-from ripik.analysis.metrics import get_metric, log_loss
+from ripik.analysis.metrics import Metric, get_metric
 from ripik.analysis.selection import Selection, Trials, select
 from ripik.analysis.soft_labels import share_columns
 from ripik.analysis.submission_record import Contest, contest_of, oof_path, record_of
 from ripik.analysis.submissions import runs
-from ripik.analysis.truth import OF_SHARES, Truth, is_soft
+from ripik.analysis.truth import OF_SHARES, Truth
 from ripik.data.csv_tables import check_ids
 from ripik.data.number_tables import read_numbers
 from ripik.errors import InputError
 
 FORM = "It has image_id, fold, label, group and one p_<label> per class, as `make ensemble` writes it."
-AGREE = 1e-4  # relative, of a score and the logged one, which has fewer digits
+AGREE = 1e-4  # relative, of a score and the recorded one: predictions are kept with nine digits
 
 
 @dataclass(frozen=True)
 class Best:
     """The best of the submissions to a competition that keep their OOF: its file, and its score corrected for that.
 
-    left_out: how many were not looked at: those that keep no OOF, or a damaged one, or one of other images or labels,
-    or of soft labels without their shares.
+    left_out: how many were not looked at: those that keep no OOF, or a damaged one, or one of another score than is
+    recorded (of an edited file, or of soft labels without their shares), or of other images or labels.
     """
 
     contest: Contest
@@ -43,7 +43,7 @@ class Best:
         """Return what there is to say."""
         naive, corrected = self.found.naive.value, self.found.corrected
         more = (
-            f"; {self.left_out} left out, as they have no complete OOF predictions of these images"
+            f"; {self.left_out} left out, as they have no complete and unchanged OOF predictions of these images"
             if self.left_out
             else ""
         )
@@ -85,14 +85,16 @@ class _Kept:
         alike = self.frame.index.equals(other.frame.index) and self.columns == other.columns
         return alike and self.labels == other.labels and np.array_equal(self.truth(metric), other.truth(metric))
 
-    def lacks_shares(self, record: Mapping[str, Any], metric: str) -> bool:
-        """Whether the labels are soft and the shares are not kept, so that the score comes out as another one."""
-        truth, logged = self.truth(metric), record.get("cv")
-        if metric != OF_SHARES or is_soft(truth) or not isinstance(logged, int | float):
-            return False
-        configuration = record["configuration"].get("competition", {})
+    def scores_as(self, record: Mapping[str, Any], metric: Metric) -> bool:
+        """Whether the predictions have the score that is recorded of them, where one is.
+
+        Edited ones have another, and those of soft labels whose shares are not kept.
+        """
+        recorded = record.get("cv")
+        if not isinstance(recorded, int | float):
+            return True
         values = self.frame[self.columns].to_numpy(np.float64)
-        return bool(configuration.get("label_columns")) and not np.isclose(log_loss(truth, values), logged, rtol=AGREE)
+        return bool(np.isclose(metric.function(self.truth(metric.name), values), recorded, rtol=AGREE, atol=AGREE**2))
 
 
 def best_submissions(submissions: str | Path) -> list[Best]:
@@ -113,8 +115,7 @@ def best_submissions(submissions: str | Path) -> list[Best]:
 
 def _best(contest: Contest, paths: Sequence[Path]) -> Best | None:
     metric = get_metric(contest.metric)
-    whole = [(one, record_of(path)) for path in paths if (one := _read_if_whole(path)) is not None]
-    kept = [one for one, record in whole if not one.lacks_shares(record, metric.name)]
+    kept = [one for path in paths if (one := _read_if_whole(path, metric)) is not None]
     if not kept:
         return None
     alike = [one for one in kept if one.suits(kept[-1], metric.name)]
@@ -124,12 +125,13 @@ def _best(contest: Contest, paths: Sequence[Path]) -> Best | None:
     return Best(contest, alike[found.best].file, len(alike), found, len(paths) - len(alike))
 
 
-def _read_if_whole(submission: Path) -> _Kept | None:
-    """Return what a submission keeps; None where that is nothing, or damaged."""
+def _read_if_whole(submission: Path, metric: Metric) -> _Kept | None:
+    """Return what a submission keeps; None where that is nothing, damaged, or of another score than is recorded."""
     if not oof_path(submission).is_file():
         return None
     try:
-        return _read(submission)
+        kept = _read(submission)
+        return kept if kept.scores_as(record_of(submission), metric) else None
     except InputError:
         return None
 
