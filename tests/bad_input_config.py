@@ -102,6 +102,7 @@ VALUES = (
         "training.class_weights.1 = -2.0",
         "greater than 0",
     ),
+    by_set("too many copies", "augmentation.copies=1000000000", "augmentation.copies", "less than or equal to 1000"),
     by_set("no duration", "training.time_limit=soon", "training.time_limit = 'soon'", "8h30m"),
     by_set("no blend", "blend.methods=[]", "blend.methods = []", "at least one"),
     by_set("an unknown blend", 'blend.methods=["stack"]', "blend.methods.0", "'stack'", "'equal'"),

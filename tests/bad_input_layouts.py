@@ -167,6 +167,15 @@ TESTS = (
 )
 ROWS = (
     case("weights of rows", "no such column", nothing, WEIGHTED, "no column trust", "leave it empty"),
+    case(
+        "weights of rows",
+        "beyond sums",
+        column("trust", "1e308"),
+        WEIGHTED,
+        "line 2",
+        "from 1e-09 to 1e+09",
+        "Correct it",
+    ),
     case("weights of rows", "no number", column("trust", "much"), WEIGHTED, "line 2", "'much'", "Correct it"),
     case(
         "weights of rows", "neither yes nor no", column("doubtful", "perhaps"), IGNORED, "'perhaps'", "Correct the cell"

@@ -70,6 +70,12 @@ _SAMPLES = tuple(
     for name, spoil, says, how in (
         ("a row is missing", swap("\n14,1", "", sample_csv), ("1 are missing (14)", "test.csv"), ("folds",)),
         ("a row too many", swap("\n14,1", "\n14,1\n99,1", sample_csv), ("1 are unknown (99)", "test.csv"), ("folds",)),
+        (
+            "an id that looks the same",
+            swap("\n14,1", "\n14 ,1", sample_csv),
+            ("1 are missing ('14')", "1 are unknown ('14 ')"),
+            ("folds",),
+        ),
         ("a row twice", swap("\n14,1", "\n14,1\n14,1", sample_csv), ("id 14", "lines 4, 5", "unique id"), ("folds",)),
         (
             "another label column, without labels",

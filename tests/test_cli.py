@@ -442,10 +442,21 @@ def test_a_closed_standard_output_and_an_ascii_one_are_no_bug(tiny: Tiny) -> Non
     asked = [sys.executable, "-m", "ripik", "config", "--config", str(tiny.config)]
     shell = ["sh", "-c", 'exec "$@" >&-', "sh", *asked]
     assert subprocess.run(shell, capture_output=True, check=False).returncode == 0
+    shell = ["sh", "-c", 'exec "$@" >&- 2>&- <&-', "sh", *asked[:3], "status", *asked[4:]]
+    assert subprocess.run(shell, cwd=tiny.folder, check=False).returncode == 0
+    assert subprocess.run([*shell[:-1], "none.toml"], cwd=tiny.folder, check=False).returncode == 2
     ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     status = [*asked[:3], "status", *asked[4:]]
     done = subprocess.run(status, capture_output=True, env=ascii_only, check=False, cwd=tiny.folder)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_the_system_refuses_is_told_with_its_remedy(tiny: Tiny, capsys: Capture) -> None:
+    (tiny.folder / "away").symlink_to(tiny.folder / "nowhere")
+    assert tiny.cli("folds", "--set", f"paths.output={tiny.folder}/away") == 3
+    assert f"away is a link to {tiny.folder}/nowhere, which is not there. Make that" in capsys.readouterr().err
+    assert tiny.cli("folds", "--set", f"paths.output={tiny.folder}/{'x' * 300}") == 3
+    assert "File name too long. Choose a shorter name, and run again." in capsys.readouterr().err
 
 
 def test_paths_may_begin_with_a_home(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

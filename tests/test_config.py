@@ -230,6 +230,11 @@ def test_a_misspelt_override_shows_how_to_write_it(tmp_path: Path, override: str
     assert "table.key=value" in refusal(tmp_path, "", override)
 
 
+def test_an_override_is_one_line(tmp_path: Path) -> None:
+    told = refusal(tmp_path, "", "training.epochs=7\nfolds.seed=1")
+    assert told.startswith(r"--set 'training.epochs=7\nfolds.seed=1': write it as table.key=value")
+
+
 def test_an_override_that_puts_a_value_in_a_variants_place_is_refused(tmp_path: Path) -> None:
     assert "variants.augmented" in refusal(tmp_path, "", "variants.augmented=5", "training.epochs=1")
 

@@ -151,8 +151,9 @@ def _check_depth(path: Path, raw: dict[str, Any]) -> None:
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     *tables, name = parts = key.strip().split(".")
-    if not separator or not tables or not all(parts):
-        raise InputError(f"--set {override}: write it as table.key=value, for instance training.epochs=1.")
+    if not separator or not tables or not all(parts) or "\n" in override.strip():
+        told = repr(override) if "\n" in override else override
+        raise InputError(f"--set {told}: write it as table.key=value, for instance training.epochs=1.")
     variants = raw.setdefault("variants", copy.deepcopy(DEFAULT_VARIANTS))
     if tables[0] == "variants" and tables[1:2] and tables[1] not in variants:
         raise InputError(f"--set {override}: there is no variant {tables[1]!r}{nearest(tables[1], list(variants))}.")

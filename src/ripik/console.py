@@ -50,9 +50,7 @@ def end_unread(stream: IO[str]) -> NoReturn:
 
 
 def write(text: str) -> None:
-    """Write a text to standard output as it is, where there is one."""
-    if sys.stdout is None:
-        return
+    """Write a text to standard output as it is."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -16,6 +16,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 CountOrNone = Annotated[int, Field(ge=0, lt=2**31)]
+UpTo1000 = Annotated[int, Field(ge=1, le=1000)]
+UpTo1000OrNone = Annotated[int, Field(ge=0, le=1000)]
 Folders = Annotated[
     Annotated[Text, Tag("a text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("a list")],
     Discriminator(lambda value: "a list" if isinstance(value, list | tuple) else "a text"),

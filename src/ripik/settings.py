@@ -20,7 +20,18 @@ from ripik.names import (
     own_name,
 )
 from ripik.search_ranges import TuneSettings
-from ripik.sections import Added, Count, CountOrNone, Folders, FoldersOrNone, Section, Seed, Text
+from ripik.sections import (
+    Added,
+    Count,
+    CountOrNone,
+    Folders,
+    FoldersOrNone,
+    Section,
+    Seed,
+    Text,
+    UpTo1000,
+    UpTo1000OrNone,
+)
 from ripik.variants import Variant, check_start
 
 Label = int | str
@@ -178,7 +189,7 @@ class AugmentationSettings(Section):
     """The augmented copies."""
 
     preset: Preset = "source"  # or albumentations2: the same transforms with the defaults of Albumentations 2
-    copies: Count = 15
+    copies: UpTo1000 = 15
     size: Annotated[int, Field(ge=32, le=4096)] = 512  # pixels a side at which the transforms act
     seed: Seed = 0
 
@@ -210,11 +221,11 @@ class BlendSettings(Section):
 
     methods: Methods = ("greedy",)  # where probabilities are scored, by default: greedy, geometric, rank
     margin: Annotated[float, Field(ge=0)] = 2.0  # errors of its gain that another must gain; 0: the best score wins
-    partitions: Annotated[CountOrNone, Added()] = 3  # other ones into folds by which the nested CV is made again
+    partitions: Annotated[UpTo1000OrNone, Added()] = 3  # other ones into folds by which the nested CV is made again
     views: Literal["all", "auto"] = "all"  # auto: each member's views are chosen, cross-fitted like everything else
     seed: Seed = 0
-    restarts: CountOrNone = 8  # of the coordinate search, beside equal weights and each member alone
-    bags: Count = 20  # of the greedy selection
+    restarts: UpTo1000OrNone = 8  # of the coordinate search, beside equal weights and each member alone
+    bags: UpTo1000 = 20  # of the greedy selection
 
     @model_validator(mode="after")
     def _methods_differ(self) -> "BlendSettings":

@@ -9,6 +9,7 @@ from ripik import analysis
 from ripik.analysis.outdated import told_outdated
 from ripik.diagnostics.analyse import analyse
 from ripik.diagnostics.compare import compare
+from ripik.errors import InputError
 from ripik.storage import artifacts
 
 MEMBERS = ("original", "finetuned", "ensemble")
@@ -29,6 +30,8 @@ def predict_again(tiny: Tiny, job: str) -> None:
 def test_a_finished_run_is_as_its_trainings_are(mine: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(analysis.is_outdated(folder) for folder in folders(mine))
     assert told_outdated(folders(mine)) == ""
+    with pytest.raises(InputError, match="there is no folder"):
+        analysis.is_outdated(mine.run / "nope")
     analyse(mine.settings(), "scores")
     compare(mine.settings(), "original", "ensemble")
     assert capsys.readouterr().err == ""

@@ -100,6 +100,7 @@ def test_a_file_renamed_by_hand_is_of_the_run_that_its_record_names(tmp_path: Pa
         ({"time": "yesterday"}, "line 3: time 'yesterday' is not a time"),
         ({"time": ""}, "line 3: time '' is not a time"),
         ({"public": "0,78"}, "line 3: public '0,78' is not a number"),
+        ({"cv": "1e999"}, "line 3: cv '1e999' is not a number"),
         ({"cv": "good"}, "line 3: cv 'good' is not a number"),
     ],
 )

@@ -50,6 +50,14 @@ def test_nothing_lands_outside(tmp_path: Path, name: str) -> None:
     assert [path.name for path in files_in(tmp_path)] == ["a.zip"]
 
 
+def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO(zipped({"good": b"1"}))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(""), b"")
+    with pytest.raises(InputError, match="the entry '' points outside"):
+        unpacked(tmp_path, buffer.getvalue())
+
+
 def test_a_link_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_every_row_knows_its_line(path: Path, blanks: list[str], breaks: int) ->
 def test_a_column_without_a_name_is_kept_beside_the_others(path: Path) -> None:
     path.write_text(",image_id,\n0,7,x\n", encoding="utf-8")
     assert read_table(path, ["image_id"]).to_numpy().tolist() == [["0", "7", "x"]]
+
+
+def test_a_cell_may_be_as_long_as_the_file_and_a_pipe_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b\n1,{'x' * 300_000}\n", encoding="utf-8")
+    assert read_table(path, ["a"])["b"].str.len().tolist() == [300_000]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=f"{path} is a pipe, not a file"):
+        read_table(path, ["a"])
 
 
 def test_a_cell_without_an_end_is_told_by_the_line_it_starts_on(path: Path) -> None:

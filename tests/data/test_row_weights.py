@@ -129,6 +129,7 @@ def test_a_correction_without_a_label_leaves_its_row_out(tiny: Tiny) -> None:
     ("column", "cells", "said"),
     [
         ("trust", ["1", "0"], "line 3: the weight '0' is not a number above 0"),
+        ("trust", ["1e308"], "line 2: the weight '1e308' is not a number above 0, from 1e-09 to 1e\\+09"),
         ("trust", ["x"], "line 2: the weight 'x' is not a number"),
         ("trust", ["inf"], "line 2: the weight 'inf' is not a number"),
         ("doubtful", ["maybe"], "line 2: doubtful is 'maybe'; competition.ignore names a column of 1 and 0"),

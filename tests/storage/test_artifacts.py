@@ -146,7 +146,7 @@ def test_fresh_means_the_same_inputs_and_the_outputs_there(made: Path) -> None:
     assert not artifacts.is_fresh(made, inputs)
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"inputs": {"seed":'])
+@pytest.mark.parametrize("content", ["", "{", '{"inputs": {"seed":', "[" * 100_000, '{"n": ' + "9" * 5000 + "}"])
 def test_a_broken_meta_file_is_not_fresh(made: Path, content: str) -> None:
     made.write_text(content, encoding="utf-8")
     assert not artifacts.is_fresh(made, {"seed": 1, "views": ("a", "b")})

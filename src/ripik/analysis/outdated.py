@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ripik.analysis.small_files import META, STORED
+from ripik.errors import InputError
 from ripik.storage import artifacts
 
 
@@ -14,9 +15,11 @@ def is_outdated(folder: str | Path) -> bool:
 
     folder: `<run>/<variant>` or `<run>/ensemble`. So it is after a change of settings and `make train`: for the blend
     until `make ensemble`, for a variant of which some folds alone were trained, until all are. What a file does not
-    tell, as in a run that was copied without its trainings, counts as unchanged.
+    tell, as in a run that was copied without its trainings, counts as unchanged. InputError where there is no folder.
     """
     place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"there is no folder {place}. Give the folder of a variant, or of a run's blend.")
     recorded = (artifacts.read_meta(place / "meta.json") or {}).get("inputs")
     inputs = recorded if isinstance(recorded, Mapping) else {}
     jobs = _digests(inputs.get("predictions"), place) | _digests(inputs.get("members"), place.absolute().parent)

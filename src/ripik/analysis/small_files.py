@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ripik.data.csv_tables import line_of
@@ -51,7 +52,7 @@ def read_object(path: Path, make: str) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise InputError(f"there is no file {path}. {make}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}. {make}") from None
     if not isinstance(found, dict):
         raise InputError(f"{path} holds a JSON {type(found).__name__}, not an object. {make}")
@@ -66,9 +67,9 @@ def number_at(content: Any, keys: tuple[str, ...]) -> float:
 
 
 def numbers(texts: pd.Series, path: Path, make: str) -> pd.Series:
-    """Return a column of text as float64, empty cells as NaN; InputError names the line of one that is no number."""
+    """Return a column of text as finite float64, empty cells as NaN; InputError names the line of any other cell."""
     values = pd.to_numeric(texts, errors="coerce").astype("float64")
-    wrong = texts.index[values.isna() & (texts.str.strip() != "")]
+    wrong = texts.index[~np.isfinite(values) & (texts.str.strip() != "")]
     if len(wrong):
         raise InputError(f"{path}, line {line_of(wrong[0])}: {texts.name} {texts[wrong[0]]!r} is not a number. {make}")
     return values

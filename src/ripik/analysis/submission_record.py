@@ -40,7 +40,7 @@ def record_of(submission: Path) -> dict[str, Any]:
     """Return the record of a submission CSV; an empty one where there is none, or none that can be read."""
     try:
         found = json.loads(record_path(submission).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

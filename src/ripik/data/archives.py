@@ -104,7 +104,9 @@ def _unpack_in_place(archive: Path, budget: Budget, depth: int) -> None:
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
-    return entry.is_dir() or (entry.filename.endswith("\\") and not entry.file_size)  # Windows programs, as below
+    if entry.filename.endswith("/"):  # `is_dir` fails for an entry without a name
+        return True
+    return entry.filename.endswith("\\") and not entry.file_size  # Windows programs, as below
 
 
 def _inner_path(entry: zipfile.ZipInfo) -> PurePosixPath:

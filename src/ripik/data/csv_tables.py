@@ -63,6 +63,8 @@ def header_of(path: Path) -> list[str]:
 
 
 def _text(path: Path, place: object) -> str:
+    if path.is_fifo():
+        raise InputError(f"{place} is a pipe, not a file. {AGAIN}")
     try:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
@@ -94,6 +96,7 @@ def _line(data: bytes, at: int) -> int:
 
 def _rows(text: str, place: object, as_is: bool) -> tuple[list[int], list[list[str]]]:
     """Return the header and the rows that are not blank, all as long as the header, and the lines they start on."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # cells may be of any length
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     starts: list[int] = []
     rows: list[list[str]] = []

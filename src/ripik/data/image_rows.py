@@ -14,6 +14,7 @@ from ripik.data.label_shares import check_label_column, hint_of_columns, read_sh
 from ripik.data.places import Place
 from ripik.data.row_weights import with_weights
 from ripik.data.sample_columns import id_column_of, left_over
+from ripik.data.spellings import folded, visible
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
@@ -139,6 +140,8 @@ def _read_sample(path: Path, how: CompetitionSettings, ids: pd.Series | None) ->
 def _check_same(given: set[str], wanted: set[str], path: Path, how: CompetitionSettings) -> None:
     if given != wanted:
         missing, extra = sorted(wanted - given), sorted(given - wanted)
+        if {folded(name) for name in missing} & {folded(name) for name in extra}:
+            missing, extra = [visible(name) for name in missing], [visible(name) for name in extra]
         raise InputError(
             f"{path} does not list the ids of {how.test_csv}: {len(missing)} are missing ({first(missing)}), "
             f"{len(extra)} are unknown ({first(extra)}). Ids are compared as text, so 7 is neither 07 nor 7.0: "

@@ -11,14 +11,15 @@ from ripik.data.csv_tables import line_of, names_of
 from ripik.errors import InputError
 from ripik.settings import CompetitionSettings
 
+LEAST, MOST = 1e-9, 1e9  # of a weight: far beyond these, sums of weights are no longer what they should be
 LEFT_OUT = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 
 def with_weights(images: pd.DataFrame, frame: pd.DataFrame, path: Path, how: CompetitionSettings) -> pd.DataFrame:
-    """Return the images with the columns weight (float above 0) and ignored (bool), each where the settings name one.
+    """Return the images with the columns weight (float, 1e-9…1e9) and ignored (bool), each where the settings name one.
 
     frame: the content of train.csv, which stands at `path`. Raises InputError for a column that is not there, a weight
-    that is no number above 0, and a cell of `competition.ignore` that says neither yes nor no.
+    that is no number within these bounds, and a cell of `competition.ignore` that says neither yes nor no.
     """
     if how.weight_column:
         images = images.assign(weight=_weights(_column(frame, how.weight_column, "weight_column", path), path))
@@ -38,11 +39,12 @@ def _column(frame: pd.DataFrame, name: str, key: str, path: Path) -> pd.Series:
 
 def _weights(cells: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    wrong = numbers.index[~(np.isfinite(numbers) & (numbers > 0))]
+    wrong = numbers.index[~((numbers >= LEAST) & (numbers <= MOST))]
     if len(wrong):
         raise InputError(
-            f"{path}, line {line_of(wrong[0])}: the weight {cells[wrong[0]]!r} is not a number above 0. Correct it; to "
-            "leave rows out of training, use the column that competition.ignore names."
+            f"{path}, line {line_of(wrong[0])}: the weight {cells[wrong[0]]!r} is not a number above 0, from "
+            f"{LEAST:g} to {MOST:g}. Correct it; to leave rows out of training, use the column that competition.ignore "
+            "names."
         )
     return numbers
 

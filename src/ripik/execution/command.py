@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,13 @@ SURROUNDINGS = {  # errors of the operating system that are no bug of ours
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ELOOP, errno.EBUSY, errno.ENXIO, errno.ENODEV),
     *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
+}
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Give permission"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Allow more open files (ulimit -n)"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP), "Move it away"),
+    errno.ENAMETOOLONG: "Choose a shorter name",
 }
 INTERRUPTED = 130
 GO_ON = "Finished work is kept: run the same command again to resume."
@@ -66,9 +74,16 @@ def _run(step: Step, load: Callable[[], Settings], given: Mapping[str, Any]) -> 
     except OSError as error:
         if error.errno not in SURROUNDINGS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror}. Free space or give permission, and run again.", 3)
+        return _fail(_told(error), 3)
     return 0
+
+
+def _told(error: OSError) -> str:
+    """Return what the operating system refused, where, and what to do."""
+    if error.errno == errno.EEXIST and (link := Path(error.filename or ".")).is_symlink():
+        return f"{link} is a link to {link.readlink()}, which is not there. Make that, or remove the link."
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}. {REMEDIES.get(error.errno or 0, 'Mend that')}, and run again."
 
 
 def _function(step: Step) -> Callable[..., Any]:

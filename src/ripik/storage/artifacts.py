@@ -224,7 +224,7 @@ def read_if_whole(path: Path) -> Any:
     """Read a JSON file; None when there is none, or it is no JSON."""
     try:
         return read_json(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
 
 
