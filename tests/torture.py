@@ -186,6 +186,8 @@ def main() -> int:
     options = parser.parse_args()
     work, trials = options.work.absolute(), schedule(options.kills, options.signals, options.seed)
     trials = [trial for trial in trials if not options.only or trial.kind in options.only]
+    if not trials:
+        parser.error(f"no trial is of the kinds {', '.join(options.only)}: they are those of BROKEN=")
     line, table = Line(work), work / "kills.csv"
     if options.broken:
         *_, steps, kind = BROKEN[options.broken]
