@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.harness import interleave, markdown_table, ratio
 from benchmarks.speed.timing import rate
+from ripik.models.engines import _openvino
 
 Pass = Callable[[np.ndarray], np.ndarray]
 
@@ -49,22 +50,21 @@ def openvino_model(network: Any) -> Any:
 
     The converted swish has a second output, its gradient's; with it left in, every swish is computed unfused.
     """
-    import openvino as ov
     import tensorflow as tf
 
     shape = tf.TensorSpec([None, 224, 224, 3], tf.uint8)
     function = tf.function(lambda pixels: network(tf.cast(pixels, tf.float32), training=False), input_signature=[shape])
+    ov = _openvino()
     model = ov.convert_model(function.get_concrete_function())
     return ov.Model([model.outputs[0].get_node().input_value(0)], model.get_parameters())
 
 
 def openvino_pass(model: Any, batch: int, streams: int, threads: int) -> Pass:
     """Return asynchronous inference of static batches, `streams` at a time."""
-    import openvino as ov
-
     fixed = model.clone()
     fixed.reshape([batch, 224, 224, 3])
     how = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
+    ov = _openvino()
     compiled = ov.Core().compile_model(fixed, "CPU", how)
     width = compiled.outputs[0].shape[-1]
 
