@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.harness import interleave, markdown_table, ratio
 from benchmarks.speed.timing import rate
-from ripik.models.engines import _openvino
+from ripik.models.engines import import_openvino
 
 Pass = Callable[[np.ndarray], np.ndarray]
 
@@ -54,7 +54,7 @@ def openvino_model(network: Any) -> Any:
 
     shape = tf.TensorSpec([None, 224, 224, 3], tf.uint8)
     function = tf.function(lambda pixels: network(tf.cast(pixels, tf.float32), training=False), input_signature=[shape])
-    ov = _openvino()
+    ov = import_openvino()
     model = ov.convert_model(function.get_concrete_function())
     return ov.Model([model.outputs[0].get_node().input_value(0)], model.get_parameters())
 
@@ -64,7 +64,7 @@ def openvino_pass(model: Any, batch: int, streams: int, threads: int) -> Pass:
     fixed = model.clone()
     fixed.reshape([batch, 224, 224, 3])
     how = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
-    ov = _openvino()
+    ov = import_openvino()
     compiled = ov.Core().compile_model(fixed, "CPU", how)
     width = compiled.outputs[0].shape[-1]
 

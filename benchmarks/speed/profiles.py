@@ -66,9 +66,9 @@ def show(title: str, milliseconds: Mapping[str, float]) -> None:
 def pass_times(backbone: Any, size: int) -> dict[str, float]:
     """Return milliseconds an image by kind of operation, as OpenVINO counts them."""
     from ripik.models import backend
-    from ripik.models.engines import _openvino
+    from ripik.models.engines import import_openvino
 
-    openvino = _openvino()
+    openvino = import_openvino()
     converted = openvino.convert_model(backend.traced(backbone, (size, size, 3), "uint8"))
     network = openvino.Model([converted.outputs[0].get_node().input_value(0)], converted.get_parameters())
     network.reshape([1, size, size, 3])

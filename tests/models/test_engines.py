@@ -101,7 +101,8 @@ def test_the_record_tells_engine_precision_and_threads(by_openvino, monkeypatch)
 def test_importing_openvino_reports_to_nobody(tmp_path) -> None:
     """Its telemetry keeps an identifier in the home folder; there must be none."""
     code = (
-        "from ripik.models.engines import _openvino; _openvino().Core(); import sys; print('openvino' in sys.modules)"
+        "from ripik.models.engines import import_openvino; import_openvino().Core(); "
+        "import sys; print('openvino' in sys.modules)"
     )
     surroundings = {**os.environ, "HOME": str(tmp_path), "CI": ""}
     done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)

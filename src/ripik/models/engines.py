@@ -77,7 +77,7 @@ def _has_openvino() -> bool:
     return importlib.util.find_spec(OPENVINO) is not None and runtime.can_trace()
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO without the package that its import would send usage data with."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO has a stub for its absence
     return importlib.import_module("openvino")
@@ -108,7 +108,7 @@ def _compiled(model: keras.Model, sample: np.ndarray) -> Compute:
     So an image's output depends neither on its batch nor on the number of threads; on CPUs it was also the fastest of
     the batch sizes tried (benchmarks/speed/engines.py).
     """
-    openvino = _openvino()
+    openvino = import_openvino()
     if sys.version_info >= (3, 13):
         _let_it_convert_on_python_3_13()
     converted = openvino.convert_model(runtime.traced(model, sample.shape[1:], str(sample.dtype)))
